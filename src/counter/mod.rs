@@ -1,0 +1,19 @@
+//! The algebra of decaying counters: pure, without I/O, clocks or threads; it knows no other module.
+//!
+//! Everything that is counted is a commutative monoid with a time: it can `add` one event, `merge`
+//! with another of its kind, and be `read` at a time. Order, batching, number of workers and
+//! lateness never change the result beyond float rounding.
+//!
+//! - [`EventTime`], [`DecayInterval`]: a point in event time and the time in which a counter falls
+//!   to 1/e, both in the unit of the event's time field.
+//! - [`DecayCounter`]: one interval, one value, one last update: the textbook form.
+//! - [`DecaySet`]: the intervals of one counter group, with [`DecaySet::add`] and
+//!   [`DecaySet::merge`] over rows that share one last update for all their intervals.
+
+mod decay_counter;
+mod decay_set;
+mod time;
+
+pub use decay_counter::{DecayCounter, IntervalMismatch};
+pub use decay_set::DecaySet;
+pub use time::{DecayInterval, EventTime, InvalidInterval};

@@ -1,0 +1,80 @@
+//! What an event looks like: where its name and time stand, and which fields are used for what.
+
+use serde::{Deserialize, Serialize};
+
+/// The place of a field in [`EventSchema::fields`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FieldId(pub u16);
+
+/// What the pipeline needs to know of every event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventSchema {
+    /// The field with the event's name.
+    pub name_field: String,
+    /// The field with the event's time.
+    pub time_field: String,
+    /// The unit of the time field, and of every time that is derived from it.
+    pub time_unit: TimeUnit,
+    /// How much later than its arrival an event's time may be, in time units; `None`: no limit.
+    pub max_ahead: Option<i64>,
+    /// The longest line or message that counts, in bytes.
+    pub max_bytes: usize,
+    /// Every other field that some group names, each name once.
+    pub fields: Vec<DeclaredField>,
+}
+
+/// A field that at least one counter group names. One field may serve as both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredField {
+    /// The field's name, compared after unescaping and with its case.
+    pub name: String,
+    /// Part of a key: text, an integer, or a truth value.
+    pub as_key: bool,
+    /// Summed up: a finite number.
+    pub as_value: bool,
+}
+
+/// The unit in which event times are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TimeUnit {
+    /// Seconds since 1970.
+    #[default]
+    #[serde(rename = "s")]
+    Seconds,
+    /// Milliseconds since 1970.
+    #[serde(rename = "ms")]
+    Milliseconds,
+    /// Microseconds since 1970.
+    #[serde(rename = "us")]
+    Microseconds,
+    /// Nanoseconds since 1970.
+    #[serde(rename = "ns")]
+    Nanoseconds,
+    /// RFC 3339 text, kept in milliseconds.
+    #[serde(rename = "rfc3339")]
+    Rfc3339,
+}
+
+impl TimeUnit {
+    /// How many units make a second.
+    pub fn per_second(self) -> i64 {
+        match self {
+            TimeUnit::Seconds => 1,
+            TimeUnit::Milliseconds | TimeUnit::Rfc3339 => 1_000,
+            TimeUnit::Microseconds => 1_000_000,
+            TimeUnit::Nanoseconds => 1_000_000_000,
+        }
+    }
+
+    /// Nanoseconds since 1970 in this unit, cut downwards.
+    pub fn from_nanoseconds(self, nanoseconds: i128) -> i64 {
+        let per_unit = 1_000_000_000 / i128::from(self.per_second());
+        let units = nanoseconds.div_euclid(per_unit);
+        i64::try_from(units).unwrap_or(if units < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    /// A time in this unit as whole seconds since 1970, cut downwards.
+    pub fn to_seconds(self, units: i64) -> i64 {
+        units.div_euclid(self.per_second())
+    }
+}

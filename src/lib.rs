@@ -1,0 +1,18 @@
+//! counter-machine: the counters behind recommendation feeds.
+//!
+//! It reads an event stream (Kafka, or replayed event logs), keeps every combination of
+//! *key x event x measure x decay* that a [`pipeline`] file asks for as exponentially decaying
+//! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
+//!
+//! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`] -> [`pipeline`] ->
+//! [`event`] -> [`counter`]. [`telemetry`] and [`epoch`] may be used from everywhere.
+
+pub mod cli;
+pub mod counter;
+pub mod dataflow;
+pub mod epoch;
+pub mod event;
+pub mod pipeline;
+pub mod sink;
+pub mod source;
+pub mod telemetry;

@@ -1,0 +1,117 @@
+//! Counter groups: keys x events x measures x decays, and the names of the features they make.
+
+use serde::{Deserialize, Serialize};
+
+use crate::counter::DecaySet;
+use crate::event::FieldId;
+
+/// The place of a group in [`super::Pipeline::groups`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupId(pub u16);
+
+/// The place of a measure in [`Group::measures`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MeasureId(pub u16);
+
+/// One `[[counters]]` entry.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The group's name.
+    pub name: String,
+    /// The fields that make the key, in order; one or more.
+    pub key: Vec<FieldId>,
+    /// The events that count.
+    pub events: EventSelector,
+    /// What is counted of each.
+    pub measures: Vec<Measure>,
+    /// The decay intervals, in ascending order.
+    pub decays: DecaySet,
+    /// How the features are named.
+    pub feature: FeatureTemplate,
+    /// After how many time units without an event a row may be forgotten; `None`: never.
+    pub ttl: Option<i64>,
+}
+
+impl Group {
+    /// The measure with this number.
+    pub fn measure(&self, id: MeasureId) -> &Measure {
+        &self.measures[usize::from(id.0)]
+    }
+
+    /// The name of the feature that `measure` of `event` counts into.
+    pub fn feature_name(&self, event: &str, measure: MeasureId) -> String {
+        self.feature.expand(&self.name, event, &self.measure(measure).name)
+    }
+}
+
+/// Which events a group counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventSelector {
+    /// `events = "*"`.
+    All,
+    /// `events = ["like", ...]`.
+    Listed(Vec<String>),
+}
+
+impl EventSelector {
+    /// Whether events of this name count.
+    pub fn selects(&self, event: &str) -> bool {
+        match self {
+            EventSelector::All => true,
+            EventSelector::Listed(names) => names.iter().any(|name| name == event),
+        }
+    }
+}
+
+/// What is counted of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// As it stands in feature names: `count`, `sum_FIELD`.
+    pub name: String,
+    /// The field whose value is the event's weight; `None`: every event weighs 1.
+    pub weight: Option<FieldId>,
+}
+
+/// `feature = "..."`: a text with the places `{group}`, `{event}` and `{measure}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureTemplate(pub String);
+
+impl FeatureTemplate {
+    /// Whether the event's name is part of the feature's name; if not, the group's events are
+    /// pooled into one feature.
+    pub fn names_event(&self) -> bool {
+        self.0.contains("{event}")
+    }
+
+    /// Fills in the places, from left to right; what is filled in is not looked at again.
+    pub fn expand(&self, group: &str, event: &str, measure: &str) -> String {
+        let mut name = String::with_capacity(self.0.len() + event.len());
+        let mut rest = self.0.as_str();
+        while let Some(open) = rest.find('{') {
+            let (before, place) = rest.split_at(open);
+            name.push_str(before);
+            let (text, length) = match place {
+                _ if place.starts_with("{group}") => (group, "{group}".len()),
+                _ if place.starts_with("{event}") => (event, "{event}".len()),
+                _ if place.starts_with("{measure}") => (measure, "{measure}".len()),
+                _ => ("{", 1),
+            };
+            name.push_str(text);
+            rest = &place[length..];
+        }
+        name.push_str(rest);
+        name
+    }
+}
+
+/// What distinguishes the rows of one key: names one measure of one event of one group, in a form
+/// that means the same in every process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FeatureKey {
+    /// The group.
+    pub group: GroupId,
+    /// The measure of that group.
+    pub measure: MeasureId,
+    /// The feature's name, with the event filled in.
+    pub name: String,
+}

@@ -1,0 +1,108 @@
+//! The pipeline file: what a person writes, checked and expanded into what the dataflow runs.
+
+mod group;
+
+pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId};
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::event::EventSchema;
+
+/// A pipeline file that was read, checked and expanded.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// The pipeline's name, for messages and for the sink to know whose items it holds.
+    pub name: String,
+    /// The sink as the file names it; `--sink` replaces it.
+    pub sink: Option<String>,
+    /// What events look like, and which of their fields are used.
+    pub event: EventSchema,
+    /// The rhythm of publishing.
+    pub window: WindowConfig,
+    /// Where events are read from when no event log is named.
+    pub kafka: Option<KafkaConfig>,
+    /// Where the `dynamodb` sink writes.
+    pub dynamodb: DynamoDbConfig,
+    /// What becomes of events that cannot be counted.
+    pub dead_letters: DeadLetterConfig,
+    /// What is counted. [`GroupId`] is the place in this list.
+    pub groups: Vec<Group>,
+}
+
+impl Pipeline {
+    /// The group with this number.
+    pub fn group(&self, id: GroupId) -> &Group {
+        &self.groups[usize::from(id.0)]
+    }
+}
+
+/// `[window]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowConfig {
+    /// The window's length; at least [`WindowConfig::MIN_LENGTH`].
+    pub length: Duration,
+    /// The clock that drives windows, where the file names one.
+    pub clock: Option<ClockKind>,
+    /// Events per epoch, at least, with the event clock.
+    pub replay_batch: u64,
+}
+
+impl WindowConfig {
+    /// The shortest window: numbers of shorter ones would not fit a version.
+    pub const MIN_LENGTH: Duration = Duration::from_millis(100);
+}
+
+/// What drives windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockKind {
+    /// The wall clock: live.
+    Wall,
+    /// The times in the stream: a replay.
+    Event,
+}
+
+/// `[kafka]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KafkaConfig {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// The topic that is read.
+    pub topic: String,
+    /// Where a run without a checkpoint begins.
+    pub start: StartOffset,
+    /// Passed through to librdkafka as they stand.
+    pub options: BTreeMap<String, String>,
+}
+
+/// Where a run without a checkpoint begins to read a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartOffset {
+    /// At the oldest message that is kept.
+    Earliest,
+    /// At the messages that are still to come.
+    Latest,
+}
+
+/// `[dynamodb]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DynamoDbConfig {
+    /// The table's name.
+    pub table: String,
+    /// Another endpoint than AWS's own.
+    pub endpoint: Option<String>,
+    /// The AWS region.
+    pub region: String,
+}
+
+/// `[dead_letters]`.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct DeadLetterConfig {
+    /// The JSONL file; without one, `dead_letters.jsonl` in the working directory.
+    pub path: Option<PathBuf>,
+    /// More than this many stop the run with an error.
+    pub max: Option<u64>,
+}

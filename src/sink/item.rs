@@ -1,0 +1,178 @@
+//! Published rows: how they travel to a sink, and how they read in it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::counter::{DecayInterval, EventTime};
+use crate::epoch::Version;
+use crate::pipeline::{FeatureKey, Group, Pipeline};
+
+/// Changed rows on their way to a sink: plain data that may cross threads and processes.
+///
+/// Fixed-size records point into the batch's own arenas for their key and their values.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ItemBatch {
+    features: Vec<FeatureKey>,
+    records: Vec<ItemRecord>,
+    values: Vec<f64>,
+    text: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct ItemRecord {
+    feature: u32,
+    key_length: u32,
+    key_start: u64,
+    values_start: u64,
+    last_update: EventTime,
+    version: Version,
+}
+
+impl ItemBatch {
+    /// Adds a feature that later items refer to by the number that is returned.
+    pub fn push_feature(&mut self, feature: FeatureKey) -> u32 {
+        self.features.push(feature);
+        (self.features.len() - 1) as u32
+    }
+
+    /// Adds one row. `key` must be UTF-8; `values` are in the order of the group's intervals.
+    pub fn push(&mut self, feature: u32, key: &[u8], last_update: EventTime, values: &[f64], version: Version) {
+        self.records.push(ItemRecord {
+            feature,
+            key_length: key.len() as u32,
+            key_start: self.text.len() as u64,
+            values_start: self.values.len() as u64,
+            last_update,
+            version,
+        });
+        self.text.extend_from_slice(key);
+        self.values.extend_from_slice(values);
+    }
+
+    /// How many items it holds.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The items, in the order in which they were pushed: of one key and feature, oldest first.
+    pub fn items<'a>(&'a self, pipeline: &'a Pipeline) -> impl Iterator<Item = ItemRef<'a>> + 'a {
+        self.records.iter().map(move |record| {
+            let feature = &self.features[record.feature as usize];
+            let group = pipeline.group(feature.group);
+            ItemRef {
+                key: &self.text[record.key_start as usize..][..record.key_length as usize],
+                feature_name: &feature.name,
+                group,
+                last_update: record.last_update,
+                values: &self.values[record.values_start as usize..][..group.decays.width()],
+                version: record.version,
+                expires_at: expires_at(pipeline, group, record.last_update),
+            }
+        })
+    }
+}
+
+/// When an item expires, in seconds since 1970: its last update and its group's ttl.
+fn expires_at(pipeline: &Pipeline, group: &Group, last_update: EventTime) -> Option<i64> {
+    let expiry = last_update.0.checked_add(group.ttl?)?;
+    // Rounded up: a row lives out its ttl in full.
+    Some(pipeline.event.time_unit.to_seconds(expiry.saturating_sub(1)) + 1)
+}
+
+/// One published row, borrowed from its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct ItemRef<'a> {
+    /// The key's text, UTF-8.
+    pub key: &'a [u8],
+    /// The feature's name.
+    pub feature_name: &'a str,
+    /// The group that makes it.
+    pub group: &'a Group,
+    /// The time of the newest event in it.
+    pub last_update: EventTime,
+    /// One value per interval of the group, at the last update.
+    pub values: &'a [f64],
+    /// Which of two items of one key and feature is the newer.
+    pub version: Version,
+    /// Seconds since 1970; `None`: never.
+    pub expires_at: Option<i64>,
+}
+
+impl ItemRef<'_> {
+    /// The values as sinks write them, see [`published`].
+    pub fn counts(&self) -> impl Iterator<Item = Count> + '_ {
+        let last_update = self.last_update;
+        self.group.decays.intervals().iter().zip(self.values).map(move |(interval, value)| Count {
+            decay_interval: *interval,
+            last_update,
+            value: published(*value),
+        })
+    }
+
+    /// The item in the form in which it is written and read everywhere.
+    pub fn to_item(&self) -> Item {
+        Item {
+            key: String::from_utf8_lossy(self.key).into_owned(),
+            feature_name: self.feature_name.to_owned(),
+            counts: self.counts().map(|count| (count.decay_interval, count)).collect(),
+            version: self.version,
+            expires_at: self.expires_at,
+            since: None,
+        }
+    }
+}
+
+/// A value as it is published: DynamoDB's numbers reach from 1e-130 to 9.99..e125, and an item is
+/// the same everywhere. What is smaller is 0, what is larger is the largest.
+pub fn published(value: f64) -> f64 {
+    const SMALLEST: f64 = 1e-130;
+    const LARGEST: f64 = 9.999999999999999e125;
+    if value.abs() < SMALLEST { 0.0 } else { value.clamp(-LARGEST, LARGEST) }
+}
+
+/// A published row as it is written and read everywhere: JSON in logs and SQLite, attributes of the
+/// same names in DynamoDB.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// The key's text.
+    pub key: String,
+    /// The feature's name.
+    pub feature_name: String,
+    /// One entry per decay interval, under the interval's own number.
+    pub counts: BTreeMap<DecayInterval, Count>,
+    /// Which of two items of one key and feature is the newer.
+    pub version: Version,
+    /// When the item may be forgotten, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// What it counts begins only here, where that is later than the stream's beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+}
+
+/// The value of one decay interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Count {
+    /// The time in which the value falls to 1/e, in the event's time unit.
+    pub decay_interval: DecayInterval,
+    /// The time of the newest event in it.
+    pub last_update: EventTime,
+    /// The value at the last update.
+    pub value: f64,
+}
+
+impl Count {
+    /// The value as it reads at `time`; before the last update, as it read then.
+    pub fn value_at(&self, time: EventTime) -> f64 {
+        let elapsed = time.0.saturating_sub(self.last_update.0).max(0);
+        self.value * self.decay_interval.factor(elapsed)
+    }
+}

@@ -1,0 +1,69 @@
+//! Everything that is counted about a run, in one place.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::event::Reason;
+
+/// The counters of one process. Operators and writers add to them once per batch, never once per
+/// event.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Events that were counted.
+    pub events: Counter,
+    /// Events older than the newest one of their row when they arrived.
+    pub late_events: Counter,
+    /// Times an event added nothing to a group because a key field was missing, null or empty.
+    pub missing_keys: Counter,
+    /// Times a measure was not touched because its value field was missing or null.
+    pub missing_values: Counter,
+    /// Kafka messages without a payload.
+    pub tombstones: Counter,
+    /// Bytes of input that were decoded.
+    pub bytes: Counter,
+    /// Rows that are held.
+    pub rows: Counter,
+    /// Rows that were forgotten because their ttl had passed.
+    pub rows_expired: Counter,
+    /// Items that the sink acknowledged.
+    pub items_written: Counter,
+    /// Attempts of the sink that failed and were tried again.
+    pub sink_retries: Counter,
+    dead_letters: [Counter; Reason::ALL.len()],
+}
+
+impl Metrics {
+    /// The counter of dead letters of this reason.
+    pub fn dead_letters(&self, reason: Reason) -> &Counter {
+        &self.dead_letters[reason as usize]
+    }
+
+    /// All dead letters.
+    pub fn all_dead_letters(&self) -> u64 {
+        self.dead_letters.iter().map(Counter::get).sum()
+    }
+}
+
+/// A number that many threads add to.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, amount: u64) {
+        if amount > 0 {
+            self.0.fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes away from it.
+    pub fn subtract(&self, amount: u64) {
+        if amount > 0 {
+            self.0.fetch_sub(amount, Ordering::Relaxed);
+        }
+    }
+
+    /// What it is now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,5 @@
+//! What a run says about itself: counted metrics, logs, progress.
+
+mod metrics;
+
+pub use metrics::{Counter, Metrics};
