@@ -1,1 +1,5 @@
-//! What a person types.
+//! What a person types: one file per command, each with its arguments and what it does.
+
+mod exit;
+
+pub use exit::CliError;

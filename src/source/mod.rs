@@ -7,9 +7,11 @@
 
 mod block;
 mod feed;
+mod wall_clock;
 
 pub use block::{Block, LogBytes, Message, Payload};
-pub use feed::{Feed, FeedSender, feed};
+pub use feed::{Closed, Feed, FeedSender, feed};
+pub use wall_clock::WallClock;
 
 /// Why a source cannot go on: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]

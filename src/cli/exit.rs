@@ -1,0 +1,60 @@
+//! How a command ends: the exit codes, and the errors behind them.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// Why a command failed. The text says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Wrong usage, or a pipeline file that is not right: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Failed at run time: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// There is no such item: exit code 1.
+    #[error("{0}")]
+    NotFound(String),
+    /// A peer or service is lost; starting again may help: exit code 75.
+    #[error("{0}")]
+    Lost(String),
+    /// Interrupted before the end of a log: exit code 130.
+    #[error("{0}")]
+    Interrupted(String),
+}
+
+impl CliError {
+    /// A failure at run time, told with all its causes.
+    pub fn failed(error: &dyn std::error::Error) -> CliError {
+        CliError::Failed(with_causes(error))
+    }
+
+    /// Wrong usage, told with all its causes.
+    pub fn usage(error: &dyn std::error::Error) -> CliError {
+        CliError::Usage(with_causes(error))
+    }
+
+    /// The code that the process exits with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            CliError::Failed(_) | CliError::NotFound(_) => 1,
+            CliError::Usage(_) => 2,
+            CliError::Lost(_) => 75,
+            CliError::Interrupted(_) => 130,
+        })
+    }
+}
+
+/// The error and its causes, one after the other, each text once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let detail = error.to_string();
+        if !text.contains(&detail) {
+            let _ = write!(text, ": {detail}");
+        }
+        cause = error.source();
+    }
+    text
+}
