@@ -1,8 +1,10 @@
 //! The pipeline file: what a person writes, checked and expanded into what the dataflow runs.
 
 mod group;
+mod key;
 
 pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId};
+pub use key::append_key;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,6 +37,11 @@ impl Pipeline {
     /// The group with this number.
     pub fn group(&self, id: GroupId) -> &Group {
         &self.groups[usize::from(id.0)]
+    }
+
+    /// The window's length in the event's time unit; at least 1.
+    pub fn window_units(&self) -> i64 {
+        self.event.time_unit.from_nanoseconds(self.window.length.as_nanos() as i128).max(1)
     }
 }
 

@@ -4,8 +4,10 @@
 //! and, where items can be read back, an [`ItemReader`]. A sink runs on a writer thread of its own;
 //! what [`Sink::write`] has returned for is durable, and only that is acknowledged.
 
+mod dead_letters;
 mod item;
 
+pub use dead_letters::{DeadLetter, DeadLetterFile, Origin};
 pub use item::{Count, Item, ItemBatch, ItemRef, published};
 
 /// Takes items and makes them durable. Items are absolute values, so writing one twice is harmless.
