@@ -4,11 +4,9 @@
 //! [`EventSchema`] declares. It never panics and never allocates for an ordinary event.
 
 mod clock;
-mod decoder;
 mod schema;
 mod verdict;
 
 pub use clock::MedianClock;
-pub use decoder::{Decoder, Event, Utf8};
 pub use schema::{DeclaredField, EventSchema, FieldId, TimeUnit};
 pub use verdict::Reason;
