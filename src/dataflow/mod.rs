@@ -20,4 +20,4 @@ mod writer;
 
 pub use failure::{Failure, RunError};
 pub use identity::HashSeed;
-pub use run::{Execution, Run, start};
+pub use run::{Execution, Run, Sample, start};

@@ -1,7 +1,6 @@
 //! Starts the workers and the writer threads of a run.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -17,7 +16,7 @@ use super::operators::Delivery;
 use super::writer::spawn_writer;
 use crate::counter::EventTime;
 use crate::epoch::Generation;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, Writers};
 use crate::source::Feed;
 use crate::telemetry::Metrics;
@@ -54,12 +53,27 @@ pub struct Run {
 /// A run that is under way.
 pub struct Execution {
     done: Receiver<()>,
+    sample: Arc<OnceLock<Sample>>,
+}
+
+/// Some row that was published: an example of what can be read from the sink.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Its group.
+    pub group: GroupId,
+    /// Its key's text.
+    pub key: String,
 }
 
 impl Execution {
     /// Becomes ready (by disconnecting) once everything that was read is durable in the sink.
     pub fn done(&self) -> &Receiver<()> {
         &self.done
+    }
+
+    /// Some row that was published; none before the first was.
+    pub fn sample(&self) -> &OnceLock<Sample> {
+        &self.sample
     }
 }
 
@@ -73,7 +87,8 @@ struct Outboxes {
 pub fn start(run: Run) -> std::io::Result<Execution> {
     let (done_sender, done) = bounded(0);
     let workers = run.feeds.len();
-    let outboxes = spawn_writers(run.sink, run.dead_letters, &run.metrics, &run.failure)?;
+    let sample = Arc::new(OnceLock::new());
+    let outboxes = spawn_writers(run.sink, run.dead_letters, &run.metrics, &sample, &run.failure)?;
     // Each worker takes its own part out; a worker is built only once.
     let parts: Vec<Mutex<Option<Parts>>> = run
         .feeds
@@ -109,19 +124,25 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         drop(guards);
         drop(done_sender);
     })?;
-    Ok(Execution { done })
+    Ok(Execution { done, sample })
 }
 
 fn spawn_writers(
     mut sink: Box<dyn Sink>,
     mut dead_letters: DeadLetterFile,
     metrics: &Arc<Metrics>,
+    sample: &Arc<OnceLock<Sample>>,
     failure: &Failure,
 ) -> std::io::Result<Outboxes> {
     let (items, item_inbox) = unbounded();
-    let metrics = Arc::clone(metrics);
+    let (metrics, sample) = (Arc::clone(metrics), Arc::clone(sample));
     let write_items = move |batches: &[ItemBatch]| {
         metrics.items_written.add(sink.write(batches)?);
+        if sample.get().is_none()
+            && let Some((group, key)) = batches.iter().find_map(ItemBatch::first_key)
+        {
+            let _ = sample.set(Sample { group, key: String::from_utf8_lossy(key).into_owned() });
+        }
         Ok(())
     };
     spawn_writer("sink", item_inbox, write_items, failure.clone())?;

@@ -4,7 +4,7 @@ mod group;
 mod key;
 
 pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId};
-pub use key::append_key;
+pub use key::{append_key, split_key};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

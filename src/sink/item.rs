@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counter::{DecayInterval, EventTime};
 use crate::epoch::Version;
-use crate::pipeline::{FeatureKey, Group, Pipeline};
+use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
 
 /// Changed rows on their way to a sink: plain data that may cross threads and processes.
 ///
@@ -53,6 +53,13 @@ impl ItemBatch {
     /// How many items it holds.
     pub fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// The group and the key's text of the first item.
+    pub fn first_key(&self) -> Option<(GroupId, &[u8])> {
+        let record = self.records.first()?;
+        let key = &self.text[record.key_start as usize..][..record.key_length as usize];
+        Some((self.features[record.feature as usize].group, key))
     }
 
     /// Whether it holds none.

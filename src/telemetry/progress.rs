@@ -24,6 +24,9 @@ pub enum InputProgress {
     Lag(u64),
 }
 
+/// How often the bar's text changes.
+const REDRAW_EVERY: Duration = Duration::from_millis(500);
+
 /// Shows how a run is getting on.
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -32,7 +35,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar if stderr is a terminal and `quiet` is not set; else log lines.
+    /// A bar if stderr is a terminal, unless only log lines are wanted.
     pub fn new(log_lines_only: bool) -> Progress {
         let bar = (!log_lines_only && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
@@ -44,27 +47,20 @@ impl Progress {
 
     /// To be called often; shows something when it is time.
     pub fn tick(&mut self, input: InputProgress, metrics: &Metrics) {
-        match &self.bar {
-            Some(bar) => {
-                if let InputProgress::Bytes { read, total: Some(total) } = input
-                    && bar.length() != Some(total)
-                {
-                    bar.set_length(total);
-                    bar.set_position(read);
-                    bar.set_style(style("{wide_bar} {percent}% {bytes}/{total_bytes}  {msg}"));
-                }
-                if let InputProgress::Bytes { read, .. } = input {
-                    bar.set_position(read);
-                }
-                if self.last.elapsed() >= Duration::from_millis(500) {
-                    bar.set_message(self.sentence(input, metrics));
-                }
+        if let (Some(bar), InputProgress::Bytes { read, total }) = (&self.bar, input) {
+            if let Some(total) = total.filter(|total| bar.length() != Some(*total)) {
+                bar.set_length(total);
+                bar.set_style(style("{wide_bar} {percent}% {bytes}/{total_bytes}  {msg}"));
             }
-            None if self.last.elapsed() >= LOG_EVERY => {
-                let sentence = self.sentence(input, metrics);
-                tracing::info!("{sentence}");
+            bar.set_position(read);
+        }
+        let interval = if self.bar.is_some() { REDRAW_EVERY } else { LOG_EVERY };
+        if self.last.elapsed() >= interval {
+            let sentence = self.sentence(input, metrics);
+            match &self.bar {
+                Some(bar) => bar.set_message(sentence),
+                None => tracing::info!("{sentence}"),
             }
-            None => {}
         }
     }
 

@@ -62,6 +62,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         target_is_from_flag: args.sink.is_some(),
         dead_letter_path: &dead_letter_path,
         metrics: &metrics,
+        sample: execution.sample(),
         elapsed: started.elapsed(),
         completed: end.is_ok(),
     };

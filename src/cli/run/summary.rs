@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::HumanCount;
 
 use crate::cli::CliError;
 use crate::event::Reason;
-use crate::pipeline::Pipeline;
-use crate::sink::{SinkTarget, open_reader};
+use crate::dataflow::Sample;
+use crate::pipeline::{Pipeline, split_key};
+use crate::sink::SinkTarget;
 use crate::telemetry::{LogFormat, Metrics};
 
 /// Everything that the summary is made of.
@@ -20,6 +22,8 @@ pub struct Summary<'a> {
     pub target_is_from_flag: bool,
     pub dead_letter_path: &'a Path,
     pub metrics: &'a Metrics,
+    /// Some row that was published.
+    pub sample: &'a OnceLock<Sample>,
     pub elapsed: Duration,
     /// Whether the run came to its ordinary end.
     pub completed: bool,
@@ -101,17 +105,16 @@ impl Summary<'_> {
         counts.filter(|(_, number)| *number > 0)
     }
 
-    /// How to read the first item of the sink.
+    /// How to read one of the items that the run has published.
     fn next_command(&self) -> Option<String> {
-        let mut reader = match self.target {
-            SinkTarget::Sqlite(_) => open_reader(self.target, Some(self.pipeline)).ok()?,
-            _ => return None,
-        };
-        let item = reader.newest().ok()??;
-        let group = self.pipeline.groups.iter().find(|group| group.makes(&item.feature_name))?;
+        if !self.target.can_be_read() {
+            return None;
+        }
+        let sample = self.sample.get()?;
+        let group = self.pipeline.group(sample.group);
         let program = std::env::args().next().unwrap_or_else(|| "counter-machine".to_owned());
         let mut command = format!("{program} get {}", self.pipeline_path.display());
-        for (field, value) in group.key.iter().zip(crate::pipeline::split_key(&item.key, group.key.len())) {
+        for (field, value) in group.key.iter().zip(split_key(&sample.key, group.key.len())) {
             let name = &self.pipeline.event.fields[usize::from(field.0)].name;
             let _ = write!(command, " --key {}", quoted(&format!("{name}={value}")));
         }
