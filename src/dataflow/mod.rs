@@ -15,6 +15,8 @@ mod operators;
 mod route;
 mod rows;
 mod run;
+#[cfg(test)]
+mod tests;
 mod window_sums;
 mod writer;
 
