@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use indicatif::HumanCount;
+use indicatif::{HumanBytes, HumanCount};
 
 use crate::cli::CliError;
 use crate::event::Reason;
 use crate::dataflow::Sample;
 use crate::pipeline::{Pipeline, split_key};
 use crate::sink::SinkTarget;
-use crate::telemetry::{LogFormat, Metrics};
+use crate::telemetry::{LogFormat, Metrics, peak_memory_bytes};
 
 /// Everything that the summary is made of.
 pub struct Summary<'a> {
@@ -81,6 +81,9 @@ impl Summary<'_> {
         }
         line("rows", count(metrics.rows.get()));
         line("items written", format!("{} to {}", count(metrics.items_written.get()), self.target));
+        if let Some(bytes) = peak_memory_bytes() {
+            line("peak memory", HumanBytes(bytes).to_string());
+        }
         line("elapsed", format!("{:.2} s", self.elapsed.as_secs_f64()));
         line("events/s", count(self.events_per_second() as u64));
         let headline = if self.completed { "done" } else { "ended early" };
@@ -141,6 +144,7 @@ impl Summary<'_> {
             rows_expired = metrics.rows_expired.get(),
             items_written = metrics.items_written.get(),
             sink_retries = metrics.sink_retries.get(),
+            peak_memory_bytes = peak_memory_bytes(),
             elapsed_seconds = self.elapsed.as_secs_f64(),
             events_per_second = self.events_per_second(),
             "done"
