@@ -70,7 +70,11 @@ mod tests {
             "9999-12-30 21:59:59.001z",
         ] {
             let jiff: jiff::Timestamp = text.parse().unwrap();
-            assert_eq!(milliseconds(text.as_bytes()), Some(jiff.as_nanosecond().div_euclid(1_000_000) as i64), "{text}");
+            assert_eq!(
+                milliseconds(text.as_bytes()),
+                Some(jiff.as_nanosecond().div_euclid(1_000_000) as i64),
+                "{text}"
+            );
         }
     }
 

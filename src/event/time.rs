@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn what_no_i64_holds_is_negative_or_ahead() {
-        for text in ["9223372036854775808", "18446744073709551616", "99999999999999999999", "999999999999999999999999"] {
+        for text in ["9223372036854775808", "18446744073709551616", "99999999999999999999", "999999999999999999999999"]
+        {
             assert_eq!(number(text), Err(Reason::TimeAhead), "{text}");
             assert_eq!(number(&format!("-{text}")), Err(Reason::NegativeTime), "{text}");
             assert_eq!(string(text), Err(Reason::TimeAhead), "{text}");
