@@ -23,9 +23,7 @@ mod token;
 mod verdict;
 
 #[cfg(test)]
-mod corpus;
-#[cfg(test)]
-mod fuzz;
+mod tests;
 
 pub use clock::MedianClock;
 pub use decoder::{Decoder, Event, Utf8};

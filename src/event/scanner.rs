@@ -289,3 +289,74 @@ impl<'a> Walk<'a> {
         (self.at > start).then_some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventSchema, TimeUnit};
+
+    const EVENTS: [&str; 5] = [
+        r#"{"eventName":"like","userId":"1234","creatorId":"7777","eventTs":1707605599}"#,
+        r#"{"eventName":"like","userId":"1234","eventTs":1707605599}"#,
+        r#"{ "eventTs" : "17" , "text" : "said \"hi\" \u00e9" , "eventName" : "like" } "#,
+        r#"{"eventName":"cancel","seen":true,"userId":null,"unitPrice":-27.5e0,"country":"Norge","eventTs":1}"#,
+        r#"{"a field with a name that is longer than a seam that is remembered":0,"eventName":"x","eventTs":2}"#,
+    ];
+
+    fn slots() -> Slots {
+        Slots::of(&EventSchema {
+            name_field: "eventName".into(),
+            time_field: "eventTs".into(),
+            time_unit: TimeUnit::Seconds,
+            max_ahead: None,
+            max_bytes: 1 << 20,
+            fields: Vec::new(),
+        })
+    }
+
+    fn accepts(scanner: &mut Scanner, line: &str) -> bool {
+        let slots = slots();
+        scanner.locate(line.as_bytes(), &slots, &mut Tokens::for_slots(&slots)).is_some()
+    }
+
+    #[test]
+    fn flat_events_are_its_business_in_any_order_of_shapes() {
+        let mut scanner = Scanner::default();
+        for first in EVENTS {
+            for second in EVENTS {
+                assert!(accepts(&mut scanner, first), "{first}");
+                assert!(accepts(&mut scanner, second), "{second} after {first}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_gives_up_on_every_line_that_is_cut_off() {
+        let mut scanner = Scanner::default();
+        for event in EVENTS {
+            assert!(accepts(&mut scanner, event));
+            let last = event.rfind('}').unwrap();
+            for end in 0..=last {
+                assert!(!accepts(&mut scanner, &event[..end]), "{}", &event[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_seam_is_trusted_only_in_the_place_where_it_was_learned() {
+        let mut scanner = Scanner::default();
+        assert!(accepts(&mut scanner, r#"{"a":1,"b":2}"#));
+        assert!(accepts(&mut scanner, r#"{"a":1}"#));
+        for line in [r#"{,"b":2}"#, r#"{"a":1{"a":1}"#, r#","b":2}"#, r#"{"a":,"b":2}"#, r#"{"a":1,"b":}"#] {
+            assert!(!accepts(&mut scanner, line), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_it_remembers_is_bounded() {
+        let mut scanner = Scanner::default();
+        let members: Vec<String> = (0..10_000).map(|number| format!("\"{number}\":{number}")).collect();
+        assert!(accepts(&mut scanner, &format!("{{{}}}", members.join(","))));
+        assert_eq!(scanner.seams.len(), MAX_SEAMS);
+    }
+}
