@@ -7,6 +7,7 @@
 
 mod block;
 mod feed;
+pub mod kafka;
 mod stream_clock;
 mod wall_clock;
 
