@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::duration::{format_duration, from_units};
 use crate::counter::DecaySet;
-use crate::event::FieldId;
+use crate::event::{FieldId, TimeUnit};
 
 /// The place of a group in [`super::Pipeline::groups`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,6 +42,42 @@ impl Group {
     /// The name of the feature that `measure` of `event` counts into.
     pub fn feature_name(&self, event: &str, measure: MeasureId) -> String {
         self.feature.expand(&self.name, event, &self.measure(measure).name)
+    }
+
+    /// The names of the features that `measure` counts into, where they do not hang on what events
+    /// there will be: one per listed event, or the single one into which all events are pooled.
+    /// Nothing where every event makes a feature of its own.
+    pub fn fixed_names(&self, measure: MeasureId) -> Vec<String> {
+        match &self.events {
+            _ if !self.feature.names_event() => vec![self.feature_name("", measure)],
+            EventSelector::Listed(events) => events.iter().map(|event| self.feature_name(event, measure)).collect(),
+            EventSelector::All => Vec::new(),
+        }
+    }
+}
+
+/// What is this many intervals old is worth less than e^-40 of what it was: a row may be forgotten.
+pub(super) const TTL_INTERVALS: i64 = 40;
+
+impl Group {
+    /// The longest of the decay intervals.
+    pub(super) fn longest_decay(&self) -> i64 {
+        self.decays.intervals().iter().map(|interval| interval.units()).max().unwrap_or_default()
+    }
+
+    /// Says so where rows are forgotten while they are still worth something.
+    pub(super) fn short_ttl_warning(&self, unit: TimeUnit) -> Option<String> {
+        let ttl = self.ttl?;
+        let least = self.longest_decay().checked_mul(TTL_INTERVALS)?;
+        (ttl < least).then(|| {
+            format!(
+                "group \"{}\": its ttl of {} is shorter than 40 times its longest decay ({}): rows are forgotten while \
+                 they still count",
+                self.name,
+                format_duration(from_units(ttl, unit)),
+                format_duration(from_units(least, unit)),
+            )
+        })
     }
 }
 
@@ -81,6 +118,15 @@ impl FeatureTemplate {
     /// pooled into one feature.
     pub fn names_event(&self) -> bool {
         self.0.contains("{event}")
+    }
+
+    /// What stands before the first `{event}` and behind the last, with the other places filled in;
+    /// `None` where the event's name is no part of the feature's.
+    pub fn around_event(&self, group: &str, measure: &str) -> Option<(String, String)> {
+        let (before, _) = self.0.split_once("{event}")?;
+        let (_, behind) = self.0.rsplit_once("{event}")?;
+        let fill_in = |part: &str| FeatureTemplate(part.to_owned()).expand(group, "", measure);
+        Some((fill_in(before), fill_in(behind)))
     }
 
     /// Fills in the places, from left to right; what is filled in is not looked at again.

@@ -1,12 +1,33 @@
 //! The pipeline file: what a person writes, checked and expanded into what the dataflow runs.
+//!
+//! A file goes through four steps, each in a file of its own: `environment` fills in `${NAME}`,
+//! `raw` takes the TOML apart, `expand` (with `counters` and `fields`) gives it its meaning and its
+//! defaults, `names` sees to it that no two features have the same name. What is wrong is said with
+//! its line. A [`Pipeline`] that was made here keeps what its types and fields promise.
 
+mod counters;
+mod duration;
+mod environment;
+mod error;
+mod expand;
+mod fields;
 mod group;
+mod names;
+mod raw;
+#[cfg(test)]
+mod tests;
 
+pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
+pub use environment::Environment;
+pub use error::PipelineError;
 pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId};
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
 
 use crate::event::EventSchema;
 
@@ -32,6 +53,30 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Reads a pipeline file.
+    pub fn load(path: &Path, environment: Environment<'_>) -> Result<Pipeline, PipelineError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| PipelineError::Unreadable { path: path.to_owned(), source })?;
+        Pipeline::parse(&text, &path.display().to_string(), environment)
+    }
+
+    /// Takes a pipeline from its text; `file` stands in the messages.
+    pub fn parse(text: &str, file: &str, environment: Environment<'_>) -> Result<Pipeline, PipelineError> {
+        Pipeline::understand(text, environment).map_err(|fault| fault.in_file(file, text))
+    }
+
+    fn understand(text: &str, environment: Environment<'_>) -> Result<Pipeline, error::Fault> {
+        let mut table = DeTable::parse(text).map_err(|error| raw::explain(&error))?;
+        environment::substitute(table.get_mut(), environment)?;
+        let raw = raw::RawPipeline::deserialize(Deserializer::from(table)).map_err(|error| raw::explain(&error))?;
+        expand::expand(raw)
+    }
+
+    /// What is allowed but hardly meant.
+    pub fn warnings(&self) -> Vec<String> {
+        self.groups.iter().filter_map(|group| group.short_ttl_warning(self.event.time_unit)).collect()
+    }
+
     /// The group with this number.
     pub fn group(&self, id: GroupId) -> &Group {
         &self.groups[usize::from(id.0)]

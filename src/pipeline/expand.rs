@@ -1,0 +1,191 @@
+//! From what is written to what is meant: checks every section but the counters, and fills in the
+//! defaults.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::counters::expand_groups;
+use super::duration::{parse_duration, to_units};
+use super::error::Fault;
+use super::fields::Fields;
+use super::raw::{
+    RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
+};
+use super::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, StartOffset, WindowConfig};
+use crate::counter::DecayInterval;
+use crate::event::{EventSchema, TimeUnit};
+
+const DEFAULT_WINDOW: Duration = Duration::from_secs(5);
+const DEFAULT_REPLAY_BATCH: u64 = 50_000;
+const DEFAULT_MAX_AHEAD: Duration = Duration::from_secs(86_400);
+const DEFAULT_MAX_BYTES: usize = 1 << 20;
+const DEFAULT_REGION: &str = "us-east-1";
+/// The largest `max_bytes`: a few of these are in memory at a time.
+const LARGEST_MAX_BYTES: i64 = 1 << 30;
+
+pub(super) fn expand(raw: RawPipeline) -> Result<Pipeline, Fault> {
+    if let Some(checkpoint) = &raw.checkpoint {
+        return Err(refuse_checkpoint(checkpoint));
+    }
+    let name = not_empty(&raw.name, "the pipeline's name")?.to_owned();
+    let mut fields = Fields::new(&raw.event)?;
+    let groups = expand_groups(&raw.counters, raw.event.time_unit, &mut fields)?;
+    Ok(Pipeline {
+        event: event(&raw.event, fields)?,
+        window: window(&raw.window)?,
+        kafka: raw.kafka.map(kafka).transpose()?,
+        dynamodb: dynamodb(raw.dynamodb, &name)?,
+        dead_letters: dead_letters(raw.dead_letters)?,
+        sink: raw.sink.filter(|sink| !sink.is_empty()),
+        groups,
+        name,
+    })
+}
+
+/// State is a later version's. What is written is looked at all the same, so that a file that is
+/// wrong besides is told so.
+fn refuse_checkpoint(checkpoint: &Spanned<RawCheckpoint>) -> Fault {
+    if let Some(every) = &checkpoint.get_ref().every
+        && let Err(fault) = duration(every)
+    {
+        return fault;
+    }
+    Fault::new(
+        checkpoint.span(),
+        "[checkpoint] is not supported yet: keeping state between runs comes in a later version; remove the section",
+    )
+}
+
+fn event(raw: &RawEvent, fields: Fields) -> Result<EventSchema, Fault> {
+    let max_bytes = match &raw.max_bytes {
+        None => DEFAULT_MAX_BYTES,
+        Some(bytes) if (1..=LARGEST_MAX_BYTES).contains(bytes.get_ref()) => *bytes.get_ref() as usize,
+        Some(bytes) => {
+            let message = format!("max_bytes must be from 1 to {LARGEST_MAX_BYTES}, not {}", bytes.get_ref());
+            return Err(Fault::new(bytes.span(), message));
+        }
+    };
+    Ok(EventSchema {
+        name_field: raw.name.get_ref().clone(),
+        time_field: raw.time.get_ref().clone(),
+        time_unit: raw.time_unit,
+        max_ahead: max_ahead(raw.max_ahead.as_ref(), raw.time_unit)?,
+        max_bytes,
+        fields: fields.into_declared(),
+    })
+}
+
+/// A limit that no time could pass is none.
+fn max_ahead(raw: Option<&Text>, unit: TimeUnit) -> Result<Option<i64>, Fault> {
+    let limit = match raw {
+        None => Some(DEFAULT_MAX_AHEAD),
+        Some(text) => duration_or_none(text)?,
+    };
+    Ok(limit.and_then(|limit| to_units(limit, unit)).filter(|units| *units <= DecayInterval::MAX_UNITS))
+}
+
+fn window(raw: &RawWindow) -> Result<WindowConfig, Fault> {
+    let length = match &raw.length {
+        None => DEFAULT_WINDOW,
+        Some(text) => {
+            let length = duration(text)?;
+            if length < WindowConfig::MIN_LENGTH {
+                let message = format!("a window is at least 100ms long, not {}", text.get_ref());
+                return Err(Fault::new(text.span(), message));
+            }
+            length
+        }
+    };
+    let replay_batch = match &raw.replay_batch {
+        None => DEFAULT_REPLAY_BATCH,
+        Some(events) => at_least(events, 1, "replay_batch")?,
+    };
+    Ok(WindowConfig { length, clock: raw.clock, replay_batch })
+}
+
+fn kafka(raw: RawKafka) -> Result<KafkaConfig, Fault> {
+    let option = |(name, value)| {
+        let text = match value {
+            RawOption::Text(text) => text,
+            RawOption::Integer(number) => number.to_string(),
+            RawOption::Flag(flag) => flag.to_string(),
+        };
+        (name, text)
+    };
+    Ok(KafkaConfig {
+        brokers: not_empty(&raw.brokers, "brokers")?.to_owned(),
+        topic: not_empty(&raw.topic, "topic")?.to_owned(),
+        start: raw.start.unwrap_or(StartOffset::Earliest),
+        options: raw.options.into_iter().map(option).collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// The table is named like the pipeline where the file does not name it.
+fn dynamodb(raw: RawDynamoDb, pipeline: &str) -> Result<DynamoDbConfig, Fault> {
+    let table = match &raw.table {
+        None => pipeline.to_owned(),
+        Some(table) if is_table_name(table.get_ref()) => table.get_ref().clone(),
+        Some(table) => {
+            let message = format!(
+                "\"{}\" cannot be the name of a DynamoDB table: that is 3 to 255 letters, digits, \"_\", \"-\" and \".\"",
+                table.get_ref()
+            );
+            return Err(Fault::new(table.span(), message));
+        }
+    };
+    Ok(DynamoDbConfig {
+        table,
+        endpoint: raw.endpoint.filter(|endpoint| !endpoint.is_empty()),
+        region: raw.region.filter(|region| !region.is_empty()).unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+    })
+}
+
+fn is_table_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (3..=255).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn dead_letters(raw: RawDeadLetters) -> Result<DeadLetterConfig, Fault> {
+    let max = match &raw.max {
+        None => None,
+        Some(limit) => match limit.get_ref() {
+            RawLimit::Word(word) if word == "none" => None,
+            RawLimit::Number(number) if *number >= 0 => Some(*number as u64),
+            RawLimit::Number(number) => return Err(bad_limit(limit, number)),
+            RawLimit::Word(word) => return Err(bad_limit(limit, &format!("\"{word}\""))),
+        },
+    };
+    Ok(DeadLetterConfig { path: raw.path.filter(|path| !path.is_empty()).map(PathBuf::from), max })
+}
+
+fn bad_limit(limit: &Spanned<RawLimit>, written: &dyn std::fmt::Display) -> Fault {
+    Fault::new(limit.span(), format!("max must be a whole number or \"none\", not {written}"))
+}
+
+fn at_least(number: &Spanned<i64>, least: u64, what: &str) -> Result<u64, Fault> {
+    let written = *number.get_ref();
+    u64::try_from(written)
+        .ok()
+        .filter(|number| *number >= least)
+        .ok_or_else(|| Fault::new(number.span(), format!("{what} must be at least {least}, not {written}")))
+}
+
+/// The text, which may not be empty.
+pub(super) fn not_empty<'a>(text: &'a Text, what: &str) -> Result<&'a str, Fault> {
+    match text.get_ref().as_str() {
+        "" => Err(Fault::new(text.span(), format!("{what} may not be empty"))),
+        text => Ok(text),
+    }
+}
+
+pub(super) fn duration(text: &Text) -> Result<Duration, Fault> {
+    parse_duration(text.get_ref()).map_err(|error| Fault::new(text.span(), error.to_string()))
+}
+
+/// A duration, or `"none"`.
+pub(super) fn duration_or_none(text: &Text) -> Result<Option<Duration>, Fault> {
+    if text.get_ref() == "none" { Ok(None) } else { duration(text).map(Some) }
+}
