@@ -7,7 +7,7 @@
 //! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`] -> [`pipeline`] ->
 //! [`event`] -> [`counter`]. [`telemetry`] and [`epoch`] may be used from everywhere.
 
-//pub mod cli;
+pub mod cli;
 pub mod counter;
 pub mod dataflow;
 pub mod epoch;

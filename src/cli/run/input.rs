@@ -22,7 +22,7 @@ pub enum Input {
     /// Event logs.
     Log(LogSource),
     /// A Kafka topic.
-    Kafka(KafkaSource, KafkaClock),
+    Kafka(KafkaSource, KafkaClock, UntilEnd),
 }
 
 /// A source that is being read.
