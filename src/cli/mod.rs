@@ -1,13 +1,7 @@
 //! What a person types: one file or folder per command, each with its arguments and what it does.
 
-mod check;
-mod dump;
 mod exit;
-mod generate;
-mod get;
-mod produce;
 mod run;
-mod table;
 
 use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
@@ -39,18 +33,6 @@ pub struct Cli {
 enum Command {
     /// Count events and publish the counters
     Run(run::RunArgs),
-    /// Print the counters of one key
-    Get(get::GetArgs),
-    /// Print every item that a sink holds
-    Dump(dump::DumpArgs),
-    /// Check a pipeline file and print what it expands to
-    Check(check::CheckArgs),
-    /// Create the pipeline's DynamoDB table, or say that it is there
-    Table(table::TableArgs),
-    /// Write a synthetic event log
-    Generate(generate::GenerateArgs),
-    /// Send event logs to the pipeline's Kafka topic
-    Produce(produce::ProduceArgs),
 }
 
 impl Cli {
@@ -60,12 +42,6 @@ impl Cli {
         let mut out = BufWriter::new(std::io::stdout().lock());
         let result = match &self.command {
             Command::Run(args) => run::run(args, self.log_format),
-            Command::Get(args) => get::run(args, &mut out),
-            Command::Dump(args) => dump::run(args, &mut out),
-            Command::Check(args) => check::run(args, &mut out),
-            Command::Table(args) => table::run(args, &mut out),
-            Command::Generate(args) => generate::run(args),
-            Command::Produce(args) => produce::run(args),
         };
         let result = result.and_then(|()| flushed(out.flush()));
         match result {

@@ -109,6 +109,7 @@ impl WindowConfig {
 /// What drives windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(clap::ValueEnum)]
 pub enum ClockKind {
     /// The wall clock: live.
     Wall,

@@ -27,6 +27,11 @@ pub enum SinkTarget {
 pub struct UnknownSink(String);
 
 impl SinkTarget {
+    /// Whether items can be read back from it.
+    pub fn can_be_read(&self) -> bool {
+        matches!(self, SinkTarget::DynamoDb | SinkTarget::Sqlite(_) | SinkTarget::JsonLines(_))
+    }
+
     /// How many writers it wants.
     pub fn writers(&self) -> Writers {
         match self {

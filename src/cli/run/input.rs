@@ -11,7 +11,7 @@ use crate::epoch::Epoch;
 use crate::pipeline::{ClockKind, Pipeline};
 use crate::source::kafka::{KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
-use crate::source::{Feed, SourceError, StreamClock, WallClock, feed};
+use crate::source::{Feed, SourceError, WallClock, feed};
 use crate::telemetry::{InputProgress, Metrics};
 
 /// The epoch that a run without state begins with.
@@ -22,7 +22,14 @@ pub enum Input {
     /// Event logs.
     Log(LogSource),
     /// A Kafka topic.
-    Kafka(KafkaSource, KafkaClock, UntilEnd),
+    Kafka {
+        /// The topic.
+        source: KafkaSource,
+        /// What drives its windows.
+        clock: KafkaClock,
+        /// Whether reading stops by itself.
+        until_end: bool,
+    },
 }
 
 /// A source that is being read.
@@ -56,7 +63,10 @@ impl Input {
     ) -> Result<(Vec<Feed>, RunningInput), CliError> {
         match self {
             Input::Log(source) => start_log(source, workers, stop),
-            Input::Kafka(source, clock) => start_kafka(source, clock, workers, stop, metrics),
+            Input::Kafka { source, clock, until_end } => {
+                let running = start_kafka(source, clock, workers, stop, metrics)?;
+                Ok((running.0, RunningInput { runs_until_stopped: !until_end, ..running.1 }))
+            }
         }
     }
 }
@@ -84,14 +94,11 @@ fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<I
     let window = &pipeline.window;
     let clock = match clock {
         ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, FIRST_EPOCH)),
-        ClockKind::Event => KafkaClock::event(
-            StreamClock::new(window.length, pipeline.event.time_unit, window.replay_batch, FIRST_EPOCH),
-            &pipeline.event,
-        ),
+        ClockKind::Event => todo!(),
     };
     let options = KafkaOptions { until_end: args.until_end, ..KafkaOptions::default() };
     let source = KafkaSource::connect(config, options).map_err(|error| CliError::failed(&error))?;
-    Ok(Input::Kafka(source, clock))
+    Ok(Input::Kafka { source, clock, until_end: args.until_end })
 }
 
 fn start_log(
@@ -115,17 +122,16 @@ fn start_kafka(
     metrics: &Arc<Metrics>,
 ) -> Result<(Vec<Feed>, RunningInput), CliError> {
     let progress = source.progress();
-    let until_end = source.until_end();
     let clock = Arc::new(clock);
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
     for (number, reader) in source.into_readers(workers).map_err(|error| CliError::failed(&error))?.into_iter().enumerate() {
         let (sender, feed) = feed(FIRST_EPOCH);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
-        let read = move || reader.run(sender, &clock, &stop, &metrics).map(|()| LogEnd::Finished);
+        let read = move || reader.run(sender, &clock, &metrics, &stop).map(|()| LogEnd::Finished);
         readers.push(spawn(format!("reader {number}"), read)?);
     }
-    Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: !until_end }))
+    Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: true }))
 }
 
 fn spawn(

@@ -77,7 +77,7 @@ fn load_pipeline(args: &RunArgs) -> Result<Pipeline, CliError> {
     if let Some(replay_batch) = args.replay_batch {
         pipeline.window.replay_batch = replay_batch;
     }
-    for warning in &pipeline.warnings {
+    for warning in pipeline.warnings() {
         tracing::warn!("{warning}");
     }
     Ok(pipeline)
