@@ -7,6 +7,7 @@
 
 mod block;
 mod feed;
+pub mod synthetic;
 mod wall_clock;
 
 pub use block::{Block, LogBytes, Message, Payload};
