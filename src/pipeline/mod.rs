@@ -15,6 +15,8 @@ mod group;
 mod names;
 mod raw;
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod tests;
 
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
@@ -100,7 +102,7 @@ impl WindowConfig {
 }
 
 /// What drives windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ClockKind {
     /// The wall clock: live.
@@ -123,7 +125,7 @@ pub struct KafkaConfig {
 }
 
 /// Where a run without a checkpoint begins to read a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartOffset {
     /// At the oldest message that is kept.
