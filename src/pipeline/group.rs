@@ -14,6 +14,9 @@ pub struct GroupId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MeasureId(pub u16);
 
+/// What is this many intervals old is worth less than e^-40 of what it was: a row may be forgotten.
+pub(super) const TTL_INTERVALS: i64 = 40;
+
 /// One `[[counters]]` entry.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -54,12 +57,7 @@ impl Group {
             EventSelector::All => Vec::new(),
         }
     }
-}
 
-/// What is this many intervals old is worth less than e^-40 of what it was: a row may be forgotten.
-pub(super) const TTL_INTERVALS: i64 = 40;
-
-impl Group {
     /// The longest of the decay intervals.
     pub(super) fn longest_decay(&self) -> i64 {
         self.decays.intervals().iter().map(|interval| interval.units()).max().unwrap_or_default()

@@ -16,6 +16,8 @@ mod key;
 mod names;
 mod raw;
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod tests;
 
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
@@ -107,7 +109,7 @@ impl WindowConfig {
 }
 
 /// What drives windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 #[derive(clap::ValueEnum)]
 pub enum ClockKind {
@@ -131,7 +133,7 @@ pub struct KafkaConfig {
 }
 
 /// Where a run without a checkpoint begins to read a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartOffset {
     /// At the oldest message that is kept.
