@@ -8,6 +8,7 @@
 mod block;
 mod feed;
 pub mod kafka;
+pub mod log;
 mod stream_clock;
 mod wall_clock;
 
