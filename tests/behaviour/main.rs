@@ -1,1 +1,3 @@
-//! tests
+//! What counter-machine does, seen from outside.
+
+mod kafka;

@@ -13,6 +13,7 @@
 mod batch;
 mod clock;
 mod context;
+mod event_clock;
 mod partition;
 mod probe;
 mod problem;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 use rdkafka::topic_partition_list::Offset;
 
 pub use clock::KafkaClock;
+pub use event_clock::EventClock;
 pub use progress::KafkaProgress;
 pub use reader::KafkaReader;
 

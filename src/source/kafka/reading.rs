@@ -112,6 +112,7 @@ impl<'a> Reading<'a> {
                 Some(Ok(message)) => self.take(&message, now)?,
                 Some(Err(KafkaError::PartitionEOF(number))) => self.reached_end(number)?,
                 Some(Err(error)) => self.judge(error)?,
+                None if self.batch.is_empty() => self.session.clock.caught_up(),
                 None => {}
             }
             if self.batch.is_ready(now) {
