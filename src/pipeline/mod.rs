@@ -12,6 +12,7 @@ mod error;
 mod expand;
 mod fields;
 mod group;
+mod key;
 mod names;
 mod raw;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use duration::{InvalidDuration, format_duration, from_units, parse_duration,
 pub use environment::Environment;
 pub use error::PipelineError;
 pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId};
+pub use key::append_key;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
