@@ -79,8 +79,13 @@ fn main() {
     let whole = figures[2].last().expect("a round");
     let rows = whole.rows - single.rows;
     let bytes = whole.peak_memory_bytes.saturating_sub(single.peak_memory_bytes);
-    println!("\nmemory: {} MB, less {} MB with a single key: {:.0} bytes for each of {} rows", 
-        whole.peak_memory_bytes / 1_000_000, single.peak_memory_bytes / 1_000_000, bytes as f64 / rows as f64, whole.rows);
+    println!(
+        "\nmemory: {} MB, less {} MB with a single key: {:.0} bytes for each of {} rows",
+        whole.peak_memory_bytes / 1_000_000,
+        single.peak_memory_bytes / 1_000_000,
+        bytes as f64 / rows as f64,
+        whole.rows
+    );
 }
 
 /// The four fields, borrowed: about the least that any program must do with an event.

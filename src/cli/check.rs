@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::CliError;
-use super::output::written;
+use super::output::printed;
 use crate::event::{FieldId, TimeUnit};
 use crate::pipeline::{
     ClockKind, EventSelector, Group, KafkaConfig, MeasureId, Pipeline, StartOffset, format_duration, from_units,
 };
+use crate::sink::SinkTarget;
 
 /// Check a pipeline file and print what it expands to.
 #[derive(Debug, Args)]
@@ -25,7 +26,10 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
-    written(out.write_all(describe(&pipeline, &args.pipeline).as_bytes()), "stdout")
+    if pipeline.sink.is_some() {
+        SinkTarget::choose(None, &pipeline, "--sink")?;
+    }
+    printed(out.write_all(describe(&pipeline, &args.pipeline).as_bytes()))
 }
 
 fn describe(pipeline: &Pipeline, file: &Path) -> String {
@@ -209,5 +213,15 @@ warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest deca
     fn a_pipeline_that_is_not_right_is_wrong_usage_with_its_line() {
         let error = checked("name = \"p\"\nnmae = 5").expect_err("an unknown key");
         assert!(matches!(&error, CliError::Usage(text) if text.contains("p.toml:2: unknown key \"nmae\"")), "{error}");
+    }
+
+    #[test]
+    fn a_sink_that_does_not_exist_is_told_before_a_run_needs_it() {
+        let text = "name = \"p\"\nsink = \"mongo\"\nevent = { name = \"n\", time = \"t\" }\n\
+            counters = [{ name = \"u\", key = [\"u\"], events = \"*\", decays = [\"5s\"] }]";
+        let error = checked(text).expect_err("there is no such sink");
+        assert!(matches!(&error, CliError::Usage(text) if text.contains("`mongo` is no sink")), "{error}");
+        let without = checked(&text.replace("sink = \"mongo\"", "")).expect("a valid pipeline");
+        assert!(without.contains("none named: give --sink"), "{without}");
     }
 }

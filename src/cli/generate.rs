@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::CliError;
-use super::output::written;
+use super::output::printed;
 use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::event::TimeUnit;
@@ -69,7 +70,7 @@ fn parse_seconds(text: &str) -> Result<u64, String> {
 }
 
 fn parse_start(text: &str) -> Result<EventTime, String> {
-    parse_time(text, TimeUnit::Seconds).map_err(|error| error.to_string())
+    parse_time(text, TimeUnit::Seconds, Timestamp::now()).map(EventTime).map_err(|error| error.to_string())
 }
 
 /// Writes the log to where the arguments say.
@@ -86,8 +87,9 @@ pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
     };
     let mut log = SyntheticLog::new(&config).map_err(|error| CliError::usage(&error))?;
     match &args.output {
-        None => written(log.write_lines(args.events, &mut io::stdout().lock()), "stdout"),
-        Some(path) => written(write_file(&mut log, args.events, path), path.display()),
+        None => printed(log.write_lines(args.events, &mut io::stdout().lock())),
+        Some(path) => write_file(&mut log, args.events, path)
+            .map_err(|error| CliError::Failed(format!("cannot write to {}: {error}", path.display()))),
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
     fn wrong_arguments_are_told() {
         for (arguments, expected) in [
             (["--late-by", "10"], "\"10\" is no duration"),
-            (["--start", "soon"], "\"soon\" is no time"),
+            (["--start", "soon"], "`soon` is no time"),
             (["--mix", "like"], "\"like\" is no NAME=WEIGHT"),
         ] {
             let error = parse(&arguments).expect_err("wrong arguments");

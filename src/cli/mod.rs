@@ -1,7 +1,15 @@
 //! What a person types: one file or folder per command, each with its arguments and what it does.
 
+mod check;
+mod dump;
 mod exit;
+mod generate;
+mod get;
+mod output;
 mod run;
+mod show;
+mod table;
+mod time;
 
 use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
@@ -33,6 +41,16 @@ pub struct Cli {
 enum Command {
     /// Count events and publish the counters
     Run(run::RunArgs),
+    /// Print the counters of one key
+    Get(get::GetArgs),
+    /// Print every item that a sink holds
+    Dump(dump::DumpArgs),
+    /// Check a pipeline file and print what it expands to
+    Check(check::CheckArgs),
+    /// Create the pipeline's DynamoDB table, or say that it is there
+    Table(table::TableArgs),
+    /// Write a synthetic event log
+    Generate(generate::GenerateArgs),
 }
 
 impl Cli {
@@ -42,8 +60,13 @@ impl Cli {
         let mut out = BufWriter::new(std::io::stdout().lock());
         let result = match &self.command {
             Command::Run(args) => run::run(args, self.log_format),
+            Command::Get(args) => get::run(args, &mut out),
+            Command::Dump(args) => dump::run(args, &mut out),
+            Command::Check(args) => check::run(args, &mut out),
+            Command::Table(args) => table::run(args, &mut out),
+            Command::Generate(args) => generate::run(args),
         };
-        let result = result.and_then(|()| flushed(out.flush()));
+        let result = result.and_then(|()| output::printed(out.flush()));
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -51,15 +74,5 @@ impl Cli {
                 error.exit_code()
             }
         }
-    }
-}
-
-/// A reader that has seen enough (`| head`) is no error.
-fn flushed(result: std::io::Result<()>) -> Result<(), CliError> {
-    match result {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::Failed(format!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(()),
     }
 }

@@ -1,54 +1,63 @@
-//! TIME as a person types it: `now`, RFC 3339, or a number in the event's unit.
+//! TIME as a person writes and reads it.
 
-use crate::counter::EventTime;
+use jiff::Timestamp;
+
+use super::CliError;
 use crate::event::TimeUnit;
 
-/// A text that is no time.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no time: give \"now\", RFC 3339 (2024-02-10T22:53:19Z) or a number in the event's time unit")]
-pub struct InvalidTime(String);
-
-/// Reads a time into the event's unit; what is finer than a unit is cut off, downwards.
-pub fn parse_time(text: &str, unit: TimeUnit) -> Result<EventTime, InvalidTime> {
-    if let Ok(number) = text.parse::<i64>() {
-        return Ok(EventTime(number));
+/// Reads a TIME: `now`, RFC 3339, or a number in `unit`. Returns it in that unit.
+pub(super) fn parse_time(text: &str, unit: TimeUnit, now: Timestamp) -> Result<i64, CliError> {
+    let text = text.trim();
+    if let Ok(units) = text.parse() {
+        return Ok(units);
     }
-    let timestamp = match text {
-        "now" => jiff::Timestamp::now(),
-        _ => text.parse().map_err(|_| InvalidTime(text.to_owned()))?,
-    };
-    Ok(EventTime(unit.from_nanoseconds(timestamp.as_nanosecond())))
+    let time = if text == "now" { Ok(now) } else { text.parse::<Timestamp>() };
+    time.map(|time| unit.from_nanoseconds(time.as_nanosecond())).map_err(|error| {
+        let unit = unit_name(unit);
+        CliError::Usage(format!(
+            "`{text}` is no time: give `now`, a time like 2024-02-10T22:53:19Z, or a number of {unit} since 1970 ({error})"
+        ))
+    })
+}
+
+fn unit_name(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Seconds => "seconds",
+        TimeUnit::Milliseconds | TimeUnit::Rfc3339 => "milliseconds",
+        TimeUnit::Microseconds => "microseconds",
+        TimeUnit::Nanoseconds => "nanoseconds",
+    }
+}
+
+/// A time as RFC 3339 in UTC; as the bare number where a year would have more than four digits.
+pub(super) fn show_time(units: i64, unit: TimeUnit) -> String {
+    let nanoseconds = i128::from(units) * i128::from(1_000_000_000 / unit.per_second());
+    Timestamp::from_nanosecond(nanoseconds).map_or_else(|_| units.to_string(), |time| time.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(text: &str, unit: TimeUnit) -> Result<i64, CliError> {
+        parse_time(text, unit, Timestamp::from_second(1_700_000_000).unwrap())
+    }
+
     #[test]
-    fn numbers_are_in_the_unit_and_rfc_3339_is_put_into_it() {
-        for (text, unit, expected) in [
-            ("1707605599", TimeUnit::Seconds, 1_707_605_599),
-            ("1707605599", TimeUnit::Milliseconds, 1_707_605_599),
-            ("-5", TimeUnit::Seconds, -5),
-            ("2024-02-10T22:53:19Z", TimeUnit::Seconds, 1_707_605_599),
-            ("2024-02-10T23:53:19.75+01:00", TimeUnit::Rfc3339, 1_707_605_599_750),
-            ("1969-12-31T23:59:59.5Z", TimeUnit::Seconds, -1),
-        ] {
-            assert_eq!(parse_time(text, unit), Ok(EventTime(expected)), "{text}");
+    fn a_time_is_now_or_rfc_3339_or_a_number() {
+        assert_eq!(parse("now", TimeUnit::Milliseconds).unwrap(), 1_700_000_000_000);
+        assert_eq!(parse("1707605599", TimeUnit::Seconds).unwrap(), 1_707_605_599);
+        assert_eq!(parse("2024-02-10T22:53:19Z", TimeUnit::Seconds).unwrap(), 1_707_605_599);
+        assert_eq!(parse("2024-02-10T23:53:19.5+01:00", TimeUnit::Rfc3339).unwrap(), 1_707_605_599_500);
+        for text in ["", "yesterday", "1e9", "2024-02-30T00:00:00Z", "99999999999999999999"] {
+            assert!(parse(text, TimeUnit::Seconds).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn now_is_later_than_when_this_was_written() {
-        let now = parse_time("now", TimeUnit::Microseconds).expect("now is a time");
-        assert!(now > EventTime(1_750_000_000_000_000));
-    }
-
-    #[test]
-    fn anything_else_is_refused_with_what_may_be_given() {
-        for text in ["", "soon", "1.5", "2024-02-10", "99999999999999999999"] {
-            let error = parse_time(text, TimeUnit::Seconds).expect_err(text).to_string();
-            assert!(error.contains(&format!("\"{text}\"")) && error.contains("RFC 3339"), "{error}");
-        }
+    fn a_time_is_shown_in_utc_or_as_its_number() {
+        assert_eq!(show_time(1_707_605_599, TimeUnit::Seconds), "2024-02-10T22:53:19Z");
+        assert_eq!(show_time(1_707_605_599_250, TimeUnit::Milliseconds), "2024-02-10T22:53:19.25Z");
+        assert_eq!(show_time(i64::MAX, TimeUnit::Seconds), i64::MAX.to_string());
     }
 }

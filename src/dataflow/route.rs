@@ -206,7 +206,7 @@ fn find_key(event: &Event<'_>, fields: &[FieldId], joined: &mut Vec<u8>) -> Resu
         if fields.iter().any(|field| event.key(*field).is_none()) {
             return Ok(None);
         }
-        append_key(fields.iter().filter_map(|field| event.key(*field)), joined);
+        append_key(fields.iter().map(|field| event.key(*field).unwrap_or_default()), joined);
         (KeyText::Joined { start, end: joined.len() }, joined.len() - start)
     };
     if length > MAX_KEY_BYTES { Err(Reason::KeyTooLong) } else { Ok(Some(text)) }

@@ -111,7 +111,6 @@ impl WindowConfig {
 /// What drives windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-#[derive(clap::ValueEnum)]
 pub enum ClockKind {
     /// The wall clock: live.
     Wall,

@@ -103,7 +103,9 @@ impl RunArgs {
             return Err(CliError::Usage(format!("-w {}: from 1 to {MOST_WORKERS} workers", self.workers)));
         }
         if self.until_end && !self.events.is_empty() {
-            return Err(CliError::Usage("--until-end is for Kafka: event logs are always read to their end".to_owned()));
+            return Err(CliError::Usage(
+                "--until-end is for Kafka: event logs are always read to their end".to_owned(),
+            ));
         }
         Ok(())
     }

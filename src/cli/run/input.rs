@@ -51,7 +51,11 @@ impl Input {
         let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
         let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
         args.check_clock(clock)?;
-        if args.events.is_empty() { open_kafka(args, pipeline, clock) } else { open_log(args, pipeline, clock, run_start) }
+        if args.events.is_empty() {
+            open_kafka(args, pipeline, clock)
+        } else {
+            open_log(args, pipeline, clock, run_start)
+        }
     }
 
     /// Starts to read: one feed per worker.
@@ -101,16 +105,13 @@ fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<I
     Ok(Input::Kafka { source, clock, until_end: args.until_end })
 }
 
-fn start_log(
-    source: LogSource,
-    workers: usize,
-    stop: &Arc<AtomicBool>,
-) -> Result<(Vec<Feed>, RunningInput), CliError> {
+fn start_log(source: LogSource, workers: usize, stop: &Arc<AtomicBool>) -> Result<(Vec<Feed>, RunningInput), CliError> {
     let (sender, shared) = feed(FIRST_EPOCH);
     let progress = source.progress();
     let stop = Arc::clone(stop);
     let reader = spawn("reader".to_owned(), move || source.run(sender, &stop))?;
-    let running = RunningInput { progress: ProgressOf::Log(progress), readers: vec![reader], runs_until_stopped: false };
+    let running =
+        RunningInput { progress: ProgressOf::Log(progress), readers: vec![reader], runs_until_stopped: false };
     Ok((vec![shared; workers], running))
 }
 
@@ -124,7 +125,9 @@ fn start_kafka(
     let progress = source.progress();
     let clock = Arc::new(clock);
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
-    for (number, reader) in source.into_readers(workers).map_err(|error| CliError::failed(&error))?.into_iter().enumerate() {
+    for (number, reader) in
+        source.into_readers(workers).map_err(|error| CliError::failed(&error))?.into_iter().enumerate()
+    {
         let (sender, feed) = feed(FIRST_EPOCH);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));

@@ -8,8 +8,8 @@ use std::time::Duration;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::cli::CliError;
-use crate::event::Reason;
 use crate::dataflow::Sample;
+use crate::event::Reason;
 use crate::pipeline::{Pipeline, split_key};
 use crate::sink::SinkTarget;
 use crate::telemetry::{LogFormat, Metrics, peak_memory_bytes};
@@ -99,7 +99,8 @@ impl Summary<'_> {
         if total == 0 {
             return "0".to_owned();
         }
-        let reasons: Vec<String> = self.reasons().map(|(reason, number)| format!("{number} {}", reason.as_str())).collect();
+        let reasons: Vec<String> =
+            self.reasons().map(|(reason, number)| format!("{number} {}", reason.as_str())).collect();
         format!("{} ({}), see {}", HumanCount(total), reasons.join(", "), self.dead_letter_path.display())
     }
 
@@ -129,7 +130,8 @@ impl Summary<'_> {
 
     fn log(&self) {
         let metrics = self.metrics;
-        let reasons: Vec<String> = self.reasons().map(|(reason, number)| format!("{}={number}", reason.as_str())).collect();
+        let reasons: Vec<String> =
+            self.reasons().map(|(reason, number)| format!("{}={number}", reason.as_str())).collect();
         tracing::info!(
             pipeline = self.pipeline.name,
             completed = self.completed,
