@@ -12,12 +12,13 @@ pub(super) fn parse_time(text: &str, unit: TimeUnit, now: Timestamp) -> Result<i
         return Ok(units);
     }
     let time = if text == "now" { Ok(now) } else { text.parse::<Timestamp>() };
-    time.map(|time| unit.from_nanoseconds(time.as_nanosecond())).map_err(|error| {
-        let unit = unit_name(unit);
-        CliError::Usage(format!(
-            "`{text}` is no time: give `now`, a time like 2024-02-10T22:53:19Z, or a number of {unit} since 1970 ({error})"
-        ))
-    })
+    match time {
+        Ok(time) => Ok(unit.from_nanoseconds(time.as_nanosecond())),
+        Err(_) => Err(CliError::Usage(format!(
+            "`{text}` is no time: give `now`, a time like 2024-02-10T22:53:19Z, or a number of {} since 1970",
+            unit_name(unit)
+        ))),
+    }
 }
 
 fn unit_name(unit: TimeUnit) -> &'static str {

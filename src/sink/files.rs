@@ -4,6 +4,17 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::SinkError;
+
+/// Opens a file of items to read it.
+pub(super) fn open_to_read(path: &Path) -> Result<File, SinkError> {
+    File::open(path).map_err(|error| {
+        let hint =
+            if error.kind() == io::ErrorKind::NotFound { " (it is made by a run that publishes to it)" } else { "" };
+        SinkError::io(format!("cannot read items from {}{hint}", path.display()), error)
+    })
+}
+
 /// Makes what was written to `file` survive a crash of the machine. A pipe or a terminal has
 /// nothing to survive.
 pub(super) fn make_durable(file: &File) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{make_durable, make_entry_durable};
+use super::files::{make_durable, make_entry_durable, open_to_read};
 use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError};
 use crate::pipeline::Pipeline;
 
@@ -130,7 +130,7 @@ impl JsonLinesReader {
     }
 
     fn lines(&self) -> Result<BufReader<File>, SinkError> {
-        File::open(&self.path).map(BufReader::new).map_err(|error| self.failed(error))
+        open_to_read(&self.path).map(BufReader::new)
     }
 
     fn failed(&self, error: io::Error) -> SinkError {
@@ -208,7 +208,11 @@ mod tests {
 
         let mut reader = JsonLinesReader::open(&path).unwrap();
         let mut seen = Vec::new();
-        reader.each(&mut |item| Ok(seen.push((item.key, item.feature_name, item.version.0)))).unwrap();
+        let visit = &mut |item: Item| {
+            seen.push((item.key, item.feature_name, item.version.0));
+            Ok(())
+        };
+        reader.each(visit).unwrap();
         let expected = [("a", "like", 1), ("b", "like", 2), ("b", "view", 1)];
         assert_eq!(seen, expected.map(|(key, feature, version)| (key.to_owned(), feature.to_owned(), version)));
         assert_eq!(reader.get("b", Some("like")).unwrap(), [new.items(&pipeline).next().unwrap().to_item()]);
@@ -259,6 +263,18 @@ mod tests {
         let path = folder.path().join("items.jsonl");
         assert!(JsonLinesReader::open(&path).is_err());
         assert!(!path.exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_closed_pipe_is_an_error_of_its_own_kind() {
+        use std::os::fd::AsRawFd;
+        let (reader, writer) = io::pipe().unwrap();
+        let mut sink = open(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())), false).unwrap();
+        sink.write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        drop(reader);
+        let error = sink.write(&[batch(&[Row::new("a", "like")])]).unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::ClosedPipe);
     }
 
     #[cfg(target_os = "linux")]

@@ -13,10 +13,10 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials, Region};
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tokio::runtime::Runtime;
 
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, Failure, innermost};
 use super::retry::{Patience, Retries};
 use crate::pipeline::DynamoDbConfig;
 use crate::sink::SinkError;
@@ -139,7 +139,7 @@ fn local_credentials() -> CredentialsProviderChain {
 }
 
 fn no_credentials(place: &Place, error: &(dyn Error + 'static)) -> SinkError {
-    let detail = DisplayErrorContext(error).to_string();
+    let detail = innermost(error);
     SinkError::new(format!(
         "DynamoDB: there are no AWS credentials for {place}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
          AWS_PROFILE, or run where a role gives some ({detail})"

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::connection::Place;
 use crate::sink::{SinkError, SinkErrorKind};
@@ -42,11 +42,9 @@ impl Failure {
                 let message = error.message().unwrap_or("no message");
                 (cause_of_answer(service.raw().status().as_u16(), code), format!("{code}: {message}"))
             }
-            SdkError::ConstructionFailure(_) => (Cause::Other, DisplayErrorContext(error).to_string()),
-            SdkError::DispatchFailure(failure) if failure.is_user() => {
-                (Cause::Other, DisplayErrorContext(error).to_string())
-            }
-            _ => (Cause::Passing, causes(error)),
+            SdkError::ConstructionFailure(_) => (Cause::Other, innermost(error)),
+            SdkError::DispatchFailure(failure) if failure.is_user() => (Cause::Other, innermost(error)),
+            _ => (Cause::Passing, innermost(error)),
         };
         Failure { cause, text }
     }
@@ -55,7 +53,7 @@ impl Failure {
     pub(super) fn into_error(self, doing: &str, place: &Place) -> SinkError {
         let Failure { cause, text } = self;
         let table = &place.table;
-        let hint = match cause {
+        let what_to_do = match cause {
             Cause::NoTable => {
                 format!("the table {table} does not exist; create it with `counter-machine table PIPELINE`")
             }
@@ -64,15 +62,16 @@ impl Failure {
             }
             Cause::Passing => "see that the service can be reached, and start again".to_owned(),
             Cause::InUse => "wait until the table is no longer being changed, and start again".to_owned(),
-            Cause::Invalid | Cause::Other => "see the cause".to_owned(),
+            Cause::Invalid => "what DynamoDB does not allow should not have come this far: a bug".to_owned(),
+            Cause::Other => "see what the service says".to_owned(),
         };
         let kind = if cause == Cause::Passing { SinkErrorKind::ServiceLost } else { SinkErrorKind::Failed };
-        SinkError::new(format!("DynamoDB: cannot {doing} ({place}): {text} ({hint})")).of_kind(kind)
+        SinkError::new(format!("DynamoDB: cannot {doing} ({place}): {text} ({what_to_do})")).of_kind(kind)
     }
 }
 
-/// The innermost cause says most: what comes before it are the library's layers.
-fn causes(error: &dyn Error) -> String {
+/// The error and its innermost cause, which says most: what is between them are the library's layers.
+pub(super) fn innermost(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -208,7 +208,7 @@ fn failed(path: &Path, error: rusqlite::Error) -> SinkError {
             ("cannot be opened", "see that it is a file, that its folder exists, and that both may be written to")
         }
         Some(ErrorCode::DatabaseCorrupt) => ("is damaged", "move it away and start over"),
-        _ => ("failed", "see the cause"),
+        _ => ("cannot be used", "see what SQLite says"),
     };
     SinkError::caused_by(format!("{} {what} ({hint})", path.display()), error)
 }

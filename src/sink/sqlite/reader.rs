@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::{Contents, connect, contents, failed, newer_format};
 use crate::epoch::Version;
+use crate::sink::files::open_to_read;
 use crate::sink::{Item, ItemReader, SinkError};
 
 const COLUMNS: &str = "SELECT key, featureName, counts, version, expiresAt, since FROM items";
@@ -23,8 +24,7 @@ impl SqliteReader {
     /// Items come from the database in this file.
     pub(in crate::sink) fn open(path: &Path) -> Result<Self, SinkError> {
         // SQLite says only "unable to open", whatever the reason.
-        std::fs::File::open(path)
-            .map_err(|error| SinkError::io(format!("cannot read items from {}", path.display()), error))?;
+        open_to_read(path)?;
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| failed(path, error))?;
         match contents(&connection).map_err(|error| failed(path, error))? {
             Contents::Items | Contents::NoItems => Ok(SqliteReader { connection, path: path.to_owned() }),

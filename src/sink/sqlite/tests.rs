@@ -14,7 +14,11 @@ fn open(path: &Path, replace: bool) -> Result<SqliteSink, SinkError> {
 
 fn all(path: &Path) -> Vec<Item> {
     let mut items = Vec::new();
-    SqliteReader::open(path).unwrap().each(&mut |item| Ok(items.push(item))).unwrap();
+    let visit = &mut |item| {
+        items.push(item);
+        Ok(())
+    };
+    SqliteReader::open(path).unwrap().each(visit).unwrap();
     items
 }
 
