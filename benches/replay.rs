@@ -22,7 +22,7 @@ use std::time::Instant;
 use counter_machine::counter::EventTime;
 use counter_machine::event::{Decoder, Utf8};
 use counter_machine::pipeline::Pipeline;
-use nix::sys::resource::{UsageWho, getrusage};
+use counter_machine::telemetry::cpu_seconds;
 use serde::Deserialize;
 
 const PIPELINE: &str = "pipelines/user_counters.toml";
@@ -117,7 +117,7 @@ fn decoder(log: &Path) -> Figure {
 
 /// Reads the log block by block and shows every line.
 fn each_line(log: &Path, mut visit: impl FnMut(&[u8])) -> Figure {
-    let (started, cpu_before) = (Instant::now(), cpu_seconds(UsageWho::RUSAGE_SELF));
+    let (started, cpu_before) = (Instant::now(), cpu_seconds().unwrap_or(f64::NAN));
     let mut file = File::open(log).expect("the log");
     let mut buffer = vec![0; 1 << 20];
     let (mut kept, mut events) = (0, 0);
@@ -139,7 +139,7 @@ fn each_line(log: &Path, mut visit: impl FnMut(&[u8])) -> Figure {
     Figure {
         events,
         wall_seconds: started.elapsed().as_secs_f64(),
-        cpu_seconds: cpu_seconds(UsageWho::RUSAGE_SELF) - cpu_before,
+        cpu_seconds: cpu_seconds().unwrap_or(f64::NAN) - cpu_before,
         rows: 0,
         peak_memory_bytes: 0,
     }
@@ -147,7 +147,6 @@ fn each_line(log: &Path, mut visit: impl FnMut(&[u8])) -> Figure {
 
 /// The whole program as a process of its own; its figures are those of its own summary.
 fn replay(log: &Path, workers: usize) -> Figure {
-    let cpu_before = cpu_seconds(UsageWho::RUSAGE_CHILDREN);
     let output = Command::new(env!("CARGO_BIN_EXE_counter-machine"))
         .args(["run", PIPELINE, "--sink", "none", "--log-format", "json", "-w", &workers.to_string(), "--events"])
         .arg(log)
@@ -161,7 +160,7 @@ fn replay(log: &Path, workers: usize) -> Figure {
     Figure {
         events: number("events") as u64,
         wall_seconds: number("elapsed_seconds"),
-        cpu_seconds: cpu_seconds(UsageWho::RUSAGE_CHILDREN) - cpu_before,
+        cpu_seconds: number("cpu_seconds"),
         rows: number("rows") as u64,
         peak_memory_bytes: number("peak_memory_bytes") as u64,
     }
@@ -189,12 +188,6 @@ fn bytes_per_line(log: &Path) -> u64 {
     let mut beginning = String::new();
     File::open(log).and_then(|file| file.take(64 * 1024).read_to_string(&mut beginning)).expect("the log");
     (beginning.len() / beginning.lines().count()) as u64
-}
-
-fn cpu_seconds(who: UsageWho) -> f64 {
-    let usage = getrusage(who).expect("the system tells");
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    seconds(usage.user_time()) + seconds(usage.system_time())
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> f64 {

@@ -12,7 +12,7 @@ use crate::dataflow::Sample;
 use crate::event::Reason;
 use crate::pipeline::{Pipeline, split_key};
 use crate::sink::SinkTarget;
-use crate::telemetry::{LogFormat, Metrics, peak_memory_bytes};
+use crate::telemetry::{LogFormat, Metrics, cpu_seconds, peak_memory_bytes};
 
 /// Everything that the summary is made of.
 pub struct Summary<'a> {
@@ -84,6 +84,9 @@ impl Summary<'_> {
         if let Some(bytes) = peak_memory_bytes() {
             line("peak memory", HumanBytes(bytes).to_string());
         }
+        if let Some(seconds) = cpu_seconds() {
+            line("CPU time", format!("{seconds:.2} s"));
+        }
         line("elapsed", format!("{:.2} s", self.elapsed.as_secs_f64()));
         line("events/s", count(self.events_per_second() as u64));
         let headline = if self.completed { "done" } else { "ended early" };
@@ -147,6 +150,7 @@ impl Summary<'_> {
             items_written = metrics.items_written.get(),
             sink_retries = metrics.sink_retries.get(),
             peak_memory_bytes = peak_memory_bytes(),
+            cpu_seconds = cpu_seconds(),
             elapsed_seconds = self.elapsed.as_secs_f64(),
             events_per_second = self.events_per_second(),
             "done"
