@@ -7,3 +7,6 @@ mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
 mod kafka;
+mod program;
+mod recount;
+mod replay;
