@@ -182,3 +182,31 @@ impl Visitor<'_> for AppendTo<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{TimeUnit, careful};
+
+    #[test]
+    fn what_one_event_needed_is_room_for_the_next() {
+        let schema = EventSchema {
+            name_field: "eventName".into(),
+            time_field: "eventTs".into(),
+            time_unit: TimeUnit::Seconds,
+            max_ahead: None,
+            max_bytes: 1 << 20,
+            fields: vec![DeclaredField { name: "userId".into(), as_key: true, as_value: false }],
+        };
+        let line = br#"{"eventName":"l\u0069ke","userId":"\u0031234","eventTs":"\u0031"}"#;
+        let slots = Slots::of(&schema);
+        let mut tokens = Tokens::for_slots(&slots);
+        careful::locate(line, &slots, &mut tokens).unwrap();
+        let mut contents = Contents::default();
+        for _ in 0..1_000 {
+            let located = Located { schema: &schema, slots: &slots, line, tokens: &tokens };
+            located.interpret(EventTime(0), &mut contents).unwrap();
+        }
+        assert_eq!((contents.fields.len(), contents.unescaped.as_slice()), (1, &b"like11234"[..]));
+    }
+}

@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
     fn plain_string(&mut self) -> Option<&'a [u8]> {
         let start = self.at + 1;
         self.expect(b'"')?;
-        self.to_string_stop()?;
+        self.run_to_string_stop()?;
         self.expect(b'"')?;
         Some(&self.line[start..self.at - 1])
     }
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
         self.at += 1;
         let mut kind = TokenKind::Text;
         loop {
-            self.to_string_stop()?;
+            self.run_to_string_stop()?;
             match self.peek()? {
                 b'"' => {
                     self.at += 1;
@@ -206,7 +206,7 @@ impl<'a> Walk<'a> {
 
     /// Goes to the next quote, backslash or control character.
     #[inline(always)]
-    fn to_string_stop(&mut self) -> Option<()> {
+    fn run_to_string_stop(&mut self) -> Option<()> {
         while let Some(word) = swar::word_at(self.line, self.at) {
             match swar::first_string_stop(word) {
                 Some(place) => {
