@@ -128,7 +128,8 @@ impl Located<'_> {
             TokenKind::Integer | TokenKind::Decimal => {
                 let text = std::str::from_utf8(&self.line[token.start..token.end]).map_err(|_| Reason::BadValue)?;
                 let number: f64 = text.parse().map_err(|_| Reason::BadValue)?;
-                // Adding 0 makes 0 of -0.
+                // Adding 0 makes 0 of -0. (The library cuts exponents beyond 655,359 short; only a
+                // number with as many digits before or behind its point could tell.)
                 if number.is_finite() { Ok(Some(number + 0.0)) } else { Err(Reason::BadValue) }
             }
             _ => Err(Reason::BadValue),
