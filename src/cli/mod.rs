@@ -4,6 +4,7 @@ pub mod dump;
 mod exit;
 pub mod get;
 mod output;
+pub mod produce;
 mod show;
 pub mod table;
 mod time;

@@ -23,6 +23,13 @@ pub struct EventSchema {
     pub fields: Vec<DeclaredField>,
 }
 
+impl EventSchema {
+    /// The same events, for a reader that wants their names and times only.
+    pub fn without_fields(&self) -> EventSchema {
+        EventSchema { fields: Vec::new(), ..self.clone() }
+    }
+}
+
 /// A field that at least one counter group names. One field may serve as both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredField {

@@ -7,6 +7,8 @@
 
 mod block;
 mod feed;
+pub mod kafka;
+pub mod log;
 mod stream_clock;
 mod wall_clock;
 

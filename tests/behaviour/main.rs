@@ -5,3 +5,4 @@ mod dynamodb;
 mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
+mod kafka;

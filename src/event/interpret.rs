@@ -1,0 +1,184 @@
+//! The second phase of decoding: from raw JSON texts to name, time, keys and values.
+//!
+//! Only the tokens that were located are judged, so of several members of one name only the last.
+
+use serde::de::{Deserializer, Visitor};
+
+use super::Reason;
+use super::schema::{DeclaredField, EventSchema};
+use super::time;
+use super::token::{Slots, Token, TokenKind, Tokens};
+use crate::counter::EventTime;
+
+/// A piece of text of an event.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Text {
+    /// It stands so in the line, from the first to before the second place.
+    InLine(usize, usize),
+    /// It had to be unescaped: likewise, but in [`Contents`].
+    Unescaped(usize, usize),
+}
+
+/// What an event's fields hold. Its room is used again for the next event.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    unescaped: Vec<u8>,
+    fields: Vec<FieldContent>,
+}
+
+/// What one declared field holds, by its roles.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FieldContent {
+    pub(super) key: Option<Text>,
+    pub(super) value: Option<f64>,
+}
+
+impl Contents {
+    /// The field at this place of the schema.
+    #[inline]
+    pub(super) fn field(&self, place: usize) -> FieldContent {
+        self.fields.get(place).copied().unwrap_or_default()
+    }
+
+    /// The bytes of a text of this event.
+    #[inline]
+    pub(super) fn bytes<'a>(&'a self, line: &'a [u8], text: Text) -> &'a [u8] {
+        match text {
+            Text::InLine(start, end) => &line[start..end],
+            Text::Unescaped(start, end) => &self.unescaped[start..end],
+        }
+    }
+}
+
+/// One event between the phases.
+pub(super) struct Located<'a> {
+    pub(super) schema: &'a EventSchema,
+    pub(super) slots: &'a Slots,
+    pub(super) line: &'a [u8],
+    pub(super) tokens: &'a Tokens,
+}
+
+impl Located<'_> {
+    /// Fills `contents`, and returns the event's name and time. Of several reasons against the
+    /// event it gives the first in the order of [`Reason::ALL`].
+    #[inline]
+    pub(super) fn interpret(&self, arrival: EventTime, contents: &mut Contents) -> Result<(Text, EventTime), Reason> {
+        contents.unescaped.clear();
+        contents.fields.clear();
+        let name = self.name(&mut contents.unescaped)?;
+        let time = self.time(arrival, &mut contents.unescaped)?;
+        let mut all_values_are_numbers = true;
+        for (field, token) in self.schema.fields.iter().zip(self.tokens.fields(self.slots)) {
+            let key = self.key(field, token, &mut contents.unescaped)?;
+            let value = self.value(field, token).unwrap_or_else(|_| {
+                all_values_are_numbers = false;
+                None
+            });
+            contents.fields.push(FieldContent { key, value });
+        }
+        if all_values_are_numbers { Ok((name, time)) } else { Err(Reason::BadValue) }
+    }
+
+    #[inline]
+    fn name(&self, unescaped: &mut Vec<u8>) -> Result<Text, Reason> {
+        let token = self.tokens.name(self.slots);
+        self.text(token, unescaped).flatten().ok_or(Reason::BadName)
+    }
+
+    #[inline]
+    fn time(&self, arrival: EventTime, unescaped: &mut Vec<u8>) -> Result<EventTime, Reason> {
+        let token = self.tokens.time(self.slots);
+        let units = if token.kind == TokenKind::EscapedText {
+            let before = unescaped.len();
+            unescape(&self.line[token.start..token.end], unescaped).ok_or(Reason::BadTime)?;
+            time::read(self.schema.time_unit, token.kind, &unescaped[before..])?
+        } else {
+            time::read(self.schema.time_unit, token.kind, self.content(token))?
+        };
+        match self.schema.max_ahead {
+            Some(max_ahead) if units > arrival.0.saturating_add(max_ahead) => Err(Reason::TimeAhead),
+            _ => Ok(EventTime(units)),
+        }
+    }
+
+    #[inline]
+    fn key(&self, field: &DeclaredField, token: Token, unescaped: &mut Vec<u8>) -> Result<Option<Text>, Reason> {
+        if !field.as_key {
+            return Ok(None);
+        }
+        match token.kind {
+            TokenKind::Absent => Ok(None),
+            TokenKind::Text | TokenKind::EscapedText => self.text(token, unescaped).ok_or(Reason::BadKey),
+            // `-0` is 0.
+            TokenKind::Integer if &self.line[token.start..token.end] == b"-0" => {
+                Ok(Some(Text::InLine(token.start + 1, token.end)))
+            }
+            TokenKind::Integer | TokenKind::Truth => Ok(Some(Text::InLine(token.start, token.end))),
+            TokenKind::Decimal | TokenKind::Nested => Err(Reason::BadKey),
+        }
+    }
+
+    #[inline]
+    fn value(&self, field: &DeclaredField, token: Token) -> Result<Option<f64>, Reason> {
+        if !field.as_value {
+            return Ok(None);
+        }
+        match token.kind {
+            TokenKind::Absent => Ok(None),
+            TokenKind::Integer | TokenKind::Decimal => {
+                let text = std::str::from_utf8(&self.line[token.start..token.end]).map_err(|_| Reason::BadValue)?;
+                let number: f64 = text.parse().map_err(|_| Reason::BadValue)?;
+                // Adding 0 makes 0 of -0.
+                if number.is_finite() { Ok(Some(number + 0.0)) } else { Err(Reason::BadValue) }
+            }
+            _ => Err(Reason::BadValue),
+        }
+    }
+
+    /// The text that a string token says: `Some(None)` where it is empty, `None` where the token is
+    /// no string or says no Unicode text.
+    #[inline]
+    fn text(&self, token: Token, unescaped: &mut Vec<u8>) -> Option<Option<Text>> {
+        match token.kind {
+            TokenKind::Text if token.end - token.start == 2 => Some(None),
+            TokenKind::Text => Some(Some(Text::InLine(token.start + 1, token.end - 1))),
+            TokenKind::EscapedText => {
+                // An escape always stands for a character, so this text is not empty.
+                let before = unescaped.len();
+                unescape(&self.line[token.start..token.end], unescaped)?;
+                Some(Some(Text::Unescaped(before, unescaped.len())))
+            }
+            _ => None,
+        }
+    }
+
+    /// A token without the quotes of a string.
+    #[inline]
+    fn content(&self, token: Token) -> &[u8] {
+        match token.kind {
+            TokenKind::Text => &self.line[token.start + 1..token.end - 1],
+            _ => &self.line[token.start..token.end],
+        }
+    }
+}
+
+/// Appends what a JSON string, given with its quotes, says. `None`, and perhaps a part of it
+/// appended, when it says no Unicode text: when half of a surrogate pair lacks the other.
+pub(super) fn unescape(quoted: &[u8], unescaped: &mut Vec<u8>) -> Option<()> {
+    serde_json::Deserializer::from_slice(quoted).deserialize_str(AppendTo(unescaped)).ok()
+}
+
+struct AppendTo<'a>(&'a mut Vec<u8>);
+
+impl Visitor<'_> for AppendTo<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("a JSON string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! The clock that a run's readers share.
+
+use std::time::{Duration, Instant};
+
+use super::event_clock::EventClock;
+use crate::epoch::Epoch;
+use crate::source::{Block, Payload, WallClock};
+
+/// How soon a reader without messages notices that others moved the event clock.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Drives the windows of all readers of a run.
+#[derive(Debug)]
+pub enum KafkaClock {
+    /// Live: each window of the wall clock is an epoch.
+    Wall(WallClock),
+    /// A replay: windows follow the times of the messages.
+    Event(EventClock),
+}
+
+impl KafkaClock {
+    /// The current epoch, and when to ask again.
+    pub(super) fn now(&self) -> (Epoch, Instant) {
+        match self {
+            KafkaClock::Wall(clock) => clock.now(),
+            KafkaClock::Event(clock) => (clock.epoch(), Instant::now() + LOOK_AGAIN),
+        }
+    }
+
+    /// Takes notice that a reader has nothing more to read at present.
+    pub(super) fn caught_up(&self) {
+        match self {
+            KafkaClock::Wall(_) => {}
+            KafkaClock::Event(clock) => clock.caught_up(),
+        }
+    }
+
+    /// Stamps what was read while [`KafkaClock::now`] gave `epoch`.
+    pub(super) fn stamp(&self, epoch: Epoch, payload: Payload) -> Vec<Block> {
+        match (self, payload) {
+            (KafkaClock::Event(clock), Payload::Messages { topic, bytes, messages }) => {
+                clock.stamp(&topic, bytes, messages)
+            }
+            (_, payload) => vec![Block { epoch, window_starts: Vec::new(), payload }],
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Where a reader stands in one partition.
+
+/// One partition that a reader reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Partition {
+    pub(super) number: i32,
+    /// The offset after the last message taken: where the next one is, or somewhere before it, as
+    /// compaction and the marks of transactions leave gaps.
+    pub(super) next: i64,
+    /// Reading ends before this offset.
+    pub(super) until: Option<i64>,
+    /// Everything before `until` has been taken.
+    pub(super) done: bool,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Take,
+    /// It was written after the end found at the start.
+    Skip,
+    /// It stands before one that was already taken: offsets began anew.
+    Backwards,
+}
+
+impl Partition {
+    pub(super) fn new(number: i32, next: i64, until: Option<i64>) -> Partition {
+        Partition { number, next, until, done: until.is_some_and(|until| next >= until) }
+    }
+
+    /// Takes notice of the message at this offset.
+    pub(super) fn step(&mut self, offset: i64) -> Step {
+        if self.until.is_some_and(|until| offset >= until) {
+            self.done = true;
+            return Step::Skip;
+        }
+        if offset < self.next {
+            return Step::Backwards;
+        }
+        self.next = offset + 1;
+        self.done = self.until.is_some_and(|until| self.next >= until);
+        Step::Take
+    }
+
+    /// The partition holds nothing more at present; what is found at the end of the log is never
+    /// before what was the end at the start.
+    pub(super) fn reached_end(&mut self) {
+        self.done = self.until.is_some();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_what_stands_before_the_end_and_nothing_after() {
+        let mut partition = Partition::new(3, 5, Some(9));
+        assert_eq!((partition.step(5), partition.done), (Step::Take, false));
+        assert_eq!((partition.step(8), partition.done), (Step::Take, true), "offsets may be missing");
+        assert_eq!((partition.step(9), partition.next), (Step::Skip, 9));
+    }
+
+    #[test]
+    fn a_message_past_the_end_shows_that_the_end_was_passed() {
+        let mut partition = Partition::new(3, 5, Some(9));
+        assert_eq!((partition.step(12), partition.done), (Step::Skip, true));
+    }
+
+    #[test]
+    fn an_end_without_a_message_is_reached_too() {
+        let mut partition = Partition::new(3, 5, Some(9));
+        partition.step(6);
+        partition.reached_end();
+        assert!(partition.done);
+        assert!(Partition::new(3, 9, Some(9)).done, "nothing to read from the start");
+    }
+
+    #[test]
+    fn without_an_end_it_is_never_done() {
+        let mut partition = Partition::new(0, 0, None);
+        partition.step(7);
+        partition.reached_end();
+        assert!(!partition.done);
+    }
+
+    #[test]
+    fn offsets_that_begin_anew_are_noticed() {
+        let mut partition = Partition::new(0, 0, None);
+        partition.step(7);
+        assert_eq!(partition.step(7), Step::Backwards);
+        assert_eq!(partition.step(0), Step::Backwards);
+    }
+}

@@ -1,0 +1,167 @@
+//! Asks Kafka about the topic: at the start, and now and then while it is read.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::context::{Context, Report};
+use super::problem::{Place, describe, passes};
+use super::progress::KafkaProgress;
+use super::settings::with_tls_hint;
+use crate::source::SourceError;
+
+/// How long one request may take before a report of librdkafka's is looked for.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A topic that was made a moment ago may not be known to every broker yet.
+const NEW_TOPIC_PATIENCE: Duration = Duration::from_secs(3);
+
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(200);
+
+/// How often the ends of the partitions are asked for, to know the lag.
+const ENDS_EVERY: Duration = Duration::from_secs(2);
+
+/// A client that asks and does not read.
+pub(crate) struct Probe {
+    consumer: BaseConsumer<Context>,
+    place: Place,
+}
+
+impl Probe {
+    pub(crate) fn new(mut settings: ClientConfig, place: Place) -> Result<Probe, SourceError> {
+        settings.remove("group.id");
+        Ok(Probe { consumer: new_consumer(&settings, &place)?, place })
+    }
+
+    /// The number of partitions; an error where there is no such topic, or no answer in time.
+    pub(super) fn partition_count(&self, deadline: Instant) -> Result<usize, SourceError> {
+        let new_topic_deadline = deadline.min(Instant::now() + NEW_TOPIC_PATIENCE);
+        loop {
+            if let Some(count) = self.find_partition_count(deadline)? {
+                return Ok(count);
+            }
+            if Instant::now() >= new_topic_deadline {
+                let code = RDKafkaErrorCode::UnknownTopicOrPartition;
+                return Err(describe(&self.place, &Report { code, text: code.to_string() }));
+            }
+            self.hear_reports(PAUSE_BETWEEN_TRIES);
+        }
+    }
+
+    /// The number of partitions; `None` where there is no such topic.
+    pub(super) fn find_partition_count(&self, deadline: Instant) -> Result<Option<usize>, SourceError> {
+        self.try_until(deadline, || match self.ask_partition_count() {
+            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(None),
+            answer => answer.map(Some),
+        })
+    }
+
+    /// Where each of so many partitions begins or ends.
+    pub(super) fn offsets(&self, count: usize, which: Offset, deadline: Instant) -> Result<Vec<i64>, SourceError> {
+        self.try_until(deadline, || ask_offsets(&self.consumer, &self.place.topic, count, which))
+    }
+
+    /// Keeps the progress up to date until `finished` is disconnected.
+    pub(super) fn watch(&self, progress: &KafkaProgress, look_for_partitions_every: Duration, finished: &Receiver<()>) {
+        let mut last_look = Instant::now();
+        let pause = ENDS_EVERY.min(look_for_partitions_every);
+        while finished.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            let mut count = progress.partition_count();
+            if last_look.elapsed() >= look_for_partitions_every {
+                last_look = Instant::now();
+                count = self.ask_partition_count().unwrap_or(count);
+            }
+            // A broker that does not answer is the readers' to tell of.
+            if let Ok(ends) = ask_offsets(&self.consumer, &self.place.topic, count, Offset::End) {
+                self.note_ends(progress, &ends);
+            }
+            self.hear_reports(Duration::from_millis(1));
+        }
+    }
+
+    fn note_ends(&self, progress: &KafkaProgress, ends: &[i64]) {
+        for (partition, end) in (0..).zip(ends) {
+            if partition as usize >= progress.partition_count() {
+                tracing::info!("Kafka topic \"{}\": found the new partition {partition}", self.place.topic);
+                progress.add_partition(0, *end);
+            }
+            progress.ends_at(partition, *end);
+        }
+    }
+
+    fn ask_partition_count(&self) -> KafkaResult<usize> {
+        let metadata = self.consumer.fetch_metadata(Some(&self.place.topic), REQUEST_PATIENCE)?;
+        let topic = metadata.topics().first();
+        match topic.map(|topic| (topic.error(), topic.partitions().len())) {
+            Some((Some(error), _)) => Err(KafkaError::MetadataFetch(error.into())),
+            None | Some((None, 0)) => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
+            Some((None, count)) => Ok(count),
+        }
+    }
+
+    fn try_until<T>(&self, deadline: Instant, ask: impl Fn() -> KafkaResult<T>) -> Result<T, SourceError> {
+        let mut last_report = None;
+        loop {
+            let error = match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            self.hear_reports(PAUSE_BETWEEN_TRIES);
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            // What librdkafka reports says more than that a request was in vain.
+            if let Some(report) = self.consumer.context().take_report() {
+                last_report = Some(report);
+            }
+            let report = match &last_report {
+                Some(report) if passes(code) => report.clone(),
+                _ => Report { code, text: code.to_string() },
+            };
+            if !passes(report.code) || Instant::now() >= deadline {
+                return Err(describe(&self.place, &report));
+            }
+        }
+    }
+
+    /// Lets librdkafka report what it has to, for so long.
+    fn hear_reports(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        while self.consumer.poll(until.saturating_duration_since(Instant::now())).is_some() {}
+    }
+}
+
+/// A consumer with these settings.
+pub(super) fn new_consumer(settings: &ClientConfig, place: &Place) -> Result<BaseConsumer<Context>, SourceError> {
+    settings
+        .create_with_context(Context::default())
+        .map_err(|error| SourceError::new(with_tls_hint(&error.to_string(), &format!("Kafka at {}: ", place.brokers))))
+}
+
+/// Where each of the topic's partitions begins or ends. One request per broker answers for all of
+/// its partitions.
+pub(super) fn ask_offsets(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    count: usize,
+    which: Offset,
+) -> KafkaResult<Vec<i64>> {
+    let mut list = TopicPartitionList::with_capacity(count);
+    for number in 0..count {
+        list.add_partition_offset(topic, number as i32, which)?;
+    }
+    // The two ends of a partition can be asked for like times.
+    let answer = consumer.offsets_for_times(list, REQUEST_PATIENCE)?;
+    let mut offsets = vec![0; count];
+    for element in answer.elements() {
+        element.error()?;
+        let place = usize::try_from(element.partition()).ok().and_then(|place| offsets.get_mut(place));
+        match (element.offset(), place) {
+            (Offset::Offset(offset), Some(place)) => *place = offset,
+            _ => return Err(KafkaError::OffsetFetch(RDKafkaErrorCode::OffsetNotAvailable)),
+        }
+    }
+    Ok(offsets)
+}

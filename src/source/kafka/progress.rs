@@ -1,0 +1,92 @@
+//! How far the partitions have been read, and how far there is to go.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+/// Shared by the readers, which say how far they are, the watcher, which says how long the
+/// partitions are and finds new ones, and whoever shows it.
+#[derive(Debug, Default)]
+pub struct KafkaProgress {
+    /// By the number of the partition.
+    partitions: RwLock<Vec<Partition>>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    /// The offset of the next message to hand over.
+    next: AtomicI64,
+    /// Where the partition ends, or where reading will.
+    end: AtomicI64,
+}
+
+impl KafkaProgress {
+    /// Messages that are still to be read, about: some offsets carry no message.
+    pub fn lag(&self) -> u64 {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        partitions.iter().map(Partition::lag).sum()
+    }
+
+    pub(super) fn partition_count(&self) -> usize {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// A partition that is read from `next`, and ends at `end`.
+    pub(super) fn add_partition(&self, next: i64, end: i64) {
+        let partition = Partition { next: next.into(), end: end.into() };
+        self.partitions.write().unwrap_or_else(PoisonError::into_inner).push(partition);
+    }
+
+    /// The reader handed over everything before `next`.
+    pub(super) fn reached(&self, partition: i32, next: i64) {
+        // The end may have been reached where no message is: that stands.
+        self.with(partition, |partition| {
+            partition.next.fetch_max(next, Ordering::Relaxed);
+        });
+    }
+
+    /// The reader has nothing more to hand over.
+    pub(super) fn reached_end(&self, partition: i32) {
+        self.with(partition, |partition| {
+            partition.next.fetch_max(partition.end.load(Ordering::Relaxed), Ordering::Relaxed);
+        });
+    }
+
+    /// The partition ends here by now.
+    pub(super) fn ends_at(&self, partition: i32, end: i64) {
+        self.with(partition, |partition| partition.end.store(end, Ordering::Relaxed));
+    }
+
+    fn with(&self, partition: i32, act: impl FnOnce(&Partition)) {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(partition) = usize::try_from(partition).ok().and_then(|place| partitions.get(place)) {
+            act(partition);
+        }
+    }
+}
+
+impl Partition {
+    fn lag(&self) -> u64 {
+        let to_go = self.end.load(Ordering::Relaxed) - self.next.load(Ordering::Relaxed);
+        u64::try_from(to_go).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_what_is_left_of_all_partitions() {
+        let progress = KafkaProgress::default();
+        progress.add_partition(10, 30);
+        progress.add_partition(0, 5);
+        assert_eq!(progress.lag(), 25);
+        progress.reached(0, 29);
+        progress.ends_at(1, 7);
+        assert_eq!(progress.lag(), 1 + 7);
+        progress.reached(1, 9);
+        assert_eq!(progress.lag(), 1, "a partition past its known end does not make up for another one");
+        progress.reached_end(0);
+        assert_eq!(progress.lag(), 0, "the last offset may be a transaction's mark, which is no message");
+    }
+}

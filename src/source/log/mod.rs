@@ -1,0 +1,165 @@
+//! Event logs: files, directories and pipes of JSON lines, read as one sequence.
+//!
+//! One thread cuts the sequence into blocks of whole lines, stamps them and hands them to whichever
+//! worker is free; the workers decode. What it promises:
+//!
+//! - The blocks of a log, put together, are the log, byte for byte (but for a byte-order mark at its
+//!   beginning and lines that are too long, which are only reported).
+//! - Cut and stamps depend on the content of the logs alone: not on the number of workers, not on
+//!   how fast anything is, nor on whether a log is compressed. (A pipe that pauses is the exception:
+//!   its lines do not wait for a whole block.)
+//! - Memory stays bounded, however long a line is.
+//! - What was there when the logs were found is read: lines that are appended to a file later are
+//!   not, and a file that became shorter is an error.
+//!
+//! [`open`] finds the logs and tells their [`form`]; [`cut`] says where to cut, [`plain`] does so
+//! without reading a file, [`stream`] with what [`chunks`] reads; [`stamp`] gives out epochs by
+//! [`tail`] or [`windows`].
+
+mod chunks;
+mod cut;
+mod form;
+mod lines;
+mod open;
+mod plain;
+mod progress;
+mod stamp;
+mod stream;
+mod tail;
+mod times;
+mod windows;
+
+#[cfg(test)]
+mod tests;
+
+pub use lines::{LogLine, for_each_line};
+pub use progress::LogProgress;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use cut::Limits;
+use form::Form;
+use open::{Log, LogKind, find_logs};
+use plain::PlainFile;
+use stamp::{Stamper, Stop};
+use stream::read_stream;
+
+use super::{FeedSender, SourceError};
+use crate::counter::EventTime;
+use crate::epoch::Epoch;
+use crate::event::EventSchema;
+use crate::pipeline::ClockKind;
+
+/// How event logs are to be read.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// What events look like.
+    pub schema: Arc<EventSchema>,
+    /// What drives windows.
+    pub clock: ClockKind,
+    /// How long a window is.
+    pub window_length: Duration,
+    /// Events per epoch, at least, with the event clock.
+    pub replay_batch: u64,
+    /// With the event clock: whether blocks say where each window begins, and epochs are made of
+    /// whole windows.
+    pub every_window: bool,
+    /// The start of the run, in the unit of the event's time: when every event arrived.
+    pub arrival: EventTime,
+    /// The epoch to begin with.
+    pub first_epoch: Epoch,
+    /// How large a block is, at most, unless one line is larger.
+    pub block_bytes: usize,
+}
+
+impl LogOptions {
+    /// The usual [`LogOptions::block_bytes`].
+    pub const BLOCK_BYTES: usize = 1 << 20;
+}
+
+/// How reading event logs ended, if nothing failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogEnd {
+    /// Everything was read.
+    Finished,
+    /// The run was asked to stop, or the workers are gone.
+    Interrupted,
+    /// Everything that can be decoded was read, but some compressed logs are truncated or damaged.
+    /// The text says which, and where.
+    ///
+    /// The logs behind a damaged one are read all the same, as `zcat` does: one run counts all that
+    /// can be counted and names every log that needs care.
+    Truncated(String),
+}
+
+/// Event logs that were found and can be read.
+#[derive(Debug)]
+pub struct LogSource {
+    logs: Vec<Log>,
+    options: LogOptions,
+    progress: Arc<LogProgress>,
+}
+
+impl LogSource {
+    /// Finds the logs that these paths name, in the order given, and looks whether each can be read.
+    ///
+    /// A path is a file, a named pipe, `-` for standard input, or a directory, which stands for its
+    /// files in the order of their names' bytes (not hidden ones, nor those of directories inside
+    /// it). Gzip and zstd are recognised by a log's first bytes, whatever its name; a name that
+    /// promises one of them without these bytes is an error.
+    pub fn open(paths: &[PathBuf], options: LogOptions) -> Result<LogSource, SourceError> {
+        let logs = find_logs(paths)?;
+        let total_bytes = logs.iter().map(Log::length).sum();
+        Ok(LogSource { logs, options, progress: Arc::new(LogProgress::new(total_bytes)) })
+    }
+
+    /// How far reading has come, now and later.
+    pub fn progress(&self) -> Arc<LogProgress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// Reads the logs and hands them over, until they or the workers end, or `stop` is set, which is
+    /// noticed within a moment also when a pipe is silent or the feed is full.
+    pub fn run(self, sender: FeedSender, stop: &AtomicBool) -> Result<LogEnd, SourceError> {
+        let mut stamper = Stamper::new(&self.options, &sender, stop);
+        let mut damages = Vec::new();
+        for log in &self.logs {
+            self.progress.begin(&log.name);
+            match self.read(log, &mut stamper) {
+                Ok(()) => {}
+                Err(Stop::Damaged(what)) => damages.push(what),
+                Err(Stop::Interrupted) => return Ok(LogEnd::Interrupted),
+                Err(Stop::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(if damages.is_empty() { LogEnd::Finished } else { LogEnd::Truncated(damages.join("; ")) })
+    }
+
+    fn read(&self, log: &Log, stamper: &mut Stamper<'_>) -> Result<(), Stop> {
+        let limits = Limits::new(self.options.block_bytes, self.options.schema.max_bytes);
+        match log.kind {
+            LogKind::File { length, form: Form::Plain } if !stamper.reads_every_line() => {
+                let file = PlainFile::new(&log.name, log.open_file()?, length, limits)?;
+                self.read_plain(log, file, stamper)
+            }
+            _ => read_stream(log, limits, &self.progress, stamper),
+        }
+    }
+
+    fn read_plain(&self, log: &Log, mut file: PlainFile<'_>, stamper: &mut Stamper<'_>) -> Result<(), Stop> {
+        while !file.is_finished() {
+            if stamper.should_stop() {
+                return Err(Stop::Interrupted);
+            }
+            let position = file.position();
+            if let Some(piece) = file.next_piece(stamper.stop_flag())? {
+                stamper.hand_over(&log.name, piece)?;
+                self.progress.add(file.position() - position);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Giving every piece its epoch, and its lines their windows. The reader alone moves the clock, so
+//! stamps do not depend on the workers.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::LogOptions;
+use super::cut::Piece;
+use super::open::unreadable;
+use super::tail::BlockTail;
+use super::times::LineTimes;
+use super::windows::{EpochPart, split_by_epoch};
+use crate::epoch::{Epoch, Window};
+use crate::pipeline::ClockKind;
+use crate::source::{Block, Closed, FeedSender, LogBytes, Payload, SourceError, StreamClock, WallClock};
+
+/// How long whoever waits may take to notice that the run should stop.
+pub(super) const STOP_NOTICE: Duration = Duration::from_millis(100);
+
+/// Why reading a log ends before the log does.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The run should stop, or the workers are gone.
+    Interrupted,
+    /// The log is truncated or damaged; what came before that was handed over.
+    Damaged(String),
+    /// The run cannot go on.
+    Failed(SourceError),
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+/// Stamps pieces and hands them to the workers as blocks.
+pub(super) struct Stamper<'a> {
+    outlet: Outlet<'a>,
+    rhythm: Rhythm,
+    times: LineTimes,
+    window_length: Duration,
+    /// Since when the current epoch holds something.
+    open_since: Option<Instant>,
+}
+
+/// What moves the epochs.
+enum Rhythm {
+    /// Every window of the wall clock is an epoch.
+    Wall(WallClock),
+    /// The event clock looks at the last lines of each block.
+    Blocks(StreamClock),
+    /// The event clock looks at every line.
+    EveryWindow(StreamClock),
+}
+
+impl<'a> Stamper<'a> {
+    pub(super) fn new(options: &LogOptions, sender: &'a FeedSender, stop: &'a AtomicBool) -> Stamper<'a> {
+        let length = options.window_length;
+        let unit = options.schema.time_unit;
+        let stream_clock = || StreamClock::new(length, unit, options.replay_batch, options.first_epoch);
+        let rhythm = match options.clock {
+            ClockKind::Wall => Rhythm::Wall(WallClock::new(length, options.first_epoch)),
+            ClockKind::Event if options.every_window => Rhythm::EveryWindow(stream_clock()),
+            ClockKind::Event => Rhythm::Blocks(stream_clock()),
+        };
+        Stamper {
+            outlet: Outlet { sender, stop },
+            rhythm,
+            times: LineTimes::new(&options.schema, options.arrival),
+            window_length: length,
+            open_since: None,
+        }
+    }
+
+    /// Whether the times of all lines are needed, so that they must be read here.
+    pub(super) fn reads_every_line(&self) -> bool {
+        matches!(self.rhythm, Rhythm::EveryWindow(_))
+    }
+
+    /// Set when the run should stop.
+    pub(super) fn stop_flag(&self) -> &'a AtomicBool {
+        self.outlet.stop
+    }
+
+    /// Whether the run should stop.
+    pub(super) fn should_stop(&self) -> bool {
+        self.outlet.stop.load(Ordering::Relaxed)
+    }
+
+    /// Stamps the next piece of this log and hands it over.
+    pub(super) fn hand_over(&mut self, log: &Arc<Path>, piece: Piece) -> Result<(), Stop> {
+        match &mut self.rhythm {
+            Rhythm::Wall(clock) => self.outlet.send(clock.now().0, Vec::new(), payload(log, piece)),
+            Rhythm::Blocks(clock) => {
+                let epoch = clock.epoch();
+                let tail = match &piece {
+                    Piece::Lines { offset, bytes } => BlockTail::of(bytes, *offset, &mut self.times)
+                        .map_err(|error| Stop::Failed(unreadable(log, error)))?,
+                    Piece::LineTooLong { .. } => BlockTail::LINE_WITHOUT_TIME,
+                };
+                self.outlet.send(epoch, Vec::new(), payload(log, piece))?;
+                let next_epoch = clock.after_block(tail.estimated_lines, tail.times);
+                self.outlet.sender.announce(next_epoch);
+                let ended = next_epoch > epoch;
+                self.open_since = if ended { None } else { self.open_since.or_else(|| Some(Instant::now())) };
+                Ok(())
+            }
+            Rhythm::EveryWindow(clock) => {
+                let epoch = clock.epoch();
+                self.outlet.send_by_epoch(log, piece, clock, &mut self.times)?;
+                self.open_since = self.open_since.filter(|_| clock.epoch() == epoch).or_else(|| Some(Instant::now()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes notice that everything that a pipe holds was handed over. An epoch that has been open
+    /// for one window of wall time ends, so that the counts of a log that still grows show.
+    pub(super) fn caught_up(&mut self) {
+        match &mut self.rhythm {
+            Rhythm::Wall(clock) => self.outlet.sender.announce(clock.now().0),
+            Rhythm::Blocks(clock) | Rhythm::EveryWindow(clock) => {
+                if self.open_since.is_some_and(|since| since.elapsed() >= self.window_length) {
+                    self.outlet.sender.announce(clock.pause());
+                    self.open_since = None;
+                }
+            }
+        }
+    }
+}
+
+/// The feed, and the wish to stop.
+struct Outlet<'a> {
+    sender: &'a FeedSender,
+    stop: &'a AtomicBool,
+}
+
+impl Outlet<'_> {
+    /// Hands over a block; waits while the feed is full, but not when the run should stop.
+    fn send(&self, epoch: Epoch, window_starts: Vec<(usize, Window)>, payload: Payload) -> Result<(), Stop> {
+        let mut block = Block { epoch, window_starts, payload };
+        loop {
+            block = match self.sender.try_send(block, STOP_NOTICE) {
+                Ok(None) => return Ok(()),
+                Ok(Some(block)) => block,
+                Err(Closed) => return Err(Stop::Interrupted),
+            };
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Stop::Interrupted);
+            }
+        }
+    }
+
+    /// Hands over a piece in which windows and epochs may begin at any line.
+    fn send_by_epoch(
+        &self,
+        log: &Arc<Path>,
+        piece: Piece,
+        clock: &mut StreamClock,
+        times: &mut LineTimes,
+    ) -> Result<(), Stop> {
+        let Piece::Lines { offset, bytes: LogBytes::Read(mut bytes) } = piece else {
+            clock.observe(None);
+            let part = EpochPart::begin(clock, 0);
+            return self.send(part.epoch, part.window_starts, payload(log, piece));
+        };
+        for part in split_by_epoch(&bytes, clock, times) {
+            let offset = offset + part.range.start as u64;
+            let whole = part.range.len() == bytes.len();
+            let bytes = if whole { std::mem::take(&mut bytes) } else { bytes[part.range].to_vec() };
+            let lines = Piece::Lines { offset, bytes: LogBytes::Read(bytes) };
+            self.send(part.epoch, part.window_starts, payload(log, lines))?;
+        }
+        Ok(())
+    }
+}
+
+fn payload(log: &Arc<Path>, piece: Piece) -> Payload {
+    let file = Arc::clone(log);
+    match piece {
+        Piece::Lines { offset, bytes } => Payload::Lines { file, offset, bytes },
+        Piece::LineTooLong { offset, length, head } => Payload::LineTooLong { file, offset, length, head },
+    }
+}

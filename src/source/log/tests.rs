@@ -1,0 +1,1 @@
+//! What a whole sequence of logs becomes.

@@ -1,0 +1,396 @@
+//! The Kafka source against a real broker, which `KAFKA_BROKERS` names (`scripts/test` starts one).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use counter_machine::epoch::Epoch;
+use counter_machine::pipeline::{KafkaConfig, StartOffset};
+use counter_machine::source::kafka::{KafkaClock, KafkaOptions, KafkaReader, KafkaSource, TopicWriter};
+use counter_machine::source::{Block, Feed, Payload, SourceError, WallClock, feed};
+use counter_machine::telemetry::Metrics;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+const WAIT: Duration = Duration::from_secs(30);
+
+fn brokers() -> String {
+    std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS names a broker; scripts/test sets it")
+}
+
+/// A topic of the test's own.
+struct Topic {
+    name: String,
+    admin: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Topic {
+    fn new(purpose: &str, partitions: i32) -> Topic {
+        Topic::with_settings(purpose, partitions, &[])
+    }
+
+    fn with_settings(purpose: &str, partitions: i32, settings: &[(&str, &str)]) -> Topic {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let topic = Topic {
+            name: format!("{purpose}-{}-{}", std::process::id(), since_1970.as_nanos()),
+            admin: ClientConfig::new().set("bootstrap.servers", brokers()).create().expect("an admin client"),
+            runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
+        };
+        let mut new_topic = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(1));
+        new_topic.config = settings.to_vec();
+        let options = AdminOptions::new().operation_timeout(Some(WAIT));
+        let created = topic.runtime.block_on(topic.admin.create_topics([&new_topic], &options)).expect("an answer");
+        created[0].as_ref().expect("a topic");
+        topic
+    }
+
+    fn add_partitions(&self, count: usize) {
+        let options = AdminOptions::new().operation_timeout(Some(WAIT));
+        let wanted = NewPartitions::new(&self.name, count);
+        let done = self.runtime.block_on(self.admin.create_partitions([&wanted], &options)).expect("an answer");
+        done[0].as_ref().expect("more partitions");
+    }
+
+    /// Deletes everything before `offset`, as retention does.
+    fn delete_records_before(&self, partition: i32, offset: i64) {
+        let mut offsets = rdkafka::TopicPartitionList::new();
+        offsets.add_partition_offset(&self.name, partition, rdkafka::Offset::Offset(offset)).expect("a partition");
+        let options = AdminOptions::new().operation_timeout(Some(WAIT));
+        self.runtime.block_on(self.admin.delete_records(&offsets, &options)).expect("deleted");
+    }
+
+    fn delete(&self) {
+        let options = AdminOptions::new().operation_timeout(Some(WAIT));
+        self.runtime.block_on(self.admin.delete_topics(&[&self.name], &options)).expect("deleted");
+    }
+
+    fn config(&self) -> KafkaConfig {
+        KafkaConfig {
+            brokers: brokers(),
+            topic: self.name.clone(),
+            start: StartOffset::Earliest,
+            options: BTreeMap::new(),
+        }
+    }
+
+    fn producer(&self, settings: &[(&str, &str)]) -> BaseProducer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", brokers()).set("linger.ms", "5");
+        for (name, value) in settings {
+            config.set(*name, *value);
+        }
+        config.create().expect("a producer")
+    }
+
+    /// Sends so many messages, each with its partition and number as payload.
+    fn fill(&self, partition: i32, numbers: std::ops::Range<u32>) {
+        let producer = self.producer(&[]);
+        self.send(&producer, partition, numbers);
+        producer.flush(WAIT).expect("delivered");
+    }
+
+    fn send(&self, producer: &BaseProducer, partition: i32, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            let payload = format!("{partition}/{number}");
+            let record = BaseRecord::<(), str>::to(&self.name).partition(partition).payload(&payload);
+            producer.send(record).expect("room in the queue");
+        }
+    }
+
+    fn send_tombstone(&self, partition: i32, key: &str) {
+        let producer = self.producer(&[]);
+        producer.send(BaseRecord::<str, ()>::to(&self.name).partition(partition).key(key)).expect("room");
+        producer.flush(WAIT).expect("delivered");
+    }
+}
+
+fn payload(partition: i32, number: u32) -> String {
+    format!("{partition}/{number}")
+}
+
+fn until_end() -> KafkaOptions {
+    KafkaOptions { until_end: true, ..KafkaOptions::default() }
+}
+
+fn payloads_of(block: Block) -> Vec<String> {
+    let Payload::Messages { bytes, messages, .. } = block.payload else { panic!("not messages") };
+    let text = |start: usize, length: usize| String::from_utf8_lossy(&bytes[start..start + length]).into_owned();
+    messages.iter().map(|message| text(message.start, message.length)).collect()
+}
+
+/// Takes blocks until so many messages have come.
+fn take(feed: &Feed, count: usize) -> Vec<String> {
+    let mut payloads = Vec::new();
+    while payloads.len() < count {
+        payloads.extend(payloads_of(feed.blocks.recv_timeout(WAIT).expect("more messages")));
+    }
+    payloads
+}
+
+/// What all workers together read, in the order of each.
+struct Run {
+    read: Vec<Vec<String>>,
+    ended: Vec<Result<(), SourceError>>,
+    metrics: Metrics,
+}
+
+/// Runs the readers, each with a feed of its own, and `act` beside them, which may stop them.
+fn run(readers: Vec<KafkaReader>, act: impl FnOnce(&[Feed], &AtomicBool)) -> Run {
+    let clock = KafkaClock::Wall(WallClock::new(Duration::from_millis(200), Epoch(0)));
+    let (metrics, stop) = (Metrics::default(), AtomicBool::new(false));
+    let (senders, feeds): (Vec<_>, Vec<_>) = readers.iter().map(|_| feed(Epoch(0))).unzip();
+    let (read, ended) = std::thread::scope(|scope| {
+        let (clock, metrics, stop) = (&clock, &metrics, &stop);
+        let running: Vec<_> = readers
+            .into_iter()
+            .zip(senders)
+            .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, metrics, stop)))
+            .collect();
+        act(&feeds, stop);
+        let taking: Vec<_> = feeds
+            .into_iter()
+            .map(|feed| scope.spawn(move || feed.blocks.iter().flat_map(payloads_of).collect::<Vec<_>>()))
+            .collect();
+        (
+            taking.into_iter().map(|taken| taken.join().expect("no panic")).collect(),
+            running.into_iter().map(|ended| ended.join().expect("no panic")).collect(),
+        )
+    });
+    Run { read, ended, metrics }
+}
+
+fn run_to_end(topic: &Topic, workers: usize) -> Run {
+    let source = KafkaSource::connect(&topic.config(), until_end()).expect("connected");
+    let run = run(source.into_readers(workers).expect("readers"), |_, _| {});
+    assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
+    run
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn two_readers_read_eight_partitions_exactly_once() {
+    let topic = Topic::new("exactly-once", 8);
+    for partition in 0..8 {
+        topic.fill(partition, 0..5_000);
+    }
+    let source = KafkaSource::connect(&topic.config(), until_end()).expect("connected");
+    assert_eq!(source.progress().lag(), 40_000);
+    let progress = source.progress();
+    let readers = source.into_readers(2).expect("readers");
+    // What is written after the start is not part of the run.
+    topic.fill(3, 5_000..5_100);
+    let run = run(readers, |_, _| {});
+    assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
+    assert_eq!(progress.lag(), 0);
+
+    for (worker, read) in run.read.iter().enumerate() {
+        let expected: BTreeSet<_> = (0..8)
+            .filter(|partition| partition % 2 == worker as i32)
+            .flat_map(|partition| (0..5_000).map(move |number| payload(partition, number)))
+            .collect();
+        assert_eq!(read.len(), expected.len());
+        assert_eq!(read.iter().cloned().collect::<BTreeSet<_>>(), expected);
+    }
+    let of_partition_2: Vec<_> = run.read[0].iter().filter(|text| text.starts_with("2/")).cloned().collect();
+    let in_order: Vec<_> = (0..5_000).map(|number| payload(2, number)).collect();
+    assert_eq!(of_partition_2, in_order);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_partition_that_is_added_is_read_from_its_beginning() {
+    let topic = Topic::new("added", 2);
+    topic.fill(0, 0..10);
+    let look_for_partitions_every = Duration::from_millis(100);
+    let options = KafkaOptions { look_for_partitions_every, ..KafkaOptions::default() };
+    let source = KafkaSource::connect(&topic.config(), options).expect("connected");
+    let run = run(source.into_readers(2).expect("readers"), |feeds, stop| {
+        assert_eq!(take(&feeds[0], 10).len(), 10);
+        topic.add_partitions(4);
+        topic.fill(2, 0..20);
+        topic.fill(3, 0..30);
+        topic.fill(1, 0..5);
+        let expected: Vec<_> = (0..20).map(|number| payload(2, number)).collect();
+        assert_eq!(take(&feeds[0], 20), expected);
+        assert_eq!(take(&feeds[1], 35).len(), 35);
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn messages_without_a_payload_are_counted_and_skipped() {
+    let topic = Topic::new("tombstones", 1);
+    topic.fill(0, 0..3);
+    topic.send_tombstone(0, "a");
+    topic.fill(0, 3..5);
+    topic.send_tombstone(0, "b");
+    let run = run_to_end(&topic, 1);
+    assert_eq!(run.read[0], (0..5).map(|number| payload(0, number)).collect::<Vec<_>>());
+    assert_eq!(run.metrics.tombstones.get(), 2);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn transactions_that_were_aborted_are_not_read_and_their_marks_hold_nothing_up() {
+    let topic = Topic::new("transactions", 2);
+    let producer = topic.producer(&[("transactional.id", &topic.name)]);
+    producer.init_transactions(WAIT).expect("transactions");
+    producer.begin_transaction().expect("a transaction");
+    topic.send(&producer, 0, 0..50);
+    producer.commit_transaction(WAIT).expect("committed");
+    producer.begin_transaction().expect("a transaction");
+    topic.send(&producer, 0, 50..80);
+    topic.send(&producer, 1, 0..10);
+    producer.flush(WAIT).expect("delivered");
+    producer.abort_transaction(WAIT).expect("aborted");
+    // The last offset of both partitions is the mark of the abort, and partition 1 holds no message.
+    let run = run_to_end(&topic, 2);
+    assert_eq!(run.read[0], (0..50).map(|number| payload(0, number)).collect::<Vec<_>>());
+    assert!(run.read[1].is_empty());
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_stop_ends_a_reader_whose_feed_is_full() {
+    let topic = Topic::new("stop", 1);
+    let producer = topic.producer(&[]);
+    let payload = "x".repeat(500_000);
+    for _ in 0..40 {
+        producer.send(BaseRecord::<(), str>::to(&topic.name).payload(&payload)).expect("room");
+    }
+    producer.flush(WAIT).expect("delivered");
+    let source = KafkaSource::connect(&topic.config(), KafkaOptions::default()).expect("connected");
+    let run = run(source.into_readers(1).expect("a reader"), |feeds, stop| {
+        while !feeds[0].blocks.is_full() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(run.ended[0].is_ok(), "{:?}", run.ended);
+    assert!(run.read[0].len() < 40, "it stopped midway");
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn from_latest_only_what_comes_after_the_start_is_read() {
+    let topic = Topic::new("latest", 1);
+    topic.fill(0, 0..100);
+    let config = KafkaConfig { start: StartOffset::Latest, ..topic.config() };
+    let source = KafkaSource::connect(&config, KafkaOptions::default()).expect("connected");
+    let run = run(source.into_readers(1).expect("a reader"), |feeds, stop| {
+        topic.fill(0, 100..110);
+        let expected: Vec<_> = (100..110).map(|number| payload(0, number)).collect();
+        assert_eq!(take(&feeds[0], 10), expected);
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(run.ended[0].is_ok(), "{:?}", run.ended);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_missing_topic_is_named_and_not_created() {
+    let config = KafkaConfig {
+        brokers: brokers(),
+        topic: "no-such-topic".to_owned(),
+        start: StartOffset::Earliest,
+        options: BTreeMap::new(),
+    };
+    for _ in 0..2 {
+        let text = KafkaSource::connect(&config, KafkaOptions::default()).err().expect("no topic").to_string();
+        assert!(text.contains("no topic \"no-such-topic\""), "{text}");
+    }
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn messages_that_were_deleted_before_they_were_read_end_the_run() {
+    let topic = Topic::new("deleted", 2);
+    topic.fill(1, 0..100);
+    let source = KafkaSource::connect(&topic.config(), until_end()).expect("connected");
+    topic.delete_records_before(1, 60);
+    let run = run(source.into_readers(1).expect("a reader"), |_, _| {});
+    let text = run.ended[0].as_ref().expect_err("lost messages").to_string();
+    assert!(text.contains("partition 1: offset 0 is asked for, 60 to 100 are there"), "{text}");
+    assert!(run.read[0].is_empty(), "nothing is skipped silently");
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_topic_that_is_deleted_while_it_is_read_ends_the_run() {
+    let topic = Topic::new("removed", 1);
+    topic.fill(0, 0..10);
+    let mut config = topic.config();
+    // How long a topic that is not there is taken for one that is not there yet.
+    config.options.insert("topic.metadata.propagation.max.ms".to_owned(), "500".to_owned());
+    let source = KafkaSource::connect(&config, KafkaOptions::default()).expect("connected");
+    let run = run(source.into_readers(1).expect("a reader"), |feeds, _| {
+        assert_eq!(take(&feeds[0], 10).len(), 10);
+        topic.delete();
+    });
+    let text = run.ended[0].as_ref().expect_err("no topic any more").to_string();
+    assert!(text.contains(&topic.name), "{text}");
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn compaction_leaves_gaps_that_hold_nothing_up() {
+    let settings = [("cleanup.policy", "compact"), ("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0.01")];
+    let topic = Topic::with_settings("compacted", 1, &settings);
+    let producer = topic.producer(&[]);
+    let padding = "x".repeat(10_000);
+    for number in 0..400 {
+        let (key, value) = (format!("{}", number % 3), format!("{number} {padding}"));
+        producer.send(BaseRecord::to(&topic.name).key(&key).payload(&value)).expect("room");
+    }
+    producer.flush(WAIT).expect("delivered");
+    let mut read = Vec::new();
+    // The broker compacts within seconds of its own choice.
+    for _ in 0..60 {
+        read = run_to_end(&topic, 1).read.remove(0);
+        if read.len() < 400 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(read.len() < 400, "the broker has compacted the topic");
+    assert!(read.last().is_some_and(|last| last.starts_with("399 ")));
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_writer_creates_a_missing_topic_and_leaves_one_that_is_there() {
+    let topic = Topic::new("written", 3);
+    topic.delete();
+    let config = topic.config();
+    let text = TopicWriter::connect(&config, "lz4", None).err().expect("no topic").to_string();
+    assert!(text.contains("no topic") && text.contains("--create-partitions"), "{text}");
+
+    let mut writer = TopicWriter::connect(&config, "zstd", Some(5)).expect("created");
+    assert!(writer.created_topic() && writer.partition_count() == 5);
+    for number in 0..10_000 {
+        writer.send(Some(format!("{}", number % 100).as_bytes()), number.to_string().as_bytes()).expect("queued");
+    }
+    assert_eq!(writer.finish().expect("delivered"), 10_000);
+    let writer = TopicWriter::connect(&config, "lz4", Some(8)).expect("connected");
+    assert!(!writer.created_topic() && writer.partition_count() == 5);
+
+    let run = run_to_end(&topic, 2);
+    let read: BTreeSet<_> = run.read.iter().flatten().cloned().collect();
+    assert_eq!(run.read.iter().map(Vec::len).sum::<usize>(), 10_000);
+    assert_eq!(read.len(), 10_000);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_message_that_is_too_large_is_refused_with_what_to_do() {
+    let topic = Topic::new("too-large", 1);
+    let mut writer = TopicWriter::connect(&topic.config(), "none", None).expect("connected");
+    let text = writer.send(None, &vec![b'x'; 2_000_000]).expect_err("too large").to_string();
+    assert!(text.contains("message.max.bytes"), "{text}");
+    assert_eq!(writer.finish().expect("nothing to deliver"), 0);
+}
