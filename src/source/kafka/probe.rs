@@ -135,9 +135,12 @@ impl Probe {
 
 /// A consumer with these settings.
 pub(super) fn new_consumer(settings: &ClientConfig, place: &Place) -> Result<BaseConsumer<Context>, SourceError> {
-    settings
-        .create_with_context(Context::default())
-        .map_err(|error| SourceError::new(with_tls_hint(&error.to_string(), &format!("Kafka at {}: ", place.brokers))))
+    settings.create_with_context(Context::default()).map_err(|error| match error {
+        KafkaError::ClientCreation(problem) => {
+            SourceError::new(with_tls_hint(&problem, &format!("Kafka at {}: ", place.brokers)))
+        }
+        error => SourceError::caused_by(format!("{place}: cannot make a client"), error),
+    })
 }
 
 /// Where each of the topic's partitions begins or ends. One request per broker answers for all of
