@@ -12,6 +12,8 @@
 //!
 //! The machine is shared and noisy: read the ratios, which compare figures of the same round.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on says so by a panic")]
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};

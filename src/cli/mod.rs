@@ -6,6 +6,7 @@ mod exit;
 mod generate;
 mod get;
 mod output;
+mod produce;
 mod run;
 mod show;
 mod table;
@@ -51,6 +52,8 @@ enum Command {
     Table(table::TableArgs),
     /// Write a synthetic event log
     Generate(generate::GenerateArgs),
+    /// Send event logs to the pipeline's Kafka topic
+    Produce(produce::ProduceArgs),
 }
 
 impl Cli {
@@ -65,6 +68,7 @@ impl Cli {
             Command::Check(args) => check::run(args, &mut out),
             Command::Table(args) => table::run(args, &mut out),
             Command::Generate(args) => generate::run(args),
+            Command::Produce(args) => produce::run(args),
         };
         let result = result.and_then(|()| output::printed(out.flush()));
         match result {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use counter_machine::epoch::Epoch;
 use counter_machine::pipeline::{KafkaConfig, StartOffset};
-use counter_machine::source::kafka::{KafkaClock, KafkaOptions, KafkaReader, KafkaSource};
+use counter_machine::source::kafka::{KafkaClock, KafkaOptions, KafkaReader, KafkaSource, TopicWriter};
 use counter_machine::source::{Block, Feed, Payload, SourceError, WallClock, feed};
 use counter_machine::telemetry::Metrics;
 use rdkafka::ClientConfig;
@@ -359,4 +359,38 @@ fn compaction_leaves_gaps_that_hold_nothing_up() {
     }
     assert!(read.len() < 400, "the broker has compacted the topic");
     assert!(read.last().is_some_and(|last| last.starts_with("399 ")));
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_writer_creates_a_missing_topic_and_leaves_one_that_is_there() {
+    let topic = Topic::new("written", 3);
+    topic.delete();
+    let config = topic.config();
+    let text = TopicWriter::connect(&config, "lz4", None).err().expect("no topic").to_string();
+    assert!(text.contains("no topic") && text.contains("--create-partitions"), "{text}");
+
+    let mut writer = TopicWriter::connect(&config, "zstd", Some(5)).expect("created");
+    assert!(writer.created_topic() && writer.partition_count() == 5);
+    for number in 0..10_000 {
+        writer.send(Some(format!("{}", number % 100).as_bytes()), number.to_string().as_bytes()).expect("queued");
+    }
+    assert_eq!(writer.finish().expect("delivered"), 10_000);
+    let writer = TopicWriter::connect(&config, "lz4", Some(8)).expect("connected");
+    assert!(!writer.created_topic() && writer.partition_count() == 5);
+
+    let run = run_to_end(&topic, 2);
+    let read: BTreeSet<_> = run.read.iter().flatten().cloned().collect();
+    assert_eq!(run.read.iter().map(Vec::len).sum::<usize>(), 10_000);
+    assert_eq!(read.len(), 10_000);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_message_that_is_too_large_is_refused_with_what_to_do() {
+    let topic = Topic::new("too-large", 1);
+    let mut writer = TopicWriter::connect(&topic.config(), "none", None).expect("connected");
+    let text = writer.send(None, &vec![b'x'; 2_000_000]).expect_err("too large").to_string();
+    assert!(text.contains("message.max.bytes"), "{text}");
+    assert_eq!(writer.finish().expect("nothing to deliver"), 0);
 }

@@ -109,16 +109,4 @@ impl RunArgs {
         }
         Ok(())
     }
-
-    /// Refuses rhythms that the source cannot keep.
-    pub fn check_clock(&self, clock: ClockKind) -> Result<(), CliError> {
-        if self.every_window && clock == ClockKind::Event && self.events.is_empty() {
-            return Err(CliError::Usage(
-                "--every-window with the event clock needs event logs: leave out --clock event, and each window of \
-                 the wall clock is published"
-                    .to_owned(),
-            ));
-        }
-        Ok(())
-    }
 }

@@ -9,7 +9,7 @@ use crate::cli::CliError;
 use crate::counter::EventTime;
 use crate::epoch::Epoch;
 use crate::pipeline::{ClockKind, Pipeline};
-use crate::source::kafka::{KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
+use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
 use crate::source::{Feed, SourceError, WallClock, feed};
 use crate::telemetry::{InputProgress, Metrics};
@@ -24,7 +24,7 @@ pub enum Input {
     /// A Kafka topic.
     Kafka {
         /// The topic.
-        source: KafkaSource,
+        source: Box<KafkaSource>,
         /// What drives its windows.
         clock: KafkaClock,
         /// Whether reading stops by itself.
@@ -50,7 +50,6 @@ impl Input {
     pub fn open(args: &RunArgs, pipeline: &Pipeline, run_start: EventTime) -> Result<Input, CliError> {
         let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
         let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
-        args.check_clock(clock)?;
         if args.events.is_empty() {
             open_kafka(args, pipeline, clock)
         } else {
@@ -68,7 +67,7 @@ impl Input {
         match self {
             Input::Log(source) => start_log(source, workers, stop),
             Input::Kafka { source, clock, until_end } => {
-                let running = start_kafka(source, clock, workers, stop, metrics)?;
+                let running = start_kafka(*source, clock, workers, stop, metrics)?;
                 Ok((running.0, RunningInput { runs_until_stopped: !until_end, ..running.1 }))
             }
         }
@@ -98,11 +97,17 @@ fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<I
     let window = &pipeline.window;
     let clock = match clock {
         ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, FIRST_EPOCH)),
-        ClockKind::Event => todo!(),
+        ClockKind::Event => KafkaClock::Event(EventClock::new(
+            &pipeline.event,
+            window.length,
+            window.replay_batch,
+            args.every_window,
+            FIRST_EPOCH,
+        )),
     };
     let options = KafkaOptions { until_end: args.until_end, ..KafkaOptions::default() };
     let source = KafkaSource::connect(config, options).map_err(|error| CliError::failed(&error))?;
-    Ok(Input::Kafka { source, clock, until_end: args.until_end })
+    Ok(Input::Kafka { source: Box::new(source), clock, until_end: args.until_end })
 }
 
 fn start_log(source: LogSource, workers: usize, stop: &Arc<AtomicBool>) -> Result<(Vec<Feed>, RunningInput), CliError> {

@@ -43,12 +43,10 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
         tracing::debug!(target: "librdkafka", "{error}: {reason}");
-        let mut last = self.last_report.lock().unwrap_or_else(PoisonError::into_inner);
-        match code {
-            RDKafkaErrorCode::PartitionEOF => {}
-            // Follows the report that says why.
-            RDKafkaErrorCode::AllBrokersDown if last.is_some() => {}
-            code => *last = Some(Report { code, text: reason.to_owned() }),
+        // That all brokers are down follows a report that says why; an end is no error.
+        if !matches!(code, RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF) {
+            let report = Report { code, text: reason.to_owned() };
+            *self.last_report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
         }
     }
 }

@@ -23,6 +23,7 @@ mod reading;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ pub use clock::KafkaClock;
 pub use event_clock::EventClock;
 pub use progress::KafkaProgress;
 pub use reader::KafkaReader;
+pub use writer::TopicWriter;
 
 use partition::Partition;
 use probe::Probe;

@@ -38,8 +38,26 @@ impl Probe {
     }
 
     /// The number of partitions; an error where there is no such topic, or no answer in time.
-    pub(crate) fn partition_count(&self, deadline: Instant) -> Result<usize, SourceError> {
-        self.try_until(deadline, || self.ask_partition_count())
+    pub(super) fn partition_count(&self, deadline: Instant) -> Result<usize, SourceError> {
+        let new_topic_deadline = deadline.min(Instant::now() + NEW_TOPIC_PATIENCE);
+        loop {
+            if let Some(count) = self.find_partition_count(deadline)? {
+                return Ok(count);
+            }
+            if Instant::now() >= new_topic_deadline {
+                let code = RDKafkaErrorCode::UnknownTopicOrPartition;
+                return Err(describe(&self.place, &Report { code, text: code.to_string() }));
+            }
+            self.hear_reports(PAUSE_BETWEEN_TRIES);
+        }
+    }
+
+    /// The number of partitions; `None` where there is no such topic.
+    pub(super) fn find_partition_count(&self, deadline: Instant) -> Result<Option<usize>, SourceError> {
+        self.try_until(deadline, || match self.ask_partition_count() {
+            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(None),
+            answer => answer.map(Some),
+        })
     }
 
     /// Where each of so many partitions begins or ends.
@@ -86,7 +104,6 @@ impl Probe {
     }
 
     fn try_until<T>(&self, deadline: Instant, ask: impl Fn() -> KafkaResult<T>) -> Result<T, SourceError> {
-        let new_topic_deadline = deadline.min(Instant::now() + NEW_TOPIC_PATIENCE);
         let mut last_report = None;
         loop {
             let error = match ask() {
@@ -103,12 +120,7 @@ impl Probe {
                 Some(report) if passes(code) => report.clone(),
                 _ => Report { code, text: code.to_string() },
             };
-            let give_up_at = match report.code {
-                RDKafkaErrorCode::UnknownTopicOrPartition => new_topic_deadline,
-                code if passes(code) => deadline,
-                _ => return Err(describe(&self.place, &report)),
-            };
-            if Instant::now() >= give_up_at {
+            if !passes(report.code) || Instant::now() >= deadline {
                 return Err(describe(&self.place, &report));
             }
         }
@@ -123,9 +135,12 @@ impl Probe {
 
 /// A consumer with these settings.
 pub(super) fn new_consumer(settings: &ClientConfig, place: &Place) -> Result<BaseConsumer<Context>, SourceError> {
-    settings
-        .create_with_context(Context::default())
-        .map_err(|error| SourceError::new(with_tls_hint(&error.to_string(), &format!("Kafka at {}: ", place.brokers))))
+    settings.create_with_context(Context::default()).map_err(|error| match error {
+        KafkaError::ClientCreation(problem) => {
+            SourceError::new(with_tls_hint(&problem, &format!("Kafka at {}: ", place.brokers)))
+        }
+        error => SourceError::caused_by(format!("{place}: cannot make a client"), error),
+    })
 }
 
 /// Where each of the topic's partitions begins or ends. One request per broker answers for all of
