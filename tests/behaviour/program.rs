@@ -9,9 +9,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 /// Long enough for the slowest machine: a test that waits for so long has found a hang.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -53,6 +50,8 @@ impl Workplace {
         for name in ["KAFKA_BROKERS", "KAFKA_TOPIC", "DYNAMODB_ENDPOINT", "RUST_LOG"] {
             command.env_remove(name);
         }
+        // DynamoDB Local takes any credentials, but wants some.
+        command.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local").env("AWS_REGION", "us-east-1");
         command.args(arguments).current_dir(self.folder.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running::new(command.spawn().unwrap(), format!("counter-machine {}", arguments.join(" ")))
@@ -105,8 +104,10 @@ impl Running {
         }
     }
 
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    /// Sends a signal, named as the shell's `kill` does.
+    pub fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
     }
 
     /// Waits for the end. What stdout holds besides the lines that were taken is in the answer.

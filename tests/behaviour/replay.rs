@@ -64,7 +64,7 @@ const IMPRESSIONS: Case = Case {
     // The longest there is in microseconds.
     longest_decay_seconds: i64::MAX / 64 / 1_000_000,
     groups: &[
-        Group { name: "item", key: &["itemId"], measures: &[Measure::Count], feature: "{event}" },
+        Group { name: "item", key: &["itemId"], measures: &[Measure::Count], feature: "item.{event}" },
         Group { name: "shown", key: &["itemId", "userId"], measures: &[Measure::Sum("position")], feature: "shown.at" },
     ],
     ttl_days: 2,
