@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType};
+use clap::Parser;
+use counter_machine::cli::{dump, get, table};
 use counter_machine::pipeline::Pipeline;
 use counter_machine::sink::dynamodb::{TtlState, ensure_table};
 use counter_machine::sink::{self, Item, OpenOptions, SinkErrorKind, SinkTarget, open_reader};
 
 use crate::dynamodb_items::{LAST_UPDATE, Row, batch, open, pipeline, pipeline_text};
-use crate::program::Workplace;
 
 fn endpoint() -> String {
     std::env::var("DYNAMODB_ENDPOINT").expect("DYNAMODB_ENDPOINT names DynamoDB Local")
@@ -172,9 +173,23 @@ fn a_table_is_not_emptied_by_replace() {
     assert!(error.to_string().contains("delete the table UserCounters"), "{error}");
 }
 
+#[derive(Parser)]
+enum Command {
+    Get(get::GetArgs),
+    Dump(dump::DumpArgs),
+    Table(table::TableArgs),
+}
+
 /// What a command prints.
 fn printed(arguments: &[&str]) -> String {
-    Workplace::new().run(arguments).exits(0).stdout
+    let mut out = Vec::new();
+    match Command::parse_from(["counter-machine"].iter().chain(arguments)) {
+        Command::Get(args) => get::run(&args, &mut out),
+        Command::Dump(args) => dump::run(&args, &mut out),
+        Command::Table(args) => table::run(&args, &mut out),
+    }
+    .unwrap();
+    String::from_utf8(out).unwrap()
 }
 
 #[test]
