@@ -149,6 +149,7 @@ fn run(readers: Vec<KafkaReader>, act: impl FnOnce(&[Feed], &AtomicBool)) -> Run
             .zip(senders)
             .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, metrics, stop)))
             .collect();
+        let _stop_on_panic = StopOnPanic(stop);
         act(&feeds, stop);
         let taking: Vec<_> = feeds
             .into_iter()
@@ -160,6 +161,17 @@ fn run(readers: Vec<KafkaReader>, act: impl FnOnce(&[Feed], &AtomicBool)) -> Run
         )
     });
     Run { read, ended, metrics }
+}
+
+/// Stops the readers when the test fails, which else would hang.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 fn run_to_end(topic: &Topic, workers: usize) -> Run {
