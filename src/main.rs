@@ -1,2 +1,24 @@
-//! bin
-fn main() {}
+//! The binary: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use counter_machine::cli::Cli;
+
+/// The exit code of a bug.
+const EXIT_BUG: i32 = 70;
+
+fn main() -> ExitCode {
+    end_the_process_on_panic();
+    Cli::parse().run()
+}
+
+/// A panic in any thread ends the process: the other workers would wait for that thread for ever.
+fn end_the_process_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        eprintln!("This is a bug in counter-machine. Nothing that was acknowledged is lost; please report it.");
+        std::process::exit(EXIT_BUG);
+    }));
+}

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use crate::sink::{SinkError, SinkErrorKind};
+
 /// Why a command failed. The text says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -42,6 +44,16 @@ impl CliError {
             CliError::Lost(_) => 75,
             CliError::Interrupted(_) => 130,
         })
+    }
+}
+
+impl From<SinkError> for CliError {
+    fn from(error: SinkError) -> CliError {
+        match error.kind() {
+            SinkErrorKind::Usage => CliError::usage(&error),
+            SinkErrorKind::ServiceLost => CliError::Lost(with_causes(&error)),
+            SinkErrorKind::Failed | SinkErrorKind::ClosedPipe => CliError::failed(&error),
+        }
     }
 }
 

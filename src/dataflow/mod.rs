@@ -1,1 +1,25 @@
-//! The dataflow.
+//! The dataflow: blocks of input -> changed rows in the sink.
+//!
+//! [`graph`](graph::build) shows it on one page. What is computed stands in plain structs that know
+//! nothing of timely: [`count_block`], [`route`], [`window_sums`], [`decay_counters`], [`rows`]. The
+//! [`operators`] hold only input, order and capabilities. [`run`] starts the workers and the writers.
+
+mod contribution;
+mod count_block;
+mod decay_counters;
+mod failure;
+mod features;
+mod graph;
+mod identity;
+mod operators;
+mod route;
+mod rows;
+mod run;
+#[cfg(test)]
+mod tests;
+mod window_sums;
+mod writer;
+
+pub use failure::{Failure, RunError};
+pub use identity::HashSeed;
+pub use run::{Execution, Run, Sample, start};

@@ -76,7 +76,7 @@ fn token_of(line: &[u8], value: &str) -> Token {
         b'"' => TokenKind::Text,
         b'{' | b'[' => TokenKind::Nested,
         b't' | b'f' => TokenKind::Truth,
-        b'n' => return Token::ABSENT,
+        b'n' => TokenKind::Absent,
         _ if value.contains(['.', 'e', 'E']) => TokenKind::Decimal,
         _ => TokenKind::Integer,
     };

@@ -4,9 +4,9 @@
 //! [`EventSchema`] declares. It never panics and never allocates for an ordinary event.
 //!
 //! It works in two phases. The first *locates* the needed fields: it finds the raw JSON text of
-//! each of them, and judges the line as a whole. It has two paths: a [`scanner`] that is fast but
+//! each of them, and judges the line as a whole. It has two paths: a `scanner` that is fast but
 //! understands only flat objects, and gives up without a verdict on everything else; and a
-//! [`careful`] one, slower, that alone decides what is a dead letter. Whatever the scanner accepts,
+//! `careful` one, slower, that alone decides what is a dead letter. Whatever the scanner accepts,
 //! the careful path accepts with the same tokens. The second phase *interprets* the tokens as
 //! name, time, keys and values, and is shared by both, so both give the same verdict on every line.
 
@@ -21,11 +21,10 @@ mod swar;
 mod time;
 mod token;
 mod verdict;
+mod walk;
 
 #[cfg(test)]
-mod corpus;
-#[cfg(test)]
-mod fuzz;
+mod tests;
 
 pub use clock::MedianClock;
 pub use decoder::{Decoder, Event, Utf8};

@@ -10,8 +10,8 @@
 //! beginning of the value. As those bytes were understood once, in the same place of the grammar,
 //! finding them again takes one comparison, and neither the name nor its use is looked up again.
 
-use super::swar;
-use super::token::{Slot, Slots, Token, TokenKind, Tokens};
+use super::token::{Slot, Slots, Tokens};
+use super::walk::Walk;
 
 /// How many seams are remembered. Members further back are looked up one by one.
 const MAX_SEAMS: usize = 64;
@@ -37,13 +37,10 @@ impl Scanner {
     #[inline]
     pub(super) fn locate(&mut self, line: &[u8], slots: &Slots, tokens: &mut Tokens) -> Option<()> {
         tokens.clear();
-        let mut walk = Walk { line, at: 0 };
+        let mut walk = Walk::begin(line);
         for member in 0.. {
             let slot = match self.seams.get(member) {
-                Some(seam) if seam.begins(&line[walk.at..]) => {
-                    walk.at += usize::from(seam.length);
-                    seam.slot
-                }
+                Some(seam) if seam.length > 0 && walk.skip_text(seam.text()) => seam.slot,
                 _ => match self.next_member(member, &mut walk, slots)? {
                     NextMember::Slot(slot) => slot,
                     NextMember::End => break,
@@ -59,16 +56,15 @@ impl Scanner {
 
     /// Walks to a value whose seam was not foreseen, and remembers the seam; or to the line's end.
     fn next_member(&mut self, member: usize, walk: &mut Walk, slots: &Slots) -> Option<NextMember> {
-        let start = walk.at;
+        let start = walk.position();
         walk.skip_white_space();
         if member == 0 {
             walk.expect(b'{')?;
             walk.skip_white_space();
         }
-        if walk.peek() == Some(b'}') {
-            walk.at += 1;
+        if walk.expect(b'}').is_some() {
             walk.skip_white_space();
-            return (walk.at == walk.line.len()).then_some(NextMember::End);
+            return walk.is_at_end().then_some(NextMember::End);
         }
         if member > 0 {
             walk.expect(b',')?;
@@ -79,7 +75,7 @@ impl Scanner {
         walk.skip_white_space();
         walk.expect(b':')?;
         walk.skip_white_space();
-        self.remember(member, &walk.line[start..walk.at], slot);
+        self.remember(member, walk.since(start), slot);
         Some(NextMember::Slot(slot))
     }
 
@@ -105,7 +101,7 @@ enum NextMember {
 impl Seam {
     const MAX_BYTES: usize = 48;
 
-    /// A seam that begins nothing.
+    /// What comes before a value nobody has seen yet: never trusted, as it has no bytes.
     const UNKNOWN: Seam = Seam { bytes: [0; Seam::MAX_BYTES], length: 0, slot: None };
 
     /// A seam of these bytes; too long a one is not remembered.
@@ -120,172 +116,78 @@ impl Seam {
     }
 
     #[inline(always)]
-    fn begins(&self, rest: &[u8]) -> bool {
-        self.length > 0 && rest.starts_with(&self.bytes[..usize::from(self.length)])
+    fn text(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
     }
 }
 
-/// A place in a line, never past its end. Every method returns `None` where it does not find what
-/// it looks for.
-struct Walk<'a> {
-    line: &'a [u8],
-    at: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventSchema, TimeUnit};
 
-impl<'a> Walk<'a> {
-    #[inline(always)]
-    fn peek(&self) -> Option<u8> {
-        self.line.get(self.at).copied()
-    }
+    const EVENTS: [&str; 5] = [
+        r#"{"eventName":"like","userId":"1234","creatorId":"7777","eventTs":1707605599}"#,
+        r#"{"eventName":"like","userId":"1234","eventTs":1707605599}"#,
+        r#"{ "eventTs" : "17" , "text" : "said \"hi\" \u00e9" , "eventName" : "like" } "#,
+        r#"{"eventName":"cancel","seen":true,"userId":null,"unitPrice":-27.5e0,"country":"Norge","eventTs":1}"#,
+        r#"{"a field with a name that is longer than a seam that is remembered":0,"eventName":"x","eventTs":2}"#,
+    ];
 
-    #[inline(always)]
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.at += 1)
-    }
-
-    #[inline(always)]
-    fn skip_white_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    /// Goes over one value that is no array and no object.
-    #[inline(always)]
-    fn value(&mut self) -> Option<Token> {
-        self.skip_white_space();
-        let start = self.at;
-        let kind = match self.peek()? {
-            b'"' => self.string()?,
-            b'-' | b'0'..=b'9' => self.number()?,
-            b't' => self.literal(b"true", TokenKind::Truth)?,
-            b'f' => self.literal(b"false", TokenKind::Truth)?,
-            b'n' => self.literal(b"null", TokenKind::Absent)?,
-            _ => return None,
-        };
-        Some(Token { kind, start, end: self.at })
-    }
-
-    #[inline]
-    fn literal(&mut self, text: &[u8], kind: TokenKind) -> Option<TokenKind> {
-        self.line[self.at..].starts_with(text).then(|| {
-            self.at += text.len();
-            kind
+    fn slots() -> Slots {
+        Slots::of(&EventSchema {
+            name_field: "eventName".into(),
+            time_field: "eventTs".into(),
+            time_unit: TimeUnit::Seconds,
+            max_ahead: None,
+            max_bytes: 1 << 20,
+            fields: Vec::new(),
         })
     }
 
-    /// A string without escapes: what stands between its quotes.
-    #[inline]
-    fn plain_string(&mut self) -> Option<&'a [u8]> {
-        let start = self.at + 1;
-        self.expect(b'"')?;
-        self.to_string_stop()?;
-        self.expect(b'"')?;
-        Some(&self.line[start..self.at - 1])
+    fn accepts(scanner: &mut Scanner, line: &str) -> bool {
+        let slots = slots();
+        scanner.locate(line.as_bytes(), &slots, &mut Tokens::for_slots(&slots)).is_some()
     }
 
-    #[inline(always)]
-    fn string(&mut self) -> Option<TokenKind> {
-        self.at += 1;
-        let mut kind = TokenKind::Text;
-        loop {
-            self.to_string_stop()?;
-            match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(kind);
-                }
-                b'\\' => {
-                    kind = TokenKind::EscapedText;
-                    self.escape()?;
-                }
-                _ => return None,
+    #[test]
+    fn flat_events_are_its_business_in_any_order_of_shapes() {
+        let mut scanner = Scanner::default();
+        for first in EVENTS {
+            for second in EVENTS {
+                assert!(accepts(&mut scanner, first), "{first}");
+                assert!(accepts(&mut scanner, second), "{second} after {first}");
             }
         }
     }
 
-    /// Goes to the next quote, backslash or control character.
-    #[inline(always)]
-    fn to_string_stop(&mut self) -> Option<()> {
-        while let Some(word) = swar::word_at(self.line, self.at) {
-            match swar::first_string_stop(word) {
-                Some(place) => {
-                    self.at += place;
-                    return Some(());
-                }
-                None => self.at += 8,
+    #[test]
+    fn it_gives_up_on_every_line_that_is_cut_off() {
+        let mut scanner = Scanner::default();
+        for event in EVENTS {
+            assert!(accepts(&mut scanner, event));
+            let last = event.rfind('}').unwrap();
+            for end in 0..=last {
+                assert!(!accepts(&mut scanner, &event[..end]), "{}", &event[..end]);
             }
-        }
-        while !matches!(self.peek()?, b'"' | b'\\' | 0..0x20) {
-            self.at += 1;
-        }
-        Some(())
-    }
-
-    /// One escape, judged by its grammar alone: `\u` may name half of a surrogate pair.
-    #[inline]
-    fn escape(&mut self) -> Option<()> {
-        let length = match self.line.get(self.at + 1)? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-            b'u' => {
-                let digits = self.line.get(self.at + 2..self.at + 6)?;
-                digits.iter().all(u8::is_ascii_hexdigit).then_some(6)?
-            }
-            _ => return None,
-        };
-        self.at += length;
-        Some(())
-    }
-
-    /// `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`; a digit behind a leading zero is left
-    /// over, and is no comma.
-    #[inline(always)]
-    fn number(&mut self) -> Option<TokenKind> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek()? {
-            b'0' => self.at += 1,
-            _ => self.digits()?,
-        }
-        match self.peek() {
-            Some(b'.' | b'e' | b'E') => self.fraction_and_exponent(),
-            _ => Some(TokenKind::Integer),
         }
     }
 
-    #[inline]
-    fn fraction_and_exponent(&mut self) -> Option<TokenKind> {
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
+    #[test]
+    fn a_seam_is_trusted_only_in_the_place_where_it_was_learned() {
+        let mut scanner = Scanner::default();
+        assert!(accepts(&mut scanner, r#"{"a":1,"b":2}"#));
+        assert!(accepts(&mut scanner, r#"{"a":1}"#));
+        for line in [r#"{,"b":2}"#, r#"{"a":1{"a":1}"#, r#","b":2}"#, r#"{"a":,"b":2}"#, r#"{"a":1,"b":}"#] {
+            assert!(!accepts(&mut scanner, line), "{line}");
         }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Some(TokenKind::Decimal)
     }
 
-    /// One digit or more.
-    #[inline(always)]
-    fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while let Some(word) = swar::word_at(self.line, self.at) {
-            match swar::first_non_digit(word) {
-                Some(place) => {
-                    self.at += place;
-                    return (self.at > start).then_some(());
-                }
-                None => self.at += 8,
-            }
-        }
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        (self.at > start).then_some(())
+    #[test]
+    fn what_it_remembers_is_bounded() {
+        let mut scanner = Scanner::default();
+        let members: Vec<String> = (0..10_000).map(|number| format!("\"{number}\":{number}")).collect();
+        assert!(accepts(&mut scanner, &format!("{{{}}}", members.join(","))));
+        assert_eq!(scanner.seams.len(), MAX_SEAMS);
     }
 }

@@ -150,6 +150,8 @@ mod tests {
     #[test]
     fn the_size_of_the_exponent_does_not_matter() {
         assert_eq!(number("1e400"), Err(Reason::TimeAhead));
+        assert_eq!(number("1e19"), Err(Reason::TimeAhead));
+        assert_eq!(number("18446744073709551617.5"), Err(Reason::TimeAhead));
         assert_eq!(number("1e99999999999999999999999999"), Err(Reason::TimeAhead));
         assert_eq!(number("1e-99999999999999999999999999"), Ok(0));
         assert_eq!(number("0e99999999999999999999999999"), Ok(0));

@@ -20,7 +20,7 @@ pub enum Reason {
     BadTime,
     /// A time before 1970.
     NegativeTime,
-    /// A time later than arrival and `max_ahead` allow.
+    /// A time later than arrival and `max_ahead` allow, or than an `i64` holds.
     TimeAhead,
     /// A key field that is a fraction, an object or an array.
     BadKey,
@@ -33,7 +33,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of the summary.
+    /// Every reason, in the order of the summary. Of several against one event, the first counts.
     pub const ALL: [Reason; 12] = [
         Reason::TooLong,
         Reason::InvalidUtf8,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::event::TimeUnit;
 
 /// The longest duration that may be written: 10^12 seconds, some 31,700 years.
-pub const LONGEST: Duration = Duration::from_secs(1_000_000_000_000);
+const LONGEST: Duration = Duration::from_secs(1_000_000_000_000);
 
 /// Every unit and its length in nanoseconds, longest first.
 const UNITS: [(&str, u64); 8] = [
@@ -27,7 +27,7 @@ pub enum InvalidDuration {
     /// Not numbers with units.
     #[error(r#""{0}" is no duration: write a whole number and a unit (ns, us, ms, s, m, h, d, w), for example "90s", "5m", "1h30m" or "7d""#)]
     Malformed(String),
-    /// Longer than [`LONGEST`].
+    /// Longer than 10^12 seconds.
     #[error(r#""{0}" is too long: a duration is at most 1000000000000s"#)]
     TooLong(String),
 }

@@ -5,6 +5,9 @@ use super::expand::not_empty;
 use super::raw::{RawEvent, Text};
 use crate::event::{DeclaredField, FieldId};
 
+/// More than anybody names; so the numbers of fields, and of measures, fit their types.
+const MOST_FIELDS: usize = 10_000;
+
 /// What a counter group does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
@@ -43,9 +46,11 @@ impl Fields {
             Use::Key => self.declared[index].as_key = true,
             Use::Value => self.declared[index].as_value = true,
         }
-        u16::try_from(index)
-            .map(FieldId)
-            .map_err(|_| Fault::new(place.span(), "too many fields: the counters of one pipeline may use 65536"))
+        if index >= MOST_FIELDS {
+            let message = format!("too many fields: the counters of one pipeline may use {MOST_FIELDS}");
+            return Err(Fault::new(place.span(), message));
+        }
+        Ok(FieldId(index as u16))
     }
 
     /// These two have a meaning of their own.

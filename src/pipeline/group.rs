@@ -14,6 +14,9 @@ pub struct GroupId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MeasureId(pub u16);
 
+/// What is this many intervals old is worth less than e^-40 of what it was: a row may be forgotten.
+pub(super) const TTL_INTERVALS: i64 = 40;
+
 /// One `[[counters]]` entry.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -54,12 +57,15 @@ impl Group {
             EventSelector::All => Vec::new(),
         }
     }
-}
 
-/// What is this many intervals old is worth less than e^-40 of what it was: a row may be forgotten.
-pub(super) const TTL_INTERVALS: i64 = 40;
+    /// Whether this group can make a feature of this name.
+    pub fn makes(&self, feature_name: &str) -> bool {
+        self.measures.iter().any(|measure| match self.feature.event_in(feature_name, &self.name, &measure.name) {
+            Some(event) => self.events.selects(event),
+            None => !self.feature.names_event() && self.feature.expand(&self.name, "", &measure.name) == feature_name,
+        })
+    }
 
-impl Group {
     /// The longest of the decay intervals.
     pub(super) fn longest_decay(&self) -> i64 {
         self.decays.intervals().iter().map(|interval| interval.units()).max().unwrap_or_default()
@@ -129,6 +135,16 @@ impl FeatureTemplate {
         Some((fill_in(before), fill_in(behind)))
     }
 
+    /// The event whose feature has this name; `None` where no event's has.
+    fn event_in<'a>(&self, feature_name: &'a str, group: &str, measure: &str) -> Option<&'a str> {
+        let (before, _) = self.0.split_once("{event}")?;
+        let start = FeatureTemplate(before.to_owned()).expand(group, "", measure).len();
+        let places = self.0.matches("{event}").count();
+        let length = feature_name.len().checked_sub(self.expand(group, "", measure).len())? / places;
+        let event = feature_name.get(start..start + length)?;
+        (self.expand(group, event, measure) == feature_name).then_some(event)
+    }
+
     /// Fills in the places, from left to right; what is filled in is not looked at again.
     pub fn expand(&self, group: &str, event: &str, measure: &str) -> String {
         let mut name = String::with_capacity(self.0.len() + event.len());
@@ -160,4 +176,39 @@ pub struct FeatureKey {
     pub measure: MeasureId,
     /// The feature's name, with the event filled in.
     pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counter::DecayInterval;
+
+    fn group(feature: &str, events: EventSelector) -> Group {
+        let measures = ["count", "sum_price"].map(|name| Measure { name: name.to_owned(), weight: None });
+        Group {
+            name: "user".to_owned(),
+            key: vec![FieldId(0)],
+            events,
+            measures: measures.to_vec(),
+            decays: DecaySet::new(vec![DecayInterval::new(5).expect("a valid interval")]),
+            feature: FeatureTemplate(feature.to_owned()),
+            ttl: None,
+        }
+    }
+
+    #[test]
+    fn a_group_knows_the_features_that_it_makes() {
+        let all = group("{group}.{event}.{measure}", EventSelector::All);
+        assert!(all.makes("user.like.count") && all.makes("user.a.b.sum_price"));
+        assert!(!all.makes("user.like.uniques_id") && !all.makes("creator.like.count") && !all.makes("user"));
+
+        let listed = group("{event}", EventSelector::Listed(vec!["like".to_owned()]));
+        assert!(listed.makes("like") && !listed.makes("view"));
+
+        let pooled = group("activity.{measure}", EventSelector::All);
+        assert!(pooled.makes("activity.count") && !pooled.makes("activity.like"));
+
+        let twice = group("{event}-{event}", EventSelector::All);
+        assert!(twice.makes("ü-ü") && !twice.makes("a-b") && !twice.makes("-é"));
+    }
 }

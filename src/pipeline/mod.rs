@@ -12,8 +12,11 @@ mod error;
 mod expand;
 mod fields;
 mod group;
+mod key;
 mod names;
 mod raw;
+#[cfg(test)]
+mod shipped;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +24,7 @@ pub use duration::{InvalidDuration, format_duration, from_units, parse_duration,
 pub use environment::Environment;
 pub use error::PipelineError;
 pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId};
+pub use key::{append_key, split_key};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -81,6 +85,11 @@ impl Pipeline {
     pub fn group(&self, id: GroupId) -> &Group {
         &self.groups[usize::from(id.0)]
     }
+
+    /// The window's length in the event's time unit; at least 1.
+    pub fn window_units(&self) -> i64 {
+        self.event.time_unit.from_nanoseconds(self.window.length.as_nanos() as i128).max(1)
+    }
 }
 
 /// `[window]`.
@@ -100,7 +109,7 @@ impl WindowConfig {
 }
 
 /// What drives windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ClockKind {
     /// The wall clock: live.
@@ -123,7 +132,7 @@ pub struct KafkaConfig {
 }
 
 /// Where a run without a checkpoint begins to read a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartOffset {
     /// At the oldest message that is kept.

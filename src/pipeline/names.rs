@@ -20,8 +20,9 @@ const LONGEST_NAME: usize = 1024;
 #[derive(Clone, Copy, Debug)]
 struct Maker<'a> {
     group: &'a Group,
-    number: GroupId,
+    group_id: GroupId,
     measure: &'a Measure,
+    measure_id: MeasureId,
     place: &'a Range<usize>,
 }
 
@@ -33,24 +34,41 @@ struct OpenNames<'a> {
     maker: Maker<'a>,
 }
 
+fn makers<'a>(groups: &'a [Group], places: &'a [Range<usize>]) -> impl Iterator<Item = Maker<'a>> {
+    groups.iter().zip(places).zip(0..).flat_map(|((group, place), group_id)| {
+        group.measures.iter().zip(0..).map(move |(measure, measure_id)| Maker {
+            group,
+            group_id: GroupId(group_id),
+            measure,
+            measure_id: MeasureId(measure_id),
+            place,
+        })
+    })
+}
+
+impl<'a> Maker<'a> {
+    fn open_names(self) -> Option<OpenNames<'a>> {
+        if self.group.events != EventSelector::All {
+            return None;
+        }
+        let (prefix, suffix) = self.group.feature.around_event(&self.group.name, &self.measure.name)?;
+        Some(OpenNames { prefix, suffix, maker: self })
+    }
+
+    fn fixed_names(self) -> Vec<String> {
+        self.group.fixed_names(self.measure_id)
+    }
+}
+
 /// Refuses groups of which two could make the same feature name. `places[i]` is where the names of
 /// `groups[i]` are written.
 pub(super) fn refuse_collisions(groups: &[Group], places: &[Range<usize>]) -> Result<(), Fault> {
     let mut fixed: HashMap<String, Maker<'_>> = HashMap::new();
     let mut open: Vec<OpenNames<'_>> = Vec::new();
-    for (index, (group, place)) in groups.iter().zip(places).enumerate() {
-        for (measure_index, measure) in group.measures.iter().enumerate() {
-            let maker = Maker { group, number: GroupId(index as u16), measure, place };
-            match group.feature.around_event(&group.name, &measure.name) {
-                Some((prefix, suffix)) if group.events == EventSelector::All => {
-                    open.push(OpenNames { prefix, suffix, maker });
-                }
-                _ => {
-                    for name in group.fixed_names(MeasureId(measure_index as u16)) {
-                        add_fixed(&mut fixed, name, maker)?;
-                    }
-                }
-            }
+    for maker in makers(groups, places) {
+        match maker.open_names() {
+            Some(names) => open.push(names),
+            None => maker.fixed_names().into_iter().try_for_each(|name| add_fixed(&mut fixed, name, maker))?,
         }
     }
     refuse_open_against_open(&open)?;
@@ -74,7 +92,7 @@ fn add_fixed<'a>(fixed: &mut HashMap<String, Maker<'a>>, name: String, maker: Ma
 fn refuse_open_against_open(open: &[OpenNames<'_>]) -> Result<(), Fault> {
     for (index, later) in open.iter().enumerate() {
         for earlier in &open[..index] {
-            let same_group = earlier.maker.number == later.maker.number;
+            let same_group = earlier.maker.group_id == later.maker.group_id;
             let prefixes_meet = one_starts_the_other(&earlier.prefix, &later.prefix);
             let suffixes_meet = earlier.suffix.ends_with(&later.suffix) || later.suffix.ends_with(&earlier.suffix);
             if prefixes_meet && (suffixes_meet || !same_group) {
@@ -95,7 +113,7 @@ fn refuse_fixed_against_open(fixed: &HashMap<String, Maker<'_>>, open: &[OpenNam
     for (name, maker) in names {
         if let Some(other) = open.iter().find(|open| open.makes(name)) {
             let (earlier, later) =
-                if maker.number <= other.maker.number { (*maker, other.maker) } else { (other.maker, *maker) };
+                if maker.group_id <= other.maker.group_id { (*maker, other.maker) } else { (other.maker, *maker) };
             return Err(collision(earlier, later, &format!("the feature \"{name}\"")));
         }
     }
@@ -111,7 +129,7 @@ impl OpenNames<'_> {
 }
 
 fn collision(earlier: Maker<'_>, later: Maker<'_>, what: &str) -> Fault {
-    let message = if earlier.number == later.number {
+    let message = if earlier.group_id == later.group_id {
         format!(
             "the measures {} and {} of the group \"{}\" both make {what}: put {{measure}} into feature, apart from {{event}}",
             earlier.measure.name, later.measure.name, later.group.name
@@ -126,7 +144,7 @@ fn collision(earlier: Maker<'_>, later: Maker<'_>, what: &str) -> Fault {
 }
 
 fn open_collision(earlier: &OpenNames<'_>, later: &OpenNames<'_>) -> Fault {
-    if earlier.maker.number == later.maker.number {
+    if earlier.maker.group_id == later.maker.group_id {
         return collision(earlier.maker, later.maker, "the same features");
     }
     let message = format!(

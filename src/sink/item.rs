@@ -1,12 +1,14 @@
 //! Published rows: how they travel to a sink, and how they read in it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::counter::{DecayInterval, EventTime};
 use crate::epoch::Version;
-use crate::pipeline::{FeatureKey, Group, Pipeline};
+use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
 
 /// Changed rows on their way to a sink: plain data that may cross threads and processes.
 ///
@@ -53,6 +55,13 @@ impl ItemBatch {
     /// How many items it holds.
     pub fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// The group and the key's text of the first item.
+    pub fn first_key(&self) -> Option<(GroupId, &[u8])> {
+        let record = self.records.first()?;
+        let key = &self.text[record.key_start as usize..][..record.key_length as usize];
+        Some((self.features[record.feature as usize].group, key))
     }
 
     /// Whether it holds none.
@@ -104,7 +113,12 @@ pub struct ItemRef<'a> {
     pub expires_at: Option<i64>,
 }
 
-impl ItemRef<'_> {
+impl<'a> ItemRef<'a> {
+    /// The key as text.
+    pub fn key_text(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.key)
+    }
+
     /// The values as sinks write them, see [`published`].
     pub fn counts(&self) -> impl Iterator<Item = Count> + '_ {
         let last_update = self.last_update;
@@ -118,7 +132,7 @@ impl ItemRef<'_> {
     /// The item in the form in which it is written and read everywhere.
     pub fn to_item(&self) -> Item {
         Item {
-            key: String::from_utf8_lossy(self.key).into_owned(),
+            key: self.key_text().into_owned(),
             feature_name: self.feature_name.to_owned(),
             counts: self.counts().map(|count| (count.decay_interval, count)).collect(),
             version: self.version,
@@ -128,11 +142,36 @@ impl ItemRef<'_> {
     }
 }
 
+/// Written as [`ItemRef::to_item`] is, without making one.
+impl Serialize for ItemRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let expires = usize::from(self.expires_at.is_some());
+        let mut fields = serializer.serialize_struct("Item", 4 + expires)?;
+        fields.serialize_field("key", &self.key_text())?;
+        fields.serialize_field("featureName", self.feature_name)?;
+        fields.serialize_field("counts", &CountsOf(*self))?;
+        fields.serialize_field("version", &self.version)?;
+        if let Some(expires_at) = self.expires_at {
+            fields.serialize_field("expiresAt", &expires_at)?;
+        }
+        fields.end()
+    }
+}
+
+/// The `counts` of an item, as they are written.
+pub(super) struct CountsOf<'a>(pub(super) ItemRef<'a>);
+
+impl Serialize for CountsOf<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.counts().map(|count| (count.decay_interval, count)))
+    }
+}
+
 /// A value as it is published: DynamoDB's numbers reach from 1e-130 to 9.99..e125, and an item is
 /// the same everywhere. What is smaller is 0, what is larger is the largest.
 pub fn published(value: f64) -> f64 {
     const SMALLEST: f64 = 1e-130;
-    const LARGEST: f64 = 9.999999999999999e125;
+    const LARGEST: f64 = 1e126_f64.next_down();
     if value.abs() < SMALLEST { 0.0 } else { value.clamp(-LARGEST, LARGEST) }
 }
 
@@ -174,5 +213,35 @@ impl Count {
     pub fn value_at(&self, time: EventTime) -> f64 {
         let elapsed = time.0.saturating_sub(self.last_update.0).max(0);
         self.value * self.decay_interval.factor(elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::fixtures::{Row, batch, pipeline};
+
+    #[test]
+    fn an_item_is_written_in_the_published_shape() {
+        let (pipeline, batch) = (pipeline(), batch(&[Row::new("1234", "like").value(1.6)]));
+        let item = batch.items(&pipeline).next().unwrap();
+        let expected = concat!(
+            r#"{"key":"1234","featureName":"like","counts":{"#,
+            r#""5":{"decayInterval":5,"lastUpdate":1707605599,"value":1.6},"#,
+            r#""10":{"decayInterval":10,"lastUpdate":1707605599,"value":3.2},"#,
+            r#""15":{"decayInterval":15,"lastUpdate":1707605599,"value":4.800000000000001}},"#,
+            r#""version":1,"expiresAt":1708210399}"#
+        );
+        assert_eq!(serde_json::to_string(&item).unwrap(), expected);
+        assert_eq!(serde_json::to_string(&item.to_item()).unwrap(), expected);
+        assert_eq!(serde_json::from_str::<Item>(expected).unwrap(), item.to_item());
+    }
+
+    #[test]
+    fn published_values_fit_every_sink() {
+        assert_eq!(published(1e-131), 0.0);
+        assert_eq!(published(1e126), 1e126_f64.next_down());
+        assert!(format!("{:?}", published(-f64::MAX)).ends_with("e125"));
+        assert_eq!(published(0.1), 0.1);
     }
 }

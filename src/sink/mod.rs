@@ -4,9 +4,28 @@
 //! and, where items can be read back, an [`ItemReader`]. A sink runs on a writer thread of its own;
 //! what [`Sink::write`] has returned for is durable, and only that is acknowledged.
 
+mod dead_letters;
+pub mod dynamodb;
+mod error;
+mod files;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod item;
+mod jsonl;
+mod newest;
+mod none;
+mod sqlite;
+mod target;
 
+pub use dead_letters::{DeadLetter, DeadLetterFile, Origin};
+pub use error::{SinkError, SinkErrorKind};
 pub use item::{Count, Item, ItemBatch, ItemRef, published};
+pub use target::{SinkTarget, UnknownSink};
+
+use std::sync::Arc;
+
+use crate::pipeline::Pipeline;
+use crate::telemetry::Metrics;
 
 /// Takes items and makes them durable. Items are absolute values, so writing one twice is harmless.
 pub trait Sink: Send {
@@ -33,27 +52,46 @@ pub enum Writers {
     OnePerProcess,
 }
 
-/// Why a sink cannot go on: what, where, and what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct SinkError {
-    message: String,
-    /// The library's own error.
-    #[source]
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+/// How a run opens its sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Empty the sink first, instead of refusing one that is not empty.
+    pub replace: bool,
+    /// Names the run; the sink keeps it, so that it is known who filled it.
+    pub run_id: String,
 }
 
-impl SinkError {
-    /// An error of the sink's own finding.
-    pub fn new(message: impl Into<String>) -> SinkError {
-        SinkError { message: message.into(), source: None }
-    }
+/// Opens a sink for a run to write to. Refuses one that another run has filled.
+pub fn open(
+    target: &SinkTarget,
+    pipeline: &Arc<Pipeline>,
+    options: &OpenOptions,
+    metrics: &Arc<Metrics>,
+) -> Result<Box<dyn Sink>, SinkError> {
+    let pipeline = Arc::clone(pipeline);
+    Ok(match target {
+        SinkTarget::DynamoDb => Box::new(dynamodb::DynamoDbSink::open(pipeline, options, Arc::clone(metrics))?),
+        SinkTarget::Sqlite(path) => Box::new(sqlite::SqliteSink::open(path, pipeline, options)?),
+        SinkTarget::JsonLines(path) => Box::new(jsonl::JsonLinesSink::open(path, pipeline, options)?),
+        SinkTarget::Stdout => Box::new(jsonl::JsonLinesSink::stdout(pipeline)),
+        SinkTarget::None => Box::new(none::NoSink),
+    })
+}
 
-    /// An error that a library reported while the sink was doing what `message` says.
-    pub fn caused_by(
-        message: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> SinkError {
-        SinkError { message: message.into(), source: Some(source.into()) }
-    }
+/// Opens a sink to read items from it, also while a run is writing. `dynamodb` needs the pipeline.
+pub fn open_reader(target: &SinkTarget, pipeline: Option<&Pipeline>) -> Result<Box<dyn ItemReader>, SinkError> {
+    let cannot_read = |why: &str| {
+        let hint = "give dynamodb, sqlite:PATH or jsonl:PATH";
+        Err(SinkError::usage(format!("items cannot be read from `{target}`, {why}: {hint}")))
+    };
+    Ok(match target {
+        SinkTarget::DynamoDb => match pipeline {
+            Some(pipeline) => Box::new(dynamodb::DynamoDbReader::open(&pipeline.dynamodb)?),
+            None => return Err(SinkError::usage("`dynamodb` is the table that a pipeline names: add --pipeline FILE")),
+        },
+        SinkTarget::Sqlite(path) => Box::new(sqlite::SqliteReader::open(path)?),
+        SinkTarget::JsonLines(path) => Box::new(jsonl::JsonLinesReader::open(path)?),
+        SinkTarget::Stdout => return cannot_read("which is a stream"),
+        SinkTarget::None => return cannot_read("which keeps none"),
+    })
 }

@@ -10,6 +10,7 @@ mod feed;
 pub mod kafka;
 pub mod log;
 mod stream_clock;
+pub mod synthetic;
 mod wall_clock;
 
 pub use block::{Block, LogBytes, Message, Payload};

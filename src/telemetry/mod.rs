@@ -1,5 +1,11 @@
 //! What a run says about itself: counted metrics, logs, progress.
 
+mod logs;
 mod metrics;
+mod progress;
+mod resources;
 
+pub use logs::{LogFormat, start_logging};
 pub use metrics::{Counter, Metrics};
+pub use progress::{InputProgress, Progress};
+pub use resources::{cpu_seconds, peak_memory_bytes};

@@ -1,3 +1,9 @@
-//! What counter-machine does, seen from outside.
+//! Behaviour from outside: through the program, the public interface, real services and stand-ins
+//! for them. Tests that need a service say so and are ignored without it; `scripts/test` runs all.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that it failed")]
 
+mod dynamodb;
+mod dynamodb_fake;
+mod dynamodb_faults;
+mod dynamodb_items;
 mod kafka;

@@ -12,9 +12,9 @@
 //! - What was there when the logs were found is read: lines that are appended to a file later are
 //!   not, and a file that became shorter is an error.
 //!
-//! [`open`] finds the logs and tells their [`form`]; [`cut`] says where to cut, [`plain`] does so
-//! without reading a file, [`stream`] with what [`chunks`] reads; [`stamp`] gives out epochs by
-//! [`tail`] or [`windows`].
+//! `open` finds the logs, and `form` tells how they are stored; `cut` says where to cut, `plain` does
+//! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
+//! `tail` or `windows` finds in the lines.
 
 mod chunks;
 mod cut;

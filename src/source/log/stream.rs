@@ -53,7 +53,8 @@ pub(super) fn read_stream(
         }
     }
     if may_pause {
-        // What was taken out of a pipe cannot be read again, so it still counts.
+        // So that whoever follows a growing log with a pipe and then stops has the last lines too,
+        // though they make no whole block. (Of a pipe that is still busy, what was not cut is lost.)
         stream.catch_up()?;
     }
     Err(Stop::Interrupted)

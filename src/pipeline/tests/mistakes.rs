@@ -1,200 +1,8 @@
-//! What a pipeline file may say, what it means when it says nothing, and how each mistake is told.
+//! How each mistake is told.
 
-use std::path::Path;
-use std::time::Duration;
+use proptest::prelude::*;
 
 use super::*;
-use crate::event::{DeclaredField, FieldId, TimeUnit};
-
-/// The least that a pipeline can be. The numbers of its lines stand in the expected errors.
-const MINIMAL: &str = r#"name = "p"
-[event]
-name = "eventName"
-time = "eventTs"
-[[counters]]
-name = "user"
-key = ["userId"]
-events = "*"
-decays = ["5s"]
-"#;
-
-fn environment(name: &str) -> Option<String> {
-    (name == "TOPIC").then(|| "from \"outside\"".to_owned())
-}
-
-fn parse(text: &str) -> Result<Pipeline, String> {
-    Pipeline::parse(text, "p.toml", &environment).map_err(|error| error.to_string())
-}
-
-/// The minimal pipeline with each first text replaced by the second.
-fn changed(changes: &[(&str, &str)]) -> String {
-    let mut text = MINIMAL.to_owned();
-    for (from, to) in changes {
-        assert!(text.contains(from), "{from} does not stand in the minimal pipeline");
-        text = text.replacen(from, to, 1);
-    }
-    text
-}
-
-fn parse_changed(from: &str, to: &str) -> Pipeline {
-    parse(&changed(&[(from, to)])).expect("a valid pipeline")
-}
-
-/// The minimal pipeline with more lines behind it.
-fn parse_with(more: &str) -> Result<Pipeline, String> {
-    parse(&format!("{MINIMAL}{more}"))
-}
-
-#[track_caller]
-fn assert_refused(from: &str, to: &str, expected: &str) {
-    assert_eq!(parse(&changed(&[(from, to)])).err().as_deref(), Some(expected));
-}
-
-#[track_caller]
-fn assert_refused_with(more: &str, expected: &str) {
-    assert_eq!(parse_with(more).err().as_deref(), Some(expected));
-}
-
-fn units(group: &Group) -> Vec<i64> {
-    group.decays.intervals().iter().map(|interval| interval.units()).collect()
-}
-
-#[test]
-fn the_least_pipeline_has_these_defaults() {
-    let pipeline = parse(MINIMAL).expect("a valid pipeline");
-    assert_eq!(pipeline.name, "p");
-    assert_eq!(pipeline.sink, None);
-    assert_eq!(
-        pipeline.event,
-        EventSchema {
-            name_field: "eventName".to_owned(),
-            time_field: "eventTs".to_owned(),
-            time_unit: TimeUnit::Seconds,
-            max_ahead: Some(86_400),
-            max_bytes: 1_048_576,
-            fields: vec![DeclaredField { name: "userId".to_owned(), as_key: true, as_value: false }],
-        }
-    );
-    let window = WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 };
-    assert_eq!(pipeline.window, window);
-    assert_eq!(pipeline.kafka, None);
-    let dynamodb = DynamoDbConfig { table: "p".to_owned(), endpoint: None, region: "us-east-1".to_owned() };
-    assert_eq!(pipeline.dynamodb, dynamodb);
-    assert_eq!(pipeline.dead_letters, DeadLetterConfig { path: None, max: None });
-    let [group] = pipeline.groups.as_slice() else { panic!("one group") };
-    assert_eq!((group.name.as_str(), &group.events), ("user", &EventSelector::All));
-    assert_eq!(group.key, [FieldId(0)]);
-    assert_eq!(group.measures, [Measure { name: "count".to_owned(), weight: None }]);
-    assert_eq!(group.feature_name("like", MeasureId(0)), "user.like.count");
-    assert_eq!(group.ttl, Some(7 * 86_400));
-    assert_eq!(pipeline.warnings(), Vec::<String>::new());
-}
-
-#[test]
-fn every_section_is_taken_as_it_stands() {
-    let pipeline = parse(
-        r#"
-name = "full"
-sink = "jsonl:-"
-event = { name = "n", time = "t", time_unit = "ms", max_ahead = "none", max_bytes = 4096 }
-window = { length = "250ms", clock = "event", replay_batch = 7 }
-dynamodb = { table = "T.a-b_1", endpoint = "http://localhost:8000", region = "eu-west-1" }
-dead_letters = { path = "d/l.jsonl", max = 0 }
-
-[kafka]
-brokers = "a:1,b:2"
-topic = "${TOPIC}"
-start = "latest"
-options = { "socket.timeout.ms" = 500, "enable.partition.eof" = true, "security.protocol" = "ssl" }
-
-[[counters]]
-name = "creator"
-key = ["userId", "creatorId"]
-events = ["like", "view"]
-measures = ["count", "sum(price)", " sum( weight ) "]
-decays = ["1h", "1m30s", "500ms"]
-feature = "{group}/{measure}:{event}"
-ttl = "none"
-"#,
-    )
-    .expect("a valid pipeline");
-    assert_eq!(pipeline.sink.as_deref(), Some("jsonl:-"));
-    assert_eq!((pipeline.event.max_ahead, pipeline.event.max_bytes), (None, 4096));
-    assert_eq!(pipeline.event.time_unit, TimeUnit::Milliseconds);
-    let length = Duration::from_millis(250);
-    assert_eq!(pipeline.window, WindowConfig { length, clock: Some(ClockKind::Event), replay_batch: 7 });
-    assert_eq!(pipeline.dynamodb.endpoint.as_deref(), Some("http://localhost:8000"));
-    assert_eq!(pipeline.dead_letters, DeadLetterConfig { path: Some("d/l.jsonl".into()), max: Some(0) });
-    let kafka = pipeline.kafka.as_ref().expect("a [kafka] section");
-    assert_eq!((kafka.brokers.as_str(), kafka.topic.as_str()), ("a:1,b:2", "from \"outside\""));
-    assert_eq!(kafka.start, StartOffset::Latest);
-    let options: Vec<(&str, &str)> =
-        kafka.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let expected = [("enable.partition.eof", "true"), ("security.protocol", "ssl"), ("socket.timeout.ms", "500")];
-    assert_eq!(options, expected);
-    let group = &pipeline.groups[0];
-    assert_eq!(units(group), [500, 90_000, 3_600_000]);
-    assert_eq!(group.ttl, None);
-    assert_eq!(group.feature_name("like", MeasureId(2)), "creator/sum_weight:like");
-    assert_eq!(group.measures[1].weight, Some(FieldId(2)));
-}
-
-#[test]
-fn a_field_is_declared_once_whatever_it_is_used_for() {
-    let pipeline = parse_changed("decays", "measures = [\"sum(userId)\", \"sum(price)\"]\ndecays");
-    let field = |name: &str, as_key, as_value| DeclaredField { name: name.to_owned(), as_key, as_value };
-    assert_eq!(pipeline.event.fields, [field("userId", true, true), field("price", false, true)]);
-}
-
-#[test]
-fn empty_texts_from_the_environment_are_as_good_as_none() {
-    let text =
-        "[dynamodb]\nendpoint = \"${X:-}\"\nregion = \"${X:-}\"\n[dead_letters]\npath = \"${X:-}\"\nmax = \"none\"";
-    let pipeline = parse_with(text).expect("a valid pipeline");
-    assert_eq!((pipeline.dynamodb.endpoint, pipeline.dynamodb.region.as_str()), (None, "us-east-1"));
-    assert_eq!(pipeline.dead_letters, DeadLetterConfig::default());
-}
-
-#[test]
-fn the_default_ttl_is_a_week_or_forty_of_the_longest_decay() {
-    let ttl = |decay: &str| parse_changed("5s", decay).groups[0].ttl;
-    assert_eq!(ttl("4h"), Some(604_800));
-    assert_eq!(ttl("1d"), Some(40 * 86_400));
-    assert_eq!(ttl("1000000000000s"), Some(40_000_000_000_000));
-    let nanoseconds = changed(&[("time =", "time_unit = \"ns\"\ntime ="), ("5s", "365d")]);
-    let group = parse(&nanoseconds).expect("a valid pipeline").groups.remove(0);
-    assert_eq!((units(&group), group.ttl), (vec![31_536_000_000_000_000], None), "40 of them are beyond all times");
-}
-
-#[test]
-fn a_ttl_is_kept_in_time_units_rounded_up_and_none_where_no_time_reaches_it() {
-    let ttl = |ttl: &str| parse_changed("decays", &format!("ttl = \"{ttl}\"\ndecays")).groups[0].ttl;
-    assert_eq!(ttl("1500ms"), Some(2));
-    assert_eq!(ttl("none"), None);
-    assert_eq!(ttl("1000000000000s"), Some(1_000_000_000_000));
-    let text = changed(&[("time =", "time_unit = \"us\"\ntime ="), ("decays", "ttl = \"1000000000000s\"\ndecays")]);
-    assert_eq!(parse(&text).expect("a valid pipeline").groups[0].ttl, None);
-}
-
-#[test]
-fn a_short_ttl_is_a_warning() {
-    let warnings = |ttl: &str| parse_changed("decays", &format!("ttl = \"{ttl}\"\ndecays")).warnings();
-    assert_eq!(warnings("200s"), Vec::<String>::new());
-    assert_eq!(
-        warnings("199s"),
-        ["group \"user\": its ttl of 199s is shorter than 40 times its longest decay (200s): \
-          rows are forgotten while they still count"]
-    );
-}
-
-#[test]
-fn a_limit_that_no_time_can_pass_is_none() {
-    let ahead = |to: &str| parse_changed("time = \"eventTs\"", to).event.max_ahead;
-    assert_eq!(ahead("time = \"t\"\nmax_ahead = \"1000000000000s\""), Some(1_000_000_000_000));
-    assert_eq!(ahead("time = \"t\"\nmax_ahead = \"1000000000000s\"\ntime_unit = \"us\""), None);
-    assert_eq!(ahead("time = \"t\"\nmax_ahead = \"0s\"\ntime_unit = \"rfc3339\""), Some(0));
-    assert_eq!(ahead("time = \"t\"\nmax_ahead = \"1500ms\"\ntime_unit = \"rfc3339\""), Some(1500));
-}
 
 #[test]
 fn a_file_that_is_no_toml_is_refused_with_its_line() {
@@ -443,4 +251,46 @@ fn a_template_has_only_known_places() {
 fn a_file_that_cannot_be_read_is_named() {
     let error = Pipeline::load(Path::new("no/such/pipeline.toml"), &environment).expect_err("there is none");
     assert!(error.to_string().starts_with("cannot read the pipeline file no/such/pipeline.toml: "), "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_accepted() {
+    assert!(parse(&format!("\u{feff}{MINIMAL}")).is_ok());
+    let windows = MINIMAL.replace('\n', "\r\n");
+    assert!(parse(&windows).is_ok());
+    let error = parse(&windows.replace("5s", "5")).expect_err("not a duration");
+    assert!(error.starts_with("p.toml:9: "), "{error}");
+}
+
+#[test]
+fn brackets_without_end_are_refused() {
+    for bracket in ["[", "{a="] {
+        let error = parse(&format!("name = {}", bracket.repeat(100_000))).expect_err("far too deep");
+        assert!(error.starts_with("p.toml:1: "), "{}", &error[..200.min(error.len())]);
+    }
+}
+
+proptest! {
+    /// Whatever is typed, there is an answer, and an error has a line that the file has.
+    #[test]
+    fn no_text_is_too_strange(cut in 0..MINIMAL.len(), length in 0..12usize, inserted in "[\\[\\]{}=\"$.,:*\\\\0-9a-z\n\\PC]{0,8}") {
+        let end = (cut + length).min(MINIMAL.len());
+        let text = format!("{}{inserted}{}", &MINIMAL[..cut], &MINIMAL[end..]);
+        if let Err(error) = parse(&text) {
+            let line: usize = error.split(':').nth(1).and_then(|line| line.parse().ok()).expect("a line");
+            prop_assert!((1..=text.lines().count() + 1).contains(&line), "{error}");
+        }
+    }
+}
+
+#[test]
+fn more_of_anything_than_its_numbers_reach_is_refused() {
+    let measures: Vec<String> = (0..10_000).map(|field| format!("\"sum(f{field})\"")).collect();
+    let expected = "p.toml:9: too many fields: the counters of one pipeline may use 10000";
+    assert_refused("decays", &format!("measures = [{}]\ndecays", measures.join(",")), expected);
+    let group =
+        |index| format!("[[counters]]\nname = \"g{index}\"\nkey = [\"k\"]\nevents = [\"e\"]\ndecays = [\"5s\"]\n");
+    let groups: String = (0..65_535).map(group).collect();
+    let expected = format!("p.toml:{}: too many groups: a pipeline may have 65535", 10 + 65_534 * 5);
+    assert_refused_with(&groups, &expected);
 }

@@ -1,0 +1,184 @@
+//! `counter-machine generate`: a synthetic event log.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::CliError;
+use super::output::printed;
+use super::time::parse_time;
+use crate::counter::EventTime;
+use crate::event::TimeUnit;
+use crate::pipeline::{parse_duration, to_units};
+use crate::source::synthetic::{EventMix, SyntheticConfig, SyntheticLog};
+
+/// Write a synthetic event log: seeded, Zipf-skewed, the same bytes on every machine.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  counter-machine generate --events 1000000 --output events.jsonl.zst
+  counter-machine generate --events 100000 --late-share 0.05 --late-by 10m | head")]
+pub struct GenerateArgs {
+    /// How many events
+    #[arg(long, default_value_t = 1_000_000)]
+    pub events: u64,
+
+    /// Where the log goes; an ending of .gz or .zst compresses it [default: stdout]
+    #[arg(long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+
+    /// How many users there are
+    #[arg(long, default_value_t = 100_000)]
+    pub users: u32,
+
+    /// How skewed users are: the exponent of Zipf's law; 0 makes all alike
+    #[arg(long, value_name = "EXPONENT", default_value_t = 1.1)]
+    pub zipf: f64,
+
+    /// Which events, with their weights
+    #[arg(long, value_name = "NAME=WEIGHT,...", default_value = "like=5,view=80,click=10,comment=5")]
+    pub mix: EventMix,
+
+    /// How many events share a second of event time
+    #[arg(long, value_name = "RATE", default_value_t = 1_000.0)]
+    pub events_per_second: f64,
+
+    /// The share of late events, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
+    pub late_share: f64,
+
+    /// How late they are at most; they are spread evenly
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_seconds)]
+    pub late_by: u64,
+
+    /// The time of the first event: now, RFC 3339, or seconds since 1970
+    #[arg(long, value_name = "TIME", default_value = "1707605599", value_parser = parse_start)]
+    pub start: EventTime,
+
+    /// Another seed gives another log
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn parse_seconds(text: &str) -> Result<u64, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    let seconds = to_units(duration, TimeUnit::Seconds).unwrap_or_default();
+    Ok(seconds.unsigned_abs())
+}
+
+fn parse_start(text: &str) -> Result<EventTime, String> {
+    parse_time(text, TimeUnit::Seconds, Timestamp::now()).map(EventTime).map_err(|error| error.to_string())
+}
+
+/// Writes the log to where the arguments say.
+pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
+    let config = SyntheticConfig {
+        users: args.users,
+        zipf: args.zipf,
+        mix: args.mix.clone(),
+        events_per_second: args.events_per_second,
+        late_share: args.late_share,
+        late_by_seconds: args.late_by,
+        start: args.start,
+        seed: args.seed,
+    };
+    let mut log = SyntheticLog::new(&config).map_err(|error| CliError::usage(&error))?;
+    match &args.output {
+        None => printed(log.write_lines(args.events, &mut io::stdout().lock())),
+        Some(path) => write_file(&mut log, args.events, path)
+            .map_err(|error| CliError::Failed(format!("cannot write to {}: {error}", path.display()))),
+    }
+}
+
+fn write_file(log: &mut SyntheticLog, events: u64, path: &Path) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    match path.extension().and_then(OsStr::to_str) {
+        Some("gz") => {
+            let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+            log.write_lines(events, &mut encoder)?;
+            encoder.finish().map(|_| ())
+        }
+        Some("zst") => {
+            let mut encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+            log.write_lines(events, &mut encoder)?;
+            encoder.finish().map(|_| ())
+        }
+        _ => {
+            log.write_lines(events, &mut file)?;
+            file.flush()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: GenerateArgs,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<GenerateArgs, String> {
+        let words = ["generate"].iter().chain(arguments);
+        Command::try_parse_from(words).map(|command| command.args).map_err(|error| error.to_string())
+    }
+
+    fn generate(directory: &Path, name: &str) -> Vec<u8> {
+        let path = directory.join(name);
+        let output = path.to_str().expect("a path of UTF-8");
+        let args = parse(&["--events", "20000", "--output", output]).expect("valid arguments");
+        run(&args).expect("a log");
+        std::fs::read(path).expect("the log")
+    }
+
+    #[test]
+    fn the_ending_of_the_path_chooses_the_compression_and_the_events_are_the_same() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let plain = generate(directory.path(), "log.jsonl");
+        assert_eq!(plain.iter().filter(|byte| **byte == b'\n').count(), 20_000);
+        let zstandard = generate(directory.path(), "log.jsonl.zst");
+        assert!(zstd::decode_all(zstandard.as_slice()).expect("a whole frame") == plain);
+        let gzip = generate(directory.path(), "log.jsonl.gz");
+        let mut decoded = Vec::new();
+        flate2::read::GzDecoder::new(gzip.as_slice()).read_to_end(&mut decoded).expect("a whole member");
+        assert!(decoded == plain);
+    }
+
+    #[test]
+    fn arguments_are_read_with_their_units() {
+        let args =
+            parse(&["--late-by", "10m", "--start", "2024-02-10T22:53:19Z", "--mix", "a=1"]).expect("valid arguments");
+        assert_eq!((args.late_by, args.start, args.mix.to_string()), (600, EventTime(1_707_605_599), "a=1".to_owned()));
+    }
+
+    #[test]
+    fn wrong_arguments_are_told() {
+        for (arguments, expected) in [
+            (["--late-by", "10"], "\"10\" is no duration"),
+            (["--start", "soon"], "`soon` is no time"),
+            (["--mix", "like"], "\"like\" is no NAME=WEIGHT"),
+        ] {
+            let error = parse(&arguments).expect_err("wrong arguments");
+            assert!(error.contains(expected), "{error}");
+        }
+        let args = parse(&["--users", "0"]).expect("a number");
+        let error = run(&args).expect_err("nobody");
+        assert!(matches!(&error, CliError::Usage(text) if text.contains("users must be from 1")), "{error}");
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_named() {
+        let args = parse(&["--events", "1", "--output", "no/such/directory/log.jsonl"]).expect("valid arguments");
+        let error = run(&args).expect_err("there is no such directory").to_string();
+        assert!(error.starts_with("cannot write to no/such/directory/log.jsonl: "), "{error}");
+    }
+}

@@ -1,0 +1,265 @@
+//! `get`: what the sink holds for one key, as a small table.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use super::CliError;
+use super::output::printed;
+use super::show::Reading;
+use super::time::parse_time;
+use crate::counter::EventTime;
+use crate::event::FieldId;
+use crate::pipeline::{Group, Pipeline, append_key};
+use crate::sink::{Item, ItemReader, SinkTarget, open_reader};
+
+const EXAMPLE: &str = "\
+Example: the counters of user 1234, decayed to now
+  counter-machine get pipelines/user_counters.toml --key userId=1234 --at now";
+
+/// Show the counters of one key
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLE)]
+pub struct GetArgs {
+    /// The pipeline file
+    #[arg(value_name = "PIPELINE")]
+    pipeline: PathBuf,
+    /// A key field and its value; once for each field that makes the key
+    #[arg(long = "key", value_name = "FIELD=VALUE", required = true)]
+    key: Vec<KeyField>,
+    /// Only the feature of this name
+    #[arg(long, value_name = "NAME")]
+    feature: Option<String>,
+    /// Show the values decayed to this time as well: `now`, RFC 3339, or a number in the event's time unit
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<String>,
+    /// Where to read: dynamodb, sqlite:PATH or jsonl:PATH [default: the pipeline's sink]
+    #[arg(long, value_name = "SINK")]
+    from: Option<SinkTarget>,
+    /// Print each item as one JSON line
+    #[arg(long)]
+    json: bool,
+}
+
+/// `FIELD=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KeyField {
+    field: String,
+    value: String,
+}
+
+impl FromStr for KeyField {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((field, value)) if !field.is_empty() && !value.is_empty() => {
+                Ok(KeyField { field: field.to_owned(), value: value.to_owned() })
+            }
+            Some((_, "")) => Err("an empty key field is not counted: give FIELD=VALUE".to_owned()),
+            _ => Err("give FIELD=VALUE".to_owned()),
+        }
+    }
+}
+
+/// Prints the items of the key.
+pub fn run(args: &GetArgs, out: &mut impl Write) -> Result<(), CliError> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
+    // What is wrong with the question is told before anything is opened.
+    let question = Question::of(args, &pipeline, Timestamp::now())?;
+    let target = SinkTarget::choose(args.from.as_ref(), &pipeline, "--from")?;
+    let mut reader = open_reader(&target, Some(&pipeline))?;
+    let items = question.answer(reader.as_mut())?;
+    if items.is_empty() {
+        return Err(CliError::NotFound(format!("{target} holds no item {question}")));
+    }
+    printed(items.iter().enumerate().try_for_each(|(place, item)| {
+        if args.json {
+            return question.reading.show_json(item, out);
+        }
+        if place > 0 {
+            writeln!(out)?;
+        }
+        question.reading.show_table(item, out)
+    }))
+}
+
+/// What is asked for.
+struct Question<'a> {
+    /// The key's text, and the groups that make it: more than one text where groups have the same
+    /// key fields in another order.
+    keys: BTreeMap<String, Vec<&'a Group>>,
+    feature: Option<&'a str>,
+    reading: Reading,
+}
+
+impl std::fmt::Display for Question<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<_> = self.keys.keys().map(|key| format!("`{key}`")).collect();
+        write!(f, "with key {}", keys.join(" or "))?;
+        self.feature.iter().try_for_each(|feature| write!(f, " and feature `{feature}`"))
+    }
+}
+
+impl<'a> Question<'a> {
+    fn of(args: &'a GetArgs, pipeline: &'a Pipeline, now: Timestamp) -> Result<Question<'a>, CliError> {
+        let unit = pipeline.event.time_unit;
+        let at = args.at.as_deref().map(|text| parse_time(text, unit, now)).transpose()?;
+        let as_of = at.map_or(now.as_second(), |at| unit.to_seconds(at));
+        let reading = Reading { unit, at: at.map(EventTime), as_of };
+        Ok(Question { keys: keys(pipeline, &args.key)?, feature: args.feature.as_deref(), reading })
+    }
+
+    /// The items, those of other groups that happen to have the same key text left out.
+    fn answer(&self, reader: &mut dyn ItemReader) -> Result<Vec<Item>, CliError> {
+        let mut found = Vec::new();
+        for (key, groups) in &self.keys {
+            let items = reader.get(key, self.feature)?.into_iter();
+            found.extend(items.filter(|item| groups.iter().any(|group| group.makes(&item.feature_name))));
+        }
+        Ok(found)
+    }
+}
+
+/// The key texts that these fields make in the groups that are keyed by exactly them.
+fn keys<'a>(pipeline: &'a Pipeline, fields: &[KeyField]) -> Result<BTreeMap<String, Vec<&'a Group>>, CliError> {
+    let mut keys: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for group in &pipeline.groups {
+        if let Some(key) = key_in(group, pipeline, fields) {
+            keys.entry(key).or_default().push(group);
+        }
+    }
+    if keys.is_empty() {
+        let given: Vec<_> = fields.iter().map(|field| field.field.as_str()).collect();
+        return Err(CliError::Usage(format!(
+            "no counters are keyed by {}; the keys of this pipeline are:\n{}",
+            given.join(" and "),
+            known_keys(pipeline)
+        )));
+    }
+    Ok(keys)
+}
+
+/// The key text in this group; `None` if its key is of other fields.
+fn key_in(group: &Group, pipeline: &Pipeline, fields: &[KeyField]) -> Option<String> {
+    if group.key.len() != fields.len() {
+        return None;
+    }
+    let value = |id: &FieldId| {
+        let field = fields.iter().find(|field| field.field == field_name(pipeline, *id))?;
+        Some(field.value.as_bytes())
+    };
+    let values: Vec<_> = group.key.iter().map(value).collect::<Option<_>>()?;
+    let mut text = Vec::new();
+    append_key(values, &mut text);
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn known_keys(pipeline: &Pipeline) -> String {
+    let line = |group: &Group| {
+        let fields: Vec<_> = group.key.iter().map(|id| format!("--key {}=VALUE", field_name(pipeline, *id))).collect();
+        format!("  {}  (group {})", fields.join(" "), group.name)
+    };
+    pipeline.groups.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn field_name(pipeline: &Pipeline, id: FieldId) -> &str {
+    &pipeline.event.fields[usize::from(id.0)].name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::SinkError;
+    use crate::sink::fixtures::{Row, batch, group, pipeline};
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: GetArgs,
+    }
+
+    fn args(more: &[&str]) -> GetArgs {
+        Command::try_parse_from(["get", "p.toml"].iter().chain(more)).unwrap().args
+    }
+
+    /// Keyed by user, by creator, and by both; the two single keys have features of their own.
+    fn matrix() -> Pipeline {
+        let groups = vec![
+            group("user", &[0], "user.{event}"),
+            group("creator", &[1], "creator.{event}"),
+            group("pair", &[0, 1], "pair.{event}"),
+        ];
+        Pipeline { groups, ..pipeline() }
+    }
+
+    /// Holds these items and nothing else.
+    struct Held(Vec<Item>);
+
+    impl ItemReader for Held {
+        fn get(&mut self, key: &str, feature_name: Option<&str>) -> Result<Vec<Item>, SinkError> {
+            let wanted = |item: &&Item| item.key == key && feature_name.is_none_or(|name| name == item.feature_name);
+            Ok(self.0.iter().filter(wanted).cloned().collect())
+        }
+
+        fn each(&mut self, _: &mut dyn FnMut(Item) -> std::io::Result<()>) -> Result<(), SinkError> {
+            unreachable!("get does not read every item")
+        }
+    }
+
+    fn features_found(more: &[&str]) -> Vec<String> {
+        let pipeline = matrix();
+        let rows = [
+            Row::new("7", "user.like"),
+            Row::new("7", "user.view"),
+            Row::new("7", "creator.like"),
+            Row::new(r"7|a\|b", "pair.like"),
+        ];
+        let batch = batch(&rows);
+        let mut held = Held(batch.items(&pipeline).map(|item| item.to_item()).collect());
+        let args = args(more);
+        let question = Question::of(&args, &pipeline, Timestamp::UNIX_EPOCH).unwrap();
+        question.answer(&mut held).unwrap().into_iter().map(|item| item.feature_name).collect()
+    }
+
+    #[test]
+    fn the_key_fields_choose_the_group() {
+        assert_eq!(features_found(&["--key", "userId=7"]), ["user.like", "user.view"]);
+        assert_eq!(features_found(&["--key", "creatorId=7"]), ["creator.like"]);
+        assert_eq!(features_found(&["--key", "creatorId=a|b", "--key", "userId=7"]), ["pair.like"]);
+        assert_eq!(features_found(&["--key", "userId=7", "--feature", "user.view"]), ["user.view"]);
+        assert!(features_found(&["--key", "userId=8"]).is_empty());
+    }
+
+    #[test]
+    fn fields_that_are_no_key_are_answered_with_the_keys() {
+        let pipeline = matrix();
+        for more in [&["--key", "user=7"][..], &["--key", "userId=7", "--key", "userId=8"]] {
+            let args = args(more);
+            let error = Question::of(&args, &pipeline, Timestamp::UNIX_EPOCH).err().unwrap();
+            assert!(matches!(error, CliError::Usage(_)));
+            assert!(error.to_string().contains("--key userId=VALUE --key creatorId=VALUE  (group pair)"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_needs_a_field_and_a_value() {
+        for text in ["userId", "userId=", "=7"] {
+            assert!(Command::try_parse_from(["get", "p.toml", "--key", text]).is_err(), "{text}");
+        }
+        assert_eq!(args(&["--key", "a=b=c"]).key, [KeyField { field: "a".to_owned(), value: "b=c".to_owned() }]);
+    }
+
+    #[test]
+    fn a_time_also_decides_what_has_expired() {
+        let pipeline = matrix();
+        let args = args(&["--key", "userId=7", "--at", "100"]);
+        let question = Question::of(&args, &pipeline, Timestamp::from_second(500).unwrap()).unwrap();
+        assert_eq!((question.reading.at, question.reading.as_of), (Some(EventTime(100)), 100));
+    }
+}

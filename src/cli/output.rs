@@ -1,0 +1,16 @@
+//! What a command prints.
+
+use std::io;
+
+use super::CliError;
+
+/// Takes the outcome of printing. Whoever closes the pipe early (as `| head` does) has seen enough,
+/// which is no error.
+pub(super) fn printed(outcome: io::Result<()>) -> Result<(), CliError> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::Failed(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

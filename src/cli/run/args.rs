@@ -1,0 +1,112 @@
+//! The arguments of `run`, and what of the pipeline file they replace.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::CliError;
+use crate::pipeline::ClockKind;
+
+/// Count events and publish the counters.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  counter-machine run pipelines/user_counters.toml --events pipelines/sample.jsonl
+  counter-machine run pipelines/user_counters.toml --events logs/ --sink jsonl:- -w 2
+  tail -f events.jsonl | counter-machine run pipelines/user_counters.toml --events - --sink jsonl:-
+  counter-machine run pipelines/user_counters.toml --sink dynamodb        (from Kafka)")]
+pub struct RunArgs {
+    /// The pipeline file.
+    pub pipeline: PathBuf,
+
+    /// Read event logs instead of Kafka: files, directories, or `-` for stdin; JSON lines, plain,
+    /// .gz or .zst.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub events: Vec<PathBuf>,
+
+    /// Where items go: dynamodb, sqlite:PATH, jsonl:PATH, jsonl:- or none [default: as in the file]
+    #[arg(long)]
+    pub sink: Option<String>,
+
+    /// Worker threads.
+    #[arg(short = 'w', value_name = "WORKERS", default_value_t = 1)]
+    pub workers: usize,
+
+    /// What drives windows [default: wall for Kafka, event for event logs]
+    #[arg(long, value_enum)]
+    pub clock: Option<ClockKind>,
+
+    /// Publish a row for every window that changed it, as a live run does, also within an epoch.
+    #[arg(long)]
+    pub every_window: bool,
+
+    /// Events per epoch, at least, with the event clock [default: as in the file]
+    #[arg(long, value_name = "EVENTS")]
+    pub replay_batch: Option<u64>,
+
+    /// Kafka: stop at the ends that the partitions had at the start.
+    #[arg(long)]
+    pub until_end: bool,
+
+    /// Empty the sink first.
+    #[arg(long)]
+    pub replace: bool,
+
+    /// Where events go that cannot be counted [default: dead_letters.jsonl]
+    #[arg(long, value_name = "PATH")]
+    pub dead_letters: Option<PathBuf>,
+
+    /// Stop with an error after more dead letters than this [default: as in the file, or no limit]
+    #[arg(long, value_name = "N")]
+    pub max_dead_letters: Option<u64>,
+
+    /// Serialise what workers exchange, as between processes (for tests).
+    #[arg(short = 'z', hide = true)]
+    pub serialise: bool,
+
+    /// Keep the state here (in a later version).
+    #[arg(long, value_name = "DIR|URL")]
+    state: Option<String>,
+
+    /// Set the state aside and start over (in a later version).
+    #[arg(long)]
+    fresh: bool,
+
+    /// Processes of the cluster (in a later version).
+    #[arg(short = 'n', value_name = "PROCESSES")]
+    processes: Option<usize>,
+
+    /// The index of this process (in a later version).
+    #[arg(short = 'p', value_name = "INDEX")]
+    process: Option<usize>,
+
+    /// A file of `host:port` lines, one per process (in a later version).
+    #[arg(short = 'h', value_name = "HOSTFILE")]
+    hosts: Option<PathBuf>,
+}
+
+/// More workers than this are a slip of the finger.
+const MOST_WORKERS: usize = 1024;
+
+impl RunArgs {
+    /// Refuses what does not go together, and what this version cannot do yet.
+    pub fn check(&self) -> Result<(), CliError> {
+        let later = |flag: &str, what: &str| {
+            Err(CliError::Usage(format!("{flag}: {what} come with a later version; leave the flag out")))
+        };
+        if self.state.is_some() || self.fresh {
+            return later("--state/--fresh", "checkpoints");
+        }
+        if self.processes.is_some() || self.process.is_some() || self.hosts.is_some() {
+            return later("-n/-p/-h", "clusters of several processes");
+        }
+        if !(1..=MOST_WORKERS).contains(&self.workers) {
+            return Err(CliError::Usage(format!("-w {}: from 1 to {MOST_WORKERS} workers", self.workers)));
+        }
+        if self.until_end && !self.events.is_empty() {
+            return Err(CliError::Usage(
+                "--until-end is for Kafka: event logs are always read to their end".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! The source of a run: which one, and the threads it reads on.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+
+use super::RunArgs;
+use crate::cli::CliError;
+use crate::counter::EventTime;
+use crate::epoch::Epoch;
+use crate::pipeline::{ClockKind, Pipeline};
+use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
+use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
+use crate::source::{Feed, SourceError, WallClock, feed};
+use crate::telemetry::{InputProgress, Metrics};
+
+/// The epoch that a run without state begins with.
+const FIRST_EPOCH: Epoch = Epoch(1);
+
+/// A source that was found to be there.
+pub enum Input {
+    /// Event logs.
+    Log(LogSource),
+    /// A Kafka topic.
+    Kafka {
+        /// The topic.
+        source: Box<KafkaSource>,
+        /// What drives its windows.
+        clock: KafkaClock,
+        /// Whether reading stops by itself.
+        until_end: bool,
+    },
+}
+
+/// A source that is being read.
+pub struct RunningInput {
+    progress: ProgressOf,
+    readers: Vec<JoinHandle<Result<LogEnd, SourceError>>>,
+    /// Whether being asked to stop is the ordinary end.
+    pub runs_until_stopped: bool,
+}
+
+enum ProgressOf {
+    Log(Arc<LogProgress>),
+    Kafka(Arc<KafkaProgress>),
+}
+
+impl Input {
+    /// Finds the source that the arguments or the pipeline file name, before anything is written.
+    pub fn open(args: &RunArgs, pipeline: &Pipeline, run_start: EventTime) -> Result<Input, CliError> {
+        let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
+        let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
+        if args.events.is_empty() {
+            open_kafka(args, pipeline, clock)
+        } else {
+            open_log(args, pipeline, clock, run_start)
+        }
+    }
+
+    /// Starts to read: one feed per worker.
+    pub fn start(
+        self,
+        workers: usize,
+        stop: &Arc<AtomicBool>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Vec<Feed>, RunningInput), CliError> {
+        match self {
+            Input::Log(source) => start_log(source, workers, stop),
+            Input::Kafka { source, clock, until_end } => {
+                let running = start_kafka(*source, clock, workers, stop, metrics)?;
+                Ok((running.0, RunningInput { runs_until_stopped: !until_end, ..running.1 }))
+            }
+        }
+    }
+}
+
+fn open_log(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind, run_start: EventTime) -> Result<Input, CliError> {
+    let options = LogOptions {
+        schema: Arc::new(pipeline.event.clone()),
+        clock,
+        window_length: pipeline.window.length,
+        replay_batch: pipeline.window.replay_batch,
+        every_window: args.every_window,
+        arrival: run_start,
+        first_epoch: FIRST_EPOCH,
+        block_bytes: LogOptions::BLOCK_BYTES,
+    };
+    Ok(Input::Log(LogSource::open(&args.events, options).map_err(|error| CliError::usage(&error))?))
+}
+
+fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<Input, CliError> {
+    let Some(config) = &pipeline.kafka else {
+        return Err(CliError::Usage(
+            "nothing to read: give --events PATH..., or a [kafka] section in the pipeline file".to_owned(),
+        ));
+    };
+    let window = &pipeline.window;
+    let clock = match clock {
+        ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, FIRST_EPOCH)),
+        ClockKind::Event => KafkaClock::Event(EventClock::new(
+            &pipeline.event,
+            window.length,
+            window.replay_batch,
+            args.every_window,
+            FIRST_EPOCH,
+        )),
+    };
+    let options = KafkaOptions { until_end: args.until_end, ..KafkaOptions::default() };
+    let source = KafkaSource::connect(config, options).map_err(|error| CliError::failed(&error))?;
+    Ok(Input::Kafka { source: Box::new(source), clock, until_end: args.until_end })
+}
+
+fn start_log(source: LogSource, workers: usize, stop: &Arc<AtomicBool>) -> Result<(Vec<Feed>, RunningInput), CliError> {
+    let (sender, shared) = feed(FIRST_EPOCH);
+    let progress = source.progress();
+    let stop = Arc::clone(stop);
+    let reader = spawn("reader".to_owned(), move || source.run(sender, &stop))?;
+    let running =
+        RunningInput { progress: ProgressOf::Log(progress), readers: vec![reader], runs_until_stopped: false };
+    Ok((vec![shared; workers], running))
+}
+
+fn start_kafka(
+    source: KafkaSource,
+    clock: KafkaClock,
+    workers: usize,
+    stop: &Arc<AtomicBool>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Vec<Feed>, RunningInput), CliError> {
+    let progress = source.progress();
+    let clock = Arc::new(clock);
+    let (mut feeds, mut readers) = (Vec::new(), Vec::new());
+    for (number, reader) in
+        source.into_readers(workers).map_err(|error| CliError::failed(&error))?.into_iter().enumerate()
+    {
+        let (sender, feed) = feed(FIRST_EPOCH);
+        feeds.push(feed);
+        let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
+        let read = move || reader.run(sender, &clock, &metrics, &stop).map(|()| LogEnd::Finished);
+        readers.push(spawn(format!("reader {number}"), read)?);
+    }
+    Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: true }))
+}
+
+fn spawn(
+    name: String,
+    read: impl FnOnce() -> Result<LogEnd, SourceError> + Send + 'static,
+) -> Result<JoinHandle<Result<LogEnd, SourceError>>, CliError> {
+    let thread = std::thread::Builder::new().name(name).spawn(read);
+    thread.map_err(|error| CliError::Failed(format!("cannot start a reader: {error}")))
+}
+
+impl RunningInput {
+    /// How far it has come.
+    pub fn progress(&self) -> InputProgress {
+        match &self.progress {
+            ProgressOf::Log(log) => InputProgress::Bytes { read: log.bytes_read(), total: log.total_bytes() },
+            ProgressOf::Kafka(kafka) => InputProgress::Lag(kafka.lag()),
+        }
+    }
+
+    /// Waits for the readers, which have ended or are about to, and says how: the worst of their ends.
+    pub fn join(self) -> Result<LogEnd, SourceError> {
+        let mut end = LogEnd::Finished;
+        for reader in self.readers {
+            let result = reader.join().unwrap_or_else(|_| Err(SourceError::new("a reader has panicked")));
+            match result? {
+                LogEnd::Finished => {}
+                other => end = other,
+            }
+        }
+        Ok(end)
+    }
+}

@@ -1,0 +1,131 @@
+//! `counter-machine run`: from the source to the sink, and then says what it did.
+
+mod args;
+mod input;
+mod summary;
+mod supervise;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+pub use args::RunArgs;
+
+use self::input::Input;
+use self::summary::Summary;
+use super::CliError;
+use crate::counter::EventTime;
+use crate::dataflow::{self, Failure, HashSeed, Run};
+use crate::epoch::Generation;
+use crate::pipeline::Pipeline;
+use crate::sink::{self, DeadLetterFile, OpenOptions, SinkError, SinkErrorKind, SinkTarget};
+use crate::telemetry::{LogFormat, Metrics};
+
+/// Dead letters go here when neither the command line nor the pipeline file says where.
+const DEAD_LETTERS: &str = "dead_letters.jsonl";
+
+/// Runs a pipeline until its input ends or it is asked to stop.
+pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
+    args.check()?;
+    let started = Instant::now();
+    let pipeline = Arc::new(load_pipeline(args)?);
+    let target = sink_target(args, &pipeline)?;
+    let stop = stop_on_signals()?;
+    let metrics = Arc::new(Metrics::default());
+    let run_start = now_in(&pipeline);
+    let input = Input::open(args, &pipeline, run_start)?;
+    let options = OpenOptions { replace: args.replace, run_id: run_id() };
+    let sink = sink::open(&target, &pipeline, &options, &metrics).map_err(|error| sink_error(&error))?;
+    let dead_letters = dead_letter_file(args, &pipeline, &metrics);
+    let dead_letter_path = dead_letters.path().to_owned();
+    let (failure, errors) = Failure::new(Arc::clone(&stop));
+    let (feeds, input) = input.start(args.workers, &stop, &metrics)?;
+    let execution = dataflow::start(Run {
+        pipeline: Arc::clone(&pipeline),
+        feeds,
+        sink,
+        writers: target.writers(),
+        dead_letters,
+        seed: HashSeed::random(),
+        generation: Generation::FIRST,
+        run_start,
+        serialise: args.serialise,
+        metrics: Arc::clone(&metrics),
+        failure,
+    })
+    .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
+    let end = supervise::wait(&execution, &errors, input, &stop, &metrics, log_format);
+    let summary = Summary {
+        pipeline: &pipeline,
+        pipeline_path: &args.pipeline,
+        target: &target,
+        target_is_from_flag: args.sink.is_some(),
+        dead_letter_path: &dead_letter_path,
+        metrics: &metrics,
+        sample: execution.sample(),
+        elapsed: started.elapsed(),
+        completed: end.is_ok(),
+    };
+    summary.print(log_format);
+    end?;
+    summary.verdict()
+}
+
+fn load_pipeline(args: &RunArgs) -> Result<Pipeline, CliError> {
+    let mut pipeline =
+        Pipeline::load(&args.pipeline, &|name| std::env::var(name).ok()).map_err(|error| CliError::usage(&error))?;
+    if let Some(replay_batch) = args.replay_batch {
+        pipeline.window.replay_batch = replay_batch;
+    }
+    for warning in pipeline.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(pipeline)
+}
+
+fn sink_target(args: &RunArgs, pipeline: &Pipeline) -> Result<SinkTarget, CliError> {
+    let name = args.sink.as_deref().or(pipeline.sink.as_deref()).ok_or_else(|| {
+        CliError::Usage("no sink: give --sink SINK, or `sink = \"...\"` in the pipeline file".to_owned())
+    })?;
+    name.parse().map_err(|error| CliError::usage(&error))
+}
+
+fn dead_letter_file(args: &RunArgs, pipeline: &Pipeline, metrics: &Arc<Metrics>) -> DeadLetterFile {
+    let path = args.dead_letters.clone().or_else(|| pipeline.dead_letters.path.clone());
+    let max = args.max_dead_letters.or(pipeline.dead_letters.max);
+    DeadLetterFile::new(path.unwrap_or_else(|| DEAD_LETTERS.into()), max, Arc::clone(metrics))
+}
+
+/// The first SIGINT or SIGTERM asks to stop; the second one ends the process at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
+    const ENDED_BY_SECOND_SIGNAL: i32 = 130;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in signal_hook::consts::TERM_SIGNALS.iter().filter(|signal| **signal != signal_hook::consts::SIGQUIT) {
+        // In this order: at the first signal the flag is not yet set.
+        signal_hook::flag::register_conditional_shutdown(*signal, ENDED_BY_SECOND_SIGNAL, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&stop)))
+            .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
+    }
+    Ok(stop)
+}
+
+fn now_in(pipeline: &Pipeline) -> EventTime {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EventTime(pipeline.event.time_unit.from_nanoseconds(since_1970.as_nanos() as i128))
+}
+
+fn run_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// How an error of the sink ends the process.
+fn sink_error(error: &SinkError) -> CliError {
+    match error.kind() {
+        SinkErrorKind::Usage => CliError::usage(error),
+        SinkErrorKind::ServiceLost => match CliError::failed(error) {
+            CliError::Failed(text) => CliError::Lost(text),
+            other => other,
+        },
+        SinkErrorKind::Failed | SinkErrorKind::ClosedPipe => CliError::failed(error),
+    }
+}

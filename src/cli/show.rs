@@ -1,0 +1,203 @@
+//! Items as `get` shows them: to a person as a small table, to a program as JSON.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::time::show_time;
+use crate::counter::{DecayInterval, EventTime};
+use crate::event::TimeUnit;
+use crate::pipeline::{format_duration, from_units};
+use crate::sink::{Count, Item};
+
+/// How items are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    /// The unit of the event's times.
+    pub(super) unit: TimeUnit,
+    /// The time to which values are decayed; `None`: each as it was at its last update.
+    pub(super) at: Option<EventTime>,
+    /// What expired before this has expired: `at`, or now; seconds since 1970.
+    pub(super) as_of: i64,
+}
+
+impl Reading {
+    fn expired_at(&self, item: &Item) -> Option<i64> {
+        item.expires_at.filter(|expires_at| *expires_at <= self.as_of)
+    }
+
+    /// Prints an item as a table, one line per decay interval.
+    pub(super) fn show_table(&self, item: &Item, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}  (key {})", item.feature_name, item.key)?;
+        let mut lines = vec![self.heading()];
+        lines.extend(item.counts.values().map(|count| self.line(count)));
+        print_aligned(&lines, out)?;
+        if let Some(expired_at) = self.expired_at(item) {
+            let time = show_time(expired_at, TimeUnit::Seconds);
+            writeln!(out, "  expired since {time}: its ttl had passed then, and it may be forgotten")?;
+        }
+        if let Some(since) = item.since {
+            writeln!(out, "  counts only what came since {}", show_time(since, self.unit))?;
+        }
+        Ok(())
+    }
+
+    fn heading(&self) -> Vec<String> {
+        let mut heading = ["interval", "last update", "", "value"].map(str::to_owned).to_vec();
+        heading.extend(self.at.map(|at| format!("at {}", show_time(at.0, self.unit))));
+        heading
+    }
+
+    fn line(&self, count: &Count) -> Vec<String> {
+        let last_update = count.last_update.0;
+        let mut line = vec![
+            format_duration(from_units(count.decay_interval.units(), self.unit)),
+            last_update.to_string(),
+            show_time(last_update, self.unit),
+            show_value(count.value),
+        ];
+        line.extend(self.at.map(|at| show_value(count.value_at(at))));
+        line
+    }
+
+    /// Prints an item as one line: the item itself, and what it reads as.
+    pub(super) fn show_json(&self, item: &Item, out: &mut impl Write) -> io::Result<()> {
+        let reading = ItemReading {
+            key: &item.key,
+            feature_name: &item.feature_name,
+            counts: item.counts.iter().map(|(interval, count)| (*interval, self.read(count))).collect(),
+            version: item.version.0,
+            expires_at: item.expires_at,
+            since: item.since,
+            at: self.at,
+            expired: self.expired_at(item).is_some(),
+        };
+        serde_json::to_writer(&mut *out, &reading)?;
+        out.write_all(b"\n")
+    }
+
+    fn read(&self, count: &Count) -> CountReading {
+        CountReading { count: *count, value_at: self.at.map(|at| count.value_at(at)) }
+    }
+}
+
+/// An item's JSON form, with what it reads as.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ItemReading<'a> {
+    key: &'a str,
+    feature_name: &'a str,
+    counts: BTreeMap<DecayInterval, CountReading>,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<EventTime>,
+    expired: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CountReading {
+    #[serde(flatten)]
+    count: Count,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_at: Option<f64>,
+}
+
+/// Six digits after the point, or an exponent where those would say nothing.
+fn show_value(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || (1e-4..1e15).contains(&size) { format!("{value:.6}") } else { format!("{value:.6e}") }
+}
+
+/// Prints lines of equally many cells: text to the left, numbers (from the fourth on) to the right.
+fn print_aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
+    const NUMBERS_FROM: usize = 3;
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    for line in lines {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let width = *width;
+            if column < NUMBERS_FROM { write!(out, "  {cell:<width$}")? } else { write!(out, "  {cell:>width$}")? }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::fixtures::{Row, batch, pipeline};
+
+    fn item() -> Item {
+        let (pipeline, batch) = (pipeline(), batch(&[Row::new("1234", "like").value(1.6)]));
+        batch.items(&pipeline).next().unwrap().to_item()
+    }
+
+    fn shown(reading: Reading, json: bool) -> String {
+        let mut out = Vec::new();
+        if json { reading.show_json(&item(), &mut out) } else { reading.show_table(&item(), &mut out) }.unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    const AT_LAST_UPDATE: Reading = Reading { unit: TimeUnit::Seconds, at: None, as_of: 1_707_700_000 };
+    const LATER: Reading = Reading { at: Some(EventTime(1_707_605_604)), ..AT_LAST_UPDATE };
+
+    #[test]
+    fn a_table_has_a_line_per_interval() {
+        let expected = "\
+like  (key 1234)
+  interval  last update                           value
+  5s        1707605599   2024-02-10T22:53:19Z  1.600000
+  10s       1707605599   2024-02-10T22:53:19Z  3.200000
+  15s       1707605599   2024-02-10T22:53:19Z  4.800000
+";
+        assert_eq!(shown(AT_LAST_UPDATE, false), expected);
+    }
+
+    #[test]
+    fn with_a_time_the_values_are_decayed_to_it() {
+        let expected = "\
+like  (key 1234)
+  interval  last update                           value  at 2024-02-10T22:53:24Z
+  5s        1707605599   2024-02-10T22:53:19Z  1.600000                 0.588607
+  10s       1707605599   2024-02-10T22:53:19Z  3.200000                 1.940898
+  15s       1707605599   2024-02-10T22:53:19Z  4.800000                 3.439350
+";
+        assert_eq!(shown(LATER, false), expected);
+    }
+
+    #[test]
+    fn an_expired_item_is_shown_and_says_so_from_its_last_second_on() {
+        let alive = Reading { as_of: 1_708_210_398, ..AT_LAST_UPDATE };
+        let expired = Reading { as_of: 1_708_210_399, ..AT_LAST_UPDATE };
+        assert!(!shown(alive, false).contains("expired"));
+        assert!(shown(expired, false).contains("expired since 2024-02-17T22:53:19Z"));
+        assert!(shown(expired, false).contains("4.800000"));
+        assert!(
+            shown(alive, true).contains(r#""expired":false"#) && shown(expired, true).contains(r#""expired":true"#)
+        );
+    }
+
+    #[test]
+    fn json_is_the_item_and_what_it_reads_as() {
+        let text = shown(LATER, true);
+        let five = r#""5":{"decayInterval":5,"lastUpdate":1707605599,"value":1.6,"valueAt":0.58860710587"#;
+        assert!(text.starts_with(&format!(r#"{{"key":"1234","featureName":"like","counts":{{{five}"#)), "{text}");
+        let end = concat!(r#""version":1,"expiresAt":1708210399,"at":1707605604,"expired":false}"#, "\n");
+        assert!(text.ends_with(end), "{text}");
+        assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item());
+    }
+
+    #[test]
+    fn values_of_every_size_say_something() {
+        let shown = [0.0, 2.5, -1.0, 1e-9, 3e20].map(show_value);
+        assert_eq!(shown, ["0.000000", "2.500000", "-1.000000", "1.000000e-9", "3.000000e20"]);
+    }
+}

@@ -1,0 +1,203 @@
+//! The rows of one worker, and how a closed epoch changes them.
+
+use std::sync::Arc;
+
+use super::contribution::{Contribution, ContributionBatch};
+use super::features::FeatureTable;
+use super::rows::{RowRef, RowTable, TextStore};
+use crate::counter::EventTime;
+use crate::epoch::{Generation, Version, Window};
+use crate::pipeline::{GroupId, Pipeline};
+use crate::sink::ItemBatch;
+use crate::telemetry::Metrics;
+
+/// How many items go to the sink in one batch.
+const ITEMS_PER_BATCH: usize = 8192;
+
+/// After each epoch so many rows are looked at for their ttl, at least.
+const SWEEP_AT_LEAST: usize = 1024;
+/// And so many for each row that the epoch made: sweeping faster than rows are made bounds the
+/// share of dead ones.
+const SWEEP_PER_NEW_ROW: usize = 8;
+
+/// The rows that one worker holds. Epochs are applied whole, in order, once they are closed:
+/// nothing of an open epoch touches a row.
+pub struct DecayCounters {
+    pipeline: Arc<Pipeline>,
+    generation: Generation,
+    tables: Vec<RowTable>,
+    texts: TextStore,
+    features: FeatureTable,
+    stream_time: Option<EventTime>,
+    changed: Vec<(GroupId, RowRef)>,
+    metrics: Arc<Metrics>,
+}
+
+/// Some records of one batch that belong to one window.
+struct Segment {
+    window: Window,
+    batch: usize,
+    first: usize,
+    records: usize,
+}
+
+impl DecayCounters {
+    /// No rows yet.
+    pub fn new(pipeline: Arc<Pipeline>, generation: Generation, metrics: Arc<Metrics>) -> DecayCounters {
+        let tables = pipeline.groups.iter().map(|group| RowTable::new(group.decays.width())).collect();
+        DecayCounters {
+            pipeline,
+            generation,
+            tables,
+            texts: TextStore::default(),
+            features: FeatureTable::default(),
+            stream_time: None,
+            changed: Vec::new(),
+            metrics,
+        }
+    }
+
+    /// Merges the batches of a closed epoch, window by window, and emits every row that a window
+    /// changed, as it is at the window's end.
+    pub fn apply_epoch(&mut self, batches: &[ContributionBatch], mut emit: impl FnMut(ItemBatch)) {
+        let rows_before = self.row_count();
+        let features: Vec<Vec<u32>> = batches
+            .iter()
+            .map(|batch| batch.features().iter().map(|key| self.features.number_of(key)).collect())
+            .collect();
+        let mut items = ItemWriter::new(self.generation);
+        let mut segments = segments_by_window(batches).into_iter().peekable();
+        while let Some(segment) = segments.next() {
+            let batch = &batches[segment.batch];
+            for place in segment.first..segment.first + segment.records {
+                let contribution = batch.get(place);
+                self.merge(contribution, features[segment.batch][contribution.feature as usize]);
+            }
+            if segments.peek().is_none_or(|next| next.window != segment.window) {
+                self.publish_changed(segment.window, &mut items, &mut emit);
+            }
+        }
+        items.finish(&mut emit);
+        self.stream_time = batches.iter().filter_map(|batch| batch.stream_time).chain(self.stream_time).max();
+        let new_rows = self.row_count() - rows_before;
+        self.metrics.rows.add(new_rows as u64);
+        self.forget_expired(new_rows);
+    }
+
+    #[inline]
+    fn merge(&mut self, contribution: Contribution<'_>, feature: u32) {
+        let group = self.features.get(feature).group;
+        let table = &mut self.tables[usize::from(group.0)];
+        let row = match table.find(contribution.row) {
+            Some(row) => {
+                let decays = &self.pipeline.group(group).decays;
+                let first_change = table.update(row, |last_update, values| {
+                    decays.merge(last_update, values, contribution.last_update, contribution.values);
+                });
+                if !first_change {
+                    return;
+                }
+                row
+            }
+            None => {
+                let key = self.texts.insert(contribution.key);
+                let row = table.insert(contribution.row, feature, key, contribution.last_update, contribution.values);
+                self.features.add_row(feature);
+                table.update(row, |_, _| ());
+                row
+            }
+        };
+        self.changed.push((group, row));
+    }
+
+    /// Emits the rows that the window has changed.
+    fn publish_changed(&mut self, window: Window, items: &mut ItemWriter, emit: &mut impl FnMut(ItemBatch)) {
+        for (group, row) in self.changed.drain(..) {
+            let table = &mut self.tables[usize::from(group.0)];
+            table.clear_changed(row);
+            let key = self.texts.get(table.key(row));
+            items.push(&self.features, table.feature(row), key, table.last_update(row), table.values(row), window);
+            if items.batch.len() == ITEMS_PER_BATCH {
+                items.finish(emit);
+            }
+        }
+    }
+
+    /// Looks at a few rows and forgets those whose ttl has passed by the stream's own time.
+    fn forget_expired(&mut self, new_rows: usize) {
+        let Some(now) = self.stream_time else { return };
+        let budget = SWEEP_AT_LEAST + SWEEP_PER_NEW_ROW * new_rows;
+        let mut forgotten = 0;
+        for (group, table) in self.pipeline.groups.iter().zip(&mut self.tables) {
+            if let Some(horizon) = group.ttl.and_then(|ttl| now.0.checked_sub(ttl)) {
+                table.sweep(budget, EventTime(horizon), &mut self.texts, |feature| {
+                    self.features.remove_row(feature);
+                    forgotten += 1;
+                });
+            }
+        }
+        self.metrics.rows_expired.add(forgotten);
+        self.metrics.rows.subtract(forgotten);
+    }
+
+    fn row_count(&self) -> usize {
+        self.tables.iter().map(RowTable::len).sum()
+    }
+}
+
+/// The batches' records by ascending window.
+fn segments_by_window(batches: &[ContributionBatch]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for (batch, contributions) in batches.iter().enumerate() {
+        let mut first = 0;
+        for (window, records) in &contributions.windows {
+            let records = *records as usize;
+            segments.push(Segment { window: *window, batch, first, records });
+            first += records;
+        }
+    }
+    segments.sort_by_key(|segment| segment.window);
+    segments
+}
+
+/// Collects items into batches.
+struct ItemWriter {
+    generation: Generation,
+    batch: ItemBatch,
+    /// The place in the batch of each feature number; `NOT_WRITTEN` if it has none yet.
+    feature_places: Vec<u32>,
+}
+
+const NOT_WRITTEN: u32 = u32::MAX;
+
+impl ItemWriter {
+    fn new(generation: Generation) -> ItemWriter {
+        ItemWriter { generation, batch: ItemBatch::default(), feature_places: Vec::new() }
+    }
+
+    fn push(
+        &mut self,
+        features: &FeatureTable,
+        feature: u32,
+        key: &[u8],
+        last_update: EventTime,
+        values: &[f64],
+        window: Window,
+    ) {
+        if self.feature_places.is_empty() {
+            self.feature_places.resize(features.numbers(), NOT_WRITTEN);
+        }
+        let place = &mut self.feature_places[feature as usize];
+        if *place == NOT_WRITTEN {
+            *place = self.batch.push_feature(features.get(feature).clone());
+        }
+        self.batch.push(*place, key, last_update, values, Version::new(self.generation, window));
+    }
+
+    fn finish(&mut self, emit: &mut impl FnMut(ItemBatch)) {
+        self.feature_places.clear();
+        if !self.batch.is_empty() {
+            emit(std::mem::take(&mut self.batch));
+        }
+    }
+}

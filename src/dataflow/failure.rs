@@ -1,0 +1,72 @@
+//! The first thing that went wrong, told from any thread to the one that supervises the run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::sink::SinkError;
+use crate::source::SourceError;
+
+/// Why a run ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Input could not be read any further.
+    #[error("{0}")]
+    Source(Arc<str>),
+    /// The sink, or the dead letters, could not be written any further.
+    #[error(transparent)]
+    Sink(SinkError),
+    /// Something that cannot happen did.
+    #[error("internal error: {0}")]
+    Bug(&'static str),
+}
+
+/// Takes the first error of a run and asks the sources to stop. Cheap to clone.
+///
+/// An error in an operator must travel as data: a worker that returned early would leave its peers
+/// waiting for it for ever.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    stop: Arc<AtomicBool>,
+    report: Sender<RunError>,
+}
+
+impl Failure {
+    /// Errors come out at the receiver; `stop` is set by the first one.
+    pub fn new(stop: Arc<AtomicBool>) -> (Failure, Receiver<RunError>) {
+        let (report, errors) = bounded(1);
+        (Failure { stop, report }, errors)
+    }
+
+    /// Reports an error of a sink.
+    pub fn sink(&self, error: SinkError) {
+        self.tell(RunError::Sink(error));
+    }
+
+    /// Reports an error of a source.
+    pub fn source(&self, error: &SourceError) {
+        self.tell(RunError::Source(describe(error).into()));
+    }
+
+    /// Reports what cannot happen.
+    pub fn bug(&self, what: &'static str) {
+        self.tell(RunError::Bug(what));
+    }
+
+    fn tell(&self, error: RunError) {
+        self.stop.store(true, Ordering::Release);
+        // Full: an earlier error is there already, and the first one is the cause.
+        let _ = self.report.try_send(error);
+    }
+}
+
+fn describe(error: &SourceError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

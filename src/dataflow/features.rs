@@ -1,0 +1,68 @@
+//! The features that a worker's rows belong to.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::pipeline::FeatureKey;
+
+/// Numbers features, and forgets those that no row belongs to any more: event names, and with them
+/// feature names, may be made up by whoever makes the events.
+#[derive(Debug, Default)]
+pub struct FeatureTable {
+    places: HashMap<FeatureKey, u32, RandomState>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    key: FeatureKey,
+    rows: u64,
+}
+
+impl FeatureTable {
+    /// The number of a feature. It holds until the last row is taken from the feature.
+    pub fn number_of(&mut self, key: &FeatureKey) -> u32 {
+        if let Some(number) = self.places.get(key) {
+            return *number;
+        }
+        let slot = Slot { key: key.clone(), rows: 0 };
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.slots[number as usize] = slot;
+                number
+            }
+            None => {
+                self.slots.push(slot);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.places.insert(key.clone(), number);
+        number
+    }
+
+    /// The feature with this number.
+    pub fn get(&self, number: u32) -> &FeatureKey {
+        &self.slots[number as usize].key
+    }
+
+    /// A row was added to the feature.
+    pub fn add_row(&mut self, number: u32) {
+        self.slots[number as usize].rows += 1;
+    }
+
+    /// A row was taken from the feature; the last one takes the feature along.
+    pub fn remove_row(&mut self, number: u32) {
+        let slot = &mut self.slots[number as usize];
+        slot.rows -= 1;
+        if slot.rows == 0 {
+            self.places.remove(&slot.key);
+            self.free.push(number);
+        }
+    }
+
+    /// How many numbers are given, including free ones.
+    pub fn numbers(&self) -> usize {
+        self.slots.len()
+    }
+}

@@ -1,0 +1,125 @@
+//! Who a row is: 128-bit identities, and the shards that rows are spread over.
+//!
+//! A row is found by the sum of two hashes, one of its key's text and one of its feature. They are
+//! seeded by a random number, because whoever makes the events may choose the keys: without the seed
+//! nobody can build two keys that meet. 128 bits make an accidental meeting of any two of 10^12 rows
+//! as likely as 10^-15, so identities alone are compared and never the texts.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::pipeline::FeatureKey;
+
+/// Seeds the hashes; the same in every process that shares rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashSeed(pub u64);
+
+/// The hash of a key's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyHash(u128);
+
+/// The hash of a [`FeatureKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeatureHash(u128);
+
+/// The identity of a row: of one key and one feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RowId {
+    high: u64,
+    low: u64,
+}
+
+/// A fixed share of all rows: the unit in which rows belong to workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Shard(pub u16);
+
+impl Shard {
+    /// How many shards there are, whatever the number of workers.
+    pub const COUNT: u16 = 1024;
+
+    /// The worker that holds this shard's rows.
+    pub fn worker(self, workers: usize) -> usize {
+        usize::from(self.0) % workers
+    }
+}
+
+impl HashSeed {
+    /// A seed that nobody can guess.
+    pub fn random() -> HashSeed {
+        HashSeed(rand::random())
+    }
+
+    /// The hash of a key's text.
+    #[inline]
+    pub fn key(self, text: &[u8]) -> KeyHash {
+        KeyHash(xxh3_128_with_seed(text, self.0))
+    }
+
+    /// The hash of a feature: of its group, its measure and its name.
+    pub fn feature(self, feature: &FeatureKey) -> FeatureHash {
+        let mut bytes = Vec::with_capacity(4 + feature.name.len());
+        bytes.extend_from_slice(&feature.group.0.to_le_bytes());
+        bytes.extend_from_slice(&feature.measure.0.to_le_bytes());
+        bytes.extend_from_slice(feature.name.as_bytes());
+        FeatureHash(xxh3_128_with_seed(&bytes, !self.0))
+    }
+}
+
+impl RowId {
+    /// The row of this key and this feature.
+    #[inline]
+    pub fn new(key: KeyHash, feature: FeatureHash) -> RowId {
+        let sum = key.0.wrapping_add(feature.0);
+        RowId { high: (sum >> 64) as u64, low: sum as u64 }
+    }
+
+    /// The shard that the row belongs to: from the highest bits, which no index uses.
+    #[inline]
+    pub fn shard(self) -> Shard {
+        Shard((self.high >> (64 - Shard::COUNT.trailing_zeros())) as u16)
+    }
+
+    /// A hash for tables that hold rows by their identity.
+    #[inline]
+    pub fn table_hash(self) -> u64 {
+        self.low
+    }
+
+    /// The identity as two machine words.
+    #[inline]
+    pub fn words(self) -> [u64; 2] {
+        [self.high, self.low]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{GroupId, MeasureId};
+
+    #[test]
+    fn rows_spread_evenly_over_shards_and_workers() {
+        let seed = HashSeed(7);
+        let feature = seed.feature(&FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "like".into() });
+        let mut per_worker = [0u32; 3];
+        for user in 0..30_000 {
+            let shard = RowId::new(seed.key(user.to_string().as_bytes()), feature).shard();
+            assert!(shard.0 < Shard::COUNT);
+            per_worker[shard.worker(3)] += 1;
+        }
+        assert!(per_worker.iter().all(|rows| (9_500..10_500).contains(rows)), "{per_worker:?}");
+    }
+
+    #[test]
+    fn key_feature_and_seed_all_tell_rows_apart() {
+        let feature = |name: &str| FeatureKey { group: GroupId(0), measure: MeasureId(0), name: name.into() };
+        let id = |seed: u64, key: &str, name: &str| {
+            RowId::new(HashSeed(seed).key(key.as_bytes()), HashSeed(seed).feature(&feature(name)))
+        };
+        let row = id(1, "1234", "like");
+        assert_eq!(row, id(1, "1234", "like"));
+        for other in [id(1, "1235", "like"), id(1, "1234", "view"), id(2, "1234", "like"), id(1, "like", "1234")] {
+            assert_ne!(row, other);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Contributions -> changed rows, an epoch at a time.
+
+use std::collections::BTreeMap;
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::{Capability, Operator};
+
+use super::super::contribution::ContributionBatch;
+use super::super::decay_counters::DecayCounters;
+use super::super::failure::Failure;
+use crate::sink::ItemBatch;
+
+/// Sends each batch to the worker that holds its rows. There, all input is pulled first; then the
+/// epochs that are closed are applied in order. Nothing of an open epoch touches a row.
+pub fn decay_counters<'scope>(
+    contributions: StreamVec<'scope, u64, ContributionBatch>,
+    mut counters: DecayCounters,
+    failure: Failure,
+) -> StreamVec<'scope, u64, ItemBatch> {
+    let to_owner = Exchange::new(|batch: &ContributionBatch| batch.target);
+    contributions.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(to_owner, "decay_counters", |_, _| {
+        let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<ContributionBatch>)> = BTreeMap::new();
+        move |(input, frontier), output| {
+            input.for_each_stamp(|stamp, batches| {
+                let Some(capability) = stamp.retain_least(0) else {
+                    return failure.bug("a batch arrived without a time");
+                };
+                let (_, epoch) = waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
+                epoch.extend(batches.flat_map(|batches| batches.drain(..)));
+            });
+            while let Some(first) = waiting.first_entry() {
+                let epoch_complete = !frontier.less_equal(first.key());
+                if !epoch_complete {
+                    break;
+                }
+                let (capability, batches) = first.remove();
+                let mut session = output.session(&capability);
+                counters.apply_epoch(&batches, |items| session.give(items));
+            }
+        }
+    })
+}

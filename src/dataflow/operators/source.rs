@@ -1,0 +1,90 @@
+//! Blocks enter the dataflow, each at its epoch.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crossbeam_channel::TryRecvError;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::generic::operator::source as timely_source;
+use timely::dataflow::operators::probe::Handle as Probe;
+use timely::dataflow::{Scope, StreamVec};
+use timely::scheduling::Activator;
+
+use crate::source::{Block, Feed};
+
+/// How many epochs may be in flight: read, but not yet acknowledged by the sink. This bounds the
+/// memory of everything behind the source.
+const EPOCHS_IN_FLIGHT: u64 = 4;
+
+/// How many blocks the operator takes before it lets others run.
+const BLOCKS_PER_TURN: usize = 4;
+
+/// Takes blocks from the feed until it ends.
+///
+/// The capability is the source's promise: the operator reads the announced epoch *before* it looks
+/// for a block, so when there is none, everything below the announced epoch has been taken.
+/// A block that is too far ahead of the acknowledged epochs is held back until they catch up.
+pub fn source<'scope>(
+    scope: Scope<'scope, u64>,
+    feed: Feed,
+    acknowledged: Probe<u64>,
+) -> (StreamVec<'scope, u64, Block>, SourceHandle) {
+    let waits_for = Rc::new(Cell::new(None));
+    let handle_waits_for = Rc::clone(&waits_for);
+    let mut activator = None;
+    let handle_activator = &mut activator;
+    let probe = acknowledged.clone();
+    let blocks = timely_source::<_, CapacityContainerBuilder<Vec<Block>>, _, _>(scope, "source", |capability, info| {
+        let again = scope.activator_for(info.address.clone());
+        *handle_activator = Some(scope.activator_for(info.address.clone()));
+        feed.register(scope.worker().sync_activator_for(info.address.to_vec()));
+        let mut capability = Some(capability);
+        let mut held_back: Option<Block> = None;
+        move |output| {
+            for _ in 0..BLOCKS_PER_TURN {
+                let Some(held) = capability.as_mut() else { return };
+                let announced = feed.announced();
+                match held_back.take().map_or_else(|| feed.blocks.try_recv(), Ok) {
+                    Ok(block) => {
+                        held.downgrade(&block.epoch.0);
+                        let must_be_done = block.epoch.0.saturating_sub(EPOCHS_IN_FLIGHT);
+                        if acknowledged.less_than(&must_be_done) {
+                            waits_for.set(Some(must_be_done));
+                            held_back = Some(block);
+                            return;
+                        }
+                        waits_for.set(None);
+                        output.session(held).give(block);
+                    }
+                    Err(TryRecvError::Empty) => {
+                        held.downgrade(&announced.0);
+                        return;
+                    }
+                    Err(TryRecvError::Disconnected) => {
+                        capability = None;
+                        return;
+                    }
+                }
+            }
+            again.activate();
+        }
+    });
+    (blocks, SourceHandle { waits_for: handle_waits_for, acknowledged: probe, activator })
+}
+
+/// Wakes a source that waits for acknowledgements: nothing else would.
+pub struct SourceHandle {
+    waits_for: Rc<Cell<Option<u64>>>,
+    acknowledged: Probe<u64>,
+    activator: Option<Activator>,
+}
+
+impl SourceHandle {
+    /// To be called after every step of the worker.
+    pub fn wake_if_acknowledged(&self) {
+        let (Some(must_be_done), Some(activator)) = (self.waits_for.get(), &self.activator) else { return };
+        if !self.acknowledged.less_than(&must_be_done) {
+            activator.activate();
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The rows of one counter group.
+//!
+//! A row is a run of 64-bit words in a slab:
+//!
+//! ```text
+//! word   0..2        2             3                        4                          5..5+width
+//!        identity    last update   key: slot (low 32 bits), feature (low 32 bits),     one value per
+//!                                  length (high 32 bits)    flags (high 32 bits)       decay interval
+//! ```
+//!
+//! With three intervals that is 64 bytes: one cache line. An index finds rows by identity; it is cut
+//! into many small tables, so that growing never stops the worker for long.
+
+use hashbrown::HashTable;
+
+use super::{TextRef, TextStore};
+use crate::counter::EventTime;
+use crate::dataflow::identity::RowId;
+
+const ID_WORD: usize = 0;
+const LAST_UPDATE_WORD: usize = 2;
+const KEY_WORD: usize = 3;
+const FEATURE_WORD: usize = 4;
+const HEADER_WORDS: usize = 5;
+
+/// Set while the row is in use.
+const IN_USE: u64 = 1 << 32;
+/// Set while the row is among those that the open window has changed.
+const CHANGED: u64 = 1 << 33;
+
+/// The size of a slab, in bytes.
+const SLAB_BYTES: usize = 2 * 1024 * 1024;
+
+/// How many tables the index is cut into.
+const INDEX_TABLES: usize = 64;
+
+/// The place of a row in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowRef(u32);
+
+/// The rows of one group. Every row has `width` values.
+#[derive(Debug)]
+pub struct RowTable {
+    width: usize,
+    rows_per_slab: usize,
+    slabs: Vec<Box<[u64]>>,
+    used: u32,
+    free: Vec<u32>,
+    index: Vec<HashTable<u32>>,
+    sweep_from: u32,
+}
+
+impl RowTable {
+    /// An empty table whose rows have `width` values.
+    pub fn new(width: usize) -> RowTable {
+        RowTable {
+            width,
+            rows_per_slab: SLAB_BYTES / (8 * (HEADER_WORDS + width)),
+            slabs: Vec::new(),
+            used: 0,
+            free: Vec::new(),
+            index: (0..INDEX_TABLES).map(|_| HashTable::new()).collect(),
+            sweep_from: 0,
+        }
+    }
+
+    /// How many rows it holds.
+    pub fn len(&self) -> usize {
+        self.used as usize - self.free.len()
+    }
+
+    /// How many rows it has room for: the most that it ever held at one time.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.used as usize
+    }
+
+    /// The row with this identity.
+    #[inline]
+    pub fn find(&self, id: RowId) -> Option<RowRef> {
+        let words = id.words();
+        let table = &self.index[index_table(id)];
+        let same = |row: &u32| self.row(RowRef(*row))[ID_WORD..LAST_UPDATE_WORD] == words;
+        table.find(id.table_hash(), same).map(|row| RowRef(*row))
+    }
+
+    /// Adds a row that is not there yet.
+    pub fn insert(&mut self, id: RowId, feature: u32, key: TextRef, last_update: EventTime, values: &[f64]) -> RowRef {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.used += 1;
+            self.used - 1
+        });
+        let row_words = HEADER_WORDS + self.width;
+        if place as usize / self.rows_per_slab == self.slabs.len() {
+            self.slabs.push(vec![0; self.rows_per_slab * row_words].into_boxed_slice());
+        }
+        let row = self.row_mut(RowRef(place));
+        row[ID_WORD..LAST_UPDATE_WORD].copy_from_slice(&id.words());
+        row[LAST_UPDATE_WORD] = last_update.0 as u64;
+        row[KEY_WORD] = u64::from(key.length) << 32 | u64::from(key.slot);
+        row[FEATURE_WORD] = IN_USE | u64::from(feature);
+        row[HEADER_WORDS..].copy_from_slice(bytemuck::cast_slice(values));
+        let (slabs, rows_per_slab) = (&self.slabs, self.rows_per_slab);
+        let rehash = |row: &u32| words_of(slabs, rows_per_slab, row_words, *row)[ID_WORD + 1];
+        self.index[index_table(id)].insert_unique(id.table_hash(), place, rehash);
+        RowRef(place)
+    }
+
+    /// Changes a row by `step(last update, values)`, and marks it as changed. Returns whether it
+    /// had not been marked before.
+    #[inline]
+    pub fn update(&mut self, row: RowRef, step: impl FnOnce(&mut EventTime, &mut [f64])) -> bool {
+        let words = self.row_mut(row);
+        let mut last_update = EventTime(words[LAST_UPDATE_WORD] as i64);
+        step(&mut last_update, bytemuck::cast_slice_mut(&mut words[HEADER_WORDS..]));
+        words[LAST_UPDATE_WORD] = last_update.0 as u64;
+        let first_change = words[FEATURE_WORD] & CHANGED == 0;
+        words[FEATURE_WORD] |= CHANGED;
+        first_change
+    }
+
+    /// Takes the mark of a change away.
+    pub fn clear_changed(&mut self, row: RowRef) {
+        self.row_mut(row)[FEATURE_WORD] &= !CHANGED;
+    }
+
+    /// The row's feature, the number it was inserted with.
+    pub fn feature(&self, row: RowRef) -> u32 {
+        self.row(row)[FEATURE_WORD] as u32
+    }
+
+    /// Where the row's key lies.
+    pub fn key(&self, row: RowRef) -> TextRef {
+        key_of(self.row(row))
+    }
+
+    /// The row's last update.
+    pub fn last_update(&self, row: RowRef) -> EventTime {
+        EventTime(self.row(row)[LAST_UPDATE_WORD] as i64)
+    }
+
+    /// The row's values.
+    pub fn values(&self, row: RowRef) -> &[f64] {
+        bytemuck::cast_slice(&self.row(row)[HEADER_WORDS..])
+    }
+
+    /// Looks at the next `budget` rows and forgets those whose last update lies before `horizon`;
+    /// `forgotten` gets the feature of each. Goes on where the last sweep stopped.
+    pub fn sweep(&mut self, budget: usize, horizon: EventTime, texts: &mut TextStore, mut forgotten: impl FnMut(u32)) {
+        for _ in 0..budget.min(self.used as usize) {
+            if self.sweep_from >= self.used {
+                self.sweep_from = 0;
+            }
+            let row = RowRef(self.sweep_from);
+            self.sweep_from += 1;
+            let words = self.row(row);
+            if words[FEATURE_WORD] & IN_USE != 0 && (words[LAST_UPDATE_WORD] as i64) < horizon.0 {
+                forgotten(words[FEATURE_WORD] as u32);
+                texts.remove(key_of(words));
+                self.remove(row);
+            }
+        }
+    }
+
+    fn remove(&mut self, row: RowRef) {
+        let words = self.row(row);
+        let (high, low) = (words[ID_WORD], words[ID_WORD + 1]);
+        let table = &mut self.index[index_table_of(high)];
+        if let Ok(entry) = table.find_entry(low, |place| *place == row.0) {
+            entry.remove();
+        }
+        self.row_mut(row)[FEATURE_WORD] = 0;
+        self.free.push(row.0);
+    }
+
+    #[inline]
+    fn row(&self, row: RowRef) -> &[u64] {
+        words_of(&self.slabs, self.rows_per_slab, HEADER_WORDS + self.width, row.0)
+    }
+
+    #[inline]
+    fn row_mut(&mut self, row: RowRef) -> &mut [u64] {
+        let row_words = HEADER_WORDS + self.width;
+        let place = row.0 as usize;
+        &mut self.slabs[place / self.rows_per_slab][place % self.rows_per_slab * row_words..][..row_words]
+    }
+}
+
+#[inline]
+fn words_of(slabs: &[Box<[u64]>], rows_per_slab: usize, row_words: usize, row: u32) -> &[u64] {
+    let place = row as usize;
+    &slabs[place / rows_per_slab][place % rows_per_slab * row_words..][..row_words]
+}
+
+fn key_of(words: &[u64]) -> TextRef {
+    TextRef { slot: words[KEY_WORD] as u32, length: (words[KEY_WORD] >> 32) as u32 }
+}
+
+/// Which of the index's tables holds this identity: by bits that choose neither the shard (the
+/// highest) nor the slot within a table (the other word).
+#[inline]
+fn index_table(id: RowId) -> usize {
+    index_table_of(id.words()[0])
+}
+
+#[inline]
+fn index_table_of(high: u64) -> usize {
+    high as usize % INDEX_TABLES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataflow::identity::HashSeed;
+    use crate::pipeline::{FeatureKey, GroupId, MeasureId};
+
+    fn id(key: u64) -> RowId {
+        let seed = HashSeed(1);
+        let feature = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "like".into() };
+        RowId::new(seed.key(&key.to_le_bytes()), seed.feature(&feature))
+    }
+
+    #[test]
+    fn rows_are_found_and_changed_by_identity() {
+        let (mut table, mut texts) = (RowTable::new(2), TextStore::default());
+        for key in 0..100_000u64 {
+            assert_eq!(table.find(id(key)), None);
+            let text = texts.insert(key.to_string().as_bytes());
+            table.insert(id(key), 7, text, EventTime(key as i64), &[key as f64, -0.5]);
+        }
+        for key in 0..100_000u64 {
+            let row = table.find(id(key)).expect("inserted");
+            assert_eq!(texts.get(table.key(row)), key.to_string().as_bytes());
+            assert_eq!((table.feature(row), table.last_update(row)), (7, EventTime(key as i64)));
+            assert!(table.update(row, |last_update, values| {
+                last_update.0 += 1;
+                values[0] += 1.0;
+            }));
+            assert!(!table.update(row, |_, _| ()), "it was already marked");
+            table.clear_changed(row);
+            assert_eq!(table.values(row), [key as f64 + 1.0, -0.5]);
+            assert_eq!((table.feature(row), table.last_update(row)), (7, EventTime(key as i64 + 1)));
+        }
+    }
+
+    #[test]
+    fn sweeping_forgets_what_is_old_and_its_room_is_used_again() {
+        let (mut table, mut texts) = (RowTable::new(1), TextStore::default());
+        let mut forgotten = 0;
+        for key in 0..50_000u64 {
+            let text = texts.insert(b"some key");
+            table.insert(id(key), 3, text, EventTime(key as i64), &[1.0]);
+            table.sweep(4, EventTime(key as i64 - 999), &mut texts, |feature| {
+                assert_eq!(feature, 3);
+                forgotten += 1;
+            });
+        }
+        assert_eq!(table.len() + forgotten, 50_000);
+        assert!(table.capacity() < 1_500, "1,000 are alive, room for {}", table.capacity());
+        for key in 49_001..50_000 {
+            assert!(table.find(id(key)).is_some());
+        }
+        assert_eq!(table.find(id(40_000)), None);
+    }
+}

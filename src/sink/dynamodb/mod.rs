@@ -1,0 +1,30 @@
+//! `dynamodb`: the newest state of every item in a DynamoDB table.
+//!
+//! An item's attributes have the names and the nesting of its JSON form; every number is an `N`.
+//! The table's key is (`key`, `featureName`).
+//!
+//! Invariants of writing:
+//!
+//! - Items are absolute values, so a request may be sent twice.
+//! - At no time are there two requests in flight that write the same item: a [`Sink::write`] sends
+//!   each item once, in its newest state, and returns when all requests have ended. So a retried
+//!   request never leaves an older value behind a newer one. (One that timed out here and is still
+//!   carried out there, later than its successor, would; the time-out is far longer than the
+//!   service takes.)
+//! - What may pass is tried again for ever, with growing pauses: the run stands still while the
+//!   service is away, and the library's own retries are off. What cannot pass ends the run and says
+//!   what to do.
+//!
+//! [`Sink::write`]: super::Sink::write
+
+mod attributes;
+mod connection;
+mod failure;
+mod reader;
+mod retry;
+mod table;
+mod writer;
+
+pub(super) use reader::DynamoDbReader;
+pub use table::{TableReport, TtlState, ensure_table};
+pub(super) use writer::DynamoDbSink;

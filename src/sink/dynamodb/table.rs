@@ -1,0 +1,176 @@
+//! The table itself: what it must look like, and how it is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
+    TimeToLiveSpecification, TimeToLiveStatus,
+};
+use aws_sdk_dynamodb::{Client, error::BuildError};
+
+use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY};
+use super::connection::Service;
+use super::failure::{Cause, Failure};
+use super::reader::READER_PATIENCE;
+use crate::pipeline::Pipeline;
+use crate::sink::SinkError;
+use crate::telemetry::Metrics;
+
+/// How often a table that is being created is looked at, and how many times.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOKS: u32 = 600;
+
+/// The table's key: attribute and part of the key; both are text.
+const KEY_SCHEMA: [(&str, KeyType); 2] = [(KEY, KeyType::Hash), (FEATURE_NAME, KeyType::Range)];
+
+/// What became of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableReport {
+    /// The table, its region and its endpoint, to be shown.
+    pub place: String,
+    /// It was not there before.
+    pub created: bool,
+    /// Whether it forgets expired items.
+    pub ttl: TtlState,
+}
+
+/// Whether a table forgets items whose `expiresAt` has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TtlState {
+    /// Nobody asked: left as it is.
+    Untouched,
+    /// It did already.
+    AlreadyOn,
+    /// From now on.
+    TurnedOn,
+}
+
+/// Creates the pipeline's table and waits until it can be used; if it is there, looks whether it is
+/// right. With `enable_ttl` it is also told to forget expired items.
+pub fn ensure_table(pipeline: &Pipeline, enable_ttl: bool) -> Result<TableReport, SinkError> {
+    let (runtime, service) = Service::connect(&pipeline.dynamodb, READER_PATIENCE, Arc::new(Metrics::default()))?;
+    runtime.block_on(async {
+        let created = match describe(&service).await {
+            Ok(_) => false,
+            Err(failure) if failure.cause == Cause::NoTable => create(&service).await?,
+            Err(failure) => return Err(service.error("look at the table", failure)),
+        };
+        wait_until_active(&service).await?;
+        require_table(&service).await?;
+        let ttl = if enable_ttl { turn_ttl_on(&service).await? } else { TtlState::Untouched };
+        Ok(TableReport { place: service.place.to_string(), created, ttl })
+    })
+}
+
+/// An error unless the table is there and its key is the right one.
+pub(super) async fn require_table(service: &Service) -> Result<(), SinkError> {
+    let table = describe(service).await.map_err(|failure| service.error("find the table", failure))?;
+    let is_right = has_key_schema(&table);
+    if !is_right {
+        return Err(SinkError::new(format!(
+            "DynamoDB: {} has another key than HASH `{KEY}` (S) and RANGE `{FEATURE_NAME}` (S): name another table in \
+             [dynamodb], and create it with `counter-machine table PIPELINE`",
+            service.place
+        )));
+    }
+    Ok(())
+}
+
+async fn describe(service: &Service) -> Result<TableDescription, Failure> {
+    let answer = service.call(|client| client.describe_table().table_name(&service.place.table).send()).await?;
+    answer.table.ok_or_else(|| Failure { cause: Cause::Other, text: "an answer without a table".to_owned() })
+}
+
+fn has_key_schema(table: &TableDescription) -> bool {
+    let is_text = |name: &str| {
+        let mut definitions = table.attribute_definitions().iter();
+        definitions.any(|attribute| {
+            attribute.attribute_name() == name && *attribute.attribute_type() == ScalarAttributeType::S
+        })
+    };
+    let schema = table.key_schema();
+    schema.len() == KEY_SCHEMA.len()
+        && KEY_SCHEMA.iter().all(|(name, part)| {
+            let stands_in_key =
+                |element: &KeySchemaElement| element.attribute_name() == *name && element.key_type() == part;
+            schema.iter().any(stands_in_key) && is_text(name)
+        })
+}
+
+/// Whether it was this call that created the table, and not somebody else's at the same time.
+async fn create(service: &Service) -> Result<bool, SinkError> {
+    let (schema, definitions) =
+        key_schema().map_err(|error| SinkError::caused_by("cannot describe the table that is to be created", error))?;
+    let request = |client: &Client| {
+        client
+            .create_table()
+            .table_name(&service.place.table)
+            .set_key_schema(Some(schema.clone()))
+            .set_attribute_definitions(Some(definitions.clone()))
+            .billing_mode(BillingMode::PayPerRequest)
+            .send()
+    };
+    match service.call(request).await {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.cause == Cause::InUse => Ok(false),
+        Err(failure) => Err(service.error("create the table", failure)),
+    }
+}
+
+fn key_schema() -> Result<(Vec<KeySchemaElement>, Vec<AttributeDefinition>), BuildError> {
+    let mut schema = Vec::new();
+    let mut definitions = Vec::new();
+    for (name, part) in KEY_SCHEMA {
+        schema.push(KeySchemaElement::builder().attribute_name(name).key_type(part).build()?);
+        let definition = AttributeDefinition::builder().attribute_name(name);
+        definitions.push(definition.attribute_type(ScalarAttributeType::S).build()?);
+    }
+    Ok((schema, definitions))
+}
+
+async fn wait_until_active(service: &Service) -> Result<(), SinkError> {
+    for _ in 0..LOOKS {
+        match describe(service).await {
+            Ok(table) => match table.table_status() {
+                Some(TableStatus::Active | TableStatus::Updating) => return Ok(()),
+                Some(TableStatus::Creating) | None => {}
+                Some(other) => {
+                    let status = other.as_str();
+                    return Err(SinkError::new(format!("DynamoDB: {} cannot be used, it is {status}", service.place)));
+                }
+            },
+            // Right after its creation a table may not be seen everywhere.
+            Err(failure) if failure.cause == Cause::NoTable => {}
+            Err(failure) => return Err(service.error("look at the table", failure)),
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Err(SinkError::new(format!("DynamoDB: {} is still being created; start again later", service.place)))
+}
+
+async fn turn_ttl_on(service: &Service) -> Result<TtlState, SinkError> {
+    let request = |client: &Client| client.describe_time_to_live().table_name(&service.place.table).send();
+    let answer = service.call(request).await.map_err(|failure| service.error("look at the table's TTL", failure))?;
+    if let Some(ttl) = answer.time_to_live_description
+        && matches!(ttl.time_to_live_status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling))
+    {
+        return match ttl.attribute_name() {
+            Some(EXPIRES_AT) => Ok(TtlState::AlreadyOn),
+            other => Err(SinkError::new(format!(
+                "DynamoDB: {} forgets items by the attribute `{}`, not by `{EXPIRES_AT}`: turn that off first",
+                service.place,
+                other.unwrap_or_default()
+            ))),
+        };
+    }
+    let specification = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
+    let specification =
+        specification.map_err(|error| SinkError::caused_by("cannot describe the table's TTL", error))?;
+    let request = |client: &Client| {
+        let specification = specification.clone();
+        client.update_time_to_live().table_name(&service.place.table).time_to_live_specification(specification).send()
+    };
+    service.call(request).await.map_err(|failure| service.error("turn the table's TTL on", failure))?;
+    Ok(TtlState::TurnedOn)
+}

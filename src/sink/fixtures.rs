@@ -1,0 +1,89 @@
+//! A small pipeline and batches of its items, for the tests of every sink.
+
+use std::time::Duration;
+
+use crate::counter::{DecayInterval, DecaySet, EventTime};
+use crate::epoch::Version;
+use crate::event::{DeclaredField, EventSchema, FieldId, TimeUnit};
+use crate::pipeline::{
+    DeadLetterConfig, DynamoDbConfig, EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId,
+    Pipeline, WindowConfig,
+};
+use crate::sink::ItemBatch;
+
+/// The reference pipeline: one group, keyed by `userId`, intervals of 5, 10 and 15 seconds.
+pub(crate) fn pipeline() -> Pipeline {
+    Pipeline {
+        name: "user_counters".to_owned(),
+        sink: None,
+        event: EventSchema {
+            name_field: "eventName".to_owned(),
+            time_field: "eventTs".to_owned(),
+            time_unit: TimeUnit::Seconds,
+            max_ahead: None,
+            max_bytes: 1 << 20,
+            fields: vec![field("userId"), field("creatorId")],
+        },
+        window: WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 },
+        kafka: None,
+        dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
+        dead_letters: DeadLetterConfig::default(),
+        groups: vec![group("user", &[0], "{event}")],
+    }
+}
+
+fn field(name: &str) -> DeclaredField {
+    DeclaredField { name: name.to_owned(), as_key: true, as_value: false }
+}
+
+/// A group that counts every event, keyed by these fields, with a ttl of a week.
+pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
+    let intervals = [5, 10, 15].map(|units| DecayInterval::new(units).unwrap());
+    Group {
+        name: name.to_owned(),
+        key: key.iter().map(|field| FieldId(*field)).collect(),
+        events: EventSelector::All,
+        measures: vec![Measure { name: "count".to_owned(), weight: None }],
+        decays: DecaySet::new(intervals.to_vec()),
+        feature: FeatureTemplate(feature.to_owned()),
+        ttl: Some(7 * 86_400),
+    }
+}
+
+/// One row of a batch; its three values are `value`, 2 `value` and 3 `value`.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    key: String,
+    feature: String,
+    value: f64,
+    version: u64,
+}
+
+impl Row {
+    pub(crate) fn new(key: &str, feature: &str) -> Row {
+        Row { key: key.to_owned(), feature: feature.to_owned(), value: 1.0, version: 1 }
+    }
+
+    pub(crate) fn value(self, value: f64) -> Row {
+        Row { value, ..self }
+    }
+
+    pub(crate) fn version(self, version: u64) -> Row {
+        Row { version, ..self }
+    }
+}
+
+/// The last update of every row.
+pub(crate) const LAST_UPDATE: EventTime = EventTime(1_707_605_599);
+
+/// A batch of these rows, all of the first group.
+pub(crate) fn batch(rows: &[Row]) -> ItemBatch {
+    let mut batch = ItemBatch::default();
+    for row in rows {
+        let name = row.feature.clone();
+        let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name });
+        let values = [row.value, 2.0 * row.value, 3.0 * row.value];
+        batch.push(feature, row.key.as_bytes(), LAST_UPDATE, &values, Version(row.version));
+    }
+    batch
+}

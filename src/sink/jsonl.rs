@@ -1,0 +1,288 @@
+//! `jsonl`: every published item as one JSON line, in a file or on stdout: the stream of what was
+//! published, of which a reader takes the newest state of each item.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions as FileOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::files::{make_durable, make_entry_durable, open_to_read};
+use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError};
+use crate::pipeline::Pipeline;
+
+/// Lines are handed over in pieces of about this many bytes.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Writes items as lines.
+#[derive(Debug)]
+pub(super) struct JsonLinesSink {
+    pipeline: Arc<Pipeline>,
+    output: Output,
+    lines: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Output {
+    File { file: File, path: PathBuf },
+    Stdout,
+}
+
+impl JsonLinesSink {
+    /// Items go to this file. Refuses one that is not empty, unless it is to be replaced.
+    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &OpenOptions) -> Result<Self, SinkError> {
+        let file = open_file(path, options.replace)?;
+        Ok(JsonLinesSink { pipeline, output: Output::File { file, path: path.to_owned() }, lines: Vec::new() })
+    }
+
+    /// Items go to stdout.
+    pub(super) fn stdout(pipeline: Arc<Pipeline>) -> Self {
+        JsonLinesSink { pipeline, output: Output::Stdout, lines: Vec::new() }
+    }
+}
+
+impl Sink for JsonLinesSink {
+    fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
+        let mut written = 0;
+        for item in batches.iter().flat_map(|batch| batch.items(&self.pipeline)) {
+            serde_json::to_writer(&mut self.lines, &item)
+                .map_err(|error| SinkError::caused_by("cannot write an item as JSON", error))?;
+            self.lines.push(b'\n');
+            written += 1;
+            if self.lines.len() >= PIECE_BYTES {
+                self.output.append(&self.lines)?;
+                self.lines.clear();
+            }
+        }
+        self.output.append(&self.lines)?;
+        self.lines.clear();
+        self.output.flush()?;
+        Ok(written)
+    }
+}
+
+impl Output {
+    fn append(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        match self {
+            Output::File { file, .. } => file.write_all(lines),
+            Output::Stdout => io::stdout().write_all(lines),
+        }
+        .map_err(|error| self.failed(error))
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        match self {
+            Output::File { file, .. } => make_durable(file),
+            Output::Stdout => io::stdout().flush(),
+        }
+        .map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> SinkError {
+        match self {
+            Output::File { path, .. } => SinkError::io(format!("cannot write items to {}", path.display()), error),
+            Output::Stdout => SinkError::io("cannot write items to stdout", error),
+        }
+    }
+}
+
+fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
+    let failed = |error| SinkError::io(format!("cannot open {} for items", path.display()), error);
+    // Not truncated here: what is in it goes only when it is known that it may.
+    let file = FileOptions::new().create(true).append(true).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Ok(file);
+    }
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let message = "another run is writing to it; stop that one, or name another file with --sink";
+            return Err(SinkError::new(format!("{}: {message}", path.display())));
+        }
+        // A file system without locks: then nobody holds one.
+        Err(TryLockError::Error(_)) => {}
+    }
+    if metadata.len() > 0 && !replace {
+        return Err(SinkError::new(format!(
+            "{} is not empty, and this run does not continue what is in it: start over with --replace, or name another \
+             file with --sink",
+            path.display()
+        )));
+    }
+    file.set_len(0).map_err(failed)?;
+    make_entry_durable(path).map_err(failed)?;
+    Ok(file)
+}
+
+/// Reads the newest state of every item.
+#[derive(Debug)]
+pub(super) struct JsonLinesReader {
+    path: PathBuf,
+}
+
+impl JsonLinesReader {
+    /// Items come from this file.
+    pub(super) fn open(path: &Path) -> Result<Self, SinkError> {
+        let reader = JsonLinesReader { path: path.to_owned() };
+        reader.lines()?;
+        Ok(reader)
+    }
+
+    fn lines(&self) -> Result<BufReader<File>, SinkError> {
+        open_to_read(&self.path).map(BufReader::new)
+    }
+
+    fn failed(&self, error: io::Error) -> SinkError {
+        SinkError::io(format!("cannot read items from {}", self.path.display()), error)
+    }
+
+    /// The newest item of each key and feature among those that are `wanted`.
+    fn newest(&self, wanted: impl Fn(&Item) -> bool) -> Result<BTreeMap<(String, String), Item>, SinkError> {
+        let mut newest = BTreeMap::<_, Item>::new();
+        let mut lines = self.lines()?;
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            line.clear();
+            if lines.read_until(b'\n', &mut line).map_err(|error| self.failed(error))? == 0 {
+                break;
+            }
+            let item: Item = match serde_json::from_slice(&line) {
+                Ok(item) => item,
+                // A run is just writing it, or was stopped while it did.
+                Err(_) if !line.ends_with(b"\n") => break,
+                Err(error) => {
+                    let message = format!("{}, line {number}: this is no published item", self.path.display());
+                    return Err(SinkError::caused_by(message, error));
+                }
+            };
+            if wanted(&item) {
+                let identity = (item.key.clone(), item.feature_name.clone());
+                if newest.get(&identity).is_none_or(|other| other.version <= item.version) {
+                    newest.insert(identity, item);
+                }
+            }
+        }
+        Ok(newest)
+    }
+}
+
+impl ItemReader for JsonLinesReader {
+    fn get(&mut self, key: &str, feature_name: Option<&str>) -> Result<Vec<Item>, SinkError> {
+        let wanted = |item: &Item| item.key == key && feature_name.is_none_or(|name| item.feature_name == name);
+        Ok(self.newest(wanted)?.into_values().collect())
+    }
+
+    fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
+        for item in self.newest(|_| true)?.into_values() {
+            visit(item).map_err(|error| SinkError::io("cannot pass on an item", error))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::SinkErrorKind;
+    use crate::sink::fixtures::{Row, batch, pipeline};
+
+    fn open(path: &Path, replace: bool) -> Result<JsonLinesSink, SinkError> {
+        JsonLinesSink::open(path, Arc::new(pipeline()), &OpenOptions { replace, run_id: "a run".to_owned() })
+    }
+
+    #[test]
+    fn every_item_is_a_line_and_the_reader_takes_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        let mut sink = open(&path, false).unwrap();
+        let old = batch(&[Row::new("b", "view"), Row::new("b", "like").version(1), Row::new("a", "like")]);
+        let new = batch(&[Row::new("b", "like").version(2).value(7.0)]);
+        assert_eq!(sink.write(&[old.clone(), new.clone()]).unwrap(), 4);
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        let pipeline = pipeline();
+        let lines = [&old, &new].into_iter().flat_map(|batch| batch.items(&pipeline));
+        let expected: String = lines.map(|item| serde_json::to_string(&item.to_item()).unwrap() + "\n").collect();
+        assert_eq!(text, expected);
+
+        let mut reader = JsonLinesReader::open(&path).unwrap();
+        let mut seen = Vec::new();
+        let visit = &mut |item: Item| {
+            seen.push((item.key, item.feature_name, item.version.0));
+            Ok(())
+        };
+        reader.each(visit).unwrap();
+        let expected = [("a", "like", 1), ("b", "like", 2), ("b", "view", 1)];
+        assert_eq!(seen, expected.map(|(key, feature, version)| (key.to_owned(), feature.to_owned(), version)));
+        assert_eq!(reader.get("b", Some("like")).unwrap(), [new.items(&pipeline).next().unwrap().to_item()]);
+        assert_eq!(reader.get("b", None).unwrap().len(), 2);
+        assert_eq!(reader.get("c", None).unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_that_is_not_empty_is_refused_and_kept_unless_it_is_to_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        std::fs::write(&path, "something\n").unwrap();
+        let error = open(&path, false).unwrap_err().to_string();
+        assert!(error.contains("items.jsonl") && error.contains("--replace") && error.contains("--sink"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "something\n");
+        open(&path, true).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    }
+
+    #[test]
+    fn a_file_that_another_run_writes_to_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        let mut first = open(&path, false).unwrap();
+        first.write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        assert!(open(&path, true).unwrap_err().to_string().contains("another run"));
+        assert_eq!(JsonLinesReader::open(&path).unwrap().get("a", None).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_line_that_is_still_being_written_is_left_out_and_a_wrong_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        open(&path, false).unwrap().write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str(r#"{"key":"b","fea"#);
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(JsonLinesReader::open(&path).unwrap().get("a", None).unwrap().len(), 1);
+        text.push('\n');
+        std::fs::write(&path, &text).unwrap();
+        let error = JsonLinesReader::open(&path).unwrap().get("a", None).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_is_not_made_by_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        assert!(JsonLinesReader::open(&path).is_err());
+        assert!(!path.exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_closed_pipe_is_an_error_of_its_own_kind() {
+        use std::os::fd::AsRawFd;
+        let (reader, writer) = io::pipe().unwrap();
+        let mut sink = open(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())), false).unwrap();
+        sink.write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        drop(reader);
+        let error = sink.write(&[batch(&[Row::new("a", "like")])]).unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::ClosedPipe);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told() {
+        let mut sink = open(Path::new("/dev/full"), false).unwrap();
+        let error = sink.write(&[batch(&[Row::new("a", "like")])]).unwrap_err();
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert_eq!(error.kind(), SinkErrorKind::Failed);
+    }
+}

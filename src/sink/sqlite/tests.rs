@@ -1,0 +1,159 @@
+//! What the table promises, to writers and to readers.
+
+use super::*;
+use crate::sink::fixtures::{Row, batch, pipeline};
+use crate::sink::{Item, ItemReader, SinkErrorKind};
+
+fn open_as(path: &Path, replace: bool, run_id: &str) -> Result<SqliteSink, SinkError> {
+    SqliteSink::open(path, Arc::new(pipeline()), &OpenOptions { replace, run_id: run_id.to_owned() })
+}
+
+fn open(path: &Path, replace: bool) -> Result<SqliteSink, SinkError> {
+    open_as(path, replace, "a run")
+}
+
+fn all(path: &Path) -> Vec<Item> {
+    let mut items = Vec::new();
+    let visit = &mut |item| {
+        items.push(item);
+        Ok(())
+    };
+    SqliteReader::open(path).unwrap().each(visit).unwrap();
+    items
+}
+
+fn one_item() -> ItemBatch {
+    batch(&[Row::new("a", "like")])
+}
+
+#[test]
+fn items_read_back_as_they_were_written_while_the_run_is_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    let mut reader = SqliteReader::open(&path).unwrap();
+    let first = batch(&[Row::new("b", "view"), Row::new("ü\0|", "like"), Row::new("B", "like").value(0.1)]);
+    assert_eq!(sink.write(std::slice::from_ref(&first)).unwrap(), 3);
+    let pipeline = pipeline();
+    let mut expected: Vec<_> = first.items(&pipeline).map(|item| item.to_item()).collect();
+    expected.sort_by(|a, b| (&a.key, &a.feature_name).cmp(&(&b.key, &b.feature_name)));
+    assert_eq!(all(&path), expected);
+
+    let second = batch(&[Row::new("b", "like").version(2).value(9.0), Row::new("b", "like").version(1)]);
+    assert_eq!(sink.write(&[second]).unwrap(), 1);
+    let items = reader.get("b", None).unwrap();
+    let names: Vec<_> = items.iter().map(|item| (item.feature_name.as_str(), item.version.0)).collect();
+    assert_eq!(names, [("like", 2), ("view", 1)]);
+    assert_eq!(reader.get("b", Some("view")).unwrap().len(), 1);
+    assert_eq!(reader.get("b", Some("click")).unwrap(), []);
+}
+
+#[test]
+fn counts_stand_in_the_table_in_the_published_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    open_as(&path, false, "run 7").unwrap().write(&[one_item()]).unwrap();
+    let database = Connection::open(&path).unwrap();
+    let counts: String = database.query_row("SELECT counts FROM items", [], |row| row.get(0)).unwrap();
+    assert!(counts.starts_with(r#"{"5":{"decayInterval":5,"lastUpdate":1707605599,"value":1.0},"10":"#), "{counts}");
+    let rows = "SELECT group_concat(name || '=' || value, ',') FROM (SELECT * FROM meta ORDER BY name)";
+    let meta: String = database.query_row(rows, [], |row| row.get(0)).unwrap();
+    assert_eq!(meta, "pipeline=user_counters,run=run 7");
+}
+
+#[test]
+fn a_table_that_is_not_empty_is_refused_unless_it_is_to_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    open(&path, false).unwrap();
+    open(&path, false).unwrap().write(&[one_item()]).unwrap();
+    let error = open(&path, false).unwrap_err().to_string();
+    assert!(error.contains("items.db") && error.contains("--replace") && error.contains("--sink"), "{error}");
+    assert_eq!(all(&path).len(), 1);
+    open(&path, true).unwrap();
+    assert_eq!(all(&path), []);
+}
+
+#[test]
+fn a_run_whose_table_another_run_has_replaced_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut first = open_as(&path, false, "first").unwrap();
+    first.write(&[one_item()]).unwrap();
+    open_as(&path, true, "second").unwrap();
+    let error = first.write(&[one_item()]).unwrap_err().to_string();
+    assert!(error.contains("another run"), "{error}");
+    assert_eq!(all(&path), []);
+}
+
+#[test]
+fn a_file_of_something_else_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    let long_text = folder.path().join("long.txt");
+    let other = folder.path().join("other.db");
+    std::fs::write(&text, "dear diary").unwrap();
+    std::fs::write(&long_text, "dear diary\n".repeat(5_000)).unwrap();
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE items (x); INSERT INTO items VALUES (1)").unwrap();
+    for path in [&text, &long_text, &other] {
+        let before = std::fs::read(path).unwrap();
+        for replace in [false, true] {
+            let error = open(path, replace).unwrap_err().to_string();
+            assert!(error.contains("left as it is"), "{error}");
+        }
+        assert!(SqliteReader::open(path).is_err());
+        assert_eq!(std::fs::read(path).unwrap(), before);
+    }
+}
+
+#[test]
+fn an_empty_file_is_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    std::fs::write(&path, "").unwrap();
+    open(&path, false).unwrap().write(&[one_item()]).unwrap();
+    assert_eq!(all(&path).len(), 1);
+}
+
+#[test]
+fn a_missing_file_is_not_made_by_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let error = SqliteReader::open(&path).unwrap_err();
+    assert!(error.to_string().contains("items.db"));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = open(&folder.path().join("missing/items.db"), false).unwrap_err().to_string();
+    assert!(error.contains("its folder exists"), "{error}");
+}
+
+/// `max_page_count` is how SQLite itself can be told that there is no more room.
+#[test]
+fn a_full_disk_is_told_and_leaves_whole_transactions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    sink.write(&[one_item()]).unwrap();
+    sink.connection.pragma_update(None, "max_page_count", 8).unwrap();
+    let many: Vec<_> = (0..5_000).map(|i| Row::new(&format!("key {i}"), "like")).collect();
+    let error = sink.write(&[batch(&many)]).unwrap_err();
+    assert!(error.to_string().contains("disk is full"), "{error}");
+    assert_eq!(error.kind(), SinkErrorKind::Failed);
+    assert_eq!(all(&path).len(), 1);
+}
+
+#[test]
+fn a_lock_of_another_process_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    sink.connection.busy_timeout(Duration::ZERO).unwrap();
+    let mut other = Connection::open(&path).unwrap();
+    let _lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    let error = sink.write(&[one_item()]).unwrap_err().to_string();
+    assert!(error.contains("locked by another process"), "{error}");
+}
