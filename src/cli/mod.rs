@@ -1,15 +1,15 @@
 //! What a person types: one file or folder per command, each with its arguments and what it does.
 
-mod check;
-mod dump;
+pub mod check;
+pub mod dump;
 mod exit;
-mod generate;
-mod get;
+pub mod generate;
+pub mod get;
 mod output;
-mod produce;
-mod run;
+pub mod produce;
+pub mod run;
 mod show;
-mod table;
+pub mod table;
 mod time;
 
 use std::io::{BufWriter, Write as _};

@@ -22,7 +22,7 @@ use crate::source::log::for_each_line;
 #[command(after_help = "Example:
   counter-machine produce pipelines/user_counters.toml pipelines/sample.jsonl --key userId --create-partitions 8")]
 pub struct ProduceArgs {
-    /// The pipeline file; its [kafka] names the brokers and the topic.
+    /// The pipeline file; its `[kafka]` names the brokers and the topic.
     pub pipeline: PathBuf,
 
     /// Event logs: files (plain, .gz or .zst), directories, or `-` for standard input.

@@ -33,18 +33,22 @@ impl Topic {
     }
 
     fn with_settings(purpose: &str, partitions: i32, settings: &[(&str, &str)]) -> Topic {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-        let topic = Topic {
-            name: format!("{purpose}-{}-{}", std::process::id(), since_1970.as_nanos()),
-            admin: ClientConfig::new().set("bootstrap.servers", brokers()).create().expect("an admin client"),
-            runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
-        };
+        let topic = Topic::not_created(purpose);
         let mut new_topic = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(1));
         new_topic.config = settings.to_vec();
         let options = AdminOptions::new().operation_timeout(Some(WAIT));
         let created = topic.runtime.block_on(topic.admin.create_topics([&new_topic], &options)).expect("an answer");
         created[0].as_ref().expect("a topic");
         topic
+    }
+
+    fn not_created(purpose: &str) -> Topic {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        Topic {
+            name: format!("{purpose}-{}-{}", std::process::id(), since_1970.as_nanos()),
+            admin: ClientConfig::new().set("bootstrap.servers", brokers()).create().expect("an admin client"),
+            runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
+        }
     }
 
     fn add_partitions(&self, count: usize) {
@@ -149,6 +153,7 @@ fn run(readers: Vec<KafkaReader>, act: impl FnOnce(&[Feed], &AtomicBool)) -> Run
             .zip(senders)
             .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, metrics, stop)))
             .collect();
+        let _stop_on_panic = StopOnPanic(stop);
         act(&feeds, stop);
         let taking: Vec<_> = feeds
             .into_iter()
@@ -160,6 +165,17 @@ fn run(readers: Vec<KafkaReader>, act: impl FnOnce(&[Feed], &AtomicBool)) -> Run
         )
     });
     Run { read, ended, metrics }
+}
+
+/// Stops the readers when the test fails, which else would hang.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 fn run_to_end(topic: &Topic, workers: usize) -> Run {
@@ -364,8 +380,7 @@ fn compaction_leaves_gaps_that_hold_nothing_up() {
 #[test]
 #[ignore = "needs Kafka"]
 fn a_writer_creates_a_missing_topic_and_leaves_one_that_is_there() {
-    let topic = Topic::new("written", 3);
-    topic.delete();
+    let topic = Topic::not_created("written");
     let config = topic.config();
     let text = TopicWriter::connect(&config, "lz4", None).err().expect("no topic").to_string();
     assert!(text.contains("no topic") && text.contains("--create-partitions"), "{text}");

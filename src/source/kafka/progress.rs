@@ -1,6 +1,6 @@
 //! How far the partitions have been read, and how far there is to go.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 /// Shared by the readers, which say how far they are, the watcher, which says how long the
@@ -9,6 +9,8 @@ use std::sync::{PoisonError, RwLock};
 pub struct KafkaProgress {
     /// By the number of the partition.
     partitions: RwLock<Vec<Partition>>,
+    /// How many they are: readers look for new ones with every message.
+    count: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -27,13 +29,15 @@ impl KafkaProgress {
     }
 
     pub(super) fn partition_count(&self) -> usize {
-        self.partitions.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.count.load(Ordering::Acquire)
     }
 
     /// A partition that is read from `next`, and ends at `end`.
     pub(super) fn add_partition(&self, next: i64, end: i64) {
         let partition = Partition { next: next.into(), end: end.into() };
-        self.partitions.write().unwrap_or_else(PoisonError::into_inner).push(partition);
+        let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        partitions.push(partition);
+        self.count.store(partitions.len(), Ordering::Release);
     }
 
     /// The reader handed over everything before `next`.
