@@ -133,15 +133,15 @@ struct Replay {
 }
 
 const EPOCHS: Replay =
-    Replay { what: "epochs, -w 1", arguments: &["--replay-batch", "300"], rows_are_published_per_window: false };
+    Replay { what: "epochs, -w 1", arguments: &["--replay-batch", "150"], rows_are_published_per_window: false };
 const EPOCHS_2: Replay = Replay {
     what: "epochs, -w 2",
-    arguments: &["--replay-batch", "300", "-w", "2"],
+    arguments: &["--replay-batch", "150", "-w", "2"],
     rows_are_published_per_window: false,
 };
 const EPOCHS_SERIALISED: Replay = Replay {
     what: "epochs, -w 2 -z",
-    arguments: &["--replay-batch", "300", "-w", "2", "-z"],
+    arguments: &["--replay-batch", "150", "-w", "2", "-z"],
     rows_are_published_per_window: false,
 };
 const WINDOWS: Replay = Replay {
@@ -183,10 +183,10 @@ impl Desk {
     }
 }
 
-/// Files of about 600 lines, or of a 50th of a long log; plain and compressed, by turns.
+/// Files of 200 lines, or of a 100th of a long log; plain and compressed, by turns.
 fn write_pieces(place: &Workplace, text: &str) {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    for (number, piece) in lines.chunks((lines.len() / 50).max(600)).enumerate() {
+    for (number, piece) in lines.chunks((lines.len() / 100).max(200)).enumerate() {
         let piece = piece.concat();
         match number % 3 {
             0 => place.write(&format!("pieces/{number:03}.jsonl"), piece),
