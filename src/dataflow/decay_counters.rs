@@ -14,6 +14,9 @@ use crate::telemetry::Metrics;
 /// How many items go to the sink in one batch.
 const ITEMS_PER_BATCH: usize = 8192;
 
+/// How many contributions are merged together.
+const TOGETHER: usize = 32;
+
 /// After each epoch so many rows are looked at for their ttl, at least.
 const SWEEP_AT_LEAST: usize = 1024;
 /// And so many for each row that the epoch made: sweeping faster than rows are made bounds the
@@ -68,11 +71,7 @@ impl DecayCounters {
         let mut items = ItemWriter::new(self.generation);
         let mut segments = segments_by_window(batches).into_iter().peekable();
         while let Some(segment) = segments.next() {
-            let batch = &batches[segment.batch];
-            for place in segment.first..segment.first + segment.records {
-                let contribution = batch.get(place);
-                self.merge(contribution, features[segment.batch][contribution.feature as usize]);
-            }
+            self.merge_segment(&segment, &batches[segment.batch], &features[segment.batch]);
             if segments.peek().is_none_or(|next| next.window != segment.window) {
                 self.publish_changed(segment.window, &mut items, &mut emit);
             }
@@ -82,6 +81,30 @@ impl DecayCounters {
         let new_rows = self.row_count() - rows_before;
         self.metrics.rows.add(new_rows as u64);
         self.forget_expired(new_rows);
+    }
+
+    /// Merges some dozen contributions at a time: the memory that they need is asked for before the
+    /// first is merged.
+    fn merge_segment(&mut self, segment: &Segment, batch: &ContributionBatch, features: &[u32]) {
+        let end = segment.first + segment.records;
+        for first in (segment.first..end).step_by(TOGETHER) {
+            let together = (first..end.min(first + TOGETHER)).map(|place| batch.get(place));
+            for contribution in together.clone() {
+                self.table_of(&contribution, features).prefetch_index(contribution.row);
+            }
+            for contribution in together.clone() {
+                self.table_of(&contribution, features).prefetch_row(contribution.row);
+            }
+            for contribution in together {
+                self.merge(contribution, features[contribution.feature as usize]);
+            }
+        }
+    }
+
+    #[inline]
+    fn table_of(&self, contribution: &Contribution<'_>, features: &[u32]) -> &RowTable {
+        let group = self.features.get(features[contribution.feature as usize]).group;
+        &self.tables[usize::from(group.0)]
     }
 
     #[inline]

@@ -133,8 +133,7 @@ impl Router {
                     continue;
                 };
                 let row = RowId::new(key_hash, self.features[target.feature as usize].hash);
-                let decays = &self.pipeline.group(target.group).decays;
-                sums.add(row, target.feature, decays, text, event.time(), weight);
+                sums.add(row, (target.group, target.feature), text, event.time(), weight, &self.pipeline);
             }
         }
         Ok(())
