@@ -118,7 +118,10 @@ fn get_decays_to_the_time_that_is_asked_for() {
     assert_eq!((five(&now, "valueAt"), &now["expired"]), (Some(0.0), &Value::Bool(true)));
     let table = place.run(&["get", "p.toml", "--key", "userId=1234", "--at", "1707605604"]).exits(0);
     table.prints(&["at 2024-02-10T22:53:24Z"]);
-    place.run(&["get", "p.toml", "--key", "userId=1234", "--at", "yesterday"]).exits(2).says(&["`yesterday` is no time"]);
+    place
+        .run(&["get", "p.toml", "--key", "userId=1234", "--at", "yesterday"])
+        .exits(2)
+        .says(&["`yesterday` is no time"]);
 }
 
 #[test]

@@ -93,7 +93,9 @@ fn dead_letters_say_why_and_where_and_the_rest_counts() {
     let place = reference();
     let good = event("like", "1", 1_707_605_600);
     let mut log = vec![good.clone().into_bytes()];
-    log.extend([&b"nonsense\n"[..], b"[1]\n", b"{\"eventName\":\"\xff\",\"userId\":\"1\",\"eventTs\":1}\n"].map(Vec::from));
+    log.extend(
+        [&b"nonsense\n"[..], b"[1]\n", b"{\"eventName\":\"\xff\",\"userId\":\"1\",\"eventTs\":1}\n"].map(Vec::from),
+    );
     log.push(event("", "1", 1).into_bytes());
     log.push(good.replace("1707605600", "\"soon\"").into_bytes());
     log.push(good.replace("\"1\"", "1.5").into_bytes());
@@ -155,7 +157,8 @@ fn a_truncated_log_fails_but_what_decodes_is_counted() {
     let sample = place.read("sample.jsonl");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gzip.write_all(sample.as_bytes()).unwrap();
-    let logs = [("cut.jsonl.gz", gzip.finish().unwrap()), ("cut.jsonl.zst", zstd::encode_all(sample.as_bytes(), 3).unwrap())];
+    let logs =
+        [("cut.jsonl.gz", gzip.finish().unwrap()), ("cut.jsonl.zst", zstd::encode_all(sample.as_bytes(), 3).unwrap())];
     for (name, bytes) in logs {
         // Many frames, of which the last one is cut.
         let whole_frames = [bytes.as_slice(), bytes.as_slice()].concat();

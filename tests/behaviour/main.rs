@@ -9,6 +9,7 @@ mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
 mod kafka;
+mod kafka_to_dynamodb;
 mod pipes;
 mod program;
 mod recount;

@@ -100,19 +100,15 @@ pub fn additions(event: &Value, groups: &[Group]) -> Vec<Addition> {
             let Some(weight) = weight else { continue };
             let feature = group.feature.replace("{event}", event["eventName"].as_str().unwrap());
             let feature = feature.replace("{measure}", &measure_name).replace("{group}", group.name);
-            additions.push(Addition {
-                row: (key.clone(), feature),
-                time: time_of(event),
-                weight,
-                measure: *measure,
-            });
+            additions.push(Addition { row: (key.clone(), feature), time: time_of(event), weight, measure: *measure });
         }
     }
     additions
 }
 
 fn key_of(event: &Value, fields: &[&str]) -> Option<String> {
-    let values: Option<Vec<&str>> = fields.iter().map(|field| event[field].as_str().filter(|text| !text.is_empty())).collect();
+    let values: Option<Vec<&str>> =
+        fields.iter().map(|field| event[field].as_str().filter(|text| !text.is_empty())).collect();
     match values?.as_slice() {
         [one] => Some((*one).to_owned()),
         several => {

@@ -350,7 +350,11 @@ fn the_logs_hold_what_makes_a_recount_hard() {
     let events = |case: &Case| parse(&case.text());
     let late = |events: &[Value], by: i64| {
         let times: Vec<i64> = events.iter().map(time_of).collect();
-        times.iter().enumerate().filter(|(place, time)| **time + by < *times[..*place].iter().max().unwrap_or(&0)).count()
+        times
+            .iter()
+            .enumerate()
+            .filter(|(place, time)| **time + by < *times[..*place].iter().max().unwrap_or(&0))
+            .count()
     };
     let gitlog = events(&GITLOG);
     let end = end_of(gitlog.iter().map(time_of));
