@@ -344,6 +344,44 @@ fn impressions_are_published_window_by_window() {
     every_window_is_published(&IMPRESSIONS);
 }
 
+/// Events that are almost a ttl late find what else came almost a ttl late: what is alive at the end
+/// has lost nothing that counts.
+#[test]
+fn a_row_that_expires_while_its_late_events_come_is_whole() {
+    const NOW: i64 = 1_700_000_000;
+    let case = Case {
+        log: "late",
+        time_unit: "s",
+        units_per_second: 1,
+        longest_decay_seconds: 3_600,
+        groups: &[Group { name: "user", key: &["userId"], measures: &[Measure::Count], feature: "{event}" }],
+        ttl_days: 7,
+    };
+    let event =
+        |user: &str, time: i64| format!("{{\"eventName\":\"like\",\"userId\":\"{user}\",\"eventTs\":{time}}}\n");
+    let clock = |seconds: i64| event("clock", NOW + seconds).repeat(20);
+    let border = NOW - case.ttl().units;
+    // One piece of the log, and so one epoch, each.
+    let pieces = [
+        clock(0),
+        event("late", border - 60) + &clock(10),
+        clock(20),
+        clock(30),
+        event("late", border + 60) + &clock(40),
+    ];
+    let place = Workplace::new();
+    place.write("p.toml", case.pipeline(&[3_600], "7d"));
+    for (number, piece) in pieces.iter().enumerate() {
+        place.write(&format!("pieces/{number}.jsonl"), piece);
+    }
+    let run = ["run", "p.toml", "--events", "pieces", "--sink", "sqlite:items.db", "--replay-batch", "1"];
+    place.run(&run).exits(0);
+    let rows = recount(&parse(&pieces.concat()), case.groups, &[3_600]);
+    let items = items(&place.run(&["dump", "sqlite:items.db"]).exits(0).stdout);
+    assert_eq!(different_versions(&items), 1, "both rows changed in the last epoch");
+    assert_items(&items, &rows, Some(case.ttl()), "late");
+}
+
 /// The logs are worth their place: what makes a recount hard is in them.
 #[test]
 fn the_logs_hold_what_makes_a_recount_hard() {
