@@ -12,5 +12,6 @@ mod kafka;
 mod kafka_to_dynamodb;
 mod pipes;
 mod program;
+mod readme;
 mod recount;
 mod replay;
