@@ -14,3 +14,4 @@ mod pipes;
 mod program;
 mod recount;
 mod replay;
+mod replay_logs;
