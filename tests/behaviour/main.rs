@@ -15,3 +15,4 @@ mod program;
 mod readme;
 mod recount;
 mod replay;
+mod replay_logs;
