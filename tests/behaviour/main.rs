@@ -12,6 +12,7 @@ mod kafka;
 mod kafka_to_dynamodb;
 mod pipes;
 mod program;
+mod readme;
 mod recount;
 mod replay;
 mod replay_logs;

@@ -32,7 +32,7 @@ pub struct RunArgs {
     #[arg(short = 'w', value_name = "WORKERS", default_value_t = 1)]
     pub workers: usize,
 
-    /// What drives windows [default: wall for Kafka, event for event logs]
+    /// What drives windows [default: as in the file, or wall for Kafka and event for event logs]
     #[arg(long, value_enum)]
     pub clock: Option<ClockKind>,
 
@@ -52,7 +52,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub replace: bool,
 
-    /// Where events go that cannot be counted [default: dead_letters.jsonl]
+    /// Where events go that cannot be counted [default: as in the file, or dead_letters.jsonl]
     #[arg(long, value_name = "PATH")]
     pub dead_letters: Option<PathBuf>,
 
