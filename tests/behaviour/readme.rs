@@ -80,7 +80,8 @@ fn the_commands_on_the_sample_print_what_the_readme_shows() {
         let ended = place.run(&arguments).exits(0);
         let (shown, printed) = (steady(shown), steady(&(ended.stderr + &ended.stdout)));
         if arguments.contains(&"now") {
-            let untimed = |lines: &[String]| lines.iter().map(|line| without_time_of_reading(line).to_owned()).collect();
+            let untimed =
+                |lines: &[String]| lines.iter().map(|line| without_time_of_reading(line).to_owned()).collect();
             let (shown, printed): (Vec<String>, Vec<String>) = (untimed(&shown), untimed(&printed));
             assert_eq!(printed, shown, "{command}");
         } else {
@@ -107,7 +108,7 @@ fn both_rhythms_publish_as_often_as_the_readme_says() {
     let rows = README.lines().filter(|line| line.starts_with("| `counter-machine run "));
     let mut tried = 0;
     for (command, items) in rows.filter_map(|row| row.rsplit_once("` | ")) {
-        let Some(items) = items.strip_suffix(" |").and_then(|items| items.parse().ok()) else { continue };
+        let Some(items) = items.strip_suffix(" |").and_then(|items| items.parse::<usize>().ok()) else { continue };
         let command = command.strip_prefix("| `").unwrap();
         let printed = place.run(&arguments(command).unwrap()).exits(0).stdout;
         assert_eq!(printed.lines().count(), items, "{command}");
