@@ -10,8 +10,8 @@ use crate::event::Reason;
 pub struct Metrics {
     /// Events that were counted.
     pub events: Counter,
-    /// Counted events that a job with windows of event time would have dropped: their time lies before the
-    /// window in which the clock of the stream stood when their block was begun.
+    /// Events whose time lay before the window that the stream was in: a job with windows of event
+    /// time would drop them. They are counted all the same.
     pub late_events: Counter,
     /// Times an event added nothing to a group because a key field was missing, null or empty.
     pub missing_keys: Counter,

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::CliError;
 use crate::pipeline::ClockKind;
+use crate::sink::SinkTarget;
 
 /// Count events and publish the counters.
 #[derive(Debug, Args)]
@@ -24,8 +25,8 @@ pub struct RunArgs {
     pub events: Vec<PathBuf>,
 
     /// Where items go: dynamodb, sqlite:PATH, jsonl:PATH, jsonl:- or none [default: as in the file]
-    #[arg(long)]
-    pub sink: Option<String>,
+    #[arg(long, value_name = "SINK")]
+    pub sink: Option<SinkTarget>,
 
     /// Worker threads.
     #[arg(short = 'w', value_name = "WORKERS", default_value_t = 1)]
