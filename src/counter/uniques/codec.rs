@@ -36,17 +36,15 @@ pub enum InvalidUniques {
 }
 
 impl Uniques {
-    /// The state as bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(32 + self.heap_bytes());
+    /// Appends the state as bytes.
+    pub fn write_to(&self, bytes: &mut Vec<u8>) {
         match &self.0 {
-            State::Many(sketch) => write_sketch(&mut bytes, sketch),
+            State::Many(sketch) => write_sketch(bytes, sketch),
             exact => match exact.sightings().unwrap_or_default() {
                 [] => bytes.push(EMPTY),
-                sightings => write_exact(&mut bytes, self.last_update(), sightings),
+                sightings => write_exact(bytes, self.last_update(), sightings),
             },
         }
-        bytes
     }
 
     /// The state that gave these bytes. Whether it is of a certain set, [`Uniques::fits`] knows.
@@ -161,7 +159,9 @@ fn read_number(bytes: &mut &[u8]) -> Option<u64> {
 
 impl Serialize for Uniques {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.to_bytes())
+        let mut bytes = Vec::new();
+        self.write_to(&mut bytes);
+        serializer.serialize_bytes(&bytes)
     }
 }
 

@@ -106,12 +106,15 @@ impl Uniques {
     }
 
     /// Adds the members of another one of the same set.
+    ///
+    /// The other one may be a part that was kept exact for longer: made with a set that has the same
+    /// intervals and registers, but more [`exact_members`](UniquesConfig::exact_members). Members
+    /// enter a sketch that is full much faster than one that is still empty.
     pub fn merge(&mut self, set: &UniquesSet, other: &Uniques) {
         let Some(others) = other.0.sightings() else {
             return self.merge_sketch(set, other);
         };
         match self.0.sightings() {
-            Some([]) => self.clone_from(other),
             Some(own) if others.len() > 1 => *self = Uniques::of_few(set, union(own, others)),
             _ => others.iter().for_each(|other| self.add(set, other.member, other.time)),
         }

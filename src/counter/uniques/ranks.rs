@@ -129,9 +129,9 @@ fn exponential(random: u64) -> f64 {
 fn level(rank: f64) -> i64 {
     let bits = rank.to_bits();
     let exponent = (bits >> 52) as i64 - 1023;
-    let place = (bits >> 44 & 0xFF) as usize;
+    let place = ((bits >> 44) & 0xFF) as usize;
     let between = (bits >> 12) as u32 as i64;
-    let logarithm = LOGARITHMS[place] + ((LOGARITHMS[place + 1] - LOGARITHMS[place]) * between >> 32);
+    let logarithm = LOGARITHMS[place] + (((LOGARITHMS[place + 1] - LOGARITHMS[place]) * between) >> 32);
     -((exponent * LN_2 + logarithm) >> (32 - LEVEL_BITS))
 }
 
@@ -177,4 +177,73 @@ const fn rest_slopes() -> [f64; TABLE_STEPS + 1] {
         i += 1;
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRAWS: u64 = 200_000;
+
+    #[test]
+    fn exponentials_are_distributed_as_they_should() {
+        let mut random = Random(1);
+        let mut draws: Vec<f64> = (0..DRAWS).map(|_| exponential(random.next())).collect();
+        draws.sort_unstable_by(f64::total_cmp);
+        // Kolmogorov and Smirnov: exceeded by one in 10^5 samples of the right distribution.
+        let bound = 2.47 / (DRAWS as f64).sqrt();
+        for (i, draw) in draws.iter().enumerate() {
+            let expected = 1.0 - (-draw).exp();
+            assert!((i as f64 / DRAWS as f64 - expected).abs() < bound, "{draw} at {i}");
+        }
+    }
+
+    #[test]
+    fn exponentials_are_positive_and_keep_their_precision_when_small() {
+        assert!(exponential(u64::MAX) > 0.69 && exponential(0) > 43.0);
+        let smallest = exponential(1 << 63);
+        assert_eq!(smallest, 0.5 / (1u64 << 53) as f64);
+        for bits in [20, 40, 50] {
+            let y = (1.0 + (1u64 << bits) as f64) / (1u64 << 53) as f64;
+            let draw = exponential(1 << 63 | 1 << (bits + 10));
+            assert!((draw / -libm::log1p(-y / 2.0) - 1.0).abs() < 2e-6, "{draw} for {y}");
+        }
+    }
+
+    #[test]
+    fn levels_are_logarithms() {
+        let mut rank = 1e-19;
+        while rank < 400.0 {
+            let expected = -libm::log(rank) * LEVEL_ONE as f64;
+            assert!((level(rank) as f64 - expected).abs() < 4.0, "{rank}");
+            rank *= 1.000_37;
+        }
+    }
+
+    #[test]
+    fn levels_never_rise_and_stay_in_their_bounds() {
+        for number in 0..200 {
+            let levels: Vec<i64> = Levels::new(MemberHash(number), 4096).collect();
+            assert_eq!(levels.len(), 4096);
+            assert!(levels.is_sorted_by(|higher, lower| higher >= lower));
+            assert!(levels[0] <= HIGHEST_LEVEL && levels[4095] > -6 * LEVEL_ONE);
+        }
+    }
+
+    #[test]
+    fn every_register_gets_one_rank_and_none_is_preferred() {
+        let (members, registers) = (20_000, 40);
+        let mut sums = vec![0.0; registers];
+        for number in 0..members {
+            let member = MemberHash(number);
+            let mut places = Permutation::<64>::new(member, registers).collect::<Vec<_>>();
+            for (level, place) in Levels::new(member, registers).zip(&places) {
+                sums[*place] += (-level as f64 / LEVEL_ONE as f64).exp();
+            }
+            places.sort_unstable();
+            assert!(places.into_iter().eq(0..registers));
+        }
+        // The mean of each register's ranks is 1, with a standard error of 0.7 %.
+        sums.iter().for_each(|sum| assert!((sum / members as f64 - 1.0).abs() < 0.03, "{sum}"));
+    }
 }

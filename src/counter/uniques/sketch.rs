@@ -24,10 +24,11 @@
 //! larger by the constant [`CUT_OFF`] and adds 0.07 % to the error.
 //!
 //! **Moving base**: a register is one byte above a base that the highest register decides (31 whole
-//! intervals below its own), so the base only ever rises. What is not above the base is 0. This
-//! loses nothing that could be missed: the registers of one set lie within 20 intervals of each
-//! other, but for one set in millions. And it is the same in any order: a value that was dropped at
-//! once because of a base is not above the base at the end either, which is as high or higher.
+//! intervals below its own), so the base only ever rises. What is not above the base is 0 and read as
+//! if it stood at the base. That hardly ever happens: each member gives each register a value, and
+//! that two registers of a set are 31 intervals apart has a probability below 10^-8. And it is the
+//! same in any order: a value that was dropped at once because of a base is not above the base at
+//! the end either, which is as high or higher.
 //! So base and registers are functions of the set of (member, time) pairs alone.
 
 use super::MemberHash;
@@ -224,8 +225,8 @@ impl Pass<'_> {
         let lanes = self.bases.iter_mut().zip(self.registers.chunks_mut(count)).zip(&mut self.offsets);
         for (((base, registers), offset), interval) in lanes.zip(intervals) {
             let position = Position::new(time, *interval);
-            let reached = position.whole.saturating_add((position.rest + highest) >> LEVEL_BITS);
-            base.raise(reached.saturating_sub(BASE_BELOW_HIGHEST), registers);
+            let reached = (position.rest + highest) >> LEVEL_BITS;
+            base.raise(position.whole.saturating_add(reached - BASE_BELOW_HIGHEST), registers);
             *offset = base.offset(position);
             changes |= steps(*offset, highest) > i64::from(base.smallest);
         }
@@ -238,7 +239,7 @@ impl Pass<'_> {
         let levels = std::iter::once(highest).chain(others);
         match count {
             ..=256 => self.fill_places(count, levels.zip(Permutation::<256>::new(member, count))),
-            ..=1024 => self.fill_places(count, levels.zip(Permutation::<1024>::new(member, count))),
+            257..=1024 => self.fill_places(count, levels.zip(Permutation::<1024>::new(member, count))),
             _ => self.fill_places(count, levels.zip(Permutation::<4096>::new(member, count))),
         }
         for (base, registers) in self.bases.iter_mut().zip(self.registers.chunks(count)) {
