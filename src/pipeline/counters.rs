@@ -11,8 +11,8 @@ use super::fields::{Fields, Use};
 use super::group::TTL_INTERVALS;
 use super::names::refuse_collisions;
 use super::raw::{RawEvents, RawGroup, Text};
-use super::{EventSelector, FeatureTemplate, Group, Measure};
-use crate::counter::{DecayInterval, DecaySet};
+use super::{EventSelector, FeatureTemplate, Group, Measure, OtherShapes};
+use crate::counter::{DecayInterval, DecaySet, UniquesConfig};
 use crate::event::{FieldId, TimeUnit};
 
 const DEFAULT_FEATURE: &str = "{group}.{event}.{measure}";
@@ -46,6 +46,7 @@ fn feature_place(group: &Spanned<RawGroup>) -> Range<usize> {
 
 fn expand_group(raw: &RawGroup, unit: TimeUnit, fields: &mut Fields) -> Result<Group, Fault> {
     let intervals = decays(&raw.decays, unit)?;
+    let decays = DecaySet::new(intervals.clone());
     Ok(Group {
         name: group_name(&raw.name)?.to_owned(),
         key: key(&raw.key, fields)?,
@@ -53,8 +54,15 @@ fn expand_group(raw: &RawGroup, unit: TimeUnit, fields: &mut Fields) -> Result<G
         measures: measures(raw.measures.as_ref(), fields)?,
         feature: feature(raw.feature.as_ref())?,
         ttl: ttl(raw.ttl.as_ref(), &intervals, unit)?,
-        decays: DecaySet::new(intervals),
+        other_shapes: other_shapes(raw.uniques_registers.as_ref(), &decays)?,
+        decays,
     })
+}
+
+fn other_shapes(registers: Option<&Spanned<usize>>, decays: &DecaySet) -> Result<OtherShapes, Fault> {
+    let number = registers.map_or(UniquesConfig::default().registers, |raw| *raw.get_ref());
+    let place = || registers.map_or(0..0, Spanned::span);
+    OtherShapes::new(decays, number).map_err(|error| Fault::new(place(), format!("uniques_registers: {error}")))
 }
 
 fn group_name(name: &Text) -> Result<&str, Fault> {
@@ -88,7 +96,7 @@ fn events(raw: &Spanned<RawEvents>) -> Result<EventSelector, Fault> {
 }
 
 fn measures(raw: Option<&Spanned<Vec<Text>>>, fields: &mut Fields) -> Result<Vec<Measure>, Fault> {
-    let Some(raw) = raw else { return Ok(vec![Measure { name: "count".to_owned(), weight: None }]) };
+    let Some(raw) = raw else { return Ok(vec![Measure { name: "count".to_owned(), weight: None, members: None }]) };
     let texts = not_empty_list(raw, "measures needs one or more, for example measures = [\"count\"]")?;
     let mut measures: Vec<Measure> = Vec::with_capacity(texts.len());
     for text in texts {
@@ -101,21 +109,27 @@ fn measures(raw: Option<&Spanned<Vec<Text>>>, fields: &mut Fields) -> Result<Vec
     Ok(measures)
 }
 
-/// `count`, `sum(FIELD)` or, in a later version, `uniques(FIELD)`.
+/// `count`, `sum(FIELD)` or `uniques(FIELD)`.
 fn measure(text: &Text, fields: &mut Fields) -> Result<Measure, Fault> {
     let written = text.get_ref().trim();
     let call = written.strip_suffix(')').and_then(|call| call.split_once('('));
     let refuse = |message: String| Err(Fault::new(text.span(), message));
     match call.map(|(name, field)| (name.trim(), field.trim())) {
-        None if written == "count" => Ok(Measure { name: "count".to_owned(), weight: None }),
+        None if written == "count" => Ok(Measure { name: "count".to_owned(), weight: None, members: None }),
         Some(("sum" | "uniques", "")) => refuse(format!("\"{written}\" names no field: write for example sum(price)")),
         Some(("sum", field)) => {
-            Ok(Measure { name: format!("sum_{field}"), weight: Some(fields.declare(field, text, Use::Value)?) })
+            Ok(Measure {
+                name: format!("sum_{field}"),
+                weight: Some(fields.declare(field, text, Use::Value)?),
+                members: None,
+            })
         }
-        Some(("uniques", _)) => refuse(format!(
-            "\"{written}\" is not supported yet: uniques come in a later version; use count or sum(FIELD)"
-        )),
-        _ => refuse(format!("\"{written}\" is no measure: there are count and sum(FIELD)")),
+        Some(("uniques", field)) => Ok(Measure {
+            name: format!("uniques_{field}"),
+            weight: None,
+            members: Some(fields.declare(field, text, Use::Key)?),
+        }),
+        _ => refuse(format!("\"{written}\" is no measure: there are count, sum(FIELD) and uniques(FIELD)")),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::duration::{format_duration, from_units};
-use crate::counter::DecaySet;
+use crate::counter::{DecaySet, InvalidUniquesConfig, UniquesConfig, UniquesSet};
 use crate::event::{FieldId, TimeUnit};
 
 /// The place of a group in [`super::Pipeline::groups`].
@@ -30,6 +30,8 @@ pub struct Group {
     pub measures: Vec<Measure>,
     /// The decay intervals, in ascending order.
     pub decays: DecaySet,
+    /// The same, for rows of other shapes than plain values.
+    pub other_shapes: OtherShapes,
     /// How the features are named.
     pub feature: FeatureTemplate,
     /// After how many time units without an event a row may be forgotten; `None`: never.
@@ -37,6 +39,14 @@ pub struct Group {
 }
 
 impl Group {
+    /// The algebra of this group's rows of values.
+    pub fn decays_of(&self, shape: RowShape) -> &DecaySet {
+        match shape {
+            RowShape::ValuesAndSquares => &self.other_shapes.with_squares,
+            RowShape::Values | RowShape::Uniques => &self.decays,
+        }
+    }
+
     /// The measure with this number.
     pub fn measure(&self, id: MeasureId) -> &Measure {
         &self.measures[usize::from(id.0)]
@@ -106,6 +116,50 @@ impl EventSelector {
     }
 }
 
+/// The algebra of rows of other shapes than plain values.
+#[derive(Clone, Debug)]
+pub struct OtherShapes {
+    /// For rows that keep the squares too.
+    pub with_squares: DecaySet,
+    /// For rows of `uniques(FIELD)`.
+    pub uniques: UniquesSet,
+    /// For uniques that are gathered within a window, before they are merged into their row.
+    pub window_uniques: UniquesSet,
+}
+
+/// Uniques of a window are exact for longer than those of a row: a sketch of its own for each window
+/// would cost more than the members.
+const EXACT_MEMBERS_IN_WINDOW: usize = 512;
+
+impl OtherShapes {
+    /// What belongs to these decays, with sketches of so many registers.
+    pub fn new(decays: &DecaySet, registers: usize) -> Result<OtherShapes, InvalidUniquesConfig> {
+        let config = UniquesConfig { registers, ..UniquesConfig::default() };
+        let in_window = UniquesConfig { exact_members: EXACT_MEMBERS_IN_WINDOW, ..config };
+        Ok(OtherShapes {
+            with_squares: decays.with_squares(),
+            uniques: UniquesSet::new(config, decays.intervals().to_vec())?,
+            window_uniques: UniquesSet::new(in_window, decays.intervals().to_vec())?,
+        })
+    }
+}
+
+/// What the rows of a feature hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowShape {
+    /// A value per interval.
+    Values,
+    /// A value per interval, and the decayed sum of squared weights: a ratio divides by it.
+    ValuesAndSquares,
+    /// The different members of a field.
+    Uniques,
+}
+
+impl RowShape {
+    /// Every shape.
+    pub const ALL: [RowShape; 3] = [RowShape::Values, RowShape::ValuesAndSquares, RowShape::Uniques];
+}
+
 /// What is counted of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measure {
@@ -113,6 +167,8 @@ pub struct Measure {
     pub name: String,
     /// The field whose value is the event's weight; `None`: every event weighs 1.
     pub weight: Option<FieldId>,
+    /// The field whose different values are counted, for `uniques(FIELD)`.
+    pub members: Option<FieldId>,
 }
 
 /// `feature = "..."`: a text with the places `{group}`, `{event}` and `{measure}`.
@@ -184,7 +240,7 @@ mod tests {
     use crate::counter::DecayInterval;
 
     fn group(feature: &str, events: EventSelector) -> Group {
-        let measures = ["count", "sum_price"].map(|name| Measure { name: name.to_owned(), weight: None });
+        let measures = ["count", "sum_price"].map(|name| Measure { name: name.to_owned(), weight: None, members: None });
         Group {
             name: "user".to_owned(),
             key: vec![FieldId(0)],

@@ -23,7 +23,7 @@ mod tests;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
 pub use error::PipelineError;
-pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId};
+pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, OtherShapes, RowShape};
 pub use key::{append_key, split_key};
 
 use std::collections::BTreeMap;
@@ -84,6 +84,22 @@ impl Pipeline {
     /// The group with this number.
     pub fn group(&self, id: GroupId) -> &Group {
         &self.groups[usize::from(id.0)]
+    }
+
+    /// What the rows of a feature hold.
+    pub fn shape(&self, feature: &FeatureKey) -> RowShape {
+        if self.group(feature.group).measure(feature.measure).members.is_some() {
+            RowShape::Uniques
+        } else if self.needs_squares(&feature.name) {
+            RowShape::ValuesAndSquares
+        } else {
+            RowShape::Values
+        }
+    }
+
+    /// Whether a ratio divides by this feature.
+    fn needs_squares(&self, _feature_name: &str) -> bool {
+        false
     }
 
     /// The window's length in the event's time unit; at least 1.

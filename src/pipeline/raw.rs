@@ -111,6 +111,7 @@ pub(super) struct RawGroup {
     pub events: Spanned<RawEvents>,
     pub measures: Option<Spanned<Vec<Text>>>,
     pub decays: Spanned<Vec<Text>>,
+    pub uniques_registers: Option<Spanned<usize>>,
     pub feature: Option<Text>,
     pub ttl: Option<Text>,
 }

@@ -43,7 +43,7 @@ pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
         name: name.to_owned(),
         key: key.iter().map(|field| FieldId(*field)).collect(),
         events: EventSelector::All,
-        measures: vec![Measure { name: "count".to_owned(), weight: None }],
+        measures: vec![Measure { name: "count".to_owned(), weight: None, members: None }],
         decays: DecaySet::new(intervals.to_vec()),
         feature: FeatureTemplate(feature.to_owned()),
         ttl: Some(7 * 86_400),

@@ -32,7 +32,7 @@ fn the_least_pipeline_has_these_defaults() {
     let [group] = pipeline.groups.as_slice() else { panic!("one group") };
     assert_eq!((group.name.as_str(), &group.events), ("user", &EventSelector::All));
     assert_eq!(group.key, [FieldId(0)]);
-    assert_eq!(group.measures, [Measure { name: "count".to_owned(), weight: None }]);
+    assert_eq!(group.measures, [Measure { name: "count".to_owned(), weight: None, members: None }]);
     assert_eq!(group.feature_name("like", MeasureId(0)), "user.like.count");
     assert_eq!(group.ttl, Some(7 * 86_400));
     assert_eq!(pipeline.warnings(), Vec::<String>::new());
