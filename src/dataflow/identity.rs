@@ -92,6 +92,13 @@ impl RowId {
         [self.high, self.low]
     }
 
+    /// Whether the [words](RowId::words) stand at the beginning of these. (Comparing slices would
+    /// call a function.)
+    #[inline]
+    pub fn is_at_beginning_of(self, words: &[u64]) -> bool {
+        matches!(words, [high, low, ..] if *high == self.high && *low == self.low)
+    }
+
     /// The identity that was these two words.
     #[inline]
     pub fn from_words([high, low]: [u64; 2]) -> RowId {

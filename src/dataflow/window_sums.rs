@@ -110,8 +110,7 @@ impl WindowSums {
 
     #[inline]
     fn add_now(&mut self, addition: &Addition, decays: &DecaySet) {
-        let words = addition.row.words();
-        let is_it = |place: u32| self.sums[place as usize..][..LAST_UPDATE_WORD] == words;
+        let is_it = |place: u32| addition.row.is_at_beginning_of(&self.sums[place as usize..]);
         match self.index.find(addition.row.index_hash(), is_it) {
             Some(place) => {
                 let sum = &mut self.sums[place as usize..][..HEADER_WORDS + decays.width()];

@@ -78,8 +78,7 @@ impl RowTable {
     /// The row with this identity.
     #[inline]
     pub fn find(&self, id: RowId) -> Option<RowRef> {
-        let words = id.words();
-        let is_it = |row: u32| self.row(RowRef(row))[ID_WORD..LAST_UPDATE_WORD] == words;
+        let is_it = |row: u32| id.is_at_beginning_of(self.row(RowRef(row)));
         self.index[index_table(id)].find(id.index_hash(), is_it).map(RowRef)
     }
 
