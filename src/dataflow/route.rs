@@ -7,8 +7,9 @@ use hashbrown::HashMap;
 
 use super::identity::{FeatureHash, HashSeed, RowId};
 use super::window_sums::WindowSums;
+use crate::counter::MemberHash;
 use crate::event::{Event, FieldId, Reason};
-use crate::pipeline::{FeatureKey, Group, GroupId, MeasureId, Pipeline, append_key};
+use crate::pipeline::{FeatureKey, Group, GroupId, MeasureId, Pipeline, RowShape, append_key};
 
 /// The longest key, in bytes: DynamoDB's limit, whatever the sink.
 pub const MAX_KEY_BYTES: usize = 2048;
@@ -54,9 +55,41 @@ struct KeyRoutes {
 }
 
 struct Target {
-    feature: u32,
-    group: GroupId,
+    rows: Rows,
     weight: Option<FieldId>,
+    members: Option<FieldId>,
+}
+
+/// Which rows a target's events go to.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// Their group.
+    pub group: GroupId,
+    /// Their feature, by its place in [`Router::features`].
+    pub feature: u32,
+    /// What they hold.
+    pub shape: RowShape,
+}
+
+/// What one event adds to a row.
+#[derive(Clone, Copy, Debug)]
+pub enum EventAmount {
+    /// This weight.
+    Weight(f64),
+    /// This member.
+    Member(MemberHash),
+}
+
+impl Target {
+    /// What the event adds; `None` where the field that says so is missing.
+    #[inline]
+    fn amount(&self, event: &Event<'_>, seed: HashSeed) -> Option<EventAmount> {
+        match (self.members, self.weight) {
+            (None, None) => Some(EventAmount::Weight(1.0)),
+            (None, Some(field)) => event.value(field).map(EventAmount::Weight),
+            (Some(field), _) => event.key(field).map(|text| EventAmount::Member(seed.member(text))),
+        }
+    }
 }
 
 /// Where a key's text lies while its event is routed.
@@ -128,12 +161,12 @@ impl Router {
             };
             let key_hash = self.seed.key(text);
             for target in &key.targets {
-                let Some(weight) = target.weight.map_or(Some(1.0), |field| event.value(field)) else {
+                let Some(amount) = target.amount(event, self.seed) else {
                     tally.missing_values += 1;
                     continue;
                 };
-                let row = RowId::new(key_hash, self.features[target.feature as usize].hash);
-                sums.add(row, (target.group, target.feature), text, event.time(), weight, &self.pipeline);
+                let row = RowId::new(key_hash, self.features[target.rows.feature as usize].hash);
+                sums.add(row, target.rows, text, event.time(), amount, &self.pipeline);
             }
         }
         Ok(())
@@ -176,8 +209,9 @@ impl Router {
             if key.name.len() > MAX_FEATURE_NAME_BYTES {
                 *verdict = Err(Reason::FeatureNameTooLong);
             }
-            let feature = self.feature(key);
-            targets.push(Target { feature, group: id, weight: measure.weight });
+            let shape = self.pipeline.shape(&key);
+            let rows = Rows { group: id, feature: self.feature(key), shape };
+            targets.push(Target { rows, weight: measure.weight, members: measure.members });
         }
         targets
     }

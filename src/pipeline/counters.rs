@@ -117,13 +117,11 @@ fn measure(text: &Text, fields: &mut Fields) -> Result<Measure, Fault> {
     match call.map(|(name, field)| (name.trim(), field.trim())) {
         None if written == "count" => Ok(Measure { name: "count".to_owned(), weight: None, members: None }),
         Some(("sum" | "uniques", "")) => refuse(format!("\"{written}\" names no field: write for example sum(price)")),
-        Some(("sum", field)) => {
-            Ok(Measure {
-                name: format!("sum_{field}"),
-                weight: Some(fields.declare(field, text, Use::Value)?),
-                members: None,
-            })
-        }
+        Some(("sum", field)) => Ok(Measure {
+            name: format!("sum_{field}"),
+            weight: Some(fields.declare(field, text, Use::Value)?),
+            members: None,
+        }),
         Some(("uniques", field)) => Ok(Measure {
             name: format!("uniques_{field}"),
             weight: None,

@@ -240,13 +240,16 @@ mod tests {
     use crate::counter::DecayInterval;
 
     fn group(feature: &str, events: EventSelector) -> Group {
-        let measures = ["count", "sum_price"].map(|name| Measure { name: name.to_owned(), weight: None, members: None });
+        let measures =
+            ["count", "sum_price"].map(|name| Measure { name: name.to_owned(), weight: None, members: None });
+        let decays = DecaySet::new(vec![DecayInterval::new(5).expect("a valid interval")]);
         Group {
             name: "user".to_owned(),
             key: vec![FieldId(0)],
             events,
             measures: measures.to_vec(),
-            decays: DecaySet::new(vec![DecayInterval::new(5).expect("a valid interval")]),
+            other_shapes: OtherShapes::new(&decays, 256).expect("valid"),
+            decays,
             feature: FeatureTemplate(feature.to_owned()),
             ttl: None,
         }

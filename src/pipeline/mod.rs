@@ -23,7 +23,9 @@ mod tests;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
 pub use error::PipelineError;
-pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, OtherShapes, RowShape};
+pub use group::{
+    EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, OtherShapes, RowShape,
+};
 pub use key::{append_key, split_key};
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use crate::epoch::Version;
 use crate::event::{DeclaredField, EventSchema, FieldId, TimeUnit};
 use crate::pipeline::{
     DeadLetterConfig, DynamoDbConfig, EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId,
-    Pipeline, WindowConfig,
+    OtherShapes, Pipeline, WindowConfig,
 };
 use crate::sink::ItemBatch;
 
@@ -39,12 +39,14 @@ fn field(name: &str) -> DeclaredField {
 /// A group that counts every event, keyed by these fields, with a ttl of a week.
 pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
     let intervals = [5, 10, 15].map(|units| DecayInterval::new(units).unwrap());
+    let decays = DecaySet::new(intervals.to_vec());
     Group {
         name: name.to_owned(),
         key: key.iter().map(|field| FieldId(*field)).collect(),
         events: EventSelector::All,
         measures: vec![Measure { name: "count".to_owned(), weight: None, members: None }],
-        decays: DecaySet::new(intervals.to_vec()),
+        other_shapes: OtherShapes::new(&decays, 256).unwrap(),
+        decays,
         feature: FeatureTemplate(feature.to_owned()),
         ttl: Some(7 * 86_400),
     }

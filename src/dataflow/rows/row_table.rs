@@ -156,8 +156,14 @@ impl RowTable {
     }
 
     /// Looks at the next `budget` rows and forgets those whose last update lies before `horizon`;
-    /// `forgotten` gets the feature of each. Goes on where the last sweep stopped.
-    pub fn sweep(&mut self, budget: usize, horizon: EventTime, texts: &mut TextStore, mut forgotten: impl FnMut(u32)) {
+    /// `forgotten` gets the feature and the first value's bits of each. Goes on where the last sweep stopped.
+    pub fn sweep(
+        &mut self,
+        budget: usize,
+        horizon: EventTime,
+        texts: &mut TextStore,
+        mut forgotten: impl FnMut(u32, u64),
+    ) {
         for _ in 0..budget.min(self.used as usize) {
             if self.sweep_from >= self.used {
                 self.sweep_from = 0;
@@ -166,7 +172,7 @@ impl RowTable {
             self.sweep_from += 1;
             let words = self.row(row);
             if words[FEATURE_WORD] & IN_USE != 0 && (words[LAST_UPDATE_WORD] as i64) < horizon.0 {
-                forgotten(words[FEATURE_WORD] as u32);
+                forgotten(words[FEATURE_WORD] as u32, words[HEADER_WORDS]);
                 texts.remove(key_of(words));
                 self.remove(row);
             }
@@ -281,7 +287,7 @@ mod tests {
         for key in 0..50_000u64 {
             let text = texts.insert(b"some key");
             table.insert(id(key), 3, text, EventTime(key as i64), &[1.0]);
-            table.sweep(4, EventTime(key as i64 - 999), &mut texts, |feature| {
+            table.sweep(4, EventTime(key as i64 - 999), &mut texts, |feature, _| {
                 assert_eq!(feature, 3);
                 forgotten += 1;
             });

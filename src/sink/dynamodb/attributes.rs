@@ -22,6 +22,8 @@ const VERSION: &str = "version";
 const SINCE: &str = "since";
 const DECAY_INTERVAL: &str = "decayInterval";
 const LAST_UPDATE: &str = "lastUpdate";
+const SQUARES: &str = "squares";
+const ERROR: &str = "error";
 const VALUE: &str = "value";
 
 /// The item as it is put into the table.
@@ -45,12 +47,16 @@ pub(super) fn identity(key: &str, feature_name: &str) -> Attributes {
 }
 
 fn count_attributes(count: &Count) -> AttributeValue {
-    AttributeValue::M(HashMap::from([
+    // The shortest text that reads back as the same f64; with an exponent where it is long.
+    let float = |value: f64| AttributeValue::N(format!("{value:?}"));
+    let mut entry = HashMap::from([
         (DECAY_INTERVAL.to_owned(), number(count.decay_interval.units())),
         (LAST_UPDATE.to_owned(), number(count.last_update.0)),
-        // The shortest text that reads back as the same f64; with an exponent where it is long.
-        (VALUE.to_owned(), AttributeValue::N(format!("{:?}", count.value))),
-    ]))
+        (VALUE.to_owned(), float(count.value)),
+    ]);
+    entry.extend(count.squares.map(|squares| (SQUARES.to_owned(), float(squares))));
+    entry.extend(count.error.map(|error| (ERROR.to_owned(), float(error))));
+    AttributeValue::M(entry)
 }
 
 fn number(number: impl ToString) -> AttributeValue {
@@ -87,8 +93,14 @@ fn read_item(attributes: &Attributes) -> Result<Item, NotAnItem> {
 fn read_count(entry: &AttributeValue) -> Result<(DecayInterval, Count), NotAnItem> {
     let entry = entry.as_m().map_err(|_| NotAnItem(COUNTS))?;
     let interval = DecayInterval::new(parsed(entry, DECAY_INTERVAL)?).map_err(|_| NotAnItem(DECAY_INTERVAL))?;
-    let last_update = EventTime(parsed(entry, LAST_UPDATE)?);
-    Ok((interval, Count { decay_interval: interval, last_update, value: parsed(entry, VALUE)? }))
+    let count = Count {
+        decay_interval: interval,
+        last_update: EventTime(parsed(entry, LAST_UPDATE)?),
+        value: parsed(entry, VALUE)?,
+        squares: optional(entry, SQUARES)?,
+        error: optional(entry, ERROR)?,
+    };
+    Ok((interval, count))
 }
 
 fn text<'a>(attributes: &'a Attributes, name: &'static str) -> Result<&'a str, NotAnItem> {
