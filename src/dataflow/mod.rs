@@ -11,6 +11,7 @@ mod failure;
 mod features;
 mod graph;
 mod identity;
+mod keys;
 mod operators;
 mod route;
 mod rows;
