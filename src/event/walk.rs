@@ -1,5 +1,6 @@
-//! A strict walk over the bytes of a flat JSON object, token by token.
+//! A strict walk over the bytes of a JSON object, token by token.
 
+use super::MAX_LEVELS;
 use super::swar;
 use super::token::{Token, TokenKind};
 
@@ -8,12 +9,20 @@ use super::token::{Token, TokenKind};
 pub(super) struct Walk<'a> {
     line: &'a [u8],
     at: usize,
+    /// The objects that were entered and not left: the event's own, and those of paths.
+    levels: usize,
 }
 
 impl<'a> Walk<'a> {
     #[inline(always)]
     pub(super) fn begin(line: &'a [u8]) -> Walk<'a> {
-        Walk { line, at: 0 }
+        Walk::begin_at(line, 0)
+    }
+
+    /// Begins at this place of the line.
+    #[inline(always)]
+    pub(super) fn begin_at(line: &'a [u8], at: usize) -> Walk<'a> {
+        Walk { line, at, levels: 1 }
     }
 
     /// How many bytes lie behind.
@@ -58,7 +67,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes over one value that is no array and no object.
+    /// Goes into the object that begins here; `None` where none does, or one level too many.
+    pub(super) fn enter_object(&mut self) -> Option<()> {
+        self.levels += 1;
+        if self.levels > MAX_LEVELS { None } else { self.expect(b'{') }
+    }
+
+    /// Goes out of an object that was entered, if it ends here.
+    pub(super) fn leave_object(&mut self) -> Option<()> {
+        self.expect(b'}')?;
+        self.levels -= 1;
+        Some(())
+    }
+
+    /// Goes over one value.
     #[inline(always)]
     pub(super) fn value(&mut self) -> Option<Token> {
         self.skip_white_space();
@@ -69,6 +91,7 @@ impl<'a> Walk<'a> {
             b't' => self.literal(b"true", TokenKind::Truth)?,
             b'f' => self.literal(b"false", TokenKind::Truth)?,
             b'n' => self.literal(b"null", TokenKind::Absent)?,
+            b'{' | b'[' => self.nested()?,
             _ => return None,
         };
         Some(Token { kind, start, end: self.at })
@@ -193,4 +216,102 @@ impl<'a> Walk<'a> {
         }
         (self.at > start).then_some(())
     }
+}
+
+/// The arrays and objects that are open inside each other: one bit for each, set for an object.
+#[derive(Default)]
+struct Brackets {
+    kinds: u64,
+    open: usize,
+}
+
+impl Brackets {
+    fn push(&mut self, is_object: bool) {
+        self.kinds = self.kinds << 1 | u64::from(is_object);
+        self.open += 1;
+    }
+
+    fn pop(&mut self) {
+        self.kinds >>= 1;
+        self.open -= 1;
+    }
+
+    fn innermost_is_object(&self) -> bool {
+        self.kinds & 1 == 1
+    }
+}
+
+impl Walk<'_> {
+    /// One array or object, with all that is in it, judged by its grammar; without recursion.
+    #[inline(never)]
+    fn nested(&mut self) -> Option<TokenKind> {
+        let mut brackets = Brackets::default();
+        loop {
+            self.skip_white_space();
+            match self.peek()? {
+                bracket @ (b'{' | b'[') => {
+                    if self.levels + brackets.open == MAX_LEVELS {
+                        return None;
+                    }
+                    self.at += 1;
+                    brackets.push(bracket == b'{');
+                    self.skip_white_space();
+                    let is_empty = self.peek()? == closing(bracket == b'{');
+                    if !is_empty {
+                        if bracket == b'{' {
+                            self.skip_name()?;
+                        }
+                        continue;
+                    }
+                }
+                b'"' => _ = self.string()?,
+                b'-' | b'0'..=b'9' => _ = self.number()?,
+                b't' => _ = self.literal(b"true", TokenKind::Truth)?,
+                b'f' => _ = self.literal(b"false", TokenKind::Truth)?,
+                b'n' => _ = self.literal(b"null", TokenKind::Absent)?,
+                _ => return None,
+            }
+            self.close_or_go_on(&mut brackets)?;
+            if brackets.open == 0 {
+                return Some(TokenKind::Nested);
+            }
+        }
+    }
+
+    /// From the end of a value over every bracket that closes; and, unless all are closed, over the
+    /// comma (and the name) to the next value.
+    #[inline]
+    fn close_or_go_on(&mut self, brackets: &mut Brackets) -> Option<()> {
+        loop {
+            self.skip_white_space();
+            let in_object = brackets.innermost_is_object();
+            if self.expect(b',').is_some() {
+                if in_object {
+                    self.skip_white_space();
+                    self.skip_name()?;
+                }
+                return Some(());
+            }
+            self.expect(closing(in_object))?;
+            brackets.pop();
+            if brackets.open == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    /// A member's name, whatever it is, and its colon.
+    #[inline]
+    fn skip_name(&mut self) -> Option<()> {
+        if self.peek()? != b'"' {
+            return None;
+        }
+        self.string()?;
+        self.skip_white_space();
+        self.expect(b':')
+    }
+}
+
+fn closing(is_object: bool) -> u8 {
+    if is_object { b'}' } else { b']' }
 }
