@@ -109,13 +109,13 @@ struct CountReading {
 }
 
 /// Six digits after the point, or an exponent where those would say nothing.
-fn show_value(value: f64) -> String {
+pub(super) fn show_value(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 || (1e-4..1e15).contains(&size) { format!("{value:.6}") } else { format!("{value:.6e}") }
 }
 
 /// Prints lines of equally many cells: text to the left, numbers (from the fourth on) to the right.
-fn print_aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn print_aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
     const NUMBERS_FROM: usize = 3;
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);

@@ -160,6 +160,9 @@ impl Router {
         for (id, group) in (0u16..).map(GroupId).zip(&pipeline.groups).filter(|(_, group)| group.events.selects(&text))
         {
             let targets = self.targets(id, group, &text, &mut verdict);
+            if targets.is_empty() {
+                continue;
+            }
             match keys.iter_mut().find(|key| key.fields == group.key) {
                 Some(key) => key.targets.extend(targets),
                 None => keys.push(KeyRoutes { fields: group.key.clone(), targets }),
@@ -174,6 +177,9 @@ impl Router {
         let mut targets = Vec::with_capacity(group.measures.len());
         for (measure_id, measure) in (0u16..).map(MeasureId).zip(&group.measures) {
             let key = FeatureKey { group: id, measure: measure_id, name: group.feature_name(event, measure_id) };
+            if !self.pipeline.keeps(&key.name) {
+                continue;
+            }
             if key.name.len() > MAX_FEATURE_NAME_BYTES {
                 *verdict = Err(Reason::FeatureNameTooLong);
             }

@@ -1,5 +1,6 @@
 //! What an event looks like: where its name and time stand, and which fields are used for what.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The place of a field in [`EventSchema::fields`].
@@ -42,7 +43,7 @@ pub struct DeclaredField {
 }
 
 /// The unit in which event times are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum TimeUnit {
     /// Seconds since 1970.
     #[default]

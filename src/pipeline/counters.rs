@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::duration::{format_duration, from_units, to_units};
-use super::error::Fault;
+use super::error::{Fault, did_you_mean};
 use super::expand::{duration, duration_or_none, not_empty};
 use super::fields::{Fields, Use};
 use super::group::TTL_INTERVALS;
@@ -115,7 +115,18 @@ fn measure(text: &Text, fields: &mut Fields) -> Result<Measure, Fault> {
         Some(("uniques", _)) => refuse(format!(
             "\"{written}\" is not supported yet: uniques come in a later version; use count or sum(FIELD)"
         )),
-        _ => refuse(format!("\"{written}\" is no measure: there are count and sum(FIELD)")),
+        _ => refuse(format!("\"{written}\" is no measure{}: there are count and sum(FIELD)", meant(written))),
+    }
+}
+
+/// What was meant by a measure that does not exist: `cuont`, `Sum(price)`.
+fn meant(written: &str) -> String {
+    let (name, call) = written.split_at(written.find('(').unwrap_or(written.len()));
+    let known = if call.is_empty() { "count".to_owned() } else { format!("sum{call}") };
+    if *name == *known {
+        String::new()
+    } else {
+        did_you_mean(written, [known.as_str()]).trim_end_matches('?').to_owned()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::counter::{DecayInterval, EventTime};
+use crate::counter::{DecayInterval, EventTime, effective_sample_size};
 use crate::epoch::Version;
 use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
 
@@ -126,6 +126,8 @@ impl<'a> ItemRef<'a> {
             decay_interval: *interval,
             last_update,
             value: published(*value),
+            squares: None,
+            error: None,
         })
     }
 
@@ -206,6 +208,13 @@ pub struct Count {
     pub last_update: EventTime,
     /// The value at the last update.
     pub value: f64,
+    /// Where a ratio needs it: the sum of the squared weights at the last update, decayed likewise,
+    /// so that it falls to 1/e in half the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub squares: Option<f64>,
+    /// Where the value is an estimate: its standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<f64>,
 }
 
 impl Count {
@@ -213,6 +222,11 @@ impl Count {
     pub fn value_at(&self, time: EventTime) -> f64 {
         let elapsed = time.0.saturating_sub(self.last_update.0).max(0);
         self.value * self.decay_interval.factor(elapsed)
+    }
+
+    /// The effective sample size, where the squares are kept: it does not change as time passes.
+    pub fn effective_sample_size(&self) -> Option<f64> {
+        effective_sample_size(self.value, self.squares?)
     }
 }
 
