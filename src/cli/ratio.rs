@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::show::{Reading, print_aligned, show_value};
+use super::show::{Reading, TEXT_COLUMNS, print_aligned, show_value};
 use super::time::show_time;
 use crate::counter::{DecayInterval, EventTime, wilson_lower_bound};
 use crate::pipeline::{Ratio, format_duration, from_units};
@@ -71,7 +71,7 @@ impl<'a> RatioReading<'a> {
         heading.extend(["sample size", "at least (95 %)"]);
         let mut lines = vec![heading.into_iter().map(str::to_owned).collect()];
         lines.extend(self.ratios.iter().map(|value| value.line(reading, prior.is_some())));
-        print_aligned(&lines, out)
+        print_aligned(&lines, TEXT_COLUMNS, out)
     }
 
     /// Prints the ratio as one JSON line.

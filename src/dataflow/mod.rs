@@ -3,6 +3,7 @@
 //! [`graph`](graph::build) shows it on one page. What is computed stands in plain structs that know
 //! nothing of timely: [`count_block`], [`route`], [`window_sums`], [`decay_counters`], [`rows`]. The
 //! [`operators`] hold only input, order and capabilities. [`run`] starts the workers and the writers.
+//! [`plan`] tells from a cut of the stream what a run would cost.
 
 mod contribution;
 mod count_block;
@@ -12,6 +13,7 @@ mod features;
 mod graph;
 mod identity;
 mod operators;
+pub mod plan;
 mod route;
 mod rows;
 mod run;

@@ -125,6 +125,15 @@ impl WindowSums {
         })
     }
 
+    /// Hands over the rows that the open window holds, each with the router's number of its feature
+    /// and its key's text, and forgets them: for a plan, which counts rows and not what is in them.
+    pub fn drain_rows(&mut self, mut each: impl FnMut(RowId, u32, &[u8])) {
+        for sum in &self.sums {
+            each(sum.row, sum.feature, &self.text[sum.key_start as usize..][..usize::from(sum.key_length)]);
+        }
+        self.clear();
+    }
+
     fn clear(&mut self) {
         // Clearing a table touches all of it: for the few rows of a short window that is too much.
         if self.sums.len() * 16 < self.index.capacity() {

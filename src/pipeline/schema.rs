@@ -1,6 +1,9 @@
 //! The JSON schema of the pipeline file, for editors.
 
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use serde_json::{Value, json};
 
 use super::raw::RawPipeline;
 
@@ -9,8 +12,23 @@ use super::raw::RawPipeline;
 /// It is made from the types that a file is read into and their comments, so it says what they say.
 /// In the version (draft 7) that editors of TOML understand.
 pub fn json_schema() -> String {
-    let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<RawPipeline>();
+    let settings = SchemaSettings::draft07().with_transform(RecursiveTransform(without_null));
+    let schema = settings.into_generator().into_root_schema_for::<RawPipeline>();
     format!("{:#}\n", schema.as_value())
+}
+
+/// TOML has no null: a key that may be left out is left out.
+fn without_null(schema: &mut Schema) {
+    if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+        choices.retain(|choice| *choice != json!({ "type": "null" }));
+    }
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -21,6 +39,17 @@ mod tests {
     fn the_schema_that_ships_is_the_one_of_this_version() {
         let shipped = include_str!("../../pipelines/schema.json");
         assert!(shipped == json_schema(), "write it anew: counter-machine check --schema > pipelines/schema.json");
+    }
+
+    #[test]
+    fn it_knows_every_section_and_no_null() {
+        let schema: Value = serde_json::from_str(&json_schema()).expect("JSON");
+        let sections = schema["properties"].as_object().expect("the sections");
+        for section in ["event", "counters", "features", "ratios"] {
+            assert!(sections[section]["description"].is_string(), "{section} is described");
+        }
+        assert_eq!(schema["additionalProperties"], false);
+        assert!(!json_schema().contains("null"));
     }
 
     #[test]

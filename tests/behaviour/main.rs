@@ -7,3 +7,4 @@ mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
 mod kafka;
+mod plan;

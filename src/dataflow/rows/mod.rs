@@ -9,5 +9,5 @@
 mod row_table;
 mod text_store;
 
-pub use row_table::{RowRef, RowTable};
+pub use row_table::{RowRef, RowTable, row_bytes};
 pub use text_store::{TextRef, TextStore};

@@ -28,11 +28,22 @@ const ERROR: &str = "error";
 
 /// The item as it is put into the table.
 pub(super) fn attributes(item: &ItemRef<'_>) -> Attributes {
-    let counts = item.counts().map(|count| (count.decay_interval.units().to_string(), count_attributes(&count)));
-    let mut attributes = identity(&item.key_text(), item.feature_name);
+    attributes_of(&item.key_text(), item.feature_name, item.counts(), item.version, item.expires_at)
+}
+
+/// The attributes of an item that is made of these.
+pub(super) fn attributes_of(
+    key: &str,
+    feature_name: &str,
+    counts: impl Iterator<Item = Count>,
+    version: Version,
+    expires_at: Option<i64>,
+) -> Attributes {
+    let counts = counts.map(|count| (count.decay_interval.units().to_string(), count_attributes(&count)));
+    let mut attributes = identity(key, feature_name);
     attributes.insert(COUNTS.to_owned(), AttributeValue::M(counts.collect()));
-    attributes.insert(VERSION.to_owned(), number(item.version.0));
-    if let Some(expires_at) = item.expires_at {
+    attributes.insert(VERSION.to_owned(), number(version.0));
+    if let Some(expires_at) = expires_at {
         attributes.insert(EXPIRES_AT.to_owned(), number(expires_at));
     }
     attributes
