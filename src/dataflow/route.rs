@@ -202,7 +202,9 @@ impl Router {
         let wanted = |(_, group): &(GroupId, &Group)| group.events.selects(event);
         for (id, group) in (0u16..).map(GroupId).zip(&pipeline.groups).filter(wanted) {
             let targets = self.targets(id, group, event, weight, &mut verdict);
-            add_targets(&mut keys, group, targets);
+            if !targets.is_empty() {
+                add_targets(&mut keys, group, targets);
+            }
         }
         self.names.push(NameRoutes { name: name.into(), keys: verdict.map(|()| keys) });
         self.places.insert(name.into(), self.names.len() - 1);
@@ -220,6 +222,9 @@ impl Router {
         let mut targets = Vec::with_capacity(group.measures.len());
         for (measure_id, measure) in (0u16..).map(MeasureId).zip(&group.measures) {
             let key = FeatureKey { group: id, measure: measure_id, name: group.feature_name(event, measure_id) };
+            if !self.pipeline.keeps(&key.name) {
+                continue;
+            }
             if key.name.len() > MAX_FEATURE_NAME_BYTES {
                 *verdict = Err(Reason::FeatureNameTooLong);
             }

@@ -212,6 +212,18 @@ impl WindowSums {
         })
     }
 
+    /// Hands over the rows that the open window holds, each with the router's number of its feature
+    /// and its key's text, and forgets them: for a plan, which counts rows and not what is in them.
+    pub fn drain_rows(&mut self, pipeline: &Pipeline, mut each: impl FnMut(RowId, u32, &[u8])) {
+        self.add_waiting(pipeline);
+        let mut rest = self.sums.as_slice();
+        while let Some((sum, behind)) = split_sum(rest) {
+            rest = behind;
+            each(sum.row, sum.feature, &self.text[sum.key_start..][..sum.key_length]);
+        }
+        self.clear();
+    }
+
     fn clear(&mut self) {
         let mut rest = self.sums.as_slice();
         let places = std::iter::from_fn(|| {

@@ -1,5 +1,6 @@
 //! What an event looks like: where its name and time stand, and which fields are used for what.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::FieldPath;
@@ -54,7 +55,7 @@ impl DeclaredField {
 }
 
 /// The unit in which event times are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum TimeUnit {
     /// Seconds since 1970.
     #[default]

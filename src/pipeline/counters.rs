@@ -164,7 +164,25 @@ fn measure(text: &Text, fields: &mut Fields) -> Result<Measure, Fault> {
             weight: None,
             members: Some(fields.declare(field, text, Use::Key)?),
         }),
-        _ => refuse(format!("\"{written}\" is no measure: there are count, sum(FIELD) and uniques(FIELD)")),
+        _ => refuse(format!(
+            "\"{written}\" is no measure{}: there are count, sum(FIELD) and uniques(FIELD)",
+            meant(written)
+        )),
+    }
+}
+
+/// What was meant by a measure that does not exist: `cuont`, `Sum(price)`.
+fn meant(written: &str) -> String {
+    let (name, call) = written.split_at(written.find('(').unwrap_or(written.len()));
+    let known = if call.is_empty() {
+        vec!["count".to_owned()]
+    } else {
+        vec![format!("sum{call}"), format!("uniques{call}")]
+    };
+    if known.iter().any(|known| *known == *name) {
+        String::new()
+    } else {
+        did_you_mean(written, known.iter().map(String::as_str)).trim_end_matches('?').to_owned()
     }
 }
 

@@ -6,8 +6,8 @@ use crate::counter::{DecayInterval, DecaySet, EventTime};
 use crate::epoch::Version;
 use crate::event::{DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
-    DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure,
-    MeasureId, OtherShapes, Pipeline, WindowConfig,
+    DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection, FeatureTemplate, Group,
+    GroupId, Measure, MeasureId, OtherShapes, Pipeline, WindowConfig,
 };
 use crate::sink::ItemBatch;
 
@@ -30,6 +30,8 @@ pub(crate) fn pipeline() -> Pipeline {
         dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
         dead_letters: DeadLetterConfig::default(),
         groups: vec![group("user", &[0], "{event}")],
+        features: FeatureSelection::default(),
+        ratios: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::counter::{DecayInterval, EventTime};
+use crate::counter::{DecayInterval, EventTime, effective_sample_size};
 use crate::epoch::Version;
 use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
 
@@ -235,6 +235,11 @@ impl Count {
     pub fn value_at(&self, time: EventTime) -> f64 {
         let elapsed = time.0.saturating_sub(self.last_update.0).max(0);
         self.value * self.decay_interval.factor(elapsed)
+    }
+
+    /// The effective sample size, where the squares are kept: it does not change as time passes.
+    pub fn effective_sample_size(&self) -> Option<f64> {
+        effective_sample_size(self.value, self.squares?)
     }
 }
 

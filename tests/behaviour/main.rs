@@ -11,6 +11,7 @@ mod dynamodb_items;
 mod kafka;
 mod kafka_to_dynamodb;
 mod pipes;
+mod plan;
 mod program;
 mod recount;
 mod replay;

@@ -11,6 +11,6 @@ mod row_table;
 mod text_store;
 mod uniques_store;
 
-pub use row_table::{RowRef, RowTable};
+pub use row_table::{RowRef, RowTable, row_bytes};
 pub use text_store::{TextRef, TextStore};
 pub use uniques_store::UniquesStore;

@@ -34,6 +34,16 @@ const SLAB_BYTES: usize = 2 * 1024 * 1024;
 /// How many tables the index is cut into.
 const INDEX_TABLES: usize = 64;
 
+/// What a row takes in the index, at most: its number and a byte of its hash, in tables that double
+/// when they are seven eighths full.
+const INDEX_BYTES: usize = 11;
+
+/// What a row of so many values takes in memory, in bytes, with its part of the index and a key of
+/// this length.
+pub fn row_bytes(width: usize, key_bytes: usize) -> usize {
+    8 * (HEADER_WORDS + width) + key_bytes.next_multiple_of(8).max(8) + INDEX_BYTES
+}
+
 /// The place of a row in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowRef(u32);

@@ -22,7 +22,7 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
     assert_refused_with(
         "[windows]",
         "p.toml:10: unknown key \"windows\"; did you mean \"window\"? (here may stand: \
-         name, sink, event, window, kafka, dynamodb, checkpoint, dead_letters, counters)",
+         name, sink, event, window, kafka, dynamodb, checkpoint, dead_letters, counters, features, ratios)",
     );
     assert_refused(
         "time = ",
@@ -157,6 +157,8 @@ fn measures_that_do_not_exist_are_refused() {
     refused("sum", "\"sum\" is no measure: there are count, sum(FIELD) and uniques(FIELD)");
     refused("avg(x)", "\"avg(x)\" is no measure: there are count, sum(FIELD) and uniques(FIELD)");
     refused("count(x)", "\"count(x)\" is no measure: there are count, sum(FIELD) and uniques(FIELD)");
+    refused("cuont", "\"cuont\" is no measure; did you mean \"count\": there are count, sum(FIELD) and uniques(FIELD)");
+    refused("Sum(price)", "\"Sum(price)\" is no measure; did you mean \"sum(price)\": there are count, sum(FIELD) and uniques(FIELD)");
     refused("sum()", "\"sum()\" names no field: write for example sum(price)");
     refused("uniques()", "\"uniques()\" names no field: write for example sum(price)");
 }

@@ -22,17 +22,28 @@ const VERSION: &str = "version";
 const SINCE: &str = "since";
 const DECAY_INTERVAL: &str = "decayInterval";
 const LAST_UPDATE: &str = "lastUpdate";
+const VALUE: &str = "value";
 const SQUARES: &str = "squares";
 const ERROR: &str = "error";
-const VALUE: &str = "value";
 
 /// The item as it is put into the table.
 pub(super) fn attributes(item: &ItemRef<'_>) -> Attributes {
-    let counts = item.counts().map(|count| (count.decay_interval.units().to_string(), count_attributes(&count)));
-    let mut attributes = identity(&item.key_text(), item.feature_name);
+    attributes_of(&item.key_text(), item.feature_name, item.counts(), item.version, item.expires_at)
+}
+
+/// The attributes of an item that is made of these.
+pub(super) fn attributes_of(
+    key: &str,
+    feature_name: &str,
+    counts: impl Iterator<Item = Count>,
+    version: Version,
+    expires_at: Option<i64>,
+) -> Attributes {
+    let counts = counts.map(|count| (count.decay_interval.units().to_string(), count_attributes(&count)));
+    let mut attributes = identity(key, feature_name);
     attributes.insert(COUNTS.to_owned(), AttributeValue::M(counts.collect()));
-    attributes.insert(VERSION.to_owned(), number(item.version.0));
-    if let Some(expires_at) = item.expires_at {
+    attributes.insert(VERSION.to_owned(), number(version.0));
+    if let Some(expires_at) = expires_at {
         attributes.insert(EXPIRES_AT.to_owned(), number(expires_at));
     }
     attributes
@@ -47,16 +58,19 @@ pub(super) fn identity(key: &str, feature_name: &str) -> Attributes {
 }
 
 fn count_attributes(count: &Count) -> AttributeValue {
-    // The shortest text that reads back as the same f64; with an exponent where it is long.
-    let float = |value: f64| AttributeValue::N(format!("{value:?}"));
-    let mut entry = HashMap::from([
+    let mut attributes = HashMap::from([
         (DECAY_INTERVAL.to_owned(), number(count.decay_interval.units())),
         (LAST_UPDATE.to_owned(), number(count.last_update.0)),
         (VALUE.to_owned(), float(count.value)),
     ]);
-    entry.extend(count.squares.map(|squares| (SQUARES.to_owned(), float(squares))));
-    entry.extend(count.error.map(|error| (ERROR.to_owned(), float(error))));
-    AttributeValue::M(entry)
+    let optional = [(SQUARES, count.squares), (ERROR, count.error)];
+    attributes.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), float(value?)))));
+    AttributeValue::M(attributes)
+}
+
+/// The shortest text that reads back as the same f64; with an exponent where it is long.
+fn float(number: f64) -> AttributeValue {
+    AttributeValue::N(format!("{number:?}"))
 }
 
 fn number(number: impl ToString) -> AttributeValue {
