@@ -37,6 +37,12 @@ impl DecaySet {
         self.intervals.len()
     }
 
+    /// The values of a row that is made by one event of this weight.
+    #[inline]
+    pub fn begin(&self, values: &mut [f64], weight: f64) {
+        values.fill(finite(weight));
+    }
+
     /// Adds one event of this weight to a row. An event older than the row adds at its discount
     /// and does not move the last update.
     #[inline]

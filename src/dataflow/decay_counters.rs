@@ -7,12 +7,15 @@ use super::features::FeatureTable;
 use super::rows::{RowRef, RowTable, TextStore};
 use crate::counter::EventTime;
 use crate::epoch::{Generation, Version, Window};
-use crate::pipeline::{GroupId, Pipeline};
+use crate::pipeline::{Group, GroupId, Pipeline};
 use crate::sink::ItemBatch;
 use crate::telemetry::Metrics;
 
 /// How many items go to the sink in one batch.
 const ITEMS_PER_BATCH: usize = 8192;
+
+/// How many contributions are merged together.
+const TOGETHER: usize = 32;
 
 /// After each epoch so many rows are looked at for their ttl, at least.
 const SWEEP_AT_LEAST: usize = 1024;
@@ -68,11 +71,7 @@ impl DecayCounters {
         let mut items = ItemWriter::new(self.generation);
         let mut segments = segments_by_window(batches).into_iter().peekable();
         while let Some(segment) = segments.next() {
-            let batch = &batches[segment.batch];
-            for place in segment.first..segment.first + segment.records {
-                let contribution = batch.get(place);
-                self.merge(contribution, features[segment.batch][contribution.feature as usize]);
-            }
+            self.merge_segment(&segment, &batches[segment.batch], &features[segment.batch]);
             if segments.peek().is_none_or(|next| next.window != segment.window) {
                 self.publish_changed(segment.window, &mut items, &mut emit);
             }
@@ -82,6 +81,30 @@ impl DecayCounters {
         let new_rows = self.row_count() - rows_before;
         self.metrics.rows.add(new_rows as u64);
         self.forget_expired(new_rows);
+    }
+
+    /// Merges some dozen contributions at a time: the memory that they need is asked for before the
+    /// first is merged.
+    fn merge_segment(&mut self, segment: &Segment, batch: &ContributionBatch, features: &[u32]) {
+        let end = segment.first + segment.records;
+        for first in (segment.first..end).step_by(TOGETHER) {
+            let together = (first..end.min(first + TOGETHER)).map(|place| batch.get(place));
+            for contribution in together.clone() {
+                self.table_of(&contribution, features).prefetch_index(contribution.row);
+            }
+            for contribution in together.clone() {
+                self.table_of(&contribution, features).prefetch_row(contribution.row);
+            }
+            for contribution in together {
+                self.merge(contribution, features[contribution.feature as usize]);
+            }
+        }
+    }
+
+    #[inline]
+    fn table_of(&self, contribution: &Contribution<'_>, features: &[u32]) -> &RowTable {
+        let group = self.features.get(features[contribution.feature as usize]).group;
+        &self.tables[usize::from(group.0)]
     }
 
     #[inline]
@@ -123,13 +146,13 @@ impl DecayCounters {
         }
     }
 
-    /// Looks at a few rows and forgets those whose ttl has passed by the stream's own time.
+    /// Looks at a few rows and forgets those whose time has passed by the stream's own time.
     fn forget_expired(&mut self, new_rows: usize) {
         let Some(now) = self.stream_time else { return };
         let budget = SWEEP_AT_LEAST + SWEEP_PER_NEW_ROW * new_rows;
         let mut forgotten = 0;
         for (group, table) in self.pipeline.groups.iter().zip(&mut self.tables) {
-            if let Some(horizon) = group.ttl.and_then(|ttl| now.0.checked_sub(ttl)) {
+            if let Some(horizon) = kept_for(group).and_then(|kept_for| now.0.checked_sub(kept_for)) {
                 table.sweep(budget, EventTime(horizon), &mut self.texts, |feature| {
                     self.features.remove_row(feature);
                     forgotten += 1;
@@ -143,6 +166,17 @@ impl DecayCounters {
     fn row_count(&self) -> usize {
         self.tables.iter().map(RowTable::len).sum()
     }
+}
+
+/// How long after its last update a row stays in memory, in time units; `None`: for ever.
+///
+/// Longer than its ttl, by the time in which a value comes to nothing (`e^-40`): an event that is
+/// nearly a ttl late would else bring back a row as alive, without what was in it shortly before.
+fn kept_for(group: &Group) -> Option<i64> {
+    const NOTHING_LEFT_AFTER: i64 = 40;
+    let ttl = group.ttl?;
+    let longest_decay = group.decays.intervals().iter().map(|interval| interval.units()).max()?;
+    ttl.checked_add(longest_decay.saturating_mul(NOTHING_LEFT_AFTER).min(ttl))
 }
 
 /// The batches' records by ascending window.

@@ -79,16 +79,30 @@ impl RowId {
         Shard((self.high >> (64 - Shard::COUNT.trailing_zeros())) as u16)
     }
 
-    /// A hash for tables that hold rows by their identity.
+    /// A hash for indexes of rows: from bits that choose neither the shard nor, in
+    /// [`RowId::words`], the first word.
     #[inline]
-    pub fn table_hash(self) -> u64 {
-        self.low
+    pub fn index_hash(self) -> u32 {
+        (self.low >> 32) as u32
     }
 
     /// The identity as two machine words.
     #[inline]
     pub fn words(self) -> [u64; 2] {
         [self.high, self.low]
+    }
+
+    /// Whether the [words](RowId::words) stand at the beginning of these. (Comparing slices would
+    /// call a function.)
+    #[inline]
+    pub fn is_at_beginning_of(self, words: &[u64]) -> bool {
+        matches!(words, [high, low, ..] if *high == self.high && *low == self.low)
+    }
+
+    /// The identity that was these two words.
+    #[inline]
+    pub fn from_words([high, low]: [u64; 2]) -> RowId {
+        RowId { high, low }
     }
 }
 

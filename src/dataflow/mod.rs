@@ -1,18 +1,20 @@
 //! The dataflow: blocks of input -> changed rows in the sink.
 //!
-//! [`graph`](graph::build) shows it on one page. What is computed stands in plain structs that know
-//! nothing of timely: [`count_block`], [`route`], [`window_sums`], [`decay_counters`], [`rows`]. The
-//! [`operators`] hold only input, order and capabilities. [`run`] starts the workers and the writers.
+//! `graph` shows it on one page. What is computed stands in plain structs that know
+//! nothing of timely: `count_block`, `route`, `window_sums`, `decay_counters`, `rows`. The
+//! `operators` hold only input, order and capabilities. `run` starts the workers and the writers.
 
 mod contribution;
 mod count_block;
 mod decay_counters;
 mod failure;
 mod features;
+mod flat_index;
 mod graph;
 mod identity;
 mod keys;
 mod operators;
+mod prefetch;
 mod route;
 mod rows;
 mod run;

@@ -1,34 +1,50 @@
 //! The sums of one worker's open window, before the exchange.
 
-use hashbrown::HashTable;
-
 use super::contribution::{Contribution, ContributionBatch};
+use super::flat_index::FlatIndex;
 use super::identity::RowId;
+use super::prefetch::prefetch;
 use super::route::RoutedFeature;
 use crate::counter::{DecaySet, EventTime};
 use crate::epoch::Window;
+use crate::pipeline::{GroupId, Pipeline};
 
 /// Adds up what the events of a window add to each row, so that a row is looked up once per window
 /// and not once per event, and a hot key costs its worker no more than any other.
 ///
-/// Windows are closed into one batch per worker; the batches of all windows of an epoch leave
-/// together.
+/// Additions wait until there are some dozen, so that the memory they need can be asked for before
+/// the first is done. Windows are closed into one batch per worker; the batches of all windows of an
+/// epoch leave together.
 pub struct WindowSums {
-    index: HashTable<u32>,
-    sums: Vec<Sum>,
-    values: Vec<f64>,
+    waiting: Vec<Addition>,
+    waiting_text: Vec<u8>,
+    index: FlatIndex,
+    /// One [record](HEADER_WORDS) behind the other; the index holds where each begins.
+    sums: Vec<u64>,
     text: Vec<u8>,
     outgoing: Vec<Outgoing>,
 }
 
-struct Sum {
+/// A sum is a run of words: the row's identity (2), the last update, where the key begins in the
+/// text, feature (low 32 bits) with key length and width (16 bits each), and one value per interval.
+const HEADER_WORDS: usize = 5;
+const LAST_UPDATE_WORD: usize = 2;
+const KEY_WORD: usize = 3;
+const FEATURE_WORD: usize = 4;
+
+/// How many additions wait for each other.
+const TOGETHER: usize = 32;
+
+/// One event's weight on its way to a sum.
+#[derive(Clone, Copy)]
+struct Addition {
     row: RowId,
-    last_update: EventTime,
-    key_start: u32,
-    values_start: u32,
+    time: EventTime,
+    weight: f64,
     feature: u32,
+    group: GroupId,
     key_length: u16,
-    width: u16,
+    key_start: u32,
 }
 
 /// What is on its way to one worker.
@@ -45,9 +61,10 @@ impl WindowSums {
     /// Empty sums, to be sent to this many workers.
     pub fn new(workers: usize) -> WindowSums {
         WindowSums {
-            index: HashTable::new(),
+            waiting: Vec::with_capacity(TOGETHER),
+            waiting_text: Vec::new(),
+            index: FlatIndex::default(),
             sums: Vec::new(),
-            values: Vec::new(),
             text: Vec::new(),
             outgoing: (0..workers).map(|_| Outgoing::default()).collect(),
         }
@@ -55,53 +72,93 @@ impl WindowSums {
 
     /// Adds one event to a row of the open window. `feature` is the router's number for it.
     #[inline]
-    pub fn add(&mut self, row: RowId, feature: u32, decays: &DecaySet, key: &[u8], time: EventTime, weight: f64) {
-        let found = self.index.find(row.table_hash(), |place| self.sums[*place as usize].row == row);
-        if let Some(place) = found {
-            let sum = &mut self.sums[*place as usize];
-            let values = &mut self.values[sum.values_start as usize..][..decays.width()];
-            decays.add(&mut sum.last_update, values, time, weight);
-        } else {
-            self.insert(row, feature, decays, key, time, weight);
+    pub fn add(
+        &mut self,
+        row: RowId,
+        (group, feature): (GroupId, u32),
+        key: &[u8],
+        time: EventTime,
+        weight: f64,
+        pipeline: &Pipeline,
+    ) {
+        self.index.prefetch(row.index_hash());
+        let (key_start, key_length) = (self.waiting_text.len() as u32, key.len() as u16);
+        self.waiting_text.extend_from_slice(key);
+        self.waiting.push(Addition { row, time, weight, feature, group, key_length, key_start });
+        if self.waiting.len() == TOGETHER {
+            self.add_waiting(pipeline);
         }
     }
 
-    fn insert(&mut self, row: RowId, feature: u32, decays: &DecaySet, key: &[u8], time: EventTime, weight: f64) {
-        let place = self.sums.len() as u32;
-        self.sums.push(Sum {
-            row,
-            last_update: time,
-            key_start: self.text.len() as u32,
-            values_start: self.values.len() as u32,
-            feature,
-            key_length: key.len() as u16,
-            width: decays.width() as u16,
-        });
-        self.text.extend_from_slice(key);
-        self.values.extend(std::iter::repeat_n(weight, decays.width()));
-        let sums = &self.sums;
-        self.index.insert_unique(row.table_hash(), place, |place| sums[*place as usize].row.table_hash());
+    /// Does the additions that wait.
+    fn add_waiting(&mut self, pipeline: &Pipeline) {
+        for addition in &self.waiting {
+            if let Some(place) = self.index.candidate(addition.row.index_hash()) {
+                let place = place as usize;
+                prefetch(&self.sums[place]);
+                prefetch(&self.sums[place + HEADER_WORDS]);
+            }
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        for addition in &waiting {
+            self.add_now(addition, &pipeline.group(addition.group).decays);
+        }
+        self.waiting = waiting;
+        self.waiting.clear();
+        self.waiting_text.clear();
     }
 
-    /// Whether the arenas are so large that the window must be closed now, whatever the clock says:
-    /// their places are 32-bit numbers. (A window may be closed in parts: the receiver merges them.)
+    #[inline]
+    fn add_now(&mut self, addition: &Addition, decays: &DecaySet) {
+        let is_it = |place: u32| addition.row.is_at_beginning_of(&self.sums[place as usize..]);
+        match self.index.find(addition.row.index_hash(), is_it) {
+            Some(place) => {
+                let sum = &mut self.sums[place as usize..][..HEADER_WORDS + decays.width()];
+                let mut last_update = EventTime(sum[LAST_UPDATE_WORD] as i64);
+                let values = bytemuck::cast_slice_mut(&mut sum[HEADER_WORDS..]);
+                decays.add(&mut last_update, values, addition.time, addition.weight);
+                sum[LAST_UPDATE_WORD] = last_update.0 as u64;
+            }
+            None => self.insert(addition, decays),
+        }
+    }
+
+    fn insert(&mut self, addition: &Addition, decays: &DecaySet) {
+        let place = self.sums.len();
+        let width = decays.width() as u64;
+        let key = &self.waiting_text[addition.key_start as usize..][..usize::from(addition.key_length)];
+        self.sums.extend_from_slice(&addition.row.words());
+        self.sums.push(addition.time.0 as u64);
+        self.sums.push(self.text.len() as u64);
+        self.sums.push(width << 48 | u64::from(addition.key_length) << 32 | u64::from(addition.feature));
+        self.sums.resize(place + HEADER_WORDS + decays.width(), 0);
+        decays.begin(bytemuck::cast_slice_mut(&mut self.sums[place + HEADER_WORDS..]), addition.weight);
+        self.text.extend_from_slice(key);
+        self.index.insert(addition.row.index_hash(), place as u32);
+    }
+
+    /// Whether there is so much that the window must be closed now, whatever the clock says: places
+    /// are 32-bit numbers. (A window may be closed in parts: the receiver merges them.)
     pub fn is_full(&self) -> bool {
         const ROOM: usize = 1 << 30;
-        self.text.len() > ROOM || self.values.len() > ROOM / 8
+        self.sums.len() > ROOM
     }
 
     /// Ends the open window: its sums are ready to leave with the epoch.
-    pub fn close_window(&mut self, window: Window, features: &[RoutedFeature]) {
+    pub fn close_window(&mut self, window: Window, features: &[RoutedFeature], pipeline: &Pipeline) {
+        self.add_waiting(pipeline);
         let before: Vec<usize> = self.outgoing.iter().map(|outgoing| outgoing.batch.len()).collect();
-        for sum in &self.sums {
+        let mut rest = self.sums.as_slice();
+        while let Some((sum, behind)) = split_sum(rest) {
+            rest = behind;
             let worker = sum.row.shard().worker(self.outgoing.len());
             let outgoing = &mut self.outgoing[worker];
             let contribution = Contribution {
                 row: sum.row,
                 feature: outgoing.place_of(sum.feature, features),
-                key: &self.text[sum.key_start as usize..][..usize::from(sum.key_length)],
+                key: &self.text[sum.key_start..][..sum.key_length],
                 last_update: sum.last_update,
-                values: &self.values[sum.values_start as usize..][..usize::from(sum.width)],
+                values: sum.values,
             };
             outgoing.batch.push(contribution);
         }
@@ -126,20 +183,44 @@ impl WindowSums {
     }
 
     fn clear(&mut self) {
-        // Clearing a table touches all of it: for the few rows of a short window that is too much.
-        if self.sums.len() * 16 < self.index.capacity() {
-            for (place, sum) in self.sums.iter().enumerate() {
-                if let Ok(entry) = self.index.find_entry(sum.row.table_hash(), |other| *other as usize == place) {
-                    entry.remove();
-                }
-            }
-        } else {
-            self.index.clear();
-        }
+        let mut rest = self.sums.as_slice();
+        let places = std::iter::from_fn(|| {
+            let place = (self.sums.len() - rest.len()) as u32;
+            let (sum, behind) = split_sum(rest)?;
+            rest = behind;
+            Some((sum.row.index_hash(), place))
+        });
+        self.index.clear(places);
         self.sums.clear();
-        self.values.clear();
         self.text.clear();
     }
+}
+
+/// One record of [`WindowSums::sums`].
+struct Sum<'a> {
+    row: RowId,
+    last_update: EventTime,
+    feature: u32,
+    key_start: usize,
+    key_length: usize,
+    values: &'a [f64],
+}
+
+/// The first record, and those behind it.
+#[inline]
+fn split_sum(words: &[u64]) -> Option<(Sum<'_>, &[u64])> {
+    let header = words.get(..HEADER_WORDS)?;
+    let width = (header[FEATURE_WORD] >> 48) as usize;
+    let (values, behind) = words[HEADER_WORDS..].split_at(width);
+    let sum = Sum {
+        row: RowId::from_words([header[0], header[1]]),
+        last_update: EventTime(header[LAST_UPDATE_WORD] as i64),
+        feature: header[FEATURE_WORD] as u32,
+        key_start: header[KEY_WORD] as usize,
+        key_length: usize::from((header[FEATURE_WORD] >> 32) as u16),
+        values: bytemuck::cast_slice(values),
+    };
+    Some((sum, behind))
 }
 
 impl Outgoing {

@@ -11,11 +11,11 @@
 //! With three intervals that is 64 bytes: one cache line. An index finds rows by identity; it is cut
 //! into many small tables, so that growing never stops the worker for long.
 
-use hashbrown::HashTable;
-
 use super::{TextRef, TextStore};
 use crate::counter::EventTime;
+use crate::dataflow::flat_index::FlatIndex;
 use crate::dataflow::identity::RowId;
+use crate::dataflow::prefetch::prefetch;
 
 const ID_WORD: usize = 0;
 const LAST_UPDATE_WORD: usize = 2;
@@ -43,10 +43,10 @@ pub struct RowRef(u32);
 pub struct RowTable {
     width: usize,
     rows_per_slab: usize,
-    slabs: Vec<Box<[u64]>>,
+    slabs: Vec<Slab>,
     used: u32,
     free: Vec<u32>,
-    index: Vec<HashTable<u32>>,
+    index: Vec<FlatIndex>,
     sweep_from: u32,
 }
 
@@ -59,7 +59,7 @@ impl RowTable {
             slabs: Vec::new(),
             used: 0,
             free: Vec::new(),
-            index: (0..INDEX_TABLES).map(|_| HashTable::new()).collect(),
+            index: (0..INDEX_TABLES).map(|_| FlatIndex::default()).collect(),
             sweep_from: 0,
         }
     }
@@ -78,10 +78,24 @@ impl RowTable {
     /// The row with this identity.
     #[inline]
     pub fn find(&self, id: RowId) -> Option<RowRef> {
-        let words = id.words();
-        let table = &self.index[index_table(id)];
-        let same = |row: &u32| self.row(RowRef(*row))[ID_WORD..LAST_UPDATE_WORD] == words;
-        table.find(id.table_hash(), same).map(|row| RowRef(*row))
+        let is_it = |row: u32| id.is_at_beginning_of(self.row(RowRef(row)));
+        self.index[index_table(id)].find(id.index_hash(), is_it).map(RowRef)
+    }
+
+    /// First step towards a [`RowTable::find`] that comes soon: asks for the index.
+    #[inline]
+    pub fn prefetch_index(&self, id: RowId) {
+        self.index[index_table(id)].prefetch(id.index_hash());
+    }
+
+    /// Second step towards a [`RowTable::find`] that comes soon: asks for the row.
+    #[inline]
+    pub fn prefetch_row(&self, id: RowId) {
+        if let Some(row) = self.index[index_table(id)].candidate(id.index_hash()) {
+            let words = self.row(RowRef(row));
+            prefetch(&words[ID_WORD]);
+            prefetch(&words[words.len() - 1]);
+        }
     }
 
     /// Adds a row that is not there yet.
@@ -90,9 +104,8 @@ impl RowTable {
             self.used += 1;
             self.used - 1
         });
-        let row_words = HEADER_WORDS + self.width;
         if place as usize / self.rows_per_slab == self.slabs.len() {
-            self.slabs.push(vec![0; self.rows_per_slab * row_words].into_boxed_slice());
+            self.slabs.push(Slab::new(self.rows_per_slab * (HEADER_WORDS + self.width)));
         }
         let row = self.row_mut(RowRef(place));
         row[ID_WORD..LAST_UPDATE_WORD].copy_from_slice(&id.words());
@@ -100,9 +113,7 @@ impl RowTable {
         row[KEY_WORD] = u64::from(key.length) << 32 | u64::from(key.slot);
         row[FEATURE_WORD] = IN_USE | u64::from(feature);
         row[HEADER_WORDS..].copy_from_slice(bytemuck::cast_slice(values));
-        let (slabs, rows_per_slab) = (&self.slabs, self.rows_per_slab);
-        let rehash = |row: &u32| words_of(slabs, rows_per_slab, row_words, *row)[ID_WORD + 1];
-        self.index[index_table(id)].insert_unique(id.table_hash(), place, rehash);
+        self.index[index_table(id)].insert(id.index_hash(), place);
         RowRef(place)
     }
 
@@ -164,32 +175,57 @@ impl RowTable {
 
     fn remove(&mut self, row: RowRef) {
         let words = self.row(row);
-        let (high, low) = (words[ID_WORD], words[ID_WORD + 1]);
-        let table = &mut self.index[index_table_of(high)];
-        if let Ok(entry) = table.find_entry(low, |place| *place == row.0) {
-            entry.remove();
-        }
+        let id = RowId::from_words([words[ID_WORD], words[ID_WORD + 1]]);
+        self.index[index_table(id)].remove(id.index_hash(), row.0);
         self.row_mut(row)[FEATURE_WORD] = 0;
         self.free.push(row.0);
     }
 
     #[inline]
     fn row(&self, row: RowRef) -> &[u64] {
-        words_of(&self.slabs, self.rows_per_slab, HEADER_WORDS + self.width, row.0)
+        let (slab, place, words) = self.place(row);
+        &self.slabs[slab].words()[place * words..][..words]
     }
 
     #[inline]
     fn row_mut(&mut self, row: RowRef) -> &mut [u64] {
-        let row_words = HEADER_WORDS + self.width;
-        let place = row.0 as usize;
-        &mut self.slabs[place / self.rows_per_slab][place % self.rows_per_slab * row_words..][..row_words]
+        let (slab, place, words) = self.place(row);
+        &mut self.slabs[slab].words_mut()[place * words..][..words]
+    }
+
+    /// The slab, the place in it, and the length of a row.
+    #[inline]
+    fn place(&self, row: RowRef) -> (usize, usize, usize) {
+        let row = row.0 as usize;
+        (row / self.rows_per_slab, row % self.rows_per_slab, HEADER_WORDS + self.width)
     }
 }
 
-#[inline]
-fn words_of(slabs: &[Box<[u64]>], rows_per_slab: usize, row_words: usize, row: u32) -> &[u64] {
-    let place = row as usize;
-    &slabs[place / rows_per_slab][place % rows_per_slab * row_words..][..row_words]
+/// Words that begin at a cache line, so that a row of eight of them is one line.
+#[derive(Debug)]
+struct Slab {
+    words: Box<[u64]>,
+    first: usize,
+}
+
+impl Slab {
+    const WORDS_PER_LINE: usize = 8;
+
+    fn new(words: usize) -> Slab {
+        let words = vec![0u64; words + Self::WORDS_PER_LINE - 1].into_boxed_slice();
+        let into_line = words.as_ptr() as usize / 8 % Self::WORDS_PER_LINE;
+        Slab { words, first: (Self::WORDS_PER_LINE - into_line) % Self::WORDS_PER_LINE }
+    }
+
+    #[inline]
+    fn words(&self) -> &[u64] {
+        &self.words[self.first..]
+    }
+
+    #[inline]
+    fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words[self.first..]
+    }
 }
 
 fn key_of(words: &[u64]) -> TextRef {
@@ -197,15 +233,10 @@ fn key_of(words: &[u64]) -> TextRef {
 }
 
 /// Which of the index's tables holds this identity: by bits that choose neither the shard (the
-/// highest) nor the slot within a table (the other word).
+/// highest) nor the slot within a table (of the other word).
 #[inline]
 fn index_table(id: RowId) -> usize {
-    index_table_of(id.words()[0])
-}
-
-#[inline]
-fn index_table_of(high: u64) -> usize {
-    high as usize % INDEX_TABLES
+    id.words()[0] as usize % INDEX_TABLES
 }
 
 #[cfg(test)]

@@ -1,0 +1,191 @@
+//! From a hash to a place: an open-addressed table that can be asked for a slot in advance.
+
+use super::prefetch::prefetch;
+
+/// The fewest slots of a table.
+const SMALLEST: usize = 16;
+
+/// Finds places (32-bit numbers) by 32-bit hashes. Whoever uses it compares what stands in the
+/// places; hashes need not be different.
+///
+/// A slot is 64 bits: the hash and the place + 1; 0 is empty. A hash belongs to the slot that its
+/// highest bits number, or to the next free one behind it. So the table alone knows how to grow, in
+/// one pass in order, without a look at what stands in the places.
+#[derive(Clone, Debug)]
+pub struct FlatIndex {
+    slots: Vec<u64>,
+    /// `hash >> shift` is the number of the hash's own slot.
+    shift: u32,
+    len: usize,
+}
+
+impl Default for FlatIndex {
+    fn default() -> FlatIndex {
+        FlatIndex::with_slots(SMALLEST)
+    }
+}
+
+impl FlatIndex {
+    fn with_slots(slots: usize) -> FlatIndex {
+        FlatIndex { slots: vec![0; slots], shift: u32::BITS - slots.trailing_zeros(), len: 0 }
+    }
+
+    /// Asks for the hash's own slot, for a [`FlatIndex::find`] that comes soon.
+    #[inline]
+    pub fn prefetch(&self, hash: u32) {
+        prefetch(&self.slots[self.home(hash)]);
+    }
+
+    /// A place whose hash is this one: most often the one that [`FlatIndex::find`] will find.
+    #[inline]
+    pub fn candidate(&self, hash: u32) -> Option<u32> {
+        self.find(hash, |_| true)
+    }
+
+    /// The place with this hash that `is_it`.
+    #[inline]
+    pub fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut number = self.home(hash);
+        loop {
+            let slot = self.slots[number];
+            if slot == 0 {
+                return None;
+            }
+            if hash_of(slot) == hash && is_it(place_of(slot)) {
+                return Some(place_of(slot));
+            }
+            number = self.behind(number);
+        }
+    }
+
+    /// Adds a place that is not in it yet. A place is less than `u32::MAX`.
+    pub fn insert(&mut self, hash: u32, place: u32) {
+        debug_assert!(place < u32::MAX);
+        if self.len + 1 > self.slots.len() / 4 * 3 {
+            self.grow();
+        }
+        self.put(slot(hash, place));
+        self.len += 1;
+    }
+
+    /// Takes a place out.
+    pub fn remove(&mut self, hash: u32, place: u32) {
+        let gone = slot(hash, place);
+        let mut hole = self.home(hash);
+        while self.slots[hole] != gone {
+            if self.slots[hole] == 0 {
+                return;
+            }
+            hole = self.behind(hole);
+        }
+        // What stands behind moves up, unless it would come to stand before its own slot.
+        let mut number = self.behind(hole);
+        while self.slots[number] != 0 {
+            let home = self.home(hash_of(self.slots[number]));
+            let mask = self.slots.len() - 1;
+            if (number.wrapping_sub(home) & mask) >= (number.wrapping_sub(hole) & mask) {
+                self.slots[hole] = self.slots[number];
+                hole = number;
+            }
+            number = self.behind(number);
+        }
+        self.slots[hole] = 0;
+        self.len -= 1;
+    }
+
+    /// Takes out everything: `hashes_and_places` must name all that is in it. Touches only their
+    /// slots when these are few.
+    pub fn clear(&mut self, hashes_and_places: impl Iterator<Item = (u32, u32)>) {
+        if self.len * 8 < self.slots.len() {
+            hashes_and_places.for_each(|(hash, place)| self.remove(hash, place));
+        } else {
+            self.slots.fill(0);
+            self.len = 0;
+        }
+    }
+
+    fn grow(&mut self) {
+        let mut larger = FlatIndex::with_slots(self.slots.len() * 2);
+        self.slots.iter().filter(|slot| **slot != 0).for_each(|slot| larger.put(*slot));
+        (self.slots, self.shift) = (larger.slots, larger.shift);
+    }
+
+    fn put(&mut self, slot: u64) {
+        let mut number = self.home(hash_of(slot));
+        while self.slots[number] != 0 {
+            number = self.behind(number);
+        }
+        self.slots[number] = slot;
+    }
+
+    #[inline]
+    fn home(&self, hash: u32) -> usize {
+        (hash >> self.shift) as usize
+    }
+
+    #[inline]
+    fn behind(&self, number: usize) -> usize {
+        (number + 1) & (self.slots.len() - 1)
+    }
+}
+
+#[inline]
+fn slot(hash: u32, place: u32) -> u64 {
+    u64::from(hash) << 32 | (u64::from(place) + 1)
+}
+
+#[inline]
+fn hash_of(slot: u64) -> u32 {
+    (slot >> 32) as u32
+}
+
+#[inline]
+fn place_of(slot: u64) -> u32 {
+    (slot as u32).wrapping_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Few different hashes, at the ends of the table too, so that runs of slots meet and wrap.
+        #[test]
+        fn it_holds_what_a_map_holds(steps in prop::collection::vec((0..24u32, any::<bool>()), 1..400)) {
+            let hash_of_place = |place: u32| (place % 6).wrapping_sub(3).wrapping_mul(0x1000_0001);
+            let (mut index, mut map) = (FlatIndex::default(), HashMap::new());
+            for (place, insert) in steps {
+                let hash = hash_of_place(place);
+                if insert && map.insert(place, hash).is_none() {
+                    index.insert(hash, place);
+                } else if !insert && map.remove(&place).is_some() {
+                    index.remove(hash, place);
+                }
+                for place in 0..24 {
+                    let found = index.find(hash_of_place(place), |found| found == place);
+                    prop_assert_eq!(found, map.get(&place).map(|_| place));
+                }
+            }
+            index.clear(map.iter().map(|(place, hash)| (*hash, *place)));
+            prop_assert!(index.slots.iter().all(|slot| *slot == 0) && index.len == 0);
+        }
+    }
+
+    #[test]
+    fn it_grows_and_is_cleared_slot_by_slot_or_as_a_whole() {
+        for kept in [10, 100_000] {
+            let mut index = FlatIndex::default();
+            let hash = |place: u32| place.wrapping_mul(0x9E37_79B9);
+            (0..100_000).for_each(|place| index.insert(hash(place), place));
+            (0..100_000).for_each(|place| assert_eq!(index.find(hash(place), |found| found == place), Some(place)));
+            (kept..100_000).for_each(|place| index.remove(hash(place), place));
+            assert_eq!(index.len, kept as usize);
+            index.clear((0..kept).map(|place| (hash(place), place)));
+            assert!(index.slots.iter().all(|slot| *slot == 0) && index.len == 0);
+        }
+    }
+}
