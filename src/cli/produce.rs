@@ -29,7 +29,7 @@ pub struct ProduceArgs {
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// The field that is the message's key: events with the same value go to the same partition.
+    /// The field that is the message's key, by its path (`user.id` inside an object): events with the same value go to the same partition.
     /// Without it, or where an event has no such field, messages have no key and go anywhere.
     #[arg(long, value_name = "FIELD")]
     pub key: Option<FieldPath>,

@@ -148,13 +148,16 @@ impl Router {
         let routes = self.names[place].keys.as_ref().map_err(|reason| *reason)?;
         self.keys.clear();
         self.key_ends.clear();
+        let mut missing_keys = 0;
         for key in routes {
             if key.groups.iter().any(|group| group.wants(event)) {
                 self.keys.find(event, &key.form, self.seed)?;
-                tally.missing_keys += u64::from(self.keys.len() == self.key_ends.last().copied().unwrap_or(0));
+                missing_keys += u64::from(self.keys.len() == self.key_ends.last().copied().unwrap_or(0));
             }
             self.key_ends.push(self.keys.len());
         }
+        // From here on the event counts.
+        tally.missing_keys += missing_keys;
         let mut start = 0;
         for (key, end) in routes.iter().zip(&self.key_ends) {
             for group in key.groups.iter().filter(|group| start < *end && group.wants(event)) {

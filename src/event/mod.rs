@@ -15,6 +15,7 @@ mod careful;
 mod clock;
 mod decoder;
 mod interpret;
+mod nested;
 mod path;
 mod rfc3339;
 mod scanner;

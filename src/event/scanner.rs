@@ -163,13 +163,16 @@ impl Seam {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EventSchema, FieldPath, TimeUnit};
+    use crate::event::{DeclaredField, EventSchema, FieldPath, TimeUnit};
 
-    const EVENTS: [&str; 5] = [
+    const EVENTS: [&str; 8] = [
         r#"{"eventName":"like","userId":"1234","creatorId":"7777","eventTs":1707605599}"#,
         r#"{"eventName":"like","userId":"1234","eventTs":1707605599}"#,
         r#"{ "eventTs" : "17" , "text" : "said \"hi\" \u00e9" , "eventName" : "like" } "#,
         r#"{"eventName":"cancel","seen":true,"userId":null,"unitPrice":-27.5e0,"country":"Norge","eventTs":1}"#,
+        r#"{"eventName":"like","tags":["a",{"b":[1,[]]}],"user":{"plan":{"x":null},"id":"1234"},"eventTs":17}"#,
+        r#"{ "user" : { } , "x" : { "a\u0062" : [ ] } , "eventName" : "like" , "eventTs" : 17 }"#,
+        r#"{"user":7,"eventName":"like","user":{"id":[1,2],"id":{"a":[]},"plan":[]},"eventTs":17}"#,
         r#"{"a field with a name that is longer than a seam that is remembered":0,"eventName":"x","eventTs":2}"#,
     ];
 
@@ -180,7 +183,7 @@ mod tests {
             time_unit: TimeUnit::Seconds,
             max_ahead: None,
             max_bytes: 1 << 20,
-            fields: Vec::new(),
+            fields: vec![DeclaredField::unused("user.id".parse().unwrap())],
         })
     }
 
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn flat_events_are_its_business_in_any_order_of_shapes() {
+    fn events_of_every_shape_are_its_business_in_any_order() {
         let mut scanner = Scanner::default();
         for first in EVENTS {
             for second in EVENTS {

@@ -86,15 +86,28 @@ impl<'a> Walk<'a> {
         self.skip_white_space();
         let start = self.at;
         let kind = match self.peek()? {
-            b'"' => self.string()?,
-            b'-' | b'0'..=b'9' => self.number()?,
-            b't' => self.literal(b"true", TokenKind::Truth)?,
-            b'f' => self.literal(b"false", TokenKind::Truth)?,
-            b'n' => self.literal(b"null", TokenKind::Absent)?,
             b'{' | b'[' => self.nested()?,
-            _ => return None,
+            _ => self.scalar()?,
         };
         Some(Token { kind, start, end: self.at })
+    }
+
+    /// A value that is no array and no object.
+    #[inline(always)]
+    pub(super) fn scalar(&mut self) -> Option<TokenKind> {
+        match self.peek()? {
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.literal(b"true", TokenKind::Truth),
+            b'f' => self.literal(b"false", TokenKind::Truth),
+            b'n' => self.literal(b"null", TokenKind::Absent),
+            _ => None,
+        }
+    }
+
+    /// How many objects were entered and not left.
+    pub(super) fn levels(&self) -> usize {
+        self.levels
     }
 
     #[inline]
@@ -113,7 +126,7 @@ impl<'a> Walk<'a> {
     }
 
     #[inline(always)]
-    fn string(&mut self) -> Option<TokenKind> {
+    pub(super) fn string(&mut self) -> Option<TokenKind> {
         self.at += 1;
         let mut kind = TokenKind::Text;
         loop {
@@ -216,102 +229,4 @@ impl<'a> Walk<'a> {
         }
         (self.at > start).then_some(())
     }
-}
-
-/// The arrays and objects that are open inside each other: one bit for each, set for an object.
-#[derive(Default)]
-struct Brackets {
-    kinds: u64,
-    open: usize,
-}
-
-impl Brackets {
-    fn push(&mut self, is_object: bool) {
-        self.kinds = self.kinds << 1 | u64::from(is_object);
-        self.open += 1;
-    }
-
-    fn pop(&mut self) {
-        self.kinds >>= 1;
-        self.open -= 1;
-    }
-
-    fn innermost_is_object(&self) -> bool {
-        self.kinds & 1 == 1
-    }
-}
-
-impl Walk<'_> {
-    /// One array or object, with all that is in it, judged by its grammar; without recursion.
-    #[inline(never)]
-    fn nested(&mut self) -> Option<TokenKind> {
-        let mut brackets = Brackets::default();
-        loop {
-            self.skip_white_space();
-            match self.peek()? {
-                bracket @ (b'{' | b'[') => {
-                    if self.levels + brackets.open == MAX_LEVELS {
-                        return None;
-                    }
-                    self.at += 1;
-                    brackets.push(bracket == b'{');
-                    self.skip_white_space();
-                    let is_empty = self.peek()? == closing(bracket == b'{');
-                    if !is_empty {
-                        if bracket == b'{' {
-                            self.skip_name()?;
-                        }
-                        continue;
-                    }
-                }
-                b'"' => _ = self.string()?,
-                b'-' | b'0'..=b'9' => _ = self.number()?,
-                b't' => _ = self.literal(b"true", TokenKind::Truth)?,
-                b'f' => _ = self.literal(b"false", TokenKind::Truth)?,
-                b'n' => _ = self.literal(b"null", TokenKind::Absent)?,
-                _ => return None,
-            }
-            self.close_or_go_on(&mut brackets)?;
-            if brackets.open == 0 {
-                return Some(TokenKind::Nested);
-            }
-        }
-    }
-
-    /// From the end of a value over every bracket that closes; and, unless all are closed, over the
-    /// comma (and the name) to the next value.
-    #[inline]
-    fn close_or_go_on(&mut self, brackets: &mut Brackets) -> Option<()> {
-        loop {
-            self.skip_white_space();
-            let in_object = brackets.innermost_is_object();
-            if self.expect(b',').is_some() {
-                if in_object {
-                    self.skip_white_space();
-                    self.skip_name()?;
-                }
-                return Some(());
-            }
-            self.expect(closing(in_object))?;
-            brackets.pop();
-            if brackets.open == 0 {
-                return Some(());
-            }
-        }
-    }
-
-    /// A member's name, whatever it is, and its colon.
-    #[inline]
-    fn skip_name(&mut self) -> Option<()> {
-        if self.peek()? != b'"' {
-            return None;
-        }
-        self.string()?;
-        self.skip_white_space();
-        self.expect(b':')
-    }
-}
-
-fn closing(is_object: bool) -> u8 {
-    if is_object { b'}' } else { b']' }
 }
