@@ -1,5 +1,6 @@
 //! The binary: arguments in, exit code out.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -18,7 +19,11 @@ fn end_the_process_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
-        eprintln!("This is a bug in counter-machine. Nothing that was acknowledged is lost; please report it.");
+        // A closed stderr must not keep the process from ending.
+        let _ = writeln!(
+            std::io::stderr(),
+            "This is a bug in counter-machine. Nothing that was acknowledged is lost; please report it."
+        );
         std::process::exit(EXIT_BUG);
     }));
 }

@@ -60,7 +60,8 @@ impl Cli {
     /// Does what was typed, and says how it ended.
     pub fn run(self) -> ExitCode {
         start_logging(self.log_format);
-        let mut out = BufWriter::new(std::io::stdout().lock());
+        // Not locked: `run` writes items to stdout from another thread.
+        let mut out = BufWriter::new(std::io::stdout());
         let result = match &self.command {
             Command::Run(args) => run::run(args, self.log_format),
             Command::Get(args) => get::run(args, &mut out),
@@ -74,7 +75,7 @@ impl Cli {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error}");
+                output::say(&format!("error: {error}\n"));
                 error.exit_code()
             }
         }

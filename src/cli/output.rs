@@ -1,6 +1,6 @@
 //! What a command prints.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use super::CliError;
 
@@ -13,4 +13,9 @@ pub(super) fn printed(outcome: io::Result<()>) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Says something on stderr. Where nobody listens any more, it is not said.
+pub(super) fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }

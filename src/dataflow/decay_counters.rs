@@ -184,13 +184,13 @@ impl DecayCounters {
         }
     }
 
-    /// Looks at a few rows and forgets those whose ttl has passed by the stream's own time.
+    /// Looks at a few rows and forgets those whose time has passed by the stream's own time.
     fn forget_expired(&mut self, new_rows: usize) {
         let Some(now) = self.stream_time else { return };
         let budget = SWEEP_AT_LEAST + SWEEP_PER_NEW_ROW * new_rows;
         let mut forgotten = 0;
         for (group, tables) in self.pipeline.groups.iter().zip(self.tables.chunks_exact_mut(RowShape::ALL.len())) {
-            let Some(horizon) = group.ttl.and_then(|ttl| now.0.checked_sub(ttl)) else { continue };
+            let Some(horizon) = kept_for(group).and_then(|kept_for| now.0.checked_sub(kept_for)) else { continue };
             for table in tables {
                 table.sweep(budget, EventTime(horizon), &mut self.texts, |feature, first_value| {
                     if self.features.shape(feature) == RowShape::Uniques {
@@ -208,6 +208,17 @@ impl DecayCounters {
     fn row_count(&self) -> usize {
         self.tables.iter().map(RowTable::len).sum()
     }
+}
+
+/// How long after its last update a row stays in memory, in time units; `None`: for ever.
+///
+/// Longer than its ttl, by the time in which a value comes to nothing (`e^-40`): an event that is
+/// nearly a ttl late would else bring back a row as alive, without what was in it shortly before.
+fn kept_for(group: &Group) -> Option<i64> {
+    const NOTHING_LEFT_AFTER: i64 = 40;
+    let ttl = group.ttl?;
+    let longest_decay = group.decays.intervals().iter().map(|interval| interval.units()).max()?;
+    ttl.checked_add(longest_decay.saturating_mul(NOTHING_LEFT_AFTER).min(ttl))
 }
 
 /// The batches' records by ascending window.

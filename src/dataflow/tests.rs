@@ -40,6 +40,14 @@ fn pipeline(ttl: &str) -> Arc<Pipeline> {
         decays = ["1h"]
         feature = "pair.{{measure}}"
         ttl = "{ttl}"
+        [[counters]]
+        name = "creator"
+        key = ["creatorId"]
+        events = ["view", "buy"]
+        measures = ["uniques(userId)"]
+        decays = ["1h", "{LONG}s"]
+        feature = "creator.{{measure}}"
+        ttl = "{ttl}"
         "#
     );
     Arc::new(Pipeline::parse(&text, "test.toml", &|_| None).expect("a valid pipeline"))
@@ -155,14 +163,24 @@ fn expected(events: &[TestEvent]) -> Events {
     let mut add = |key: String, feature: &str, time, weight| {
         expected.entry((key, feature.to_owned())).or_default().push((time, weight));
     };
+    let mut seen: BTreeMap<(u8, u8), i64> = BTreeMap::new();
     for event in events {
         add(event.user.to_string(), &format!("user.{}", event.name), event.time, 1.0);
-        let Some(creator) = event.creator.filter(|_| event.name != "view") else { continue };
+        let Some(creator) = event.creator else { continue };
+        if event.name != "cancel" {
+            seen.entry((creator, event.user)).and_modify(|last| *last = event.time.max(*last)).or_insert(event.time);
+        }
+        if event.name == "view" {
+            continue;
+        }
         let key = format!(r"{}|c\|{creator}", event.user);
         add(key.clone(), "pair.count", event.time, 1.0);
         if let Some(amount) = event.amount {
             add(key, "pair.sum_amount", event.time, f64::from(amount));
         }
+    }
+    for ((creator, _), last_seen) in seen {
+        add(format!("c|{creator}"), "creator.uniques_userId", last_seen, 1.0);
     }
     expected
 }

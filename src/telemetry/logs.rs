@@ -22,6 +22,8 @@ pub fn start_logging(format: LogFormat) {
         .with_env_filter(EnvFilter::new(levels))
         .with_writer(std::io::stderr)
         .with_target(false)
+        // Else a closed stderr is a panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // An error means that logging was started before, which only tests do.
     let _ = match format {

@@ -2,8 +2,15 @@
 //! for them. Tests that need a service say so and are ignored without it; `scripts/test` runs all.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that it failed")]
 
+mod commands;
+mod commands_run;
 mod dynamodb;
 mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
 mod kafka;
+mod kafka_to_dynamodb;
+mod pipes;
+mod program;
+mod recount;
+mod replay;

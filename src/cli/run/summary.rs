@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::cli::CliError;
+use crate::cli::output::say;
 use crate::dataflow::Sample;
 use crate::event::Reason;
 use crate::pipeline::{Pipeline, split_key};
@@ -33,7 +34,7 @@ impl Summary<'_> {
     /// Says what the run did and what to type next, on stderr.
     pub fn print(&self, format: LogFormat) {
         match format {
-            LogFormat::Text => eprint!("{}", self.text()),
+            LogFormat::Text => say(&self.text()),
             LogFormat::Json => self.log(),
         }
     }

@@ -1,0 +1,185 @@
+//! The program as a person starts it: in a folder of its own, with arguments, pipes and signals.
+//!
+//! Nothing waits for ever: after [`PATIENCE`] a test fails with what the program said until then.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Long enough for the slowest machine: a test that waits for so long has found a hang.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A folder in which programs are started, gone at the end of the test.
+pub struct Workplace {
+    folder: tempfile::TempDir,
+}
+
+impl Workplace {
+    pub fn new() -> Workplace {
+        Workplace { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Runs the program with nothing on stdin, and waits for its end.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        let mut running = self.start(arguments);
+        running.close_stdin();
+        running.end()
+    }
+
+    /// Starts the program; its stdin stays open.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_counter-machine"));
+        // What the machine that runs the tests is set to must not matter.
+        for name in ["KAFKA_BROKERS", "KAFKA_TOPIC", "DYNAMODB_ENDPOINT", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        // DynamoDB Local takes any credentials, but wants some.
+        command.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local").env("AWS_REGION", "us-east-1");
+        command.args(arguments).current_dir(self.folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::new(command.spawn().unwrap(), format!("counter-machine {}", arguments.join(" ")))
+    }
+}
+
+/// A program that has been started. Killed if the test ends before it does.
+pub struct Running {
+    child: Child,
+    command: String,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    fn new(mut child: Child, command: String) -> Running {
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut pipe = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = pipe.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let stdin = child.stdin.take();
+        Running { child, command, stdin, lines, stderr: Some(stderr) }
+    }
+
+    pub fn write(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// The next line on stdout.
+    pub fn line(&mut self) -> String {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("{}: no line came", self.command),
+            Err(RecvTimeoutError::Disconnected) => {
+                let ended = self.wait();
+                panic!("no line came: {ended:?}")
+            }
+        }
+    }
+
+    /// Sends a signal, named as the shell's `kill` does.
+    pub fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+    }
+
+    /// Waits for the end. What stdout holds besides the lines that were taken is in the answer.
+    pub fn end(mut self) -> Ended {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+                let stderr = self.stderr();
+                panic!("{} does not end; it said:\n{stderr}", self.command);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let stdout = self.lines.iter().fold(String::new(), |text, line| text + &line + "\n");
+        Ended { command: self.command.clone(), code: status.code(), stdout, stderr: self.stderr() }
+    }
+
+    fn stderr(&mut self) -> String {
+        self.stderr.take().map(|thread| thread.join().unwrap()).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a program ended, and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    command: String,
+    code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// It must have ended with this exit code.
+    pub fn exits(self, code: i32) -> Ended {
+        assert_eq!(self.code, Some(code), "{}\n{}\n{}", self.command, self.stdout, self.stderr);
+        self
+    }
+
+    /// It must have said each of these on stderr.
+    pub fn says(self, texts: &[&str]) -> Ended {
+        for text in texts {
+            assert!(self.stderr.contains(text), "{}: `{text}` is not in:\n{}", self.command, self.stderr);
+        }
+        self
+    }
+
+    /// It must have printed each of these on stdout.
+    pub fn prints(self, texts: &[&str]) -> Ended {
+        for text in texts {
+            assert!(self.stdout.contains(text), "{}: `{text}` is not in:\n{}", self.command, self.stdout);
+        }
+        self
+    }
+
+    /// The number behind this name in the summary; 0 when the summary leaves it out.
+    pub fn summary(&self, name: &str) -> u64 {
+        let line = self.stderr.lines().find_map(|line| line.trim().strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next()).unwrap_or("0");
+        number.replace(',', "").parse().unwrap_or_else(|_| panic!("no number for {name} in:\n{}", self.stderr))
+    }
+}
