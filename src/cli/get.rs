@@ -168,7 +168,7 @@ fn known_keys(pipeline: &Pipeline) -> String {
 }
 
 fn field_name(pipeline: &Pipeline, id: FieldId) -> &str {
-    &pipeline.event.fields[usize::from(id.0)].name
+    pipeline.event.fields[usize::from(id.0)].name.as_str()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod features;
 mod flat_index;
 mod graph;
 mod identity;
+mod keys;
 mod operators;
 mod prefetch;
 mod route;

@@ -1,5 +1,7 @@
 //! The whole dataflow, with a sink in memory, against a recount of single events.
 
+mod events;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::counters::expand_groups;
 use super::duration::{parse_duration, to_units};
 use super::error::Fault;
+use super::event_map::expand_map;
 use super::fields::Fields;
 use super::raw::{
     RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
@@ -32,9 +33,11 @@ pub(super) fn expand(raw: RawPipeline) -> Result<Pipeline, Fault> {
     }
     let name = not_empty(&raw.name, "the pipeline's name")?.to_owned();
     let mut fields = Fields::new(&raw.event)?;
-    let groups = expand_groups(&raw.counters, raw.event.time_unit, &mut fields)?;
+    let event_map = expand_map(&raw.event.map)?;
+    let groups = expand_groups(&raw.counters, raw.event.time_unit, &event_map, &mut fields)?;
     Ok(Pipeline {
         event: event(&raw.event, fields)?,
+        event_map,
         window: window(&raw.window)?,
         kafka: raw.kafka.map(kafka).transpose()?,
         dynamodb: dynamodb(raw.dynamodb, &name)?,
@@ -69,8 +72,8 @@ fn event(raw: &RawEvent, fields: Fields) -> Result<EventSchema, Fault> {
         }
     };
     Ok(EventSchema {
-        name_field: raw.name.get_ref().clone(),
-        time_field: raw.time.get_ref().clone(),
+        name_field: fields.name_field().clone(),
+        time_field: fields.time_field().clone(),
         time_unit: raw.time_unit,
         max_ahead: max_ahead(raw.max_ahead.as_ref(), raw.time_unit)?,
         max_bytes,

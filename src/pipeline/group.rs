@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Condition;
 use super::duration::{format_duration, from_units};
 use crate::counter::{DecaySet, InvalidUniquesConfig, UniquesConfig, UniquesSet};
 use crate::event::{FieldId, TimeUnit};
@@ -24,8 +25,17 @@ pub struct Group {
     pub name: String,
     /// The fields that make the key, in order; one or more.
     pub key: Vec<FieldId>,
+    /// Those of the key's fields that may be arrays: the event counts once for each of the different
+    /// members; of several such fields, once for every combination.
+    pub explode: Vec<FieldId>,
     /// The events that count.
     pub events: EventSelector,
+    /// What must hold of an event for it to count.
+    pub conditions: Vec<Condition>,
+    /// The field whose value is the event's weight. It multiplies the weight that the event's name
+    /// has (see [`super::EventMap`]) and, for `sum(FIELD)`, the field's value; the product is held
+    /// within the finite numbers. Where it is missing or null, no measure of the group is touched.
+    pub weight: Option<FieldId>,
     /// What is counted of each.
     pub measures: Vec<Measure>,
     /// The decay intervals, in ascending order.
@@ -165,7 +175,7 @@ impl RowShape {
 pub struct Measure {
     /// As it stands in feature names: `count`, `sum_FIELD`.
     pub name: String,
-    /// The field whose value is the event's weight; `None`: every event weighs 1.
+    /// The field that is summed up; `None`: every event counts as 1, times its weight.
     pub weight: Option<FieldId>,
     /// The field whose different values are counted, for `uniques(FIELD)`.
     pub members: Option<FieldId>,
@@ -246,7 +256,10 @@ mod tests {
         Group {
             name: "user".to_owned(),
             key: vec![FieldId(0)],
+            explode: Vec::new(),
             events,
+            conditions: Vec::new(),
+            weight: None,
             measures: measures.to_vec(),
             other_shapes: OtherShapes::new(&decays, 256).expect("valid"),
             decays,

@@ -1,14 +1,16 @@
 //! The pipeline file: what a person writes, checked and expanded into what the dataflow runs.
 //!
 //! A file goes through four steps, each in a file of its own: `environment` fills in `${NAME}`,
-//! `raw` takes the TOML apart, `expand` (with `counters` and `fields`) gives it its meaning and its
+//! `raw` takes the TOML apart, `expand` (with `counters`, `condition`, `event_map` and `fields`) gives it its meaning and its
 //! defaults, `names` sees to it that no two features have the same name. What is wrong is said with
 //! its line. A [`Pipeline`] that was made here keeps what its types and fields promise.
 
+mod condition;
 mod counters;
 mod duration;
 mod environment;
 mod error;
+mod event_map;
 mod expand;
 mod fields;
 mod group;
@@ -20,9 +22,11 @@ mod shipped;
 #[cfg(test)]
 mod tests;
 
+pub use condition::Condition;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
 pub use error::PipelineError;
+pub use event_map::{EventMap, MappedEvent};
 pub use group::{
     EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, OtherShapes, RowShape,
 };
@@ -46,6 +50,8 @@ pub struct Pipeline {
     pub sink: Option<String>,
     /// What events look like, and which of their fields are used.
     pub event: EventSchema,
+    /// Which events count as others, or with another weight.
+    pub event_map: EventMap,
     /// The rhythm of publishing.
     pub window: WindowConfig,
     /// Where events are read from when no event log is named.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::error::{Fault, did_you_mean};
@@ -43,6 +43,24 @@ pub(super) struct RawEvent {
     pub time_unit: TimeUnit,
     pub max_ahead: Option<Text>,
     pub max_bytes: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub map: BTreeMap<Text, Spanned<RawMapping>>,
+}
+
+/// What an event counts as.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section, as in { event = \"like\", weight = -1 }")]
+pub(super) struct RawMapping {
+    pub event: Option<Text>,
+    pub weight: Option<Spanned<RawNumber>>,
+}
+
+/// A number of either kind.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a weight is a number, as in weight = -1")]
+pub(super) enum RawNumber {
+    Integer(i64),
+    Decimal(f64),
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +132,32 @@ pub(super) struct RawGroup {
     pub uniques_registers: Option<Spanned<usize>>,
     pub feature: Option<Text>,
     pub ttl: Option<Text>,
+    pub weight: Option<Text>,
+    pub explode: Option<Spanned<Vec<Text>>>,
+    #[serde(default)]
+    pub r#where: BTreeMap<Text, Spanned<RawWanted>>,
+    #[serde(default)]
+    pub where_not: BTreeMap<Text, Spanned<RawWanted>>,
+}
+
+/// The values that a condition is about.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a condition is a string, an integer, true or false, or a list of them")]
+pub(super) enum RawWanted {
+    One(RawScalar),
+    Any(Vec<RawScalar>),
+    /// What TOML makes of a path without quotes.
+    #[expect(dead_code, reason = "taken for its form only, to say what was meant")]
+    Section(BTreeMap<String, IgnoredAny>),
+}
+
+/// What may be part of a key.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawScalar {
+    Text(String),
+    Integer(i64),
+    Flag(bool),
 }
 
 /// `"*"`, or a list of event names.

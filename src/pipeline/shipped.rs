@@ -36,7 +36,7 @@ fn the_reference_pipeline_is_the_reference_job() {
     let [group] = pipeline.groups.as_slice() else { panic!("one group") };
     let intervals: Vec<i64> = group.decays.intervals().iter().map(|interval| interval.units()).collect();
     assert_eq!((intervals, group.ttl), (vec![5, 10, 15], Some(604_800)));
-    assert_eq!(pipeline.event.fields[usize::from(group.key[0].0)].name, "userId");
+    assert_eq!(pipeline.event.fields[usize::from(group.key[0].0)].name.as_str(), "userId");
     assert_eq!(group.feature_name("like", MeasureId(0)), "like");
     assert_eq!(pipeline.warnings(), Vec::<String>::new());
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::counter::{DecayInterval, DecaySet, EventTime};
 use crate::epoch::Version;
-use crate::event::{DeclaredField, EventSchema, FieldId, TimeUnit};
+use crate::event::{DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
-    DeadLetterConfig, DynamoDbConfig, EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId,
-    OtherShapes, Pipeline, WindowConfig,
+    DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure,
+    MeasureId, OtherShapes, Pipeline, WindowConfig,
 };
 use crate::sink::ItemBatch;
 
@@ -17,13 +17,14 @@ pub(crate) fn pipeline() -> Pipeline {
         name: "user_counters".to_owned(),
         sink: None,
         event: EventSchema {
-            name_field: "eventName".to_owned(),
-            time_field: "eventTs".to_owned(),
+            name_field: FieldPath::top_level("eventName"),
+            time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: None,
             max_bytes: 1 << 20,
             fields: vec![field("userId"), field("creatorId")],
         },
+        event_map: EventMap::default(),
         window: WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 },
         kafka: None,
         dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
@@ -33,7 +34,7 @@ pub(crate) fn pipeline() -> Pipeline {
 }
 
 fn field(name: &str) -> DeclaredField {
-    DeclaredField { name: name.to_owned(), as_key: true, as_value: false }
+    DeclaredField { as_key: true, ..DeclaredField::unused(FieldPath::top_level(name)) }
 }
 
 /// A group that counts every event, keyed by these fields, with a ttl of a week.
@@ -43,7 +44,10 @@ pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
     Group {
         name: name.to_owned(),
         key: key.iter().map(|field| FieldId(*field)).collect(),
+        explode: Vec::new(),
         events: EventSelector::All,
+        conditions: Vec::new(),
+        weight: None,
         measures: vec![Measure { name: "count".to_owned(), weight: None, members: None }],
         other_shapes: OtherShapes::new(&decays, 256).unwrap(),
         decays,

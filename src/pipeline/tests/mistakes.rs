@@ -17,7 +17,7 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
         "events =",
         "event =",
         "p.toml:8: unknown key \"event\"; did you mean \"events\"? \
-         (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl)",
+         (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
     );
     assert_refused_with(
         "[windows]",
@@ -27,7 +27,7 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
     assert_refused(
         "time = ",
         "unit = \"s\"\ntime = ",
-        "p.toml:4: unknown key \"unit\" (here may stand: name, time, time_unit, max_ahead, max_bytes)",
+        "p.toml:4: unknown key \"unit\" (here may stand: name, time, time_unit, max_ahead, max_bytes, map)",
     );
     assert_refused(
         "time = ",
@@ -76,7 +76,7 @@ fn values_of_another_kind_are_refused() {
     assert_refused_with("[event.name]", "p.toml:10: duplicate key");
     assert_refused_with(
         "window = 5",
-        "p.toml:10: unknown key \"window\" (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl)",
+        "p.toml:10: unknown key \"window\" (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
     );
     assert_refused(
         "name = \"p\"",
