@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use crate::sink::{SinkError, SinkErrorKind};
+use crate::source::SourceError;
 
 /// Why a command failed. The text says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,12 @@ impl From<SinkError> for CliError {
             SinkErrorKind::ServiceLost => CliError::Lost(with_causes(&error)),
             SinkErrorKind::Failed | SinkErrorKind::ClosedPipe => CliError::failed(&error),
         }
+    }
+}
+
+impl From<SourceError> for CliError {
+    fn from(error: SourceError) -> CliError {
+        if error.is_service_lost() { CliError::Lost(with_causes(&error)) } else { CliError::failed(&error) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `counter-machine produce`: sends event logs to the pipeline's Kafka topic.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,15 +78,18 @@ pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
         let pipeline = args.pipeline.display();
         return Err(CliError::Usage(format!("{pipeline} has no [kafka]: add it, with `brokers` and `topic`")));
     };
+    // Before a topic is made for them.
+    if let Some(missing) = args.paths.iter().find(|path| **path != Path::new("-") && !path.exists()) {
+        return Err(CliError::Usage(format!("cannot read the event log {}: there is no such file", missing.display())));
+    }
     let started = Instant::now();
-    let mut writer = TopicWriter::connect(kafka, args.compression.codec(), args.create_partitions)
-        .map_err(|error| CliError::failed(&error))?;
+    let mut writer = TopicWriter::connect(kafka, args.compression.codec(), args.create_partitions)?;
     let partitions = describe_partitions(&writer);
     let mut keys = args.key.clone().map(|field| KeyOf::new(&pipeline.event, field));
     let totals = send_lines(args, pipeline.event.max_bytes, &mut writer, &mut keys);
     // What was sent before something failed is delivered all the same.
-    let delivered = writer.finish().map_err(|error| CliError::failed(&error));
-    let totals = totals.map_err(|error| CliError::failed(&error))?;
+    let delivered = writer.finish();
+    let totals = totals?;
     let summary = totals.describe(delivered?, started.elapsed());
     print(&format!("{summary} to topic \"{}\" at {} ({partitions})\n", kafka.topic, kafka.brokers))?;
     if let (Some(field), 1..) = (&args.key, totals.without_key) {

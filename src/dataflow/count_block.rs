@@ -26,7 +26,7 @@ pub struct BlockCounter {
     metrics: Arc<Metrics>,
     /// When the run began, in the event's unit: the arrival of every line of a log.
     run_start: EventTime,
-    clock: MedianClock,
+    stream: StreamTime,
     window: Window,
     buffer: Vec<u8>,
     dead_letters: Vec<DeadLetter>,
@@ -53,10 +53,10 @@ impl BlockCounter {
             decoder: Decoder::new(Arc::new(pipeline.event.clone())),
             router: Router::new(Arc::clone(&pipeline), seed),
             sums: WindowSums::new(workers),
+            stream: StreamTime::new(pipeline.window_units()),
             pipeline,
             metrics,
             run_start,
-            clock: MedianClock::default(),
             window: Window::default(),
             buffer: Vec::new(),
             dead_letters: Vec::new(),
@@ -71,7 +71,7 @@ impl BlockCounter {
     /// Ends the epoch: the sums of its events, one batch for each worker.
     pub fn end_epoch(&mut self) -> Vec<ContributionBatch> {
         self.sums.close_window(self.window, self.router.features(), &self.pipeline);
-        let batches = self.sums.take_epoch(self.clock.now()).collect();
+        let batches = self.sums.take_epoch(self.stream.clock.now()).collect();
         self.router.forget_if_many();
         batches
     }
@@ -79,10 +79,9 @@ impl BlockCounter {
     /// Counts a block of the open epoch, and gives back its dead letters.
     pub fn count(&mut self, block: &Block) -> Result<Vec<DeadLetter>, SourceError> {
         let mut tally = Tally::default();
-        let late_before = self.late_before();
         match &block.payload {
             Payload::Lines { file, offset, bytes: LogBytes::Read(bytes) } => {
-                self.count_lines(file, *offset, bytes, &block.window_starts, late_before, &mut tally);
+                self.count_lines(file, *offset, bytes, &block.window_starts, &mut tally);
             }
             Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length } } => {
                 let mut buffer = std::mem::take(&mut self.buffer);
@@ -90,7 +89,7 @@ impl BlockCounter {
                 handle.read_exact_at(&mut buffer, *offset).map_err(|error| {
                     SourceError::caused_by(format!("{}: cannot read at offset {offset}", file.display()), error)
                 })?;
-                self.count_lines(file, *offset, &buffer, &block.window_starts, late_before, &mut tally);
+                self.count_lines(file, *offset, &buffer, &block.window_starts, &mut tally);
                 self.buffer = buffer;
             }
             Payload::LineTooLong { file, offset, length, head } => {
@@ -103,7 +102,7 @@ impl BlockCounter {
                 });
             }
             Payload::Messages { topic, bytes, messages } => {
-                self.count_messages(topic, bytes, messages, late_before, &mut tally);
+                self.count_messages(topic, bytes, messages, &mut tally);
             }
         }
         if self.sums.is_full() {
@@ -122,12 +121,10 @@ impl BlockCounter {
         offset: u64,
         bytes: &[u8],
         window_starts: &[(usize, Window)],
-        late_before: EventTime,
         tally: &mut Tally,
     ) {
         let utf8 = check_utf8(bytes);
         let mut starts = window_starts.iter().copied().peekable();
-        let mut recent = RecentTimes::default();
         let mut start = 0;
         while start < bytes.len() {
             let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
@@ -138,8 +135,7 @@ impl BlockCounter {
             match self.count_event(line, self.run_start, utf8, &mut tally.routes) {
                 Ok(Some(time)) => {
                     tally.events += 1;
-                    tally.late_events += u64::from(time < late_before);
-                    recent.push(time);
+                    tally.late_events += u64::from(self.stream.is_late(time));
                 }
                 Ok(None) => {}
                 Err(reason) => {
@@ -149,28 +145,18 @@ impl BlockCounter {
             }
             start = end + 1;
         }
-        recent.show_to(&mut self.clock);
         self.metrics.bytes.add(bytes.len() as u64);
     }
 
-    fn count_messages(
-        &mut self,
-        topic: &Arc<str>,
-        bytes: &[u8],
-        messages: &[Message],
-        late_before: EventTime,
-        tally: &mut Tally,
-    ) {
+    fn count_messages(&mut self, topic: &Arc<str>, bytes: &[u8], messages: &[Message], tally: &mut Tally) {
         let unit = self.pipeline.event.time_unit;
-        let mut recent = RecentTimes::default();
         for message in messages {
             let payload = &bytes[message.start..][..message.length];
             let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
             match self.count_event(payload, arrival, Utf8::Unchecked, &mut tally.routes) {
                 Ok(Some(time)) => {
                     tally.events += 1;
-                    tally.late_events += u64::from(time < late_before);
-                    recent.push(time);
+                    tally.late_events += u64::from(self.stream.is_late(time));
                 }
                 Ok(None) => {}
                 Err(reason) => self.dead_letters.push(DeadLetter {
@@ -185,7 +171,6 @@ impl BlockCounter {
                 }),
             }
         }
-        recent.show_to(&mut self.clock);
         self.metrics.bytes.add(bytes.len() as u64);
     }
 
@@ -215,12 +200,6 @@ impl BlockCounter {
             self.window = window;
         }
     }
-
-    /// Events before this time are late: a job with windows of event time would drop them.
-    fn late_before(&self) -> EventTime {
-        let length = self.pipeline.window_units();
-        self.clock.now().map_or(EventTime(i64::MIN), |now| EventTime(now.0 - now.0.rem_euclid(length)))
-    }
 }
 
 fn log_origin(file: &Path, offset: u64) -> Origin {
@@ -232,23 +211,32 @@ fn check_utf8(bytes: &[u8]) -> Utf8 {
     if std::str::from_utf8(bytes).is_ok() { Utf8::Checked } else { Utf8::Unchecked }
 }
 
-/// The times of the last few events of a block.
-#[derive(Default)]
-struct RecentTimes {
-    times: [EventTime; MedianClock::SAMPLES],
-    seen: usize,
+/// The time in the stream, as one worker sees it.
+struct StreamTime {
+    clock: MedianClock,
+    window_units: i64,
+    late_before: EventTime,
+    events: usize,
 }
 
-impl RecentTimes {
-    #[inline]
-    fn push(&mut self, time: EventTime) {
-        self.times[self.seen % MedianClock::SAMPLES] = time;
-        self.seen += 1;
+impl StreamTime {
+    /// The clock looks at every so many events: a median for each would cost too much.
+    const LOOK_AT_EVERY: usize = 16;
+
+    fn new(window_units: i64) -> StreamTime {
+        StreamTime { clock: MedianClock::default(), window_units, late_before: EventTime(i64::MIN), events: 0 }
     }
 
-    fn show_to(&self, clock: &mut MedianClock) {
-        for time in &self.times[..self.seen.min(MedianClock::SAMPLES)] {
-            clock.observe(*time);
+    /// Takes notice of an event, and says whether it is late: its time lies before the window that
+    /// the stream is in, so that a job with windows of event time would drop it.
+    #[inline]
+    fn is_late(&mut self, time: EventTime) -> bool {
+        if self.events.is_multiple_of(Self::LOOK_AT_EVERY) {
+            self.clock.observe(time);
+            let window_start = |now: EventTime| EventTime(now.0 - now.0.rem_euclid(self.window_units));
+            self.late_before = self.clock.now().map_or(self.late_before, window_start);
         }
+        self.events += 1;
+        time < self.late_before
     }
 }

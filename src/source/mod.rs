@@ -23,6 +23,8 @@ pub use wall_clock::WallClock;
 #[error("{message}")]
 pub struct SourceError {
     message: String,
+    /// Whether a service does not answer, so that starting again may help.
+    service_lost: bool,
     /// The library's own error.
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -31,7 +33,17 @@ pub struct SourceError {
 impl SourceError {
     /// An error of the source's own finding.
     pub fn new(message: impl Into<String>) -> SourceError {
-        SourceError { message: message.into(), source: None }
+        SourceError { message: message.into(), service_lost: false, source: None }
+    }
+
+    /// A service that does not answer; starting again may help.
+    pub fn service_lost(message: impl Into<String>) -> SourceError {
+        SourceError { service_lost: true, ..SourceError::new(message) }
+    }
+
+    /// Whether a service does not answer.
+    pub fn is_service_lost(&self) -> bool {
+        self.service_lost
     }
 
     /// An error that a library reported while the source was doing what `message` says.
@@ -39,6 +51,6 @@ impl SourceError {
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> SourceError {
-        SourceError { message: message.into(), source: Some(source.into()) }
+        SourceError { source: Some(source.into()), ..SourceError::new(message) }
     }
 }

@@ -14,5 +14,7 @@ mod kafka_to_dynamodb;
 mod pipes;
 mod plan;
 mod program;
+mod readme;
 mod recount;
 mod replay;
+mod replay_logs;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::CliError;
 use crate::pipeline::ClockKind;
+use crate::sink::SinkTarget;
 
 /// Count events and publish the counters.
 #[derive(Debug, Args)]
@@ -24,14 +25,14 @@ pub struct RunArgs {
     pub events: Vec<PathBuf>,
 
     /// Where items go: dynamodb, sqlite:PATH, jsonl:PATH, jsonl:- or none [default: as in the file]
-    #[arg(long)]
-    pub sink: Option<String>,
+    #[arg(long, value_name = "SINK")]
+    pub sink: Option<SinkTarget>,
 
     /// Worker threads.
     #[arg(short = 'w', value_name = "WORKERS", default_value_t = 1)]
     pub workers: usize,
 
-    /// What drives windows [default: wall for Kafka, event for event logs]
+    /// What drives windows [default: as in the file, or wall for Kafka and event for event logs]
     #[arg(long, value_enum)]
     pub clock: Option<ClockKind>,
 
@@ -51,7 +52,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub replace: bool,
 
-    /// Where events go that cannot be counted [default: dead_letters.jsonl]
+    /// Where events go that cannot be counted [default: as in the file, or dead_letters.jsonl]
     #[arg(long, value_name = "PATH")]
     pub dead_letters: Option<PathBuf>,
 

@@ -106,7 +106,7 @@ fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<I
         )),
     };
     let options = KafkaOptions { until_end: args.until_end, ..KafkaOptions::default() };
-    let source = KafkaSource::connect(config, options).map_err(|error| CliError::failed(&error))?;
+    let source = KafkaSource::connect(config, options)?;
     Ok(Input::Kafka { source: Box::new(source), clock, until_end: args.until_end })
 }
 
@@ -130,9 +130,7 @@ fn start_kafka(
     let progress = source.progress();
     let clock = Arc::new(clock);
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
-    for (number, reader) in
-        source.into_readers(workers).map_err(|error| CliError::failed(&error))?.into_iter().enumerate()
-    {
+    for (number, reader) in source.into_readers(workers)?.into_iter().enumerate() {
         let (sender, feed) = feed(FIRST_EPOCH);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));

@@ -18,7 +18,7 @@ use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::Generation;
 use crate::pipeline::Pipeline;
-use crate::sink::{self, DeadLetterFile, OpenOptions, SinkError, SinkErrorKind, SinkTarget};
+use crate::sink::{self, DeadLetterFile, OpenOptions, SinkTarget};
 use crate::telemetry::{LogFormat, Metrics};
 
 /// Dead letters go here when neither the command line nor the pipeline file says where.
@@ -29,13 +29,13 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     args.check()?;
     let started = Instant::now();
     let pipeline = Arc::new(load_pipeline(args)?);
-    let target = sink_target(args, &pipeline)?;
+    let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     let stop = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
     let input = Input::open(args, &pipeline, run_start)?;
     let options = OpenOptions { replace: args.replace, run_id: run_id() };
-    let sink = sink::open(&target, &pipeline, &options, &metrics).map_err(|error| sink_error(&error))?;
+    let sink = sink::open(&target, &pipeline, &options, &metrics)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     let (failure, errors) = Failure::new(Arc::clone(&stop));
@@ -83,13 +83,6 @@ fn load_pipeline(args: &RunArgs) -> Result<Pipeline, CliError> {
     Ok(pipeline)
 }
 
-fn sink_target(args: &RunArgs, pipeline: &Pipeline) -> Result<SinkTarget, CliError> {
-    let name = args.sink.as_deref().or(pipeline.sink.as_deref()).ok_or_else(|| {
-        CliError::Usage("no sink: give --sink SINK, or `sink = \"...\"` in the pipeline file".to_owned())
-    })?;
-    name.parse().map_err(|error| CliError::usage(&error))
-}
-
 fn dead_letter_file(args: &RunArgs, pipeline: &Pipeline, metrics: &Arc<Metrics>) -> DeadLetterFile {
     let path = args.dead_letters.clone().or_else(|| pipeline.dead_letters.path.clone());
     let max = args.max_dead_letters.or(pipeline.dead_letters.max);
@@ -116,16 +109,4 @@ fn now_in(pipeline: &Pipeline) -> EventTime {
 
 fn run_id() -> String {
     format!("{:032x}", rand::random::<u128>())
-}
-
-/// How an error of the sink ends the process.
-fn sink_error(error: &SinkError) -> CliError {
-    match error.kind() {
-        SinkErrorKind::Usage => CliError::usage(error),
-        SinkErrorKind::ServiceLost => match CliError::failed(error) {
-            CliError::Failed(text) => CliError::Lost(text),
-            other => other,
-        },
-        SinkErrorKind::Failed | SinkErrorKind::ClosedPipe => CliError::failed(error),
-    }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, select};
 
 use super::input::RunningInput;
-use super::sink_error;
 use crate::cli::CliError;
 use crate::dataflow::{Execution, RunError};
 use crate::sink::SinkErrorKind;
@@ -31,7 +30,7 @@ pub fn wait(
                 // What was read before still counts: the sources stop, and the rest drains.
                 Ok(RunError::Source(text)) => unreadable = Some(CliError::Failed(text.to_string())),
                 Ok(RunError::Sink(error)) if error.kind() == SinkErrorKind::ClosedPipe => return Ok(()),
-                Ok(RunError::Sink(error)) => break Err(sink_error(&error)),
+                Ok(RunError::Sink(error)) => break Err(error.into()),
                 Ok(bug @ RunError::Bug(_)) => break Err(CliError::Failed(bug.to_string())),
                 Err(_) => {}
             },
@@ -45,7 +44,7 @@ pub fn wait(
     }
     let asked_to_stop = stop.load(Ordering::Acquire);
     let runs_until_stopped = input.runs_until_stopped;
-    match input.join().map_err(|error| CliError::failed(&error))? {
+    match input.join()? {
         LogEnd::Truncated(what) => Err(CliError::Failed(what)),
         LogEnd::Interrupted => Err(interrupted()),
         LogEnd::Finished if asked_to_stop && !runs_until_stopped => Err(interrupted()),

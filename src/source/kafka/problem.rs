@@ -67,7 +67,7 @@ pub(crate) fn passes(code: Code) -> bool {
 pub(crate) fn describe(place: &Place, report: &Report) -> SourceError {
     let Place { brokers, topic } = place;
     let text = &report.text;
-    SourceError::new(match report.code {
+    let explanation = match report.code {
         Code::Authentication
         | Code::SaslAuthenticationFailed
         | Code::UnsupportedSASLMechanism
@@ -88,7 +88,8 @@ pub(crate) fn describe(place: &Place, report: &Report) -> SourceError {
              in [kafka] and `security.protocol` in [kafka.options] right?"
         ),
         code => format!("{place}: {text} ({code:?})"),
-    })
+    };
+    if passes(report.code) { SourceError::service_lost(explanation) } else { SourceError::new(explanation) }
 }
 
 /// Tells of a lost broker, and of its return, without flooding the log.
