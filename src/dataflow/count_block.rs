@@ -102,7 +102,7 @@ impl BlockCounter {
                 });
             }
             Payload::Messages { topic, bytes, messages } => {
-                self.count_messages(topic, bytes, messages, &mut tally);
+                self.count_messages(topic, bytes, messages, &block.window_starts, &mut tally);
             }
         }
         if self.sums.is_full() {
@@ -148,9 +148,20 @@ impl BlockCounter {
         self.metrics.bytes.add(bytes.len() as u64);
     }
 
-    fn count_messages(&mut self, topic: &Arc<str>, bytes: &[u8], messages: &[Message], tally: &mut Tally) {
+    fn count_messages(
+        &mut self,
+        topic: &Arc<str>,
+        bytes: &[u8],
+        messages: &[Message],
+        window_starts: &[(usize, Window)],
+        tally: &mut Tally,
+    ) {
         let unit = self.pipeline.event.time_unit;
-        for message in messages {
+        let mut starts = window_starts.iter().copied().peekable();
+        for (place, message) in messages.iter().enumerate() {
+            while let Some((_, window)) = starts.next_if(|(start, _)| *start <= place) {
+                self.enter_window(window);
+            }
             let payload = &bytes[message.start..][..message.length];
             let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
             match self.count_event(payload, arrival, Utf8::Unchecked, &mut tally.routes) {

@@ -14,7 +14,7 @@ use crate::counter::EventTime;
 use crate::epoch::{Epoch, Generation, Window};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetterFile, Item, ItemBatch, Sink, SinkError, Writers};
-use crate::source::{Block, FeedSender, LogBytes, Payload, feed};
+use crate::source::{Block, FeedSender, LogBytes, Message, Payload, feed};
 use crate::telemetry::Metrics;
 
 const LONG: i64 = 1_000_000_000_000;
@@ -284,6 +284,22 @@ fn every_window_inside_an_epoch_publishes_the_rows_that_it_changed() {
     let expected = [("1", 3, 10), ("1", 4, 30), ("2", 3, 10), ("2", 5, 20)];
     assert_eq!(by_key, expected.map(|(key, window, value)| (key.to_owned(), window, value)));
     newest(items);
+}
+
+#[test]
+fn windows_begin_at_messages_too() {
+    let lines = [(1, 100), (1, 105), (2, 106)]
+        .map(|(user, time)| TestEvent { name: "view", user, creator: None, time, amount: None }.line());
+    let mut messages = Vec::new();
+    for (offset, line) in (0i64..).zip(&lines) {
+        let start = messages.last().map_or(0, |last: &Message| last.start + last.length);
+        messages.push(Message { partition: 0, offset, timestamp_ms: 0, start, length: line.len() });
+    }
+    let payload = Payload::Messages { topic: "topic".into(), bytes: lines.concat().into_bytes(), messages };
+    let block = Block { epoch: Epoch(3), window_starts: vec![(1, Window(4))], payload };
+    let (items, metrics) = Setup::new("none", 1).run(move |sender, _| sender.send(block).expect("taken"));
+    let published: Vec<_> = items.iter().map(|item| (item.key.as_str(), item.version.0 & 0xff)).collect();
+    assert_eq!((published, metrics.all_dead_letters()), (vec![("1", 3), ("1", 4), ("2", 4)], 0));
 }
 
 #[test]

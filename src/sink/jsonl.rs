@@ -188,7 +188,11 @@ mod tests {
     use crate::sink::fixtures::{Row, batch, pipeline};
 
     fn open(path: &Path, replace: bool) -> Result<JsonLinesSink, SinkError> {
-        JsonLinesSink::open(path, Arc::new(pipeline()), &OpenOptions { replace, run_id: "a run".to_owned() })
+        JsonLinesSink::open(
+            path,
+            Arc::new(pipeline()),
+            &OpenOptions { replace, run_id: "a run".to_owned(), ..OpenOptions::default() },
+        )
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub use item::{Count, Item, ItemBatch, ItemRef, published};
 pub use target::{SinkTarget, UnknownSink};
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
@@ -53,12 +54,14 @@ pub enum Writers {
 }
 
 /// How a run opens its sink.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// Empty the sink first, instead of refusing one that is not empty.
     pub replace: bool,
     /// Names the run; the sink keeps it, so that it is known who filled it.
     pub run_id: String,
+    /// Set when the run is asked to stop: a sink that waits for its service then gives up opening.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Opens a sink for a run to write to. Refuses one that another run has filled.

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use counter_machine::sink::{SinkErrorKind, SinkTarget, open_reader};
+use counter_machine::sink::{self, OpenOptions, SinkErrorKind, SinkTarget, open_reader};
 use counter_machine::telemetry::Metrics;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -210,4 +212,21 @@ fn credentials_that_have_run_out_are_given_time_to_be_renewed() {
     });
     let mut sink = open(&pipeline(&fake.endpoint(), "Fake"), &Arc::default()).unwrap();
     assert_eq!(sink.write(&[batch(&rows(1))]).unwrap(), 1);
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_no_longer_waits_for_the_service() {
+    // Nothing listens there.
+    let pipeline = pipeline("http://127.0.0.1:9", "UserCounters");
+    let options = OpenOptions::default();
+    let stop = Arc::clone(&options.stop);
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        stop.store(true, Ordering::Release);
+    });
+    let Err(error) = sink::open(&SinkTarget::DynamoDb, &pipeline, &options, &Arc::new(Metrics::default())) else {
+        panic!("there is nothing to open");
+    };
+    assert_eq!(error.kind(), SinkErrorKind::ServiceLost);
+    assert!(error.to_string().contains("asked to stop"), "{error}");
 }

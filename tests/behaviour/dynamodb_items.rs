@@ -38,7 +38,7 @@ pub fn pipeline(endpoint: &str, table: &str) -> Arc<Pipeline> {
 }
 
 pub fn open(pipeline: &Arc<Pipeline>, metrics: &Arc<Metrics>) -> Result<Box<dyn Sink>, SinkError> {
-    let options = OpenOptions { replace: false, run_id: "test".to_owned() };
+    let options = OpenOptions { replace: false, run_id: "test".to_owned(), ..OpenOptions::default() };
     sink::open(&SinkTarget::DynamoDb, pipeline, &options, metrics)
 }
 

@@ -1,6 +1,7 @@
 //! Blocks enter the dataflow, each at its epoch.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crossbeam_channel::TryRecvError;
@@ -10,11 +11,12 @@ use timely::dataflow::operators::probe::Handle as Probe;
 use timely::dataflow::{Scope, StreamVec};
 use timely::scheduling::Activator;
 
+use crate::epoch::Epoch;
 use crate::source::{Block, Feed};
 
 /// How many epochs may be in flight: read, but not yet acknowledged by the sink. This bounds the
 /// memory of everything behind the source.
-const EPOCHS_IN_FLIGHT: u64 = 4;
+const EPOCHS_IN_FLIGHT: usize = 4;
 
 /// How many blocks the operator takes before it lets others run.
 const BLOCKS_PER_TURN: usize = 4;
@@ -40,6 +42,7 @@ pub fn source<'scope>(
         feed.register(scope.worker().sync_activator_for(info.address.to_vec()));
         let mut capability = Some(capability);
         let mut held_back: Option<Block> = None;
+        let mut in_flight = EpochsInFlight::default();
         move |output| {
             for _ in 0..BLOCKS_PER_TURN {
                 let Some(held) = capability.as_mut() else { return };
@@ -47,7 +50,7 @@ pub fn source<'scope>(
                 match held_back.take().map_or_else(|| feed.blocks.try_recv(), Ok) {
                     Ok(block) => {
                         held.downgrade(&block.epoch.0);
-                        let must_be_done = block.epoch.0.saturating_sub(EPOCHS_IN_FLIGHT);
+                        let must_be_done = in_flight.oldest_with(block.epoch);
                         if acknowledged.less_than(&must_be_done) {
                             waits_for.set(Some(must_be_done));
                             held_back = Some(block);
@@ -72,6 +75,23 @@ pub fn source<'scope>(
     (blocks, SourceHandle { waits_for: handle_waits_for, acknowledged: probe, activator })
 }
 
+/// The last few epochs of a source. (Their numbers may lie far apart: an epoch may be many windows.)
+#[derive(Default)]
+struct EpochsInFlight(VecDeque<u64>);
+
+impl EpochsInFlight {
+    /// The oldest epoch that may be in flight beside this one: all before it must be done.
+    fn oldest_with(&mut self, epoch: Epoch) -> u64 {
+        if self.0.back() != Some(&epoch.0) {
+            self.0.push_back(epoch.0);
+        }
+        if self.0.len() > EPOCHS_IN_FLIGHT {
+            self.0.pop_front();
+        }
+        self.0.front().copied().unwrap_or(epoch.0)
+    }
+}
+
 /// Wakes a source that waits for acknowledgements: nothing else would.
 pub struct SourceHandle {
     waits_for: Rc<Cell<Option<u64>>>,
@@ -86,5 +106,17 @@ impl SourceHandle {
         if !self.acknowledged.less_than(&must_be_done) {
             activator.activate();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_epochs_are_in_flight_whatever_their_numbers() {
+        let mut in_flight = EpochsInFlight::default();
+        let oldest = [1, 1, 50, 51, 51, 900, 7_000, 7_001].map(|epoch| in_flight.oldest_with(Epoch(epoch)));
+        assert_eq!(oldest, [1, 1, 1, 1, 1, 1, 50, 51]);
     }
 }

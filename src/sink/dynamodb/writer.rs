@@ -1,6 +1,8 @@
 //! Writes items, 25 to a request and several requests at once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use tokio::runtime::Runtime;
@@ -13,7 +15,7 @@ use super::retry::Patience;
 use super::table::require_table;
 use crate::pipeline::Pipeline;
 use crate::sink::newest::newest;
-use crate::sink::{ItemBatch, OpenOptions, Sink, SinkError};
+use crate::sink::{ItemBatch, OpenOptions, Sink, SinkError, SinkErrorKind};
 use crate::telemetry::Metrics;
 
 /// The most items that BatchWriteItem takes. Also the largest items that DynamoDB allows (400 KB)
@@ -22,6 +24,9 @@ const ITEMS_PER_REQUEST: usize = 25;
 /// How many requests are in flight at once. One that waits before another attempt counts, so the
 /// load falls by itself when the service refuses.
 const REQUESTS_IN_FLIGHT: usize = 16;
+
+/// How often opening looks whether the run is asked to stop.
+const LOOK_FOR_STOP_EVERY: Duration = Duration::from_millis(100);
 
 /// Writes items to the table.
 #[derive(Debug)]
@@ -32,7 +37,8 @@ pub(in crate::sink) struct DynamoDbSink {
 }
 
 impl DynamoDbSink {
-    /// Items go to the table that the pipeline names. Waits for the service as long as it takes.
+    /// Items go to the table that the pipeline names. Waits for the service until the run is asked to
+    /// stop.
     pub(in crate::sink) fn open(
         pipeline: Arc<Pipeline>,
         options: &OpenOptions,
@@ -47,8 +53,17 @@ impl DynamoDbSink {
         }
         let (runtime, service) = Service::connect(&pipeline.dynamodb, Patience::Endless, metrics)?;
         runtime.block_on(async {
-            require_table(&service).await?;
-            warn_if_not_empty(&service).await
+            let mut ready = std::pin::pin!(async {
+                require_table(&service).await?;
+                warn_if_not_empty(&service).await
+            });
+            loop {
+                match tokio::time::timeout(LOOK_FOR_STOP_EVERY, ready.as_mut()).await {
+                    Ok(outcome) => return outcome,
+                    Err(_) if options.stop.load(Ordering::Acquire) => return Err(stopped(&service)),
+                    Err(_) => {}
+                }
+            }
         })?;
         Ok(DynamoDbSink { runtime, service, pipeline })
     }
@@ -74,6 +89,11 @@ impl Sink for DynamoDbSink {
             Ok(items.len() as u64)
         })
     }
+}
+
+fn stopped(service: &Service) -> SinkError {
+    let message = format!("DynamoDB: asked to stop while waiting for {}; nothing was read or written", service.place);
+    SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
 }
 
 async fn warn_if_not_empty(service: &Service) -> Result<(), SinkError> {

@@ -5,7 +5,11 @@ use crate::sink::fixtures::{Row, batch, pipeline};
 use crate::sink::{Item, ItemReader, SinkErrorKind};
 
 fn open_as(path: &Path, replace: bool, run_id: &str) -> Result<SqliteSink, SinkError> {
-    SqliteSink::open(path, Arc::new(pipeline()), &OpenOptions { replace, run_id: run_id.to_owned() })
+    SqliteSink::open(
+        path,
+        Arc::new(pipeline()),
+        &OpenOptions { replace, run_id: run_id.to_owned(), ..OpenOptions::default() },
+    )
 }
 
 fn open(path: &Path, replace: bool) -> Result<SqliteSink, SinkError> {
