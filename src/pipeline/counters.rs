@@ -174,11 +174,8 @@ fn measure(text: &Text, fields: &mut Fields) -> Result<Measure, Fault> {
 /// What was meant by a measure that does not exist: `cuont`, `Sum(price)`.
 fn meant(written: &str) -> String {
     let (name, call) = written.split_at(written.find('(').unwrap_or(written.len()));
-    let known = if call.is_empty() {
-        vec!["count".to_owned()]
-    } else {
-        vec![format!("sum{call}"), format!("uniques{call}")]
-    };
+    let known =
+        if call.is_empty() { vec!["count".to_owned()] } else { vec![format!("sum{call}"), format!("uniques{call}")] };
     if known.iter().any(|known| *known == *name) {
         String::new()
     } else {

@@ -158,7 +158,7 @@ fn a_run_that_starts_before_the_service_waits_for_it() {
 
 fn wait_for_retries(metrics: &Metrics, count: u64) {
     while metrics.sink_retries.get() < count {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -26,7 +26,7 @@ impl Growth {
         self.points.push(keys());
         if self.points.len() == MOST_POINTS {
             let mut places = 1..;
-            self.points.retain(|_| places.next().is_some_and(|place: u64| place % 2 == 0));
+            self.points.retain(|_| places.next().is_some_and(|place: u64| place.is_multiple_of(2)));
             self.step *= 2;
         }
     }

@@ -158,7 +158,10 @@ fn measures_that_do_not_exist_are_refused() {
     refused("avg(x)", "\"avg(x)\" is no measure: there are count, sum(FIELD) and uniques(FIELD)");
     refused("count(x)", "\"count(x)\" is no measure: there are count, sum(FIELD) and uniques(FIELD)");
     refused("cuont", "\"cuont\" is no measure; did you mean \"count\": there are count, sum(FIELD) and uniques(FIELD)");
-    refused("Sum(price)", "\"Sum(price)\" is no measure; did you mean \"sum(price)\": there are count, sum(FIELD) and uniques(FIELD)");
+    refused(
+        "Sum(price)",
+        "\"Sum(price)\" is no measure; did you mean \"sum(price)\": there are count, sum(FIELD) and uniques(FIELD)",
+    );
     refused("sum()", "\"sum()\" names no field: write for example sum(price)");
     refused("uniques()", "\"uniques()\" names no field: write for example sum(price)");
 }

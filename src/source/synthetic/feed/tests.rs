@@ -70,7 +70,10 @@ fn the_same_seed_gives_the_same_bytes_in_every_version() {
 {"eventName":"view","userId":"1081","postId":"25496471","creatorId":"72","categoryIds":["parenting"],"surface":"feed","eventTs":1707605599010}
 "#;
     assert_eq!(begins, expected);
-    assert_eq!(xxhash_rust::xxh3::xxh3_128(text(&config(), 100_000).as_bytes()), 11_819_185_210_608_753_433_173_848_586_721_876_147);
+    assert_eq!(
+        xxhash_rust::xxh3::xxh3_128(text(&config(), 100_000).as_bytes()),
+        11_819_185_210_608_753_433_173_848_586_721_876_147
+    );
 }
 
 #[test]
