@@ -40,7 +40,7 @@ pub struct GenerateArgs {
     pub zipf: f64,
 
     /// Make the events of a feed for this pipeline, such as pipelines/feed.toml: posts of creators,
-    /// users with habits, engagements that follow views; names and time unit are those of its [event]
+    /// users with habits, engagements that follow views; names and time unit are those of its `[event]`
     #[arg(long, conflicts_with = "mix")]
     pub pipeline: Option<PathBuf>,
 

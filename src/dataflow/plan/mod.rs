@@ -81,9 +81,9 @@ pub struct Plan {
     pub events: u64,
     /// Events that do not, by reason.
     pub dead_letters: BTreeMap<Reason, u64>,
-    /// See [`RouteTally`].
+    /// See [`crate::telemetry::Metrics::missing_keys`].
     pub missing_keys: u64,
-    /// See [`RouteTally`].
+    /// See [`crate::telemetry::Metrics::missing_values`].
     pub missing_values: u64,
     /// How many windows of the event clock the sample spans.
     pub windows: u64,
