@@ -12,15 +12,16 @@ use super::CliError;
 use super::output::printed;
 use super::time::parse_time;
 use crate::counter::EventTime;
-use crate::event::TimeUnit;
-use crate::pipeline::{parse_duration, to_units};
-use crate::source::synthetic::{EventMix, SyntheticConfig, SyntheticLog};
+use crate::event::{EventSchema, TimeUnit};
+use crate::pipeline::{Pipeline, parse_duration, to_units};
+use crate::source::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog};
 
 /// Write a synthetic event log: seeded, Zipf-skewed, the same bytes on every machine.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   counter-machine generate --events 1000000 --output events.jsonl.zst
-  counter-machine generate --events 100000 --late-share 0.05 --late-by 10m | head")]
+  counter-machine generate --events 100000 --late-share 0.05 --late-by 10m | head
+  counter-machine generate --pipeline pipelines/feed.toml --events 1000000 --output feed.jsonl.zst")]
 pub struct GenerateArgs {
     /// How many events
     #[arg(long, default_value_t = 1_000_000)]
@@ -37,6 +38,15 @@ pub struct GenerateArgs {
     /// How skewed users are: the exponent of Zipf's law; 0 makes all alike
     #[arg(long, value_name = "EXPONENT", default_value_t = 1.1)]
     pub zipf: f64,
+
+    /// Make the events of a feed for this pipeline, such as pipelines/feed.toml: posts of creators,
+    /// users with habits, engagements that follow views; names and time unit are those of its `[event]`
+    #[arg(long, conflicts_with = "mix")]
+    pub pipeline: Option<PathBuf>,
+
+    /// With --pipeline: the share of events that bots make, from 0 to 1; each view is by a new user
+    #[arg(long, value_name = "SHARE", requires = "pipeline", default_value_t = 0.01)]
+    pub bot_share: f64,
 
     /// Which events, with their weights
     #[arg(long, value_name = "NAME=WEIGHT,...", default_value = "like=5,view=80,click=10,comment=5")]
@@ -75,7 +85,22 @@ fn parse_start(text: &str) -> Result<EventTime, String> {
 
 /// Writes the log to where the arguments say.
 pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
-    let config = SyntheticConfig {
+    match &args.pipeline {
+        None => {
+            let mut log = SyntheticLog::new(&plain(args)).map_err(|error| CliError::usage(&error))?;
+            write(args, |out| log.write_lines(args.events, out))
+        }
+        Some(pipeline) => {
+            let environment = |name: &str| std::env::var(name).ok();
+            let pipeline = Pipeline::load(pipeline, &environment).map_err(|error| CliError::usage(&error))?;
+            let mut log = FeedLog::new(&feed(args, &pipeline.event)?).map_err(|error| CliError::usage(&error))?;
+            write(args, |out| log.write_lines(args.events, out))
+        }
+    }
+}
+
+fn plain(args: &GenerateArgs) -> SyntheticConfig {
+    SyntheticConfig {
         users: args.users,
         zipf: args.zipf,
         mix: args.mix.clone(),
@@ -84,30 +109,57 @@ pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
         late_by_seconds: args.late_by,
         start: args.start,
         seed: args.seed,
-    };
-    let mut log = SyntheticLog::new(&config).map_err(|error| CliError::usage(&error))?;
+    }
+}
+
+/// A pipeline for other events than a feed's would count nothing, or less than it seems to.
+fn feed(args: &GenerateArgs, event: &EventSchema) -> Result<FeedConfig, CliError> {
+    let stranger = event.fields.iter().find(|field| !FeedLog::FIELDS.contains(&field.name.as_str()));
+    if let Some(field) = stranger {
+        return Err(CliError::Usage(format!(
+            "the pipeline uses the field \"{}\", which the events of a generated feed do not have: they have {}",
+            field.name,
+            FeedLog::FIELDS.join(", ")
+        )));
+    }
+    Ok(FeedConfig {
+        users: args.users,
+        zipf: args.zipf,
+        events_per_second: args.events_per_second,
+        late_share: args.late_share,
+        late_by_seconds: args.late_by,
+        bot_share: args.bot_share,
+        start: args.start,
+        seed: args.seed,
+        name_field: event.name_field.to_string(),
+        time_field: event.time_field.to_string(),
+        time_unit: event.time_unit,
+    })
+}
+
+fn write(args: &GenerateArgs, log: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
     match &args.output {
-        None => printed(log.write_lines(args.events, &mut io::stdout().lock())),
-        Some(path) => write_file(&mut log, args.events, path)
+        None => printed(log(&mut io::stdout().lock())),
+        Some(path) => write_file(path, log)
             .map_err(|error| CliError::Failed(format!("cannot write to {}: {error}", path.display()))),
     }
 }
 
-fn write_file(log: &mut SyntheticLog, events: u64, path: &Path) -> io::Result<()> {
+fn write_file(path: &Path, log: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut file = File::create(path)?;
     match path.extension().and_then(OsStr::to_str) {
         Some("gz") => {
             let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-            log.write_lines(events, &mut encoder)?;
+            log(&mut encoder)?;
             encoder.finish().map(|_| ())
         }
         Some("zst") => {
             let mut encoder = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-            log.write_lines(events, &mut encoder)?;
+            log(&mut encoder)?;
             encoder.finish().map(|_| ())
         }
         _ => {
-            log.write_lines(events, &mut file)?;
+            log(&mut file)?;
             file.flush()
         }
     }

@@ -1,7 +1,7 @@
-//! `get`: what the sink holds for one key, as a small table.
+//! `get`: what the sink holds for one key, and the ratios of it, as small tables.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,11 +9,12 @@ use jiff::Timestamp;
 
 use super::CliError;
 use super::output::printed;
+use super::ratio::RatioReading;
 use super::show::Reading;
 use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::event::FieldId;
-use crate::pipeline::{Group, Pipeline, append_key};
+use crate::pipeline::{Group, Pipeline, Ratio, append_key};
 use crate::sink::{Item, ItemReader, SinkTarget, open_reader};
 
 const EXAMPLE: &str = "\
@@ -30,7 +31,7 @@ pub struct GetArgs {
     /// A key field and its value; once for each field that makes the key
     #[arg(long = "key", value_name = "FIELD=VALUE", required = true)]
     key: Vec<KeyField>,
-    /// Only the feature of this name
+    /// Only the feature, or the ratio, of this name
     #[arg(long, value_name = "NAME")]
     feature: Option<String>,
     /// Show the values decayed to this time as well: `now`, RFC 3339, or a number in the event's time unit
@@ -73,23 +74,53 @@ pub fn run(args: &GetArgs, out: &mut impl Write) -> Result<(), CliError> {
     let question = Question::of(args, &pipeline, Timestamp::now())?;
     let target = SinkTarget::choose(args.from.as_ref(), &pipeline, "--from")?;
     let mut reader = open_reader(&target, Some(&pipeline))?;
-    let items = question.answer(reader.as_mut())?;
-    if items.is_empty() {
+    let answer = question.answer(reader.as_mut())?;
+    if answer.is_empty() {
         return Err(CliError::NotFound(format!("{target} holds no item {question}")));
     }
-    printed(items.iter().enumerate().try_for_each(|(place, item)| {
-        if args.json {
-            return question.reading.show_json(item, out);
+    printed(if args.json {
+        answer.show_json(&question.reading, out)
+    } else {
+        answer.show_tables(&question.reading, out)
+    })
+}
+
+/// What was found.
+#[derive(Default)]
+struct Answer<'a> {
+    items: Vec<Item>,
+    ratios: Vec<RatioReading<'a>>,
+}
+
+impl Answer<'_> {
+    fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.ratios.is_empty()
+    }
+
+    fn show_json(&self, reading: &Reading, out: &mut impl Write) -> io::Result<()> {
+        self.items.iter().try_for_each(|item| reading.show_json(item, out))?;
+        self.ratios.iter().try_for_each(|ratio| ratio.show_json(out))
+    }
+
+    fn show_tables(&self, reading: &Reading, out: &mut impl Write) -> io::Result<()> {
+        let mut gap = "";
+        for item in &self.items {
+            out.write_all(gap.as_bytes())?;
+            reading.show_table(item, out)?;
+            gap = "\n";
         }
-        if place > 0 {
-            writeln!(out)?;
+        for ratio in &self.ratios {
+            out.write_all(gap.as_bytes())?;
+            ratio.show_table(reading, out)?;
+            gap = "\n";
         }
-        question.reading.show_table(item, out)
-    }))
+        Ok(())
+    }
 }
 
 /// What is asked for.
 struct Question<'a> {
+    pipeline: &'a Pipeline,
     /// The key's text, and the groups that make it: more than one text where groups have the same
     /// key fields in another order.
     keys: BTreeMap<String, Vec<&'a Group>>,
@@ -111,17 +142,36 @@ impl<'a> Question<'a> {
         let at = args.at.as_deref().map(|text| parse_time(text, unit, now)).transpose()?;
         let as_of = at.map_or(now.as_second(), |at| unit.to_seconds(at));
         let reading = Reading { unit, at: at.map(EventTime), as_of };
-        Ok(Question { keys: keys(pipeline, &args.key)?, feature: args.feature.as_deref(), reading })
+        Ok(Question { pipeline, keys: keys(pipeline, &args.key)?, feature: args.feature.as_deref(), reading })
     }
 
-    /// The items, those of other groups that happen to have the same key text left out.
-    fn answer(&self, reader: &mut dyn ItemReader) -> Result<Vec<Item>, CliError> {
-        let mut found = Vec::new();
+    fn answer(&self, reader: &mut dyn ItemReader) -> Result<Answer<'_>, CliError> {
+        let mut answer = Answer::default();
         for (key, groups) in &self.keys {
-            let items = reader.get(key, self.feature)?.into_iter();
-            found.extend(items.filter(|item| groups.iter().any(|group| group.makes(&item.feature_name))));
+            let ratios = self.ratios(groups);
+            let names_ratio = self.feature.is_some() && !ratios.is_empty();
+            let items = reader.get(key, self.feature.filter(|_| !names_ratio))?;
+            answer
+                .ratios
+                .extend(ratios.into_iter().filter_map(|ratio| RatioReading::of(ratio, key, &items, self.reading.at)));
+            if !names_ratio {
+                answer.items.extend(items.into_iter().filter(|item| self.is_made(groups, &item.feature_name)));
+            }
         }
-        Ok(found)
+        Ok(answer)
+    }
+
+    /// Items of other groups may happen to have the same key text, and the sink may still hold items
+    /// of features that are no longer kept.
+    fn is_made(&self, groups: &[&Group], feature_name: &str) -> bool {
+        self.pipeline.keeps(feature_name) && groups.iter().any(|group| group.makes(feature_name))
+    }
+
+    /// The ratios of these groups that are asked for: all, or the one that is named.
+    fn ratios(&self, groups: &[&Group]) -> Vec<&'a Ratio> {
+        let is_asked_for = |ratio: &&Ratio| self.feature.is_none_or(|name| name == ratio.name);
+        let is_theirs = |ratio: &&Ratio| groups.iter().any(|group| group.makes(&ratio.denominator));
+        self.pipeline.ratios.iter().filter(is_asked_for).filter(is_theirs).collect()
     }
 }
 
@@ -168,7 +218,7 @@ fn known_keys(pipeline: &Pipeline) -> String {
 }
 
 fn field_name(pipeline: &Pipeline, id: FieldId) -> &str {
-    &pipeline.event.fields[usize::from(id.0)].name
+    pipeline.event.fields[usize::from(id.0)].name.as_str()
 }
 
 #[cfg(test)]
@@ -207,7 +257,7 @@ mod tests {
             Ok(self.0.iter().filter(wanted).cloned().collect())
         }
 
-        fn each(&mut self, _: &mut dyn FnMut(Item) -> std::io::Result<()>) -> Result<(), SinkError> {
+        fn each(&mut self, _: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
             unreachable!("get does not read every item")
         }
     }
@@ -224,7 +274,7 @@ mod tests {
         let mut held = Held(batch.items(&pipeline).map(|item| item.to_item()).collect());
         let args = args(more);
         let question = Question::of(&args, &pipeline, Timestamp::UNIX_EPOCH).unwrap();
-        question.answer(&mut held).unwrap().into_iter().map(|item| item.feature_name).collect()
+        question.answer(&mut held).unwrap().items.into_iter().map(|item| item.feature_name).collect()
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod generate;
 pub mod get;
 mod output;
 pub mod produce;
+mod ratio;
 pub mod run;
 mod show;
 pub mod table;

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::CliError;
 use crate::counter::EventTime;
-use crate::event::{DeclaredField, Decoder, EventSchema, FieldId, Utf8};
+use crate::event::{DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
 use crate::pipeline::Pipeline;
 use crate::source::SourceError;
 use crate::source::kafka::TopicWriter;
@@ -29,10 +29,10 @@ pub struct ProduceArgs {
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// The field that is the message's key: events with the same value go to the same partition.
+    /// The field that is the message's key, by its path (`user.id` inside an object): events with the same value go to the same partition.
     /// Without it, or where an event has no such field, messages have no key and go anywhere.
     #[arg(long, value_name = "FIELD")]
-    pub key: Option<String>,
+    pub key: Option<FieldPath>,
 
     /// How messages are compressed.
     #[arg(long, value_enum, default_value_t = Compression::Lz4)]
@@ -85,7 +85,7 @@ pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
     let started = Instant::now();
     let mut writer = TopicWriter::connect(kafka, args.compression.codec(), args.create_partitions)?;
     let partitions = describe_partitions(&writer);
-    let mut keys = args.key.as_deref().map(|field| KeyOf::new(&pipeline.event, field));
+    let mut keys = args.key.clone().map(|field| KeyOf::new(&pipeline.event, field));
     let totals = send_lines(args, pipeline.event.max_bytes, &mut writer, &mut keys);
     // What was sent before something failed is delivered all the same.
     let delivered = writer.finish();
@@ -125,8 +125,8 @@ impl KeyOf {
     const FIELD: FieldId = FieldId(0);
 
     /// The key is the value of this field, as the text that a counter group would make of it.
-    fn new(schema: &EventSchema, field: &str) -> KeyOf {
-        let field = DeclaredField { name: field.to_owned(), as_key: true, as_value: false };
+    fn new(schema: &EventSchema, field: FieldPath) -> KeyOf {
+        let field = DeclaredField { as_key: true, ..DeclaredField::unused(field) };
         let schema = EventSchema { max_ahead: None, fields: vec![field], ..schema.clone() };
         KeyOf { decoder: Decoder::new(Arc::new(schema)) }
     }
@@ -183,14 +183,14 @@ mod tests {
 
     fn keys(field: &str) -> KeyOf {
         let schema = EventSchema {
-            name_field: "eventName".into(),
-            time_field: "eventTs".into(),
+            name_field: FieldPath::top_level("eventName"),
+            time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(10),
             max_bytes: 1 << 20,
             fields: Vec::new(),
         };
-        KeyOf::new(&schema, field)
+        KeyOf::new(&schema, FieldPath::top_level(field))
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
         );
         std::fs::write(&pipeline, text).expect("written");
         std::fs::write(&log_file, log).expect("written");
-        let key = key.map(str::to_owned);
+        let key = key.map(|path| path.parse().expect("a path"));
         run(&ProduceArgs {
             pipeline,
             paths: vec![log_file],

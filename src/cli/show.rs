@@ -32,7 +32,7 @@ impl Reading {
         writeln!(out, "{}  (key {})", item.feature_name, item.key)?;
         let mut lines = vec![self.heading()];
         lines.extend(item.counts.values().map(|count| self.line(count)));
-        print_aligned(&lines, out)?;
+        print_aligned(&lines, TEXT_COLUMNS, out)?;
         if let Some(expired_at) = self.expired_at(item) {
             let time = show_time(expired_at, TimeUnit::Seconds);
             writeln!(out, "  expired since {time}: its ttl had passed then, and it may be forgotten")?;
@@ -109,21 +109,24 @@ struct CountReading {
 }
 
 /// Six digits after the point, or an exponent where those would say nothing.
-fn show_value(value: f64) -> String {
+pub(super) fn show_value(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 || (1e-4..1e15).contains(&size) { format!("{value:.6}") } else { format!("{value:.6e}") }
 }
 
-/// Prints lines of equally many cells: text to the left, numbers (from the fourth on) to the right.
-fn print_aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
-    const NUMBERS_FROM: usize = 3;
+/// Interval and last update, twice.
+pub(super) const TEXT_COLUMNS: usize = 3;
+
+/// Prints lines of equally many cells: the first, texts, to the left, the others, numbers, to the
+/// right.
+pub(super) fn print_aligned(lines: &[Vec<String>], text_columns: usize, out: &mut impl Write) -> io::Result<()> {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns).map(width).collect();
     for line in lines {
         for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
             let width = *width;
-            if column < NUMBERS_FROM { write!(out, "  {cell:<width$}")? } else { write!(out, "  {cell:>width$}")? }
+            if column < text_columns { write!(out, "  {cell:<width$}")? } else { write!(out, "  {cell:>width$}")? }
         }
         writeln!(out)?;
     }

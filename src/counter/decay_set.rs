@@ -11,20 +11,39 @@ const TABLE_UNITS: usize = 1024;
 ///
 /// A row is one last update and one value per interval; `values[i]` belongs to
 /// `intervals()[i]`. Each step computes one factor per interval.
+///
+/// A row may keep, behind its values, the *squares*: per interval the sum of the squared weights,
+/// each decayed by the square of its factor (so with half the interval). From them a reader has the
+/// effective sample size, `value^2 / squares`. They are a counter like any other.
 #[derive(Clone, Debug)]
 pub struct DecaySet {
     intervals: Vec<DecayInterval>,
-    /// `table[elapsed * intervals.len() + i]`: the factor of interval `i` after `elapsed` units.
+    /// How many values a row has: one per interval, or two with squares.
+    width: usize,
+    /// `table[elapsed * width + i]`: the factor of value `i` after `elapsed` units.
     table: Vec<f64>,
 }
 
 impl DecaySet {
     /// The set of these intervals, in this order.
     pub fn new(intervals: Vec<DecayInterval>) -> DecaySet {
-        let table = (0..TABLE_UNITS)
-            .flat_map(|elapsed| intervals.iter().map(move |interval| interval.factor(elapsed as i64)))
-            .collect();
-        DecaySet { intervals, table }
+        let width = intervals.len();
+        DecaySet::of_width(intervals, width)
+    }
+
+    /// The same intervals, for rows that keep the squares too.
+    pub fn with_squares(&self) -> DecaySet {
+        DecaySet::of_width(self.intervals.clone(), 2 * self.intervals.len())
+    }
+
+    fn of_width(intervals: Vec<DecayInterval>, width: usize) -> DecaySet {
+        let mut set = DecaySet { intervals, width, table: Vec::with_capacity(TABLE_UNITS * width) };
+        for elapsed in 0..TABLE_UNITS as i64 {
+            for i in 0..width {
+                set.table.push(set.factor(i, elapsed));
+            }
+        }
+        set
     }
 
     /// The intervals, in the order of a row's values.
@@ -34,57 +53,75 @@ impl DecaySet {
 
     /// How many values a row has.
     pub fn width(&self) -> usize {
-        self.intervals.len()
+        self.width
     }
 
     /// The values of a row that is made by one event of this weight.
     #[inline]
     pub fn begin(&self, values: &mut [f64], weight: f64) {
-        values.fill(finite(weight));
+        let (plain, squares) = values.split_at_mut(self.intervals.len());
+        plain.fill(finite(weight));
+        squares.fill(finite(weight * weight));
     }
 
     /// Adds one event of this weight to a row. An event older than the row adds at its discount
     /// and does not move the last update.
     #[inline]
     pub fn add(&self, last_update: &mut EventTime, values: &mut [f64], time: EventTime, weight: f64) {
-        let elapsed = time.0 - last_update.0;
-        if elapsed == 0 {
-            values.iter_mut().for_each(|value| *value = finite(*value + weight));
-        } else if elapsed > 0 {
-            self.each_factor(elapsed, values, |value, factor, _| finite(value * factor + weight));
-            *last_update = time;
+        let plain = self.intervals.len();
+        if self.width == plain {
+            self.add_each(last_update, values, time, |_| weight);
         } else {
-            self.each_factor(-elapsed, values, |value, factor, _| finite(value + weight * factor));
+            self.add_each(last_update, values, time, |i| if i < plain { weight } else { weight * weight });
         }
     }
 
-    /// Merges a row into another one of the same intervals.
+    /// Merges a row into another one of the same set.
     #[inline]
     pub fn merge(&self, last_update: &mut EventTime, values: &mut [f64], other_update: EventTime, other: &[f64]) {
-        let elapsed = other_update.0 - last_update.0;
+        self.add_each(last_update, values, other_update, |i| other[i]);
+    }
+
+    /// Adds `amount(i)`, as it is at `time`, to each value `i`.
+    #[inline]
+    fn add_each(
+        &self,
+        last_update: &mut EventTime,
+        values: &mut [f64],
+        time: EventTime,
+        amount: impl Fn(usize) -> f64,
+    ) {
+        let elapsed = time.0 - last_update.0;
         if elapsed == 0 {
-            values.iter_mut().zip(other).for_each(|(value, added)| *value = finite(*value + added));
+            values.iter_mut().enumerate().for_each(|(i, value)| *value = finite(*value + amount(i)));
         } else if elapsed > 0 {
-            self.each_factor(elapsed, values, |value, factor, i| finite(value * factor + other[i]));
-            *last_update = other_update;
+            self.each_factor(elapsed, values, |value, factor, i| finite(value * factor + amount(i)));
+            *last_update = time;
         } else {
-            self.each_factor(-elapsed, values, |value, factor, i| finite(value + other[i] * factor));
+            self.each_factor(-elapsed, values, |value, factor, i| finite(value + amount(i) * factor));
         }
     }
 
-    /// Replaces each value by `step(value, factor of its interval, its place)`.
+    /// Replaces each value by `step(value, its factor, its place)`.
     #[inline]
     fn each_factor(&self, elapsed: i64, values: &mut [f64], step: impl Fn(f64, f64, usize) -> f64) {
-        let width = self.intervals.len();
         if (elapsed as usize) < TABLE_UNITS {
-            let factors = &self.table[elapsed as usize * width..][..width];
+            let factors = &self.table[elapsed as usize * self.width..][..self.width];
             for (i, (value, factor)) in values.iter_mut().zip(factors).enumerate() {
                 *value = step(*value, *factor, i);
             }
         } else {
-            for (i, (value, interval)) in values.iter_mut().zip(&self.intervals).enumerate() {
-                *value = step(*value, interval.factor(elapsed), i);
+            for (i, value) in values.iter_mut().enumerate() {
+                *value = step(*value, self.factor(i, elapsed), i);
             }
+        }
+    }
+
+    /// What value `i` keeps over `elapsed` units of time.
+    fn factor(&self, i: usize, elapsed: i64) -> f64 {
+        match self.intervals.get(i) {
+            Some(interval) => interval.factor(elapsed),
+            None => self.intervals[i - self.intervals.len()].factor(elapsed).powi(2),
         }
     }
 }
@@ -124,6 +161,23 @@ mod tests {
         let (mut last_update, mut values) = (EventTime(0), [1.0]);
         hours.add(&mut last_update, &mut values, EventTime(3600), 2.0);
         assert_eq!((last_update, values[0]), (EventTime(3600), 2.0 + (-1.0f64).exp()));
+    }
+
+    #[test]
+    fn squares_are_sums_of_squared_weights_that_decay_twice_as_fast() {
+        let set = DecaySet::new(vec![interval(3600), interval(7200)]).with_squares();
+        let (mut last_update, mut values) = (EventTime(0), vec![0.0; set.width()]);
+        set.begin(&mut values, -3.0);
+        set.add(&mut last_update, &mut values, EventTime(7200), 2.0);
+        set.add(&mut last_update, &mut values, EventTime(3600), 1.0);
+        let decayed = |dt: f64, lambda: f64| (-dt / lambda).exp();
+        let expected = [
+            2.0 - 3.0 * decayed(7200.0, 3600.0) + decayed(3600.0, 3600.0),
+            2.0 - 3.0 * decayed(7200.0, 7200.0) + decayed(3600.0, 7200.0),
+            4.0 + 9.0 * decayed(7200.0, 1800.0) + decayed(3600.0, 1800.0),
+            4.0 + 9.0 * decayed(7200.0, 3600.0) + decayed(3600.0, 3600.0),
+        ];
+        values.iter().zip(expected).for_each(|(value, expected)| assert_close(*value, expected, expected.abs()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::identity::RowId;
-use crate::counter::EventTime;
+use crate::counter::{EventTime, Uniques};
 use crate::epoch::Window;
 use crate::pipeline::FeatureKey;
 
@@ -22,6 +22,7 @@ pub struct ContributionBatch {
     features: Vec<FeatureKey>,
     records: Vec<Record>,
     values: Vec<f64>,
+    uniques: Vec<Uniques>,
     text: Vec<u8>,
 }
 
@@ -30,10 +31,27 @@ struct Record {
     row: RowId,
     last_update: EventTime,
     key_start: u64,
-    values_start: u64,
+    /// Of the values, or the place of the uniques.
+    amount_start: u64,
     feature: u32,
     key_length: u16,
+    /// How many values; `UNIQUES` where these are uniques.
     width: u16,
+}
+
+const UNIQUES: u16 = u16::MAX;
+
+/// Which row a contribution goes to, and when it was last updated by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// The row.
+    pub row: RowId,
+    /// The row's feature, by its place in [`ContributionBatch::features`].
+    pub feature: u32,
+    /// The key's text, UTF-8.
+    pub key: &'a [u8],
+    /// The time of the newest event.
+    pub last_update: EventTime,
 }
 
 /// What the events of one window add to one row: a row of its own, to be merged.
@@ -47,8 +65,17 @@ pub struct Contribution<'a> {
     pub key: &'a [u8],
     /// The time of the newest event in it.
     pub last_update: EventTime,
-    /// The events' weights, decayed to the last update: one value per interval of the group.
-    pub values: &'a [f64],
+    /// What the events add.
+    pub amount: Amount<'a>,
+}
+
+/// What some events add to a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Amount<'a> {
+    /// Their weights, decayed to the last update: the values of a row.
+    Values(&'a [f64]),
+    /// The members that they name.
+    Uniques(&'a Uniques),
 }
 
 impl ContributionBatch {
@@ -58,19 +85,31 @@ impl ContributionBatch {
         (self.features.len() - 1) as u32
     }
 
-    /// Adds a contribution to the window that is open.
-    pub fn push(&mut self, contribution: Contribution<'_>) {
+    /// Adds a contribution of values to the window that is open.
+    #[inline]
+    pub fn push_values(&mut self, to: Destination<'_>, values: &[f64]) {
+        self.push(to, self.values.len(), values.len() as u16);
+        self.values.extend_from_slice(values);
+    }
+
+    /// Adds a contribution of uniques to the window that is open.
+    pub fn push_uniques(&mut self, to: Destination<'_>, uniques: Uniques) {
+        self.push(to, self.uniques.len(), UNIQUES);
+        self.uniques.push(uniques);
+    }
+
+    #[inline]
+    fn push(&mut self, to: Destination<'_>, amount_start: usize, width: u16) {
         self.records.push(Record {
-            row: contribution.row,
-            last_update: contribution.last_update,
+            row: to.row,
+            last_update: to.last_update,
             key_start: self.text.len() as u64,
-            values_start: self.values.len() as u64,
-            feature: contribution.feature,
-            key_length: contribution.key.len() as u16,
-            width: contribution.values.len() as u16,
+            amount_start: amount_start as u64,
+            feature: to.feature,
+            key_length: to.key.len() as u16,
+            width,
         });
-        self.text.extend_from_slice(contribution.key);
-        self.values.extend_from_slice(contribution.values);
+        self.text.extend_from_slice(to.key);
     }
 
     /// The features that contributions refer to.
@@ -92,7 +131,10 @@ impl ContributionBatch {
             feature: record.feature,
             key: &self.text[record.key_start as usize..][..usize::from(record.key_length)],
             last_update: record.last_update,
-            values: &self.values[record.values_start as usize..][..usize::from(record.width)],
+            amount: match record.width {
+                UNIQUES => Amount::Uniques(&self.uniques[record.amount_start as usize]),
+                width => Amount::Values(&self.values[record.amount_start as usize..][..usize::from(width)]),
+            },
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::contribution::{Contribution, ContributionBatch};
+use super::contribution::{Amount, Contribution, ContributionBatch};
 use super::features::FeatureTable;
-use super::rows::{RowRef, RowTable, TextStore};
-use crate::counter::EventTime;
+use super::rows::{RowRef, RowTable, TextStore, UniquesStore};
+use crate::counter::{EventTime, Uniques};
 use crate::epoch::{Generation, Version, Window};
-use crate::pipeline::{Group, GroupId, Pipeline};
+use crate::pipeline::{Group, Pipeline, RowShape};
 use crate::sink::ItemBatch;
 use crate::telemetry::Metrics;
 
@@ -28,11 +28,13 @@ const SWEEP_PER_NEW_ROW: usize = 8;
 pub struct DecayCounters {
     pipeline: Arc<Pipeline>,
     generation: Generation,
+    /// For each group one table per [shape](RowShape) of rows.
     tables: Vec<RowTable>,
+    uniques: UniquesStore,
     texts: TextStore,
     features: FeatureTable,
     stream_time: Option<EventTime>,
-    changed: Vec<(GroupId, RowRef)>,
+    changed: Vec<(u32, RowRef)>,
     metrics: Arc<Metrics>,
 }
 
@@ -47,11 +49,14 @@ struct Segment {
 impl DecayCounters {
     /// No rows yet.
     pub fn new(pipeline: Arc<Pipeline>, generation: Generation, metrics: Arc<Metrics>) -> DecayCounters {
-        let tables = pipeline.groups.iter().map(|group| RowTable::new(group.decays.width())).collect();
+        let width = |group: &Group, shape| if shape == RowShape::Uniques { 1 } else { group.decays_of(shape).width() };
+        let of_group = |group| RowShape::ALL.map(|shape| RowTable::new(width(group, shape)));
+        let tables = pipeline.groups.iter().flat_map(of_group).collect();
         DecayCounters {
             pipeline,
             generation,
             tables,
+            uniques: UniquesStore::default(),
             texts: TextStore::default(),
             features: FeatureTable::default(),
             stream_time: None,
@@ -66,7 +71,7 @@ impl DecayCounters {
         let rows_before = self.row_count();
         let features: Vec<Vec<u32>> = batches
             .iter()
-            .map(|batch| batch.features().iter().map(|key| self.features.number_of(key)).collect())
+            .map(|batch| batch.features().iter().map(|key| self.features.number_of(key, &self.pipeline)).collect())
             .collect();
         let mut items = ItemWriter::new(self.generation);
         let mut segments = segments_by_window(batches).into_iter().peekable();
@@ -103,43 +108,76 @@ impl DecayCounters {
 
     #[inline]
     fn table_of(&self, contribution: &Contribution<'_>, features: &[u32]) -> &RowTable {
-        let group = self.features.get(features[contribution.feature as usize]).group;
-        &self.tables[usize::from(group.0)]
+        &self.tables[self.table_number(features[contribution.feature as usize])]
+    }
+
+    /// The table that holds the rows of this feature.
+    #[inline]
+    fn table_number(&self, feature: u32) -> usize {
+        usize::from(self.features.get(feature).group.0) * RowShape::ALL.len() + self.features.shape(feature) as usize
     }
 
     #[inline]
     fn merge(&mut self, contribution: Contribution<'_>, feature: u32) {
-        let group = self.features.get(feature).group;
-        let table = &mut self.tables[usize::from(group.0)];
-        let row = match table.find(contribution.row) {
-            Some(row) => {
-                let decays = &self.pipeline.group(group).decays;
+        let number = self.table_number(feature);
+        let table = &mut self.tables[number];
+        let group = self.pipeline.group(self.features.get(feature).group);
+        let row = match (table.find(contribution.row), contribution.amount) {
+            (Some(row), Amount::Values(amount)) => {
+                let decays = group.decays_of(self.features.shape(feature));
                 let first_change = table.update(row, |last_update, values| {
-                    decays.merge(last_update, values, contribution.last_update, contribution.values);
+                    decays.merge(last_update, values, contribution.last_update, amount);
                 });
                 if !first_change {
                     return;
                 }
                 row
             }
-            None => {
+            (Some(row), Amount::Uniques(amount)) => {
+                let first_change = table.update(row, |last_update, values| {
+                    *last_update = contribution.last_update.max(*last_update);
+                    self.uniques.get_mut(values[0]).merge(&group.other_shapes.uniques, amount);
+                });
+                if !first_change {
+                    return;
+                }
+                row
+            }
+            (None, amount) => {
                 let key = self.texts.insert(contribution.key);
-                let row = table.insert(contribution.row, feature, key, contribution.last_update, contribution.values);
+                let place;
+                let values = match amount {
+                    Amount::Values(values) => values,
+                    Amount::Uniques(part) => {
+                        let mut uniques = Uniques::new();
+                        uniques.merge(&group.other_shapes.uniques, part);
+                        place = [self.uniques.insert(uniques)];
+                        &place
+                    }
+                };
+                let row = table.insert(contribution.row, feature, key, contribution.last_update, values);
                 self.features.add_row(feature);
                 table.update(row, |_, _| ());
                 row
             }
         };
-        self.changed.push((group, row));
+        self.changed.push((number as u32, row));
     }
 
     /// Emits the rows that the window has changed.
     fn publish_changed(&mut self, window: Window, items: &mut ItemWriter, emit: &mut impl FnMut(ItemBatch)) {
-        for (group, row) in self.changed.drain(..) {
-            let table = &mut self.tables[usize::from(group.0)];
+        for (table, row) in self.changed.drain(..) {
+            let table = &mut self.tables[table as usize];
             table.clear_changed(row);
+            let (feature, last_update) = (table.feature(row), table.last_update(row));
             let key = self.texts.get(table.key(row));
-            items.push(&self.features, table.feature(row), key, table.last_update(row), table.values(row), window);
+            if self.features.shape(feature) == RowShape::Uniques {
+                let set = &self.pipeline.group(self.features.get(feature).group).other_shapes.uniques;
+                let estimates = self.uniques.estimates(table.values(row)[0], set, last_update);
+                items.push(&self.features, feature, key, last_update, estimates, window);
+            } else {
+                items.push(&self.features, feature, key, last_update, table.values(row), window);
+            }
             if items.batch.len() == ITEMS_PER_BATCH {
                 items.finish(emit);
             }
@@ -151,9 +189,13 @@ impl DecayCounters {
         let Some(now) = self.stream_time else { return };
         let budget = SWEEP_AT_LEAST + SWEEP_PER_NEW_ROW * new_rows;
         let mut forgotten = 0;
-        for (group, table) in self.pipeline.groups.iter().zip(&mut self.tables) {
-            if let Some(horizon) = kept_for(group).and_then(|kept_for| now.0.checked_sub(kept_for)) {
-                table.sweep(budget, EventTime(horizon), &mut self.texts, |feature| {
+        for (group, tables) in self.pipeline.groups.iter().zip(self.tables.chunks_exact_mut(RowShape::ALL.len())) {
+            let Some(horizon) = kept_for(group).and_then(|kept_for| now.0.checked_sub(kept_for)) else { continue };
+            for table in tables {
+                table.sweep(budget, EventTime(horizon), &mut self.texts, |feature, first_value| {
+                    if self.features.shape(feature) == RowShape::Uniques {
+                        self.uniques.remove(f64::from_bits(first_value));
+                    }
                     self.features.remove_row(feature);
                     forgotten += 1;
                 });

@@ -3,7 +3,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::pipeline::FeatureKey;
+use crate::pipeline::{FeatureKey, Pipeline, RowShape};
 
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
 /// feature names, may be made up by whoever makes the events.
@@ -17,16 +17,17 @@ pub struct FeatureTable {
 #[derive(Debug)]
 struct Slot {
     key: FeatureKey,
+    shape: RowShape,
     rows: u64,
 }
 
 impl FeatureTable {
     /// The number of a feature. It holds until the last row is taken from the feature.
-    pub fn number_of(&mut self, key: &FeatureKey) -> u32 {
+    pub fn number_of(&mut self, key: &FeatureKey, pipeline: &Pipeline) -> u32 {
         if let Some(number) = self.places.get(key) {
             return *number;
         }
-        let slot = Slot { key: key.clone(), rows: 0 };
+        let slot = Slot { key: key.clone(), shape: pipeline.shape(key), rows: 0 };
         let number = match self.free.pop() {
             Some(number) => {
                 self.slots[number as usize] = slot;
@@ -44,6 +45,12 @@ impl FeatureTable {
     /// The feature with this number.
     pub fn get(&self, number: u32) -> &FeatureKey {
         &self.slots[number as usize].key
+    }
+
+    /// What the feature's rows hold.
+    #[inline]
+    pub fn shape(&self, number: u32) -> RowShape {
+        self.slots[number as usize].shape
     }
 
     /// A row was added to the feature.

@@ -6,8 +6,9 @@
 //! as likely as 10^-15, so identities alone are compared and never the texts.
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
+use crate::counter::MemberHash;
 use crate::pipeline::FeatureKey;
 
 /// Seeds the hashes; the same in every process that shares rows.
@@ -53,6 +54,12 @@ impl HashSeed {
     #[inline]
     pub fn key(self, text: &[u8]) -> KeyHash {
         KeyHash(xxh3_128_with_seed(text, self.0))
+    }
+
+    /// The hash of a member of `uniques`.
+    #[inline]
+    pub fn member(self, text: &[u8]) -> MemberHash {
+        MemberHash(xxh3_64_with_seed(text, self.0.rotate_left(32)))
     }
 
     /// The hash of a feature: of its group, its measure and its name.

@@ -3,6 +3,7 @@
 //! `graph` shows it on one page. What is computed stands in plain structs that know
 //! nothing of timely: `count_block`, `route`, `window_sums`, `decay_counters`, `rows`. The
 //! `operators` hold only input, order and capabilities. `run` starts the workers and the writers.
+//! [`plan`] tells from a cut of the stream what a run would cost.
 
 mod contribution;
 mod count_block;
@@ -12,7 +13,9 @@ mod features;
 mod flat_index;
 mod graph;
 mod identity;
+mod keys;
 mod operators;
+pub mod plan;
 mod prefetch;
 mod route;
 mod rows;

@@ -6,12 +6,12 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::identity::{FeatureHash, HashSeed, RowId};
+use super::keys::{KeyForm, Keys};
 use super::window_sums::WindowSums;
+use crate::counter::MemberHash;
 use crate::event::{Event, FieldId, Reason};
-use crate::pipeline::{FeatureKey, Group, GroupId, MeasureId, Pipeline, append_key};
+use crate::pipeline::{Condition, FeatureKey, Group, GroupId, Measure, MeasureId, Pipeline, RowShape};
 
-/// The longest key, in bytes: DynamoDB's limit, whatever the sink.
-pub const MAX_KEY_BYTES: usize = 2048;
 /// The longest feature name, in bytes: DynamoDB's limit, whatever the sink.
 pub const MAX_FEATURE_NAME_BYTES: usize = 1024;
 
@@ -19,7 +19,7 @@ pub const MAX_FEATURE_NAME_BYTES: usize = 1024;
 /// forgets them and learns anew those that still come.
 const MAX_FEATURES: usize = 1 << 16;
 
-/// Turns events into contributions: one for each measure of each group that wants the event.
+/// Turns events into contributions: one for each measure and key of each group that wants the event.
 ///
 /// It learns event names as they come; what a name needs is worked out once.
 pub struct Router {
@@ -30,8 +30,9 @@ pub struct Router {
     names: Vec<NameRoutes>,
     /// The name of the last event: names come in runs.
     last: usize,
-    key_text: Vec<u8>,
-    key_ranges: Vec<Option<KeyText>>,
+    keys: Keys,
+    /// Where the keys of each form end in `keys`.
+    key_ends: Vec<usize>,
 }
 
 /// A feature that the router has made, by its place in [`Router::features`].
@@ -47,25 +48,59 @@ struct NameRoutes {
     keys: Result<Vec<KeyRoutes>, Reason>,
 }
 
-/// What it adds to under one key: groups with the same key fields share the key's text and hash.
+/// What it adds to under the keys of one form: groups that are keyed alike share texts and hashes.
 struct KeyRoutes {
-    fields: Vec<FieldId>,
+    form: KeyForm,
+    groups: Vec<GroupRoutes>,
+}
+
+/// What it adds to under the same conditions: mostly there are none.
+struct GroupRoutes {
+    conditions: Vec<Condition>,
     targets: Vec<Target>,
 }
 
 struct Target {
-    feature: u32,
-    group: GroupId,
-    weight: Option<FieldId>,
+    rows: Rows,
+    amount: AmountOf,
 }
 
-/// Where a key's text lies while its event is routed.
-#[derive(Clone, Copy)]
-enum KeyText {
-    /// The field's own text.
+/// Which rows a target's events go to.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// Their group.
+    pub group: GroupId,
+    /// Their feature, by its place in [`Router::features`].
+    pub feature: u32,
+    /// What they hold.
+    pub shape: RowShape,
+}
+
+/// What one event adds to a row.
+#[derive(Clone, Copy, Debug)]
+pub enum EventAmount {
+    /// This weight.
+    Weight(f64),
+    /// This member.
+    Member(MemberHash),
+}
+
+/// How an event says what it adds.
+enum AmountOf {
+    /// By its weight.
+    Weight(Weight),
+    /// By a member in this field.
+    Member(FieldId),
+}
+
+/// What an event weighs in one measure.
+enum Weight {
+    /// The weight that its name has.
+    Constant(f64),
+    /// The value of a field.
     Field(FieldId),
-    /// Joined in the router's buffer.
-    Joined { start: usize, end: usize },
+    /// The weight that its name has, times the values of these fields.
+    Product(f64, Vec<FieldId>),
 }
 
 /// What was counted on the way, to be added to the metrics once per block.
@@ -87,8 +122,8 @@ impl Router {
             places: HashMap::with_hasher(RandomState::default()),
             names: Vec::new(),
             last: 0,
-            key_text: Vec::new(),
-            key_ranges: Vec::new(),
+            keys: Keys::default(),
+            key_ends: Vec::new(),
         }
     }
 
@@ -111,32 +146,42 @@ impl Router {
     pub fn route(&mut self, event: &Event<'_>, sums: &mut WindowSums, tally: &mut RouteTally) -> Result<(), Reason> {
         let place = self.place_of(event.name());
         let routes = self.names[place].keys.as_ref().map_err(|reason| *reason)?;
-        self.key_text.clear();
-        self.key_ranges.clear();
+        self.keys.clear();
+        self.key_ends.clear();
+        let mut missing_keys = 0;
         for key in routes {
-            let text = find_key(event, &key.fields, &mut self.key_text)?;
-            self.key_ranges.push(text);
-        }
-        for (key, text) in routes.iter().zip(&self.key_ranges) {
-            let text = match *text {
-                Some(KeyText::Field(field)) => event.key(field).unwrap_or_default(),
-                Some(KeyText::Joined { start, end }) => &self.key_text[start..end],
-                None => {
-                    tally.missing_keys += 1;
-                    continue;
-                }
-            };
-            let key_hash = self.seed.key(text);
-            for target in &key.targets {
-                let Some(weight) = target.weight.map_or(Some(1.0), |field| event.value(field)) else {
-                    tally.missing_values += 1;
-                    continue;
-                };
-                let row = RowId::new(key_hash, self.features[target.feature as usize].hash);
-                sums.add(row, (target.group, target.feature), text, event.time(), weight, &self.pipeline);
+            if key.groups.iter().any(|group| group.wants(event)) {
+                self.keys.find(event, &key.form, self.seed)?;
+                missing_keys += u64::from(self.keys.len() == self.key_ends.last().copied().unwrap_or(0));
             }
+            self.key_ends.push(self.keys.len());
+        }
+        // From here on the event counts.
+        tally.missing_keys += missing_keys;
+        let mut start = 0;
+        for (key, end) in routes.iter().zip(&self.key_ends) {
+            for group in key.groups.iter().filter(|group| start < *end && group.wants(event)) {
+                for place in start..*end {
+                    self.add(event, place, &group.targets, sums, tally);
+                }
+            }
+            start = *end;
         }
         Ok(())
+    }
+
+    /// Adds the event to the rows of one of its keys.
+    #[inline]
+    fn add(&self, event: &Event<'_>, key: usize, targets: &[Target], sums: &mut WindowSums, tally: &mut RouteTally) {
+        let (text, hash) = self.keys.get(event, key);
+        for target in targets {
+            let Some(amount) = target.amount.of(event, self.seed) else {
+                tally.missing_values += 1;
+                continue;
+            };
+            let row = RowId::new(hash, self.features[target.rows.feature as usize].hash);
+            sums.add(row, target.rows, text, event.time(), amount, &self.pipeline);
+        }
     }
 
     fn place_of(&mut self, name: &[u8]) -> usize {
@@ -156,12 +201,12 @@ impl Router {
         let mut verdict = Ok(());
         let text = String::from_utf8_lossy(name).into_owned();
         let pipeline = Arc::clone(&self.pipeline);
-        for (id, group) in (0u16..).map(GroupId).zip(&pipeline.groups).filter(|(_, group)| group.events.selects(&text))
-        {
-            let targets = self.targets(id, group, &text, &mut verdict);
-            match keys.iter_mut().find(|key| key.fields == group.key) {
-                Some(key) => key.targets.extend(targets),
-                None => keys.push(KeyRoutes { fields: group.key.clone(), targets }),
+        let (event, weight) = pipeline.event_map.of(&text);
+        let wanted = |(_, group): &(GroupId, &Group)| group.events.selects(event);
+        for (id, group) in (0u16..).map(GroupId).zip(&pipeline.groups).filter(wanted) {
+            let targets = self.targets(id, group, event, weight, &mut verdict);
+            if !targets.is_empty() {
+                add_targets(&mut keys, group, targets);
             }
         }
         self.names.push(NameRoutes { name: name.into(), keys: verdict.map(|()| keys) });
@@ -169,22 +214,40 @@ impl Router {
         self.names.len() - 1
     }
 
-    fn targets(&mut self, id: GroupId, group: &Group, event: &str, verdict: &mut Result<(), Reason>) -> Vec<Target> {
+    fn targets(
+        &mut self,
+        id: GroupId,
+        group: &Group,
+        event: &str,
+        weight: f64,
+        verdict: &mut Result<(), Reason>,
+    ) -> Vec<Target> {
         let mut targets = Vec::with_capacity(group.measures.len());
         for (measure_id, measure) in (0u16..).map(MeasureId).zip(&group.measures) {
             let key = FeatureKey { group: id, measure: measure_id, name: group.feature_name(event, measure_id) };
+            if !self.pipeline.keeps(&key.name) {
+                continue;
+            }
             if key.name.len() > MAX_FEATURE_NAME_BYTES {
                 *verdict = Err(Reason::FeatureNameTooLong);
             }
-            let feature = self.feature(key);
-            targets.push(Target { feature, group: id, weight: measure.weight });
+            // Uniques take nothing back: nobody knows whether the member was seen otherwise.
+            if measure.members.is_some() && weight < 0.0 {
+                continue;
+            }
+            let amount = match measure.members {
+                Some(field) => AmountOf::Member(field),
+                None => AmountOf::Weight(Weight::new(weight, group, measure)),
+            };
+            let shape = self.pipeline.shape(&key);
+            targets.push(Target { rows: Rows { group: id, feature: self.feature(key, event), shape }, amount });
         }
         targets
     }
 
     /// The place of a feature; several event names make the same one where they are pooled.
-    fn feature(&mut self, key: FeatureKey) -> u32 {
-        let pooled = !self.pipeline.group(key.group).feature.names_event();
+    fn feature(&mut self, key: FeatureKey, event: &str) -> u32 {
+        let pooled = !self.pipeline.group(key.group).feature.names_event() || self.pipeline.event_map.pools(event);
         let known = if pooled { self.features.iter().position(|feature| feature.key == key) } else { None };
         let place = known.unwrap_or_else(|| {
             let hash = self.seed.feature(&key);
@@ -195,18 +258,63 @@ impl Router {
     }
 }
 
-/// The key's text, `None` where a field of it is missing.
-fn find_key(event: &Event<'_>, fields: &[FieldId], joined: &mut Vec<u8>) -> Result<Option<KeyText>, Reason> {
-    let start = joined.len();
-    let (text, length) = if let [field] = fields {
-        let Some(text) = event.key(*field) else { return Ok(None) };
-        (KeyText::Field(*field), text.len())
-    } else {
-        if fields.iter().any(|field| event.key(*field).is_none()) {
-            return Ok(None);
+/// Puts a group's targets among those of the groups with the same keys and the same conditions.
+fn add_targets(keys: &mut Vec<KeyRoutes>, group: &Group, targets: Vec<Target>) {
+    let form = KeyForm::of(group);
+    let place = keys.iter().position(|key| key.form == form).unwrap_or_else(|| {
+        keys.push(KeyRoutes { form, groups: Vec::new() });
+        keys.len() - 1
+    });
+    let groups = &mut keys[place].groups;
+    match groups.iter_mut().find(|known| known.conditions == group.conditions) {
+        Some(known) => known.targets.extend(targets),
+        None => groups.push(GroupRoutes { conditions: group.conditions.clone(), targets }),
+    }
+}
+
+impl GroupRoutes {
+    #[inline]
+    fn wants(&self, event: &Event<'_>) -> bool {
+        self.conditions.iter().all(|condition| condition.holds(event.key(condition.field)))
+    }
+}
+
+impl AmountOf {
+    /// `None` where a field is missing.
+    #[inline]
+    fn of(&self, event: &Event<'_>, seed: HashSeed) -> Option<EventAmount> {
+        match self {
+            AmountOf::Weight(weight) => weight.of(event).map(EventAmount::Weight),
+            AmountOf::Member(field) => event.key(*field).map(|text| EventAmount::Member(seed.member(text))),
         }
-        append_key(fields.iter().map(|field| event.key(*field).unwrap_or_default()), joined);
-        (KeyText::Joined { start, end: joined.len() }, joined.len() - start)
-    };
-    if length > MAX_KEY_BYTES { Err(Reason::KeyTooLong) } else { Ok(Some(text)) }
+    }
+}
+
+impl Weight {
+    fn new(constant: f64, group: &Group, measure: &Measure) -> Weight {
+        let fields: Vec<FieldId> = group.weight.into_iter().chain(measure.weight).collect();
+        match fields.as_slice() {
+            [] => Weight::Constant(constant),
+            [field] if constant == 1.0 => Weight::Field(*field),
+            _ => Weight::Product(constant, fields),
+        }
+    }
+
+    /// `None` where a field is missing.
+    #[inline]
+    fn of(&self, event: &Event<'_>) -> Option<f64> {
+        match self {
+            Weight::Constant(weight) => Some(*weight),
+            Weight::Field(field) => event.value(*field),
+            Weight::Product(constant, fields) => {
+                let values = fields.iter().map(|field| event.value(*field));
+                values.into_iter().try_fold(*constant, |product, value| Some(times(product, value?)))
+            }
+        }
+    }
+}
+
+/// The product, held within the finite numbers like every sum of weights; 0 is never -0.
+fn times(one: f64, other: f64) -> f64 {
+    (one * other).clamp(-f64::MAX, f64::MAX) + 0.0
 }

@@ -1,13 +1,13 @@
 //! The sums of one worker's open window, before the exchange.
 
-use super::contribution::{Contribution, ContributionBatch};
+use super::contribution::{ContributionBatch, Destination};
 use super::flat_index::FlatIndex;
 use super::identity::RowId;
 use super::prefetch::prefetch;
-use super::route::RoutedFeature;
-use crate::counter::{DecaySet, EventTime};
+use super::route::{EventAmount, RoutedFeature, Rows};
+use crate::counter::{EventTime, Uniques};
 use crate::epoch::Window;
-use crate::pipeline::{GroupId, Pipeline};
+use crate::pipeline::{Group, Pipeline};
 
 /// Adds up what the events of a window add to each row, so that a row is looked up once per window
 /// and not once per event, and a hot key costs its worker no more than any other.
@@ -21,12 +21,14 @@ pub struct WindowSums {
     index: FlatIndex,
     /// One [record](HEADER_WORDS) behind the other; the index holds where each begins.
     sums: Vec<u64>,
+    uniques: Vec<Uniques>,
     text: Vec<u8>,
     outgoing: Vec<Outgoing>,
 }
 
 /// A sum is a run of words: the row's identity (2), the last update, where the key begins in the
-/// text, feature (low 32 bits) with key length and width (16 bits each), and one value per interval.
+/// text, feature (low 32 bits) with key length and width (16 bits each), and `width` values. Of
+/// uniques the width is 0, and one word more says where they stand.
 const HEADER_WORDS: usize = 5;
 const LAST_UPDATE_WORD: usize = 2;
 const KEY_WORD: usize = 3;
@@ -40,9 +42,8 @@ const TOGETHER: usize = 32;
 struct Addition {
     row: RowId,
     time: EventTime,
-    weight: f64,
-    feature: u32,
-    group: GroupId,
+    amount: EventAmount,
+    rows: Rows,
     key_length: u16,
     key_start: u32,
 }
@@ -65,26 +66,27 @@ impl WindowSums {
             waiting_text: Vec::new(),
             index: FlatIndex::default(),
             sums: Vec::new(),
+            uniques: Vec::new(),
             text: Vec::new(),
             outgoing: (0..workers).map(|_| Outgoing::default()).collect(),
         }
     }
 
-    /// Adds one event to a row of the open window. `feature` is the router's number for it.
+    /// Adds one event to a row of the open window.
     #[inline]
     pub fn add(
         &mut self,
         row: RowId,
-        (group, feature): (GroupId, u32),
+        rows: Rows,
         key: &[u8],
         time: EventTime,
-        weight: f64,
+        amount: EventAmount,
         pipeline: &Pipeline,
     ) {
         self.index.prefetch(row.index_hash());
         let (key_start, key_length) = (self.waiting_text.len() as u32, key.len() as u16);
         self.waiting_text.extend_from_slice(key);
-        self.waiting.push(Addition { row, time, weight, feature, group, key_length, key_start });
+        self.waiting.push(Addition { row, time, amount, rows, key_length, key_start });
         if self.waiting.len() == TOGETHER {
             self.add_waiting(pipeline);
         }
@@ -101,7 +103,7 @@ impl WindowSums {
         }
         let waiting = std::mem::take(&mut self.waiting);
         for addition in &waiting {
-            self.add_now(addition, &pipeline.group(addition.group).decays);
+            self.add_now(addition, pipeline.group(addition.rows.group));
         }
         self.waiting = waiting;
         self.waiting.clear();
@@ -109,30 +111,53 @@ impl WindowSums {
     }
 
     #[inline]
-    fn add_now(&mut self, addition: &Addition, decays: &DecaySet) {
+    fn add_now(&mut self, addition: &Addition, group: &Group) {
         let is_it = |place: u32| addition.row.is_at_beginning_of(&self.sums[place as usize..]);
-        match self.index.find(addition.row.index_hash(), is_it) {
-            Some(place) => {
-                let sum = &mut self.sums[place as usize..][..HEADER_WORDS + decays.width()];
-                let mut last_update = EventTime(sum[LAST_UPDATE_WORD] as i64);
-                let values = bytemuck::cast_slice_mut(&mut sum[HEADER_WORDS..]);
-                decays.add(&mut last_update, values, addition.time, addition.weight);
-                sum[LAST_UPDATE_WORD] = last_update.0 as u64;
+        let Some(place) = self.index.find(addition.row.index_hash(), is_it) else {
+            return self.insert(addition, group);
+        };
+        let sum = &mut self.sums[place as usize..];
+        let mut last_update = EventTime(sum[LAST_UPDATE_WORD] as i64);
+        match addition.amount {
+            EventAmount::Weight(weight) => {
+                let decays = group.decays_of(addition.rows.shape);
+                let values = bytemuck::cast_slice_mut(&mut sum[HEADER_WORDS..][..decays.width()]);
+                decays.add(&mut last_update, values, addition.time, weight);
             }
-            None => self.insert(addition, decays),
+            EventAmount::Member(member) => {
+                let uniques = &mut self.uniques[sum[HEADER_WORDS] as usize];
+                uniques.add(&group.other_shapes.window_uniques, member, addition.time);
+                last_update = last_update.max(addition.time);
+            }
         }
+        sum[LAST_UPDATE_WORD] = last_update.0 as u64;
     }
 
-    fn insert(&mut self, addition: &Addition, decays: &DecaySet) {
+    fn insert(&mut self, addition: &Addition, group: &Group) {
         let place = self.sums.len();
-        let width = decays.width() as u64;
+        let decays = group.decays_of(addition.rows.shape);
+        let width = match addition.amount {
+            EventAmount::Weight(_) => decays.width(),
+            EventAmount::Member(_) => 0,
+        };
         let key = &self.waiting_text[addition.key_start as usize..][..usize::from(addition.key_length)];
+        let (key_length, feature) = (u64::from(addition.key_length), u64::from(addition.rows.feature));
         self.sums.extend_from_slice(&addition.row.words());
         self.sums.push(addition.time.0 as u64);
         self.sums.push(self.text.len() as u64);
-        self.sums.push(width << 48 | u64::from(addition.key_length) << 32 | u64::from(addition.feature));
-        self.sums.resize(place + HEADER_WORDS + decays.width(), 0);
-        decays.begin(bytemuck::cast_slice_mut(&mut self.sums[place + HEADER_WORDS..]), addition.weight);
+        self.sums.push((width as u64) << 48 | key_length << 32 | feature);
+        match addition.amount {
+            EventAmount::Weight(weight) => {
+                self.sums.resize(place + HEADER_WORDS + width, 0);
+                decays.begin(bytemuck::cast_slice_mut(&mut self.sums[place + HEADER_WORDS..]), weight);
+            }
+            EventAmount::Member(member) => {
+                self.sums.push(self.uniques.len() as u64);
+                let mut uniques = Uniques::new();
+                uniques.add(&group.other_shapes.window_uniques, member, addition.time);
+                self.uniques.push(uniques);
+            }
+        }
         self.text.extend_from_slice(key);
         self.index.insert(addition.row.index_hash(), place as u32);
     }
@@ -153,14 +178,19 @@ impl WindowSums {
             rest = behind;
             let worker = sum.row.shard().worker(self.outgoing.len());
             let outgoing = &mut self.outgoing[worker];
-            let contribution = Contribution {
+            let destination = Destination {
                 row: sum.row,
                 feature: outgoing.place_of(sum.feature, features),
                 key: &self.text[sum.key_start..][..sum.key_length],
                 last_update: sum.last_update,
-                values: sum.values,
             };
-            outgoing.batch.push(contribution);
+            match sum.amount {
+                SumAmount::Values(values) => outgoing.batch.push_values(destination, values),
+                SumAmount::Uniques(place) => {
+                    let uniques = std::mem::take(&mut self.uniques[place]);
+                    outgoing.batch.push_uniques(destination, uniques);
+                }
+            }
         }
         for (outgoing, before) in self.outgoing.iter_mut().zip(before) {
             let records = (outgoing.batch.len() - before) as u32;
@@ -182,6 +212,18 @@ impl WindowSums {
         })
     }
 
+    /// Hands over the rows that the open window holds, each with the router's number of its feature
+    /// and its key's text, and forgets them: for a plan, which counts rows and not what is in them.
+    pub fn drain_rows(&mut self, pipeline: &Pipeline, mut each: impl FnMut(RowId, u32, &[u8])) {
+        self.add_waiting(pipeline);
+        let mut rest = self.sums.as_slice();
+        while let Some((sum, behind)) = split_sum(rest) {
+            rest = behind;
+            each(sum.row, sum.feature, &self.text[sum.key_start..][..sum.key_length]);
+        }
+        self.clear();
+    }
+
     fn clear(&mut self) {
         let mut rest = self.sums.as_slice();
         let places = std::iter::from_fn(|| {
@@ -192,6 +234,7 @@ impl WindowSums {
         });
         self.index.clear(places);
         self.sums.clear();
+        self.uniques.clear();
         self.text.clear();
     }
 }
@@ -203,22 +246,33 @@ struct Sum<'a> {
     feature: u32,
     key_start: usize,
     key_length: usize,
-    values: &'a [f64],
+    amount: SumAmount<'a>,
+}
+
+enum SumAmount<'a> {
+    Values(&'a [f64]),
+    /// The place in [`WindowSums::uniques`].
+    Uniques(usize),
 }
 
 /// The first record, and those behind it.
 #[inline]
 fn split_sum(words: &[u64]) -> Option<(Sum<'_>, &[u64])> {
     let header = words.get(..HEADER_WORDS)?;
-    let width = (header[FEATURE_WORD] >> 48) as usize;
-    let (values, behind) = words[HEADER_WORDS..].split_at(width);
+    let (amount, behind) = match (header[FEATURE_WORD] >> 48) as usize {
+        0 => (SumAmount::Uniques(words[HEADER_WORDS] as usize), &words[HEADER_WORDS + 1..]),
+        width => {
+            let (values, behind) = words[HEADER_WORDS..].split_at(width);
+            (SumAmount::Values(bytemuck::cast_slice(values)), behind)
+        }
+    };
     let sum = Sum {
         row: RowId::from_words([header[0], header[1]]),
         last_update: EventTime(header[LAST_UPDATE_WORD] as i64),
         feature: header[FEATURE_WORD] as u32,
         key_start: header[KEY_WORD] as usize,
         key_length: usize::from((header[FEATURE_WORD] >> 32) as u16),
-        values: bytemuck::cast_slice(values),
+        amount,
     };
     Some((sum, behind))
 }

@@ -4,31 +4,29 @@
 //! that no number of brackets overflows the stack. What is not needed is checked for its grammar
 //! and no further: a half surrogate pair in it, or a number that nothing can hold, is ignored.
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Reason;
 use super::interpret::unescape;
-use super::token::{Slots, Token, TokenKind, Tokens};
-
-/// The most levels of arrays and objects in an event, its own object included.
-const MAX_LEVELS: usize = 64;
+use super::token::{ObjectId, Slots, Token, TokenKind, Tokens};
+use super::{MAX_LEVELS, Reason};
 
 /// Finds the needed fields in a line that is not blank.
 pub(super) fn locate(line: &[u8], slots: &Slots, tokens: &mut Tokens) -> Result<(), Reason> {
     let text = std::str::from_utf8(line).map_err(|_| Reason::InvalidUtf8)?;
     tokens.clear();
     let mut too_deep = false;
-    let members = Members { line, slots, tokens, too_deep: &mut too_deep };
+    let members = Members { line, slots, object: ObjectId::EVENT, tokens, too_deep: &mut too_deep };
     let mut json = serde_json::Deserializer::from_str(text);
     json.deserialize_map(members).and_then(|()| json.end()).map_err(|_| Reason::NotAnObject)?;
     if too_deep { Err(Reason::TooDeep) } else { Ok(()) }
 }
 
-/// Visits the members of the event's own object.
+/// Visits the members of the event's own object, or of one that a path leads through.
 struct Members<'a> {
     line: &'a [u8],
     slots: &'a Slots,
+    object: ObjectId,
     tokens: &'a mut Tokens,
     too_deep: &'a mut bool,
 }
@@ -40,20 +38,38 @@ impl<'de> Visitor<'de> for Members<'_> {
         formatter.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         let mut unescaped = Vec::new();
         while let Some((name, value)) = members.next_entry::<&RawValue, &RawValue>()? {
             let token = token_of(self.line, value.get());
             if token.kind == TokenKind::Nested && 1 + levels(value.get().as_bytes()) > MAX_LEVELS {
                 *self.too_deep = true;
             }
-            if let Some(name) = plain_name(name.get().as_bytes(), &mut unescaped)
-                && let Some(slot) = self.slots.named(name)
-            {
-                self.tokens.set(slot, token);
+            if let Some(name) = plain_name(name.get().as_bytes(), &mut unescaped) {
+                let needed = self.slots.named(self.object, name);
+                if let Some(object) = needed.object {
+                    self.enter(object, value.get()).map_err(A::Error::custom)?;
+                }
+                if let Some(slot) = needed.slot {
+                    self.tokens.set(slot, token);
+                }
             }
         }
         Ok(())
+    }
+}
+
+impl Members<'_> {
+    /// Finds the needed fields in a value through which paths lead: the paths bound how deep this
+    /// goes, not the event. An earlier object of the same name is forgotten, whatever the value is.
+    fn enter(&mut self, object: ObjectId, value: &str) -> Result<(), serde_json::Error> {
+        self.tokens.forget_inside(self.slots, object);
+        if !value.starts_with('{') {
+            return Ok(());
+        }
+        let (line, slots) = (self.line, self.slots);
+        let inner = Members { line, slots, object, tokens: self.tokens, too_deep: self.too_deep };
+        serde_json::Deserializer::from_str(value).deserialize_map(inner)
     }
 }
 

@@ -123,6 +123,20 @@ impl<'a> Event<'a> {
         Some(self.contents.bytes(self.line, text))
     }
 
+    /// How many different members an exploded field has: none where it is missing, null, empty or an
+    /// array without members that count, or not declared as exploded; one where it is no array.
+    #[inline]
+    pub fn member_count(&self, field: FieldId) -> usize {
+        self.contents.members(usize::from(field.0)).len()
+    }
+
+    /// What one of these members adds to a key, like [`Event::key`].
+    #[inline]
+    pub fn member(&self, field: FieldId, place: usize) -> Option<&'a [u8]> {
+        let text = self.contents.members(usize::from(field.0)).get(place)?;
+        Some(self.contents.bytes(self.line, *text))
+    }
+
     /// The field's number: finite. `None` where it is missing or null, or not declared as a value.
     #[inline]
     pub fn value(&self, field: FieldId) -> Option<f64> {

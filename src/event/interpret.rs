@@ -5,10 +5,15 @@
 use serde::de::{Deserializer, Visitor};
 
 use super::Reason;
+use super::array::Items;
 use super::schema::{DeclaredField, EventSchema};
 use super::time;
 use super::token::{Slots, Token, TokenKind, Tokens};
 use crate::counter::EventTime;
+
+/// The most different members that an exploded field may have, and the most keys that one event may
+/// make in one group: beyond it the event is a dead letter, so that none explodes memory.
+pub const MAX_MEMBERS: usize = 1_000;
 
 /// A piece of text of an event.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +29,7 @@ pub(super) enum Text {
 pub(super) struct Contents {
     unescaped: Vec<u8>,
     fields: Vec<FieldContent>,
+    members: Vec<Text>,
 }
 
 /// What one declared field holds, by its roles.
@@ -31,6 +37,7 @@ pub(super) struct Contents {
 pub(super) struct FieldContent {
     pub(super) key: Option<Text>,
     pub(super) value: Option<f64>,
+    members: (u32, u32),
 }
 
 impl Contents {
@@ -40,12 +47,26 @@ impl Contents {
         self.fields.get(place).copied().unwrap_or_default()
     }
 
+    /// The different members of the field at this place of the schema.
+    #[inline]
+    pub(super) fn members(&self, place: usize) -> &[Text] {
+        let (start, end) = self.field(place).members;
+        &self.members[start as usize..end as usize]
+    }
+
     /// The bytes of a text of this event.
     #[inline]
     pub(super) fn bytes<'a>(&'a self, line: &'a [u8], text: Text) -> &'a [u8] {
-        match text {
+        text.bytes(line, &self.unescaped)
+    }
+}
+
+impl Text {
+    #[inline]
+    fn bytes<'a>(self, line: &'a [u8], unescaped: &'a [u8]) -> &'a [u8] {
+        match self {
             Text::InLine(start, end) => &line[start..end],
-            Text::Unescaped(start, end) => &self.unescaped[start..end],
+            Text::Unescaped(start, end) => &unescaped[start..end],
         }
     }
 }
@@ -65,16 +86,18 @@ impl Located<'_> {
     pub(super) fn interpret(&self, arrival: EventTime, contents: &mut Contents) -> Result<(Text, EventTime), Reason> {
         contents.unescaped.clear();
         contents.fields.clear();
+        contents.members.clear();
         let name = self.name(&mut contents.unescaped)?;
         let time = self.time(arrival, &mut contents.unescaped)?;
         let mut all_values_are_numbers = true;
         for (field, token) in self.schema.fields.iter().zip(self.tokens.fields(self.slots)) {
-            let key = self.key(field, token, &mut contents.unescaped)?;
+            let key = if field.as_key { self.key(token, &mut contents.unescaped)? } else { None };
+            let members = if field.as_members { self.members(token, contents)? } else { (0, 0) };
             let value = self.value(field, token).unwrap_or_else(|_| {
                 all_values_are_numbers = false;
                 None
             });
-            contents.fields.push(FieldContent { key, value });
+            contents.fields.push(FieldContent { key, value, members });
         }
         if all_values_are_numbers { Ok((name, time)) } else { Err(Reason::BadValue) }
     }
@@ -102,10 +125,7 @@ impl Located<'_> {
     }
 
     #[inline]
-    fn key(&self, field: &DeclaredField, token: Token, unescaped: &mut Vec<u8>) -> Result<Option<Text>, Reason> {
-        if !field.as_key {
-            return Ok(None);
-        }
+    fn key(&self, token: Token, unescaped: &mut Vec<u8>) -> Result<Option<Text>, Reason> {
         match token.kind {
             TokenKind::Absent => Ok(None),
             TokenKind::Text | TokenKind::EscapedText => self.text(token, unescaped).ok_or(Reason::BadKey),
@@ -116,6 +136,41 @@ impl Located<'_> {
             TokenKind::Integer | TokenKind::Truth => Ok(Some(Text::InLine(token.start, token.end))),
             TokenKind::Decimal | TokenKind::Nested => Err(Reason::BadKey),
         }
+    }
+
+    /// The different members of an array, or the one that a plain value is; where they begin and
+    /// end in `contents`.
+    fn members(&self, token: Token, contents: &mut Contents) -> Result<(u32, u32), Reason> {
+        let start = contents.members.len();
+        if token.kind != TokenKind::Nested {
+            contents.members.extend(self.key(token, &mut contents.unescaped)?);
+        } else {
+            for item in Items::of(self.line, token).ok_or(Reason::BadKey)? {
+                contents.members.extend(self.key(item, &mut contents.unescaped)?);
+                // Now and then, so that many that are alike take no room.
+                if contents.members.len() - start > 2 * MAX_MEMBERS {
+                    self.keep_different(start, contents)?;
+                }
+            }
+            self.keep_different(start, contents)?;
+        }
+        Ok((start as u32, contents.members.len() as u32))
+    }
+
+    /// Leaves one of each of the members from `start` on.
+    fn keep_different(&self, start: usize, contents: &mut Contents) -> Result<(), Reason> {
+        let Contents { unescaped, members, .. } = contents;
+        let bytes = |text: Text| text.bytes(self.line, unescaped);
+        members[start..].sort_unstable_by(|one, other| bytes(*one).cmp(bytes(*other)));
+        let mut kept = start;
+        for place in start..members.len() {
+            if kept == start || bytes(members[kept - 1]) != bytes(members[place]) {
+                members[kept] = members[place];
+                kept += 1;
+            }
+        }
+        members.truncate(kept);
+        if kept - start > MAX_MEMBERS { Err(Reason::BadKey) } else { Ok(()) }
     }
 
     #[inline]
@@ -187,17 +242,17 @@ impl Visitor<'_> for AppendTo<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{TimeUnit, careful};
+    use crate::event::{FieldPath, TimeUnit, careful};
 
     #[test]
     fn what_one_event_needed_is_room_for_the_next() {
         let schema = EventSchema {
-            name_field: "eventName".into(),
-            time_field: "eventTs".into(),
+            name_field: FieldPath::top_level("eventName"),
+            time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: None,
             max_bytes: 1 << 20,
-            fields: vec![DeclaredField { name: "userId".into(), as_key: true, as_value: false }],
+            fields: vec![DeclaredField { as_key: true, ..DeclaredField::unused(FieldPath::top_level("userId")) }],
         };
         let line = br#"{"eventName":"l\u0069ke","userId":"\u0031234","eventTs":"\u0031"}"#;
         let slots = Slots::of(&schema);

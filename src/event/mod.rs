@@ -5,15 +5,18 @@
 //!
 //! It works in two phases. The first *locates* the needed fields: it finds the raw JSON text of
 //! each of them, and judges the line as a whole. It has two paths: a `scanner` that is fast but
-//! understands only flat objects, and gives up without a verdict on everything else; and a
+//! gives up without a verdict on whatever is out of the ordinary; and a
 //! `careful` one, slower, that alone decides what is a dead letter. Whatever the scanner accepts,
 //! the careful path accepts with the same tokens. The second phase *interprets* the tokens as
 //! name, time, keys and values, and is shared by both, so both give the same verdict on every line.
 
+mod array;
 mod careful;
 mod clock;
 mod decoder;
 mod interpret;
+mod nested;
+mod path;
 mod rfc3339;
 mod scanner;
 mod schema;
@@ -28,5 +31,10 @@ mod tests;
 
 pub use clock::MedianClock;
 pub use decoder::{Decoder, Event, Utf8};
+pub use interpret::MAX_MEMBERS;
+pub use path::{FieldPath, InvalidPath};
 pub use schema::{DeclaredField, EventSchema, FieldId, TimeUnit};
 pub use verdict::Reason;
+
+/// The most levels of arrays and objects in an event, its own object included.
+const MAX_LEVELS: usize = 64;

@@ -1,6 +1,9 @@
 //! What an event looks like: where its name and time stand, and which fields are used for what.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::FieldPath;
 
 /// The place of a field in [`EventSchema::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -10,16 +13,16 @@ pub struct FieldId(pub u16);
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventSchema {
     /// The field with the event's name.
-    pub name_field: String,
+    pub name_field: FieldPath,
     /// The field with the event's time.
-    pub time_field: String,
+    pub time_field: FieldPath,
     /// The unit of the time field, and of every time that is derived from it.
     pub time_unit: TimeUnit,
     /// How much later than its arrival an event's time may be, in time units; `None`: no limit.
     pub max_ahead: Option<i64>,
     /// The longest line or message that counts, in bytes.
     pub max_bytes: usize,
-    /// Every other field that some group names, each name once.
+    /// Every other field that some group names, each path once.
     pub fields: Vec<DeclaredField>,
 }
 
@@ -30,19 +33,29 @@ impl EventSchema {
     }
 }
 
-/// A field that at least one counter group names. One field may serve as both.
+/// A field that at least one counter group names. One field may serve in several ways: then it
+/// must be right for each of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredField {
-    /// The field's name, compared after unescaping and with its case.
-    pub name: String,
-    /// Part of a key: text, an integer, or a truth value.
+    /// Where the field stands; names are compared after unescaping and with their case.
+    pub name: FieldPath,
+    /// Part of a key, or compared with texts: text, an integer, or a truth value.
     pub as_key: bool,
-    /// Summed up: a finite number.
+    /// Part of a key that may be an array: each of its different members makes a key.
+    pub as_members: bool,
+    /// Summed up, or a weight: a finite number.
     pub as_value: bool,
 }
 
+impl DeclaredField {
+    /// A field that nothing is done with yet.
+    pub fn unused(name: FieldPath) -> DeclaredField {
+        DeclaredField { name, as_key: false, as_members: false, as_value: false }
+    }
+}
+
 /// The unit in which event times are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum TimeUnit {
     /// Seconds since 1970.
     #[default]

@@ -1,13 +1,15 @@
 //! Where the needed fields of one event stand: what the first phase of decoding hands to the second.
 //!
-//! Every distinct name that the schema mentions has one [`Slot`], whatever roles the field plays
-//! (name, time, key, value). A slot holds the [`Token`] of the last member of that name.
+//! Every distinct path that the schema mentions has one [`Slot`], whatever roles the field plays
+//! (name, time, key, value). A slot holds the [`Token`] of the last member of that name, in the last
+//! object of each name that the path leads through.
 
+use super::path::FieldPath;
 use super::schema::EventSchema;
 
 /// The place of a needed field among [`Slots`] and [`Tokens`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot(usize);
+pub(super) struct Slot(u32);
 
 /// What a raw JSON text is, as far as can be told without interpreting it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,36 +43,104 @@ impl Token {
     pub(super) const ABSENT: Token = Token { kind: TokenKind::Absent, start: 0, end: 0 };
 }
 
-/// Which names are needed, and for what.
+/// Which fields are needed, and for what: a tree along their paths.
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
-    names: Vec<Box<[u8]>>,
+    /// The objects in which needed fields stand, by their [`ObjectId`].
+    objects: Vec<NeededObject>,
+    count: u32,
     name: Slot,
     time: Slot,
     fields: Vec<Slot>,
 }
 
+/// An object in which needed fields stand.
+#[derive(Clone, Debug, Default)]
+struct NeededObject {
+    members: Vec<(Box<[u8]>, Needed)>,
+    /// Every slot in it, and in the objects in it.
+    inside: Vec<Slot>,
+}
+
+/// The place of an object in [`Slots`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ObjectId(u32);
+
+impl ObjectId {
+    /// The event's own object.
+    pub(super) const EVENT: ObjectId = ObjectId(0);
+}
+
+/// What a member is needed for: nothing, as a field, as an object that paths lead through, or both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needed {
+    pub(super) slot: Option<Slot>,
+    pub(super) object: Option<ObjectId>,
+}
+
+impl Needed {
+    pub(super) const NOTHING: Needed = Needed { slot: None, object: None };
+}
+
 impl Slots {
     pub(super) fn of(schema: &EventSchema) -> Slots {
-        let mut names: Vec<Box<[u8]>> = Vec::new();
-        let mut slot_for = |name: &str| {
-            let known = names.iter().position(|known| **known == *name.as_bytes());
-            let place = known.unwrap_or_else(|| {
-                names.push(name.as_bytes().into());
-                names.len() - 1
-            });
-            Slot(place)
+        let mut slots = Slots {
+            objects: vec![NeededObject::default()],
+            count: 0,
+            name: Slot(0),
+            time: Slot(0),
+            fields: Vec::new(),
         };
-        let name = slot_for(&schema.name_field);
-        let time = slot_for(&schema.time_field);
-        let fields = schema.fields.iter().map(|field| slot_for(&field.name)).collect();
-        Slots { names, name, time, fields }
+        slots.name = slots.slot_for(&schema.name_field);
+        slots.time = slots.slot_for(&schema.time_field);
+        slots.fields = schema.fields.iter().map(|field| slots.slot_for(&field.name)).collect();
+        slots
     }
 
-    /// The slot for a member's name after unescaping, if it is needed at all.
+    /// The slot at the end of this path, made if it is new.
+    fn slot_for(&mut self, path: &FieldPath) -> Slot {
+        let names = path.names();
+        let mut object = ObjectId::EVENT;
+        let mut through = Vec::new();
+        for name in &names[..names.len() - 1] {
+            object = self.object_in(object, name);
+            through.push(object);
+        }
+        let next = Slot(self.count);
+        let slot = *self.member(object, &names[names.len() - 1]).slot.get_or_insert(next);
+        if slot == next {
+            self.count += 1;
+            for object in through {
+                self.objects[object.0 as usize].inside.push(slot);
+            }
+        }
+        slot
+    }
+
+    fn object_in(&mut self, object: ObjectId, name: &str) -> ObjectId {
+        let next = ObjectId(self.objects.len() as u32);
+        let inner = *self.member(object, name).object.get_or_insert(next);
+        if inner == next {
+            self.objects.push(NeededObject::default());
+        }
+        inner
+    }
+
+    fn member(&mut self, object: ObjectId, name: &str) -> &mut Needed {
+        let members = &mut self.objects[object.0 as usize].members;
+        let known = members.iter().position(|(known, _)| **known == *name.as_bytes());
+        let place = known.unwrap_or_else(|| {
+            members.push((name.as_bytes().into(), Needed::NOTHING));
+            members.len() - 1
+        });
+        &mut members[place].1
+    }
+
+    /// What a member of this object is needed for, by its name after unescaping.
     #[inline]
-    pub(super) fn named(&self, name: &[u8]) -> Option<Slot> {
-        self.names.iter().position(|needed| **needed == *name).map(Slot)
+    pub(super) fn named(&self, object: ObjectId, name: &[u8]) -> Needed {
+        let mut members = self.objects[object.0 as usize].members.iter();
+        members.find(|(needed, _)| **needed == *name).map_or(Needed::NOTHING, |(_, needed)| *needed)
     }
 }
 
@@ -81,7 +151,7 @@ pub(super) struct Tokens(Box<[Token]>);
 impl Tokens {
     /// Room for every slot, all of them absent.
     pub(super) fn for_slots(slots: &Slots) -> Tokens {
-        Tokens(vec![Token::ABSENT; slots.names.len()].into())
+        Tokens(vec![Token::ABSENT; slots.count as usize].into())
     }
 
     /// Forgets the last event.
@@ -93,12 +163,20 @@ impl Tokens {
     /// Notes a member; an earlier one of the same name is forgotten: the last one wins.
     #[inline]
     pub(super) fn set(&mut self, slot: Slot, token: Token) {
-        self.0[slot.0] = token;
+        self.0[slot.0 as usize] = token;
+    }
+
+    /// Forgets what stood inside an object, before another one of its name takes its place.
+    #[inline]
+    pub(super) fn forget_inside(&mut self, slots: &Slots, object: ObjectId) {
+        for slot in &slots.objects[object.0 as usize].inside {
+            self.0[slot.0 as usize] = Token::ABSENT;
+        }
     }
 
     #[inline]
     fn get(&self, slot: Slot) -> Token {
-        self.0[slot.0]
+        self.0[slot.0 as usize]
     }
 
     /// The token that is the event's name.

@@ -22,7 +22,8 @@ pub enum Reason {
     NegativeTime,
     /// A time later than arrival and `max_ahead` allow, or than an `i64` holds.
     TimeAhead,
-    /// A key field that is a fraction, an object or an array.
+    /// A key field that is a fraction, an object or (unless it is exploded) an array; or one that
+    /// would make too many keys.
     BadKey,
     /// A value field that is not a finite number.
     BadValue,

@@ -1,5 +1,6 @@
-//! A strict walk over the bytes of a flat JSON object, token by token.
+//! A strict walk over the bytes of a JSON object, token by token.
 
+use super::MAX_LEVELS;
 use super::swar;
 use super::token::{Token, TokenKind};
 
@@ -8,12 +9,20 @@ use super::token::{Token, TokenKind};
 pub(super) struct Walk<'a> {
     line: &'a [u8],
     at: usize,
+    /// The objects that were entered and not left: the event's own, and those of paths.
+    levels: usize,
 }
 
 impl<'a> Walk<'a> {
     #[inline(always)]
     pub(super) fn begin(line: &'a [u8]) -> Walk<'a> {
-        Walk { line, at: 0 }
+        Walk::begin_at(line, 0)
+    }
+
+    /// Begins at this place of the line.
+    #[inline(always)]
+    pub(super) fn begin_at(line: &'a [u8], at: usize) -> Walk<'a> {
+        Walk { line, at, levels: 1 }
     }
 
     /// How many bytes lie behind.
@@ -58,20 +67,47 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes over one value that is no array and no object.
+    /// Goes into the object that begins here; `None` where none does, or one level too many.
+    pub(super) fn enter_object(&mut self) -> Option<()> {
+        self.levels += 1;
+        if self.levels > MAX_LEVELS { None } else { self.expect(b'{') }
+    }
+
+    /// Goes out of an object that was entered, if it ends here.
+    pub(super) fn leave_object(&mut self) -> Option<()> {
+        self.expect(b'}')?;
+        self.levels -= 1;
+        Some(())
+    }
+
+    /// Goes over one value.
     #[inline(always)]
     pub(super) fn value(&mut self) -> Option<Token> {
         self.skip_white_space();
         let start = self.at;
         let kind = match self.peek()? {
-            b'"' => self.string()?,
-            b'-' | b'0'..=b'9' => self.number()?,
-            b't' => self.literal(b"true", TokenKind::Truth)?,
-            b'f' => self.literal(b"false", TokenKind::Truth)?,
-            b'n' => self.literal(b"null", TokenKind::Absent)?,
-            _ => return None,
+            b'{' | b'[' => self.nested()?,
+            _ => self.scalar()?,
         };
         Some(Token { kind, start, end: self.at })
+    }
+
+    /// A value that is no array and no object.
+    #[inline(always)]
+    pub(super) fn scalar(&mut self) -> Option<TokenKind> {
+        match self.peek()? {
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.literal(b"true", TokenKind::Truth),
+            b'f' => self.literal(b"false", TokenKind::Truth),
+            b'n' => self.literal(b"null", TokenKind::Absent),
+            _ => None,
+        }
+    }
+
+    /// How many objects were entered and not left.
+    pub(super) fn levels(&self) -> usize {
+        self.levels
     }
 
     #[inline]
@@ -90,7 +126,7 @@ impl<'a> Walk<'a> {
     }
 
     #[inline(always)]
-    fn string(&mut self) -> Option<TokenKind> {
+    pub(super) fn string(&mut self) -> Option<TokenKind> {
         self.at += 1;
         let mut kind = TokenKind::Text;
         loop {

@@ -4,15 +4,17 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::condition::expand_conditions;
 use super::duration::{format_duration, from_units, to_units};
-use super::error::Fault;
+use super::error::{Fault, did_you_mean};
+use super::event_map::EventMap;
 use super::expand::{duration, duration_or_none, not_empty};
 use super::fields::{Fields, Use};
 use super::group::TTL_INTERVALS;
 use super::names::refuse_collisions;
 use super::raw::{RawEvents, RawGroup, Text};
-use super::{EventSelector, FeatureTemplate, Group, Measure};
-use crate::counter::{DecayInterval, DecaySet};
+use super::{EventSelector, FeatureTemplate, Group, Measure, OtherShapes};
+use crate::counter::{DecayInterval, DecaySet, UniquesConfig};
 use crate::event::{FieldId, TimeUnit};
 
 const DEFAULT_FEATURE: &str = "{group}.{event}.{measure}";
@@ -22,6 +24,7 @@ const DEFAULT_TTL_SECONDS: i64 = 7 * 86_400;
 pub(super) fn expand_groups(
     raw: &[Spanned<RawGroup>],
     unit: TimeUnit,
+    event_map: &EventMap,
     fields: &mut Fields,
 ) -> Result<Vec<Group>, Fault> {
     if raw.is_empty() {
@@ -32,7 +35,7 @@ pub(super) fn expand_groups(
         return Err(Fault::new(raw[usize::from(u16::MAX)].span(), "too many groups: a pipeline may have 65535"));
     }
     refuse_duplicates(raw.iter().map(|group| &group.get_ref().name), "a counter group named")?;
-    let expand = |group: &Spanned<RawGroup>| expand_group(group.get_ref(), unit, fields);
+    let expand = |group: &Spanned<RawGroup>| expand_group(group.get_ref(), unit, event_map, fields);
     let groups = raw.iter().map(expand).collect::<Result<Vec<Group>, Fault>>()?;
     let places: Vec<Range<usize>> = raw.iter().map(feature_place).collect();
     refuse_collisions(&groups, &places)?;
@@ -44,17 +47,29 @@ fn feature_place(group: &Spanned<RawGroup>) -> Range<usize> {
     group.get_ref().feature.as_ref().map_or(group.span(), Spanned::span)
 }
 
-fn expand_group(raw: &RawGroup, unit: TimeUnit, fields: &mut Fields) -> Result<Group, Fault> {
+fn expand_group(raw: &RawGroup, unit: TimeUnit, map: &EventMap, fields: &mut Fields) -> Result<Group, Fault> {
     let intervals = decays(&raw.decays, unit)?;
+    let decays = DecaySet::new(intervals.clone());
+    let (key, explode) = key(&raw.key, raw.explode.as_ref(), fields)?;
     Ok(Group {
         name: group_name(&raw.name)?.to_owned(),
-        key: key(&raw.key, fields)?,
-        events: events(&raw.events)?,
+        key,
+        explode,
+        events: events(&raw.events, map)?,
+        conditions: expand_conditions(&raw.r#where, &raw.where_not, fields)?,
+        weight: raw.weight.as_ref().map(|field| weight(field, fields)).transpose()?,
         measures: measures(raw.measures.as_ref(), fields)?,
         feature: feature(raw.feature.as_ref())?,
         ttl: ttl(raw.ttl.as_ref(), &intervals, unit)?,
-        decays: DecaySet::new(intervals),
+        other_shapes: other_shapes(raw.uniques_registers.as_ref(), &decays)?,
+        decays,
     })
+}
+
+fn other_shapes(registers: Option<&Spanned<usize>>, decays: &DecaySet) -> Result<OtherShapes, Fault> {
+    let number = registers.map_or(UniquesConfig::default().registers, |raw| *raw.get_ref());
+    let place = || registers.map_or(0..0, Spanned::span);
+    OtherShapes::new(decays, number).map_err(|error| Fault::new(place(), format!("uniques_registers: {error}")))
 }
 
 fn group_name(name: &Text) -> Result<&str, Fault> {
@@ -66,14 +81,44 @@ fn group_name(name: &Text) -> Result<&str, Fault> {
     Ok(text)
 }
 
-fn key(raw: &Spanned<Vec<Text>>, fields: &mut Fields) -> Result<Vec<FieldId>, Fault> {
+/// The fields of the key, and those of them that are exploded.
+fn key(
+    raw: &Spanned<Vec<Text>>,
+    explode: Option<&Spanned<Vec<Text>>>,
+    fields: &mut Fields,
+) -> Result<(Vec<FieldId>, Vec<FieldId>), Fault> {
     let names = not_empty_list(raw, "key needs one or more fields, for example key = [\"userId\"]")?;
     refuse_duplicates(names, "a key field")?;
-    let declare = |name: &Text| fields.declare(not_empty(name, "a key field")?, name, Use::Key);
-    names.iter().map(declare).collect()
+    let exploded = match explode {
+        None => &[],
+        Some(raw) => not_empty_list(raw, "explode needs one or more of the key's fields, or leave it out")?,
+    };
+    refuse_duplicates(exploded, "an exploded field")?;
+    if let Some(stranger) = exploded.iter().find(|name| !names.contains(name)) {
+        let known: Vec<&str> = names.iter().map(|name| name.get_ref().as_str()).collect();
+        let (written, list) = (stranger.get_ref(), known.join(", "));
+        let meant = did_you_mean(written, known);
+        let message = format!("\"{written}\" is exploded but no field of the key{meant} (the key is: {list})");
+        return Err(Fault::new(stranger.span(), message));
+    }
+    let (mut key, mut explode) = (Vec::with_capacity(names.len()), Vec::new());
+    for name in names {
+        let text = not_empty(name, "a key field")?;
+        if exploded.contains(name) {
+            key.push(fields.declare(text, name, Use::Members)?);
+            explode.extend(key.last());
+        } else {
+            key.push(fields.declare(text, name, Use::Key)?);
+        }
+    }
+    Ok((key, explode))
 }
 
-fn events(raw: &Spanned<RawEvents>) -> Result<EventSelector, Fault> {
+fn weight(field: &Text, fields: &mut Fields) -> Result<FieldId, Fault> {
+    fields.declare(not_empty(field, "the field with the weight")?, field, Use::Value)
+}
+
+fn events(raw: &Spanned<RawEvents>, map: &EventMap) -> Result<EventSelector, Fault> {
     let RawEvents::Listed(names) = raw.get_ref() else { return Ok(EventSelector::All) };
     if names.is_empty() {
         let message = "events needs one or more names, or \"*\" for every event";
@@ -82,13 +127,13 @@ fn events(raw: &Spanned<RawEvents>) -> Result<EventSelector, Fault> {
     refuse_duplicates(names, "an event")?;
     let name = |name: &Text| match not_empty(name, "an event's name")? {
         "*" => Err(Fault::new(name.span(), "\"*\" stands alone: write events = \"*\" for every event")),
-        text => Ok(text.to_owned()),
+        text => map.refuse_replaced(name).map(|()| text.to_owned()),
     };
     names.iter().map(name).collect::<Result<_, _>>().map(EventSelector::Listed)
 }
 
 fn measures(raw: Option<&Spanned<Vec<Text>>>, fields: &mut Fields) -> Result<Vec<Measure>, Fault> {
-    let Some(raw) = raw else { return Ok(vec![Measure { name: "count".to_owned(), weight: None }]) };
+    let Some(raw) = raw else { return Ok(vec![Measure { name: "count".to_owned(), weight: None, members: None }]) };
     let texts = not_empty_list(raw, "measures needs one or more, for example measures = [\"count\"]")?;
     let mut measures: Vec<Measure> = Vec::with_capacity(texts.len());
     for text in texts {
@@ -101,21 +146,40 @@ fn measures(raw: Option<&Spanned<Vec<Text>>>, fields: &mut Fields) -> Result<Vec
     Ok(measures)
 }
 
-/// `count`, `sum(FIELD)` or, in a later version, `uniques(FIELD)`.
+/// `count`, `sum(FIELD)` or `uniques(FIELD)`.
 fn measure(text: &Text, fields: &mut Fields) -> Result<Measure, Fault> {
     let written = text.get_ref().trim();
     let call = written.strip_suffix(')').and_then(|call| call.split_once('('));
     let refuse = |message: String| Err(Fault::new(text.span(), message));
     match call.map(|(name, field)| (name.trim(), field.trim())) {
-        None if written == "count" => Ok(Measure { name: "count".to_owned(), weight: None }),
+        None if written == "count" => Ok(Measure { name: "count".to_owned(), weight: None, members: None }),
         Some(("sum" | "uniques", "")) => refuse(format!("\"{written}\" names no field: write for example sum(price)")),
-        Some(("sum", field)) => {
-            Ok(Measure { name: format!("sum_{field}"), weight: Some(fields.declare(field, text, Use::Value)?) })
-        }
-        Some(("uniques", _)) => refuse(format!(
-            "\"{written}\" is not supported yet: uniques come in a later version; use count or sum(FIELD)"
+        Some(("sum", field)) => Ok(Measure {
+            name: format!("sum_{field}"),
+            weight: Some(fields.declare(field, text, Use::Value)?),
+            members: None,
+        }),
+        Some(("uniques", field)) => Ok(Measure {
+            name: format!("uniques_{field}"),
+            weight: None,
+            members: Some(fields.declare(field, text, Use::Key)?),
+        }),
+        _ => refuse(format!(
+            "\"{written}\" is no measure{}: there are count, sum(FIELD) and uniques(FIELD)",
+            meant(written)
         )),
-        _ => refuse(format!("\"{written}\" is no measure: there are count and sum(FIELD)")),
+    }
+}
+
+/// What was meant by a measure that does not exist: `cuont`, `Sum(price)`.
+fn meant(written: &str) -> String {
+    let (name, call) = written.split_at(written.find('(').unwrap_or(written.len()));
+    let known =
+        if call.is_empty() { vec!["count".to_owned()] } else { vec![format!("sum{call}"), format!("uniques{call}")] };
+    if known.iter().any(|known| *known == *name) {
+        String::new()
+    } else {
+        did_you_mean(written, known.iter().map(String::as_str)).trim_end_matches('?').to_owned()
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'
     let typos = (written.chars().count() / 3).max(1);
     let nearest = known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&written, name), name))
+        .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= typos)
         .min_by_key(|(distance, _)| *distance);
     nearest.map(|(_, name)| format!("; did you mean \"{name}\"?")).unwrap_or_default()

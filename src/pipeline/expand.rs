@@ -10,10 +10,13 @@ use toml::Spanned;
 use super::counters::expand_groups;
 use super::duration::{parse_duration, to_units};
 use super::error::Fault;
+use super::event_map::expand_map;
 use super::fields::Fields;
+use super::ratio::ratios;
 use super::raw::{
     RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
 };
+use super::selection::{FeatureSelection, prune};
 use super::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, StartOffset, WindowConfig};
 use crate::counter::DecayInterval;
 use crate::event::{EventSchema, TimeUnit};
@@ -26,21 +29,35 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// The largest `max_bytes`: a few of these are in memory at a time.
 const LARGEST_MAX_BYTES: i64 = 1 << 30;
 
-pub(super) fn expand(raw: RawPipeline) -> Result<Pipeline, Fault> {
+pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
     if let Some(checkpoint) = &raw.checkpoint {
         return Err(refuse_checkpoint(checkpoint));
     }
     let name = not_empty(&raw.name, "the pipeline's name")?.to_owned();
     let mut fields = Fields::new(&raw.event)?;
-    let groups = expand_groups(&raw.counters, raw.event.time_unit, &mut fields)?;
+    let event_map = expand_map(&raw.event.map)?;
+    let unit = raw.event.time_unit;
+    let mut groups = expand_groups(&raw.counters, unit, &event_map, &mut fields)?;
+    let features = FeatureSelection::new(raw.features.as_ref(), &groups)?;
+    let ratios = ratios(&raw.ratios, &groups, &features)?;
+    if raw.features.is_some() {
+        // What is not needed is taken away before it gets its meaning, so that nothing of it is left:
+        // no field to extract, no event to look for.
+        prune(&mut raw.counters, &groups, &features);
+        fields = Fields::new(&raw.event)?;
+        groups = expand_groups(&raw.counters, unit, &event_map, &mut fields)?;
+    }
     Ok(Pipeline {
         event: event(&raw.event, fields)?,
+        event_map,
         window: window(&raw.window)?,
         kafka: raw.kafka.map(kafka).transpose()?,
         dynamodb: dynamodb(raw.dynamodb, &name)?,
         dead_letters: dead_letters(raw.dead_letters)?,
         sink: raw.sink.filter(|sink| !sink.is_empty()),
         groups,
+        features,
+        ratios,
         name,
     })
 }
@@ -69,8 +86,8 @@ fn event(raw: &RawEvent, fields: Fields) -> Result<EventSchema, Fault> {
         }
     };
     Ok(EventSchema {
-        name_field: raw.name.get_ref().clone(),
-        time_field: raw.time.get_ref().clone(),
+        name_field: fields.name_field().clone(),
+        time_field: fields.time_field().clone(),
         time_unit: raw.time_unit,
         max_ahead: max_ahead(raw.max_ahead.as_ref(), raw.time_unit)?,
         max_bytes,

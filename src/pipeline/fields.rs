@@ -3,7 +3,7 @@
 use super::error::Fault;
 use super::expand::not_empty;
 use super::raw::{RawEvent, Text};
-use crate::event::{DeclaredField, FieldId};
+use crate::event::{DeclaredField, FieldId, FieldPath, InvalidPath};
 
 /// More than anybody names; so the numbers of fields, and of measures, fit their types.
 const MOST_FIELDS: usize = 10_000;
@@ -12,38 +12,50 @@ const MOST_FIELDS: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
     Key,
+    /// A key field that may be an array.
+    Members,
     Value,
 }
 
 /// Collects the fields in the order in which the groups name them.
 #[derive(Debug)]
 pub(super) struct Fields {
-    name_field: String,
-    time_field: String,
+    name_field: FieldPath,
+    time_field: FieldPath,
     declared: Vec<DeclaredField>,
 }
 
 impl Fields {
     pub(super) fn new(event: &RawEvent) -> Result<Fields, Fault> {
-        let name_field = not_empty(&event.name, "the field with the event's name")?;
-        let time_field = not_empty(&event.time, "the field with the event's time")?;
+        let name_field = path(not_empty(&event.name, "the field with the event's name")?, &event.name)?;
+        let time_field = path(not_empty(&event.time, "the field with the event's time")?, &event.time)?;
         if name_field == time_field {
             let message = format!("\"{time_field}\" cannot be both the event's name and its time");
             return Err(Fault::new(event.time.span(), message));
         }
-        Ok(Fields { name_field: name_field.to_owned(), time_field: time_field.to_owned(), declared: Vec::new() })
+        Ok(Fields { name_field, time_field, declared: Vec::new() })
     }
 
-    /// The field of this name, which `place` uses so.
+    pub(super) fn name_field(&self) -> &FieldPath {
+        &self.name_field
+    }
+
+    pub(super) fn time_field(&self) -> &FieldPath {
+        &self.time_field
+    }
+
+    /// The field at this path, which `place` uses so.
     pub(super) fn declare(&mut self, name: &str, place: &Text, used_as: Use) -> Result<FieldId, Fault> {
-        self.refuse_name_and_time(name, place)?;
+        let name = path(name, place)?;
+        self.refuse_name_and_time(&name, place)?;
         let known = self.declared.iter().position(|field| field.name == name);
         let index = known.unwrap_or_else(|| {
-            self.declared.push(DeclaredField { name: name.to_owned(), as_key: false, as_value: false });
+            self.declared.push(DeclaredField::unused(name));
             self.declared.len() - 1
         });
         match used_as {
             Use::Key => self.declared[index].as_key = true,
+            Use::Members => self.declared[index].as_members = true,
             Use::Value => self.declared[index].as_value = true,
         }
         if index >= MOST_FIELDS {
@@ -54,10 +66,10 @@ impl Fields {
     }
 
     /// These two have a meaning of their own.
-    fn refuse_name_and_time(&self, name: &str, place: &Text) -> Result<(), Fault> {
-        let message = if name == self.name_field {
+    fn refuse_name_and_time(&self, name: &FieldPath, place: &Text) -> Result<(), Fault> {
+        let message = if *name == self.name_field {
             format!("\"{name}\" is the event's name: it stands in the feature's name, as {{event}}; name another field")
-        } else if name == self.time_field {
+        } else if *name == self.time_field {
             format!("\"{name}\" is the event's time: name another field")
         } else {
             return Ok(());
@@ -68,4 +80,8 @@ impl Fields {
     pub(super) fn into_declared(self) -> Vec<DeclaredField> {
         self.declared
     }
+}
+
+fn path(text: &str, place: &Text) -> Result<FieldPath, Fault> {
+    text.parse().map_err(|error: InvalidPath| Fault::new(place.span(), error.to_string()))
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Condition;
 use super::duration::{format_duration, from_units};
-use crate::counter::DecaySet;
+use crate::counter::{DecaySet, InvalidUniquesConfig, UniquesConfig, UniquesSet};
 use crate::event::{FieldId, TimeUnit};
 
 /// The place of a group in [`super::Pipeline::groups`].
@@ -24,12 +25,23 @@ pub struct Group {
     pub name: String,
     /// The fields that make the key, in order; one or more.
     pub key: Vec<FieldId>,
+    /// Those of the key's fields that may be arrays: the event counts once for each of the different
+    /// members; of several such fields, once for every combination.
+    pub explode: Vec<FieldId>,
     /// The events that count.
     pub events: EventSelector,
+    /// What must hold of an event for it to count.
+    pub conditions: Vec<Condition>,
+    /// The field whose value is the event's weight. It multiplies the weight that the event's name
+    /// has (see [`super::EventMap`]) and, for `sum(FIELD)`, the field's value; the product is held
+    /// within the finite numbers. Where it is missing or null, no measure of the group is touched.
+    pub weight: Option<FieldId>,
     /// What is counted of each.
     pub measures: Vec<Measure>,
     /// The decay intervals, in ascending order.
     pub decays: DecaySet,
+    /// The same, for rows of other shapes than plain values.
+    pub other_shapes: OtherShapes,
     /// How the features are named.
     pub feature: FeatureTemplate,
     /// After how many time units without an event a row may be forgotten; `None`: never.
@@ -37,6 +49,14 @@ pub struct Group {
 }
 
 impl Group {
+    /// The algebra of this group's rows of values.
+    pub fn decays_of(&self, shape: RowShape) -> &DecaySet {
+        match shape {
+            RowShape::ValuesAndSquares => &self.other_shapes.with_squares,
+            RowShape::Values | RowShape::Uniques => &self.decays,
+        }
+    }
+
     /// The measure with this number.
     pub fn measure(&self, id: MeasureId) -> &Measure {
         &self.measures[usize::from(id.0)]
@@ -106,13 +126,59 @@ impl EventSelector {
     }
 }
 
+/// The algebra of rows of other shapes than plain values.
+#[derive(Clone, Debug)]
+pub struct OtherShapes {
+    /// For rows that keep the squares too.
+    pub with_squares: DecaySet,
+    /// For rows of `uniques(FIELD)`.
+    pub uniques: UniquesSet,
+    /// For uniques that are gathered within a window, before they are merged into their row.
+    pub window_uniques: UniquesSet,
+}
+
+/// Uniques of a window are exact for longer than those of a row: a sketch of its own for each window
+/// would cost more than the members.
+const EXACT_MEMBERS_IN_WINDOW: usize = 512;
+
+impl OtherShapes {
+    /// What belongs to these decays, with sketches of so many registers.
+    pub fn new(decays: &DecaySet, registers: usize) -> Result<OtherShapes, InvalidUniquesConfig> {
+        let config = UniquesConfig { registers, ..UniquesConfig::default() };
+        let in_window = UniquesConfig { exact_members: EXACT_MEMBERS_IN_WINDOW, ..config };
+        Ok(OtherShapes {
+            with_squares: decays.with_squares(),
+            uniques: UniquesSet::new(config, decays.intervals().to_vec())?,
+            window_uniques: UniquesSet::new(in_window, decays.intervals().to_vec())?,
+        })
+    }
+}
+
+/// What the rows of a feature hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowShape {
+    /// A value per interval.
+    Values,
+    /// A value per interval, and the decayed sum of squared weights: a ratio divides by it.
+    ValuesAndSquares,
+    /// The different members of a field.
+    Uniques,
+}
+
+impl RowShape {
+    /// Every shape.
+    pub const ALL: [RowShape; 3] = [RowShape::Values, RowShape::ValuesAndSquares, RowShape::Uniques];
+}
+
 /// What is counted of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measure {
     /// As it stands in feature names: `count`, `sum_FIELD`.
     pub name: String,
-    /// The field whose value is the event's weight; `None`: every event weighs 1.
+    /// The field that is summed up; `None`: every event counts as 1, times its weight.
     pub weight: Option<FieldId>,
+    /// The field whose different values are counted, for `uniques(FIELD)`.
+    pub members: Option<FieldId>,
 }
 
 /// `feature = "..."`: a text with the places `{group}`, `{event}` and `{measure}`.
@@ -184,13 +250,19 @@ mod tests {
     use crate::counter::DecayInterval;
 
     fn group(feature: &str, events: EventSelector) -> Group {
-        let measures = ["count", "sum_price"].map(|name| Measure { name: name.to_owned(), weight: None });
+        let measures =
+            ["count", "sum_price"].map(|name| Measure { name: name.to_owned(), weight: None, members: None });
+        let decays = DecaySet::new(vec![DecayInterval::new(5).expect("a valid interval")]);
         Group {
             name: "user".to_owned(),
             key: vec![FieldId(0)],
+            explode: Vec::new(),
             events,
+            conditions: Vec::new(),
+            weight: None,
             measures: measures.to_vec(),
-            decays: DecaySet::new(vec![DecayInterval::new(5).expect("a valid interval")]),
+            other_shapes: OtherShapes::new(&decays, 256).expect("valid"),
+            decays,
             feature: FeatureTemplate(feature.to_owned()),
             ttl: None,
         }

@@ -1,35 +1,51 @@
 //! The pipeline file: what a person writes, checked and expanded into what the dataflow runs.
 //!
 //! A file goes through four steps, each in a file of its own: `environment` fills in `${NAME}`,
-//! `raw` takes the TOML apart, `expand` (with `counters` and `fields`) gives it its meaning and its
-//! defaults, `names` sees to it that no two features have the same name. What is wrong is said with
-//! its line. A [`Pipeline`] that was made here keeps what its types and fields promise.
+//! `raw` takes the TOML apart, `expand` (with `counters`, `condition`, `event_map` and `fields`) gives
+//! it its meaning and its defaults, `names` sees to it that no two features have the same name. Then
+//! `selection` takes away what no kept feature needs, and `ratio` checks ratios against the features.
+//! What is wrong is said with its line. A [`Pipeline`] that was made here keeps what its types and
+//! fields promise.
 
+mod condition;
 mod counters;
 mod duration;
 mod environment;
 mod error;
+mod event_map;
 mod expand;
 mod fields;
 mod group;
 mod key;
 mod names;
+mod pattern;
+mod ratio;
 mod raw;
+mod schema;
+mod selection;
 #[cfg(test)]
 mod shipped;
 #[cfg(test)]
 mod tests;
 
+pub use condition::Condition;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
 pub use error::PipelineError;
-pub use group::{EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId};
+pub use event_map::{EventMap, MappedEvent};
+pub use group::{
+    EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, OtherShapes, RowShape,
+};
 pub use key::{append_key, split_key};
+pub use ratio::{Prior, Ratio};
+pub use schema::json_schema;
+pub use selection::FeatureSelection;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
@@ -44,6 +60,8 @@ pub struct Pipeline {
     pub sink: Option<String>,
     /// What events look like, and which of their fields are used.
     pub event: EventSchema,
+    /// Which events count as others, or with another weight.
+    pub event_map: EventMap,
     /// The rhythm of publishing.
     pub window: WindowConfig,
     /// Where events are read from when no event log is named.
@@ -54,6 +72,10 @@ pub struct Pipeline {
     pub dead_letters: DeadLetterConfig,
     /// What is counted. [`GroupId`] is the place in this list.
     pub groups: Vec<Group>,
+    /// Which of the features that the groups could make are kept.
+    pub features: FeatureSelection,
+    /// What readers compute from two features of one key.
+    pub ratios: Vec<Ratio>,
 }
 
 impl Pipeline {
@@ -78,12 +100,43 @@ impl Pipeline {
 
     /// What is allowed but hardly meant.
     pub fn warnings(&self) -> Vec<String> {
-        self.groups.iter().filter_map(|group| group.short_ttl_warning(self.event.time_unit)).collect()
+        let ttls = self.groups.iter().filter_map(|group| group.short_ttl_warning(self.event.time_unit));
+        self.features.warnings().chain(ttls).collect()
+    }
+
+    /// Whether a feature of this name, which some group could make, is counted.
+    pub fn keeps(&self, feature_name: &str) -> bool {
+        self.features.keeps(feature_name)
+    }
+
+    /// The names of the features that `measure` of `group` counts into, where they do not hang on
+    /// what events there will be; see [`Group::fixed_names`].
+    pub fn fixed_names(&self, group: &Group, measure: MeasureId) -> Vec<String> {
+        let mut names = group.fixed_names(measure);
+        names.retain(|name| self.keeps(name));
+        names
+    }
+
+    /// Whether the rows of this feature also keep the decayed sum of squared weights: where it is the
+    /// denominator of a ratio, whose reader has the effective sample size from it.
+    pub fn needs_squares(&self, feature_name: &str) -> bool {
+        self.ratios.iter().any(|ratio| ratio.denominator == feature_name)
     }
 
     /// The group with this number.
     pub fn group(&self, id: GroupId) -> &Group {
         &self.groups[usize::from(id.0)]
+    }
+
+    /// What the rows of a feature hold.
+    pub fn shape(&self, feature: &FeatureKey) -> RowShape {
+        if self.group(feature.group).measure(feature.measure).members.is_some() {
+            RowShape::Uniques
+        } else if self.needs_squares(&feature.name) {
+            RowShape::ValuesAndSquares
+        } else {
+            RowShape::Values
+        }
     }
 
     /// The window's length in the event's time unit; at least 1.
@@ -109,7 +162,7 @@ impl WindowConfig {
 }
 
 /// What drives windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ClockKind {
     /// The wall clock: live.
@@ -132,7 +185,7 @@ pub struct KafkaConfig {
 }
 
 /// Where a run without a checkpoint begins to read a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StartOffset {
     /// At the oldest message that is kept.

@@ -3,10 +3,12 @@
 //! Nothing is judged here but the form; [`super::expand`] says what it means. Keys without a
 //! default are required, unknown ones are refused.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::error::{Fault, did_you_mean};
@@ -16,103 +18,305 @@ use crate::event::TimeUnit;
 /// A string and its place.
 pub(super) type Text = Spanned<String>;
 
-#[derive(Debug, Deserialize)]
+/// What to count of an event stream, and where to publish it: a pipeline of counter-machine.
+///
+/// In every text, `${NAME}` and `${NAME:-default}` are taken from the environment.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(title = "A pipeline of counter-machine", rename = "Pipeline")]
 pub(super) struct RawPipeline {
+    /// The pipeline's name.
+    #[schemars(with = "String")]
     pub name: Text,
+    /// Where items go: `dynamodb`, `sqlite:PATH`, `jsonl:PATH`, `jsonl:-` or `none`; `--sink` replaces it.
     pub sink: Option<String>,
+    /// What an event looks like.
     pub event: RawEvent,
+    /// The rhythm of publishing.
     #[serde(default)]
     pub window: RawWindow,
+    /// The topic that is read when no `--events` is given.
     pub kafka: Option<RawKafka>,
+    /// Where the sink `dynamodb` writes.
     #[serde(default)]
     pub dynamodb: RawDynamoDb,
+    /// State that is kept between runs: comes in a later version.
+    #[schemars(with = "Option<RawCheckpoint>")]
     pub checkpoint: Option<Spanned<RawCheckpoint>>,
+    /// What becomes of events that cannot be counted.
     #[serde(default)]
     pub dead_letters: RawDeadLetters,
+    /// What is counted: one or more groups.
     #[serde(default)]
+    #[schemars(with = "Vec<RawGroup>")]
     pub counters: Vec<Spanned<RawGroup>>,
+    /// Which of the features that the groups make are kept; without it, all.
+    #[schemars(with = "Option<RawFeatures>")]
+    pub features: Option<Spanned<RawFeatures>>,
+    /// Ratios of two features of one key, computed where they are read (`get`).
+    #[serde(default)]
+    pub ratios: Vec<RawRatio>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What an event looks like: one JSON object.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Event")]
 pub(super) struct RawEvent {
+    /// The field with the event's name.
+    #[schemars(with = "String")]
     pub name: Text,
+    /// The field with the event's time.
+    #[schemars(with = "String")]
     pub time: Text,
+    /// The unit of the event's time since 1970, or `rfc3339` for text, which is kept in ms.
     #[serde(default)]
     pub time_unit: TimeUnit,
+    /// An event that is later than its arrival by more than this is a dead letter; `none`: no limit; 1d by default.
+    #[schemars(with = "Option<String>")]
     pub max_ahead: Option<Text>,
+    /// A longer line or message is a dead letter; 1048576 by default.
+    #[schemars(with = "Option<i64>")]
     pub max_bytes: Option<Spanned<i64>>,
+    /// What events count as: another event, another weight.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, RawMapping>")]
+    pub map: BTreeMap<Text, Spanned<RawMapping>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What an event counts as.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section, as in { event = \"like\", weight = -1 }")]
+#[schemars(rename = "Mapping")]
+pub(super) struct RawMapping {
+    /// The event that it counts as.
+    #[schemars(with = "Option<String>")]
+    pub event: Option<Text>,
+    /// What it weighs; a negative weight takes back.
+    #[schemars(with = "Option<f64>")]
+    pub weight: Option<Spanned<RawNumber>>,
+}
+
+/// A number of either kind.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a weight is a number, as in weight = -1")]
+pub(super) enum RawNumber {
+    Integer(i64),
+    Decimal(f64),
+}
+
+/// The rhythm of publishing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Window")]
 pub(super) struct RawWindow {
+    /// How long a window is; what has changed is published once per window; 5s by default, at least 100ms.
+    #[schemars(with = "Option<String>")]
     pub length: Option<Text>,
+    /// What drives windows; by default `wall` for Kafka and `event` for event logs.
     pub clock: Option<ClockKind>,
+    /// Events per epoch, at least, with the event clock; 50000 by default.
+    #[schemars(with = "Option<i64>")]
     pub replay_batch: Option<Spanned<i64>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// The topic that is read when no `--events` is given.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Kafka")]
 pub(super) struct RawKafka {
+    /// `HOST:PORT`, several with commas.
+    #[schemars(with = "String")]
     pub brokers: Text,
+    /// The topic.
+    #[schemars(with = "String")]
     pub topic: Text,
+    /// Where a run without a checkpoint begins; `earliest` by default.
     pub start: Option<StartOffset>,
+    /// Passed through to librdkafka as they stand.
     #[serde(default)]
     pub options: BTreeMap<String, RawOption>,
 }
 
 /// The value of one of librdkafka's options.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "an option of librdkafka is a string, an integer, true or false")]
+#[schemars(rename = "Option")]
 pub(super) enum RawOption {
     Text(String),
     Integer(i64),
     Flag(bool),
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// Where the sink `dynamodb` writes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "DynamoDb")]
 pub(super) struct RawDynamoDb {
+    /// The table; named like the pipeline by default.
+    #[schemars(with = "Option<String>")]
     pub table: Option<Text>,
+    /// Another endpoint than AWS's own; empty: AWS.
     pub endpoint: Option<String>,
+    /// The AWS region; us-east-1 by default.
     pub region: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// State that is kept between runs: comes in a later version.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Checkpoint")]
 pub(super) struct RawCheckpoint {
+    /// How often.
+    #[schemars(with = "Option<String>")]
     pub every: Option<Text>,
+    /// Where.
+    #[schemars(with = "Option<String>")]
     #[expect(dead_code, reason = "taken for its form only, until there is state")]
     pub dir: Option<Text>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What becomes of events that cannot be counted.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "DeadLetters")]
 pub(super) struct RawDeadLetters {
+    /// The file they are appended to; dead_letters.jsonl by default.
     pub path: Option<String>,
+    /// More than this many stop the run with an error; `none` by default.
+    #[schemars(with = "Option<RawLimit>")]
     pub max: Option<Spanned<RawLimit>>,
 }
 
 /// A number, or `"none"`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "max must be a whole number or \"none\"")]
+#[schemars(rename = "Limit")]
 pub(super) enum RawLimit {
     Number(i64),
     Word(String),
 }
 
-#[derive(Debug, Deserialize)]
+/// A counter group: every measure of every event, for every key, with every decay.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Group")]
 pub(super) struct RawGroup {
+    /// The group's name.
+    #[schemars(with = "String")]
     pub name: Text,
+    /// The fields that make the key, in this order; one or more.
+    #[schemars(with = "Vec<String>", length(min = 1))]
     pub key: Spanned<Vec<Text>>,
+    /// The events that count.
+    #[schemars(with = "RawEvents")]
     pub events: Spanned<RawEvents>,
+    /// `count`, `sum(FIELD)`, `uniques(FIELD)`; `count` by default.
+    #[schemars(with = "Option<Vec<String>>", length(min = 1))]
     pub measures: Option<Spanned<Vec<Text>>>,
+    /// Decay intervals: the times in which a counter falls to 1/e, for example `10m`, `1d`.
+    #[schemars(with = "Vec<String>", length(min = 1))]
     pub decays: Spanned<Vec<Text>>,
+    /// Registers of a sketch of `uniques(FIELD)`: more cost memory and make estimates better; 256 by default.
+    #[schemars(with = "Option<u16>")]
+    pub uniques_registers: Option<Spanned<usize>>,
+    /// The features' names, with the places `{group}`, `{event}` and `{measure}`;
+    /// `{group}.{event}.{measure}` by default. Without `{event}` all events share one feature.
+    #[schemars(with = "Option<String>")]
     pub feature: Option<Text>,
+    /// A row without an event for so long is forgotten; `none`: never; 7d or 40 of the longest
+    /// decay by default, whichever is longer.
+    #[schemars(with = "Option<String>")]
     pub ttl: Option<Text>,
+    /// The field with an event's weight: a number.
+    #[schemars(with = "Option<String>")]
+    pub weight: Option<Text>,
+    /// Key fields that hold lists: the event counts once for each of their different members.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub explode: Option<Spanned<Vec<Text>>>,
+    /// Only events whose fields have one of these values count.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Wanted>")]
+    pub r#where: BTreeMap<Text, Spanned<RawWanted>>,
+    /// Events whose fields have one of these values do not count.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Wanted>")]
+    pub where_not: BTreeMap<Text, Spanned<RawWanted>>,
+}
+
+/// One value, or a list of values: what editors are told of [`RawWanted`].
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Wanted {
+    One(RawScalar),
+    Any(Vec<RawScalar>),
+}
+
+/// The values that a condition is about.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a condition is a string, an integer, true or false, or a list of them")]
+pub(super) enum RawWanted {
+    One(RawScalar),
+    Any(Vec<RawScalar>),
+    /// What TOML makes of a path without quotes.
+    #[expect(dead_code, reason = "taken for its form only, to say what was meant")]
+    Section(BTreeMap<String, IgnoredAny>),
+}
+
+/// What may be part of a key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Scalar")]
+pub(super) enum RawScalar {
+    Text(String),
+    Integer(i64),
+    Flag(bool),
+}
+
+/// Which features are kept, by patterns on their names: `*` stands for any text, `?` for any one
+/// character.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Features")]
+pub(super) struct RawFeatures {
+    /// Only features that one of these patterns matches are kept.
+    #[schemars(with = "Option<Vec<String>>", length(min = 1))]
+    pub keep: Option<Spanned<Vec<Text>>>,
+    /// And of those, none that one of these patterns matches.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub drop: Vec<Text>,
+}
+
+/// A ratio of two features of one key, computed where it is read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Ratio")]
+pub(super) struct RawRatio {
+    /// The ratio's name; no feature may have it.
+    #[schemars(with = "String")]
+    pub name: Text,
+    /// The feature above the line.
+    #[schemars(with = "String")]
+    pub numerator: Text,
+    /// The feature below the line, with the same key.
+    #[schemars(with = "String")]
+    pub denominator: Text,
+    /// What the ratio is taken to be before anything is known, and how much that weighs.
+    #[schemars(with = "Option<RawPrior>")]
+    pub prior: Option<Spanned<RawPrior>>,
+}
+
+/// Added to both sides of a ratio, it draws a ratio of little towards that of the prior.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Prior")]
+pub(super) struct RawPrior {
+    /// Added to the numerator.
+    pub numerator: f64,
+    /// Added to the denominator.
+    pub denominator: f64,
 }
 
 /// `"*"`, or a list of event names.
@@ -125,6 +329,19 @@ pub(super) enum RawEvents {
 impl<'de> Deserialize<'de> for RawEvents {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawEvents, D::Error> {
         deserializer.deserialize_any(EventsVisitor)
+    }
+}
+
+impl JsonSchema for RawEvents {
+    fn schema_name() -> Cow<'static, str> {
+        "Events".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "\"*\", every event; or a list of event names.",
+            "oneOf": [{ "const": "*" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }],
+        })
     }
 }
 
@@ -155,7 +372,7 @@ impl<'de> Visitor<'de> for EventsVisitor {
 }
 
 /// What to write for a required key, for the error that it is missing.
-const EXAMPLES: [(&str, &str); 8] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("name", "name = \"...\""),
     ("event", "[event] with name = \"eventName\" and time = \"eventTs\""),
     ("time", "time = \"eventTs\""),
@@ -164,6 +381,8 @@ const EXAMPLES: [(&str, &str); 8] = [
     ("key", "key = [\"userId\"]"),
     ("events", "events = \"*\" or events = [\"like\"]"),
     ("decays", "decays = [\"10m\", \"1d\"]"),
+    ("numerator", "numerator = \"post.like.count\" (in a prior: numerator = 1)"),
+    ("denominator", "denominator = \"post.view.count\" (in a prior: denominator = 20)"),
 ];
 
 /// How the TOML reader's words are put into ours.

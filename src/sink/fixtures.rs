@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::counter::{DecayInterval, DecaySet, EventTime};
 use crate::epoch::Version;
-use crate::event::{DeclaredField, EventSchema, FieldId, TimeUnit};
+use crate::event::{DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
-    DeadLetterConfig, DynamoDbConfig, EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId,
-    Pipeline, WindowConfig,
+    DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection, FeatureTemplate, Group,
+    GroupId, Measure, MeasureId, OtherShapes, Pipeline, WindowConfig,
 };
 use crate::sink::ItemBatch;
 
@@ -17,34 +17,42 @@ pub(crate) fn pipeline() -> Pipeline {
         name: "user_counters".to_owned(),
         sink: None,
         event: EventSchema {
-            name_field: "eventName".to_owned(),
-            time_field: "eventTs".to_owned(),
+            name_field: FieldPath::top_level("eventName"),
+            time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: None,
             max_bytes: 1 << 20,
             fields: vec![field("userId"), field("creatorId")],
         },
+        event_map: EventMap::default(),
         window: WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 },
         kafka: None,
         dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
         dead_letters: DeadLetterConfig::default(),
         groups: vec![group("user", &[0], "{event}")],
+        features: FeatureSelection::default(),
+        ratios: Vec::new(),
     }
 }
 
 fn field(name: &str) -> DeclaredField {
-    DeclaredField { name: name.to_owned(), as_key: true, as_value: false }
+    DeclaredField { as_key: true, ..DeclaredField::unused(FieldPath::top_level(name)) }
 }
 
 /// A group that counts every event, keyed by these fields, with a ttl of a week.
 pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
     let intervals = [5, 10, 15].map(|units| DecayInterval::new(units).unwrap());
+    let decays = DecaySet::new(intervals.to_vec());
     Group {
         name: name.to_owned(),
         key: key.iter().map(|field| FieldId(*field)).collect(),
+        explode: Vec::new(),
         events: EventSelector::All,
-        measures: vec![Measure { name: "count".to_owned(), weight: None }],
-        decays: DecaySet::new(intervals.to_vec()),
+        conditions: Vec::new(),
+        weight: None,
+        measures: vec![Measure { name: "count".to_owned(), weight: None, members: None }],
+        other_shapes: OtherShapes::new(&decays, 256).unwrap(),
+        decays,
         feature: FeatureTemplate(feature.to_owned()),
         ttl: Some(7 * 86_400),
     }

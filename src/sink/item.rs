@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::counter::{DecayInterval, EventTime};
+use crate::counter::{DecayInterval, EventTime, effective_sample_size};
 use crate::epoch::Version;
 use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
 
@@ -24,7 +24,8 @@ pub struct ItemBatch {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct ItemRecord {
     feature: u32,
-    key_length: u32,
+    key_length: u16,
+    width: u16,
     key_start: u64,
     values_start: u64,
     last_update: EventTime,
@@ -38,11 +39,13 @@ impl ItemBatch {
         (self.features.len() - 1) as u32
     }
 
-    /// Adds one row. `key` must be UTF-8; `values` are in the order of the group's intervals.
+    /// Adds one row. `key` must be UTF-8; `values` are in the order of the group's intervals. Behind
+    /// them may stand as many more: squares or, of uniques, errors.
     pub fn push(&mut self, feature: u32, key: &[u8], last_update: EventTime, values: &[f64], version: Version) {
         self.records.push(ItemRecord {
             feature,
-            key_length: key.len() as u32,
+            key_length: key.len() as u16,
+            width: values.len() as u16,
             key_start: self.text.len() as u64,
             values_start: self.values.len() as u64,
             last_update,
@@ -74,12 +77,18 @@ impl ItemBatch {
         self.records.iter().map(move |record| {
             let feature = &self.features[record.feature as usize];
             let group = pipeline.group(feature.group);
+            let values = &self.values[record.values_start as usize..][..usize::from(record.width)];
+            let (values, more) = values.split_at(group.decays.width());
+            let is_uniques = group.measure(feature.measure).members.is_some();
+            let (squares, errors) = if is_uniques { (&[][..], more) } else { (more, &[][..]) };
             ItemRef {
                 key: &self.text[record.key_start as usize..][..record.key_length as usize],
                 feature_name: &feature.name,
                 group,
                 last_update: record.last_update,
-                values: &self.values[record.values_start as usize..][..group.decays.width()],
+                values,
+                squares,
+                errors,
                 version: record.version,
                 expires_at: expires_at(pipeline, group, record.last_update),
             }
@@ -107,6 +116,10 @@ pub struct ItemRef<'a> {
     pub last_update: EventTime,
     /// One value per interval of the group, at the last update.
     pub values: &'a [f64],
+    /// The decayed sums of squared weights, where a ratio needs them; else none.
+    pub squares: &'a [f64],
+    /// The relative standard errors of uniques; else none.
+    pub errors: &'a [f64],
     /// Which of two items of one key and feature is the newer.
     pub version: Version,
     /// Seconds since 1970; `None`: never.
@@ -122,10 +135,12 @@ impl<'a> ItemRef<'a> {
     /// The values as sinks write them, see [`published`].
     pub fn counts(&self) -> impl Iterator<Item = Count> + '_ {
         let last_update = self.last_update;
-        self.group.decays.intervals().iter().zip(self.values).map(move |(interval, value)| Count {
+        self.group.decays.intervals().iter().zip(self.values).enumerate().map(move |(i, (interval, value))| Count {
             decay_interval: *interval,
             last_update,
             value: published(*value),
+            squares: self.squares.get(i).copied().map(published),
+            error: self.errors.get(i).copied().map(published),
         })
     }
 
@@ -206,6 +221,13 @@ pub struct Count {
     pub last_update: EventTime,
     /// The value at the last update.
     pub value: f64,
+    /// The decayed sum of squared weights at the last update, where a ratio divides by this feature.
+    /// It falls twice as fast: with half the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub squares: Option<f64>,
+    /// The relative standard error of an estimate (of uniques); 0 where it is exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<f64>,
 }
 
 impl Count {
@@ -213,6 +235,11 @@ impl Count {
     pub fn value_at(&self, time: EventTime) -> f64 {
         let elapsed = time.0.saturating_sub(self.last_update.0).max(0);
         self.value * self.decay_interval.factor(elapsed)
+    }
+
+    /// The effective sample size, where the squares are kept: it does not change as time passes.
+    pub fn effective_sample_size(&self) -> Option<f64> {
+        effective_sample_size(self.value, self.squares?)
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Metrics {
     pub late_events: Counter,
     /// Times an event added nothing to a group because a key field was missing, null or empty.
     pub missing_keys: Counter,
-    /// Times a measure was not touched because its value field was missing or null.
+    /// Times a row was not touched because the field of its value or weight was missing or null.
     pub missing_values: Counter,
     /// Kafka messages without a payload.
     pub tombstones: Counter,

@@ -34,6 +34,16 @@ const SLAB_BYTES: usize = 2 * 1024 * 1024;
 /// How many tables the index is cut into.
 const INDEX_TABLES: usize = 64;
 
+/// What a row takes in the index, at most: its number and a byte of its hash, in tables that double
+/// when they are seven eighths full.
+const INDEX_BYTES: usize = 11;
+
+/// What a row of so many values takes in memory, in bytes, with its part of the index and a key of
+/// this length.
+pub fn row_bytes(width: usize, key_bytes: usize) -> usize {
+    8 * (HEADER_WORDS + width) + key_bytes.next_multiple_of(8).max(8) + INDEX_BYTES
+}
+
 /// The place of a row in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowRef(u32);
@@ -156,8 +166,14 @@ impl RowTable {
     }
 
     /// Looks at the next `budget` rows and forgets those whose last update lies before `horizon`;
-    /// `forgotten` gets the feature of each. Goes on where the last sweep stopped.
-    pub fn sweep(&mut self, budget: usize, horizon: EventTime, texts: &mut TextStore, mut forgotten: impl FnMut(u32)) {
+    /// `forgotten` gets the feature and the first value's bits of each. Goes on where the last sweep stopped.
+    pub fn sweep(
+        &mut self,
+        budget: usize,
+        horizon: EventTime,
+        texts: &mut TextStore,
+        mut forgotten: impl FnMut(u32, u64),
+    ) {
         for _ in 0..budget.min(self.used as usize) {
             if self.sweep_from >= self.used {
                 self.sweep_from = 0;
@@ -166,7 +182,7 @@ impl RowTable {
             self.sweep_from += 1;
             let words = self.row(row);
             if words[FEATURE_WORD] & IN_USE != 0 && (words[LAST_UPDATE_WORD] as i64) < horizon.0 {
-                forgotten(words[FEATURE_WORD] as u32);
+                forgotten(words[FEATURE_WORD] as u32, words[HEADER_WORDS]);
                 texts.remove(key_of(words));
                 self.remove(row);
             }
@@ -281,7 +297,7 @@ mod tests {
         for key in 0..50_000u64 {
             let text = texts.insert(b"some key");
             table.insert(id(key), 3, text, EventTime(key as i64), &[1.0]);
-            table.sweep(4, EventTime(key as i64 - 999), &mut texts, |feature| {
+            table.sweep(4, EventTime(key as i64 - 999), &mut texts, |feature, _| {
                 assert_eq!(feature, 3);
                 forgotten += 1;
             });

@@ -1,6 +1,6 @@
 //! Holds the decoder, by both paths, against the golden corpus `tests/golden/events.jsonl`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Outcome;
 use crate::counter::EventTime;
-use crate::event::{DeclaredField, Decoder, EventSchema, Reason, TimeUnit, Utf8};
+use crate::event::{DeclaredField, Decoder, EventSchema, FieldPath, Reason, TimeUnit, Utf8};
 
 const CORPUS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/events.jsonl"));
 
@@ -38,6 +38,7 @@ struct CaseSchema {
     max_ahead: Option<i64>,
     max_bytes: usize,
     keys: Vec<String>,
+    lists: Vec<String>,
     values: Vec<String>,
 }
 
@@ -48,6 +49,8 @@ struct ExpectedEvent {
     time: i64,
     #[serde(default)]
     keys: BTreeMap<String, String>,
+    #[serde(default)]
+    members: BTreeMap<String, BTreeSet<String>>,
     #[serde(default)]
     values: BTreeMap<String, f64>,
 }
@@ -65,6 +68,7 @@ impl Default for CaseSchema {
             max_ahead: Some(86_400),
             max_bytes: 1 << 20,
             keys: vec!["userId".into(), "creatorId".into()],
+            lists: Vec::new(),
             values: vec!["quantity".into()],
         }
     }
@@ -73,15 +77,22 @@ impl Default for CaseSchema {
 impl CaseSchema {
     /// Value fields come first, so that a bad key is found after a bad value.
     fn resolve(&self) -> EventSchema {
-        let only_keys = self.keys.iter().filter(|name| !self.values.contains(name));
-        let fields = self.values.iter().chain(only_keys).map(|name| DeclaredField {
-            name: name.clone(),
+        let mut names: Vec<&String> = Vec::new();
+        for name in self.values.iter().chain(&self.keys).chain(&self.lists) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let path = |text: &str| text.parse::<FieldPath>().unwrap();
+        let fields = names.into_iter().map(|name| DeclaredField {
+            name: path(name),
             as_key: self.keys.contains(name),
+            as_members: self.lists.contains(name),
             as_value: self.values.contains(name),
         });
         EventSchema {
-            name_field: self.name.clone(),
-            time_field: self.time.clone(),
+            name_field: path(&self.name),
+            time_field: path(&self.time),
             time_unit: self.time_unit,
             max_ahead: self.max_ahead,
             max_bytes: self.max_bytes,
@@ -105,6 +116,7 @@ impl Case {
                 name: event.name.clone(),
                 time: event.time,
                 keys: event.keys.clone(),
+                members: event.members.clone(),
                 values: event.values.clone(),
             },
             (None, Some(reason), false) => Outcome::DeadLetter(reason),

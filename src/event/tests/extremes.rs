@@ -4,15 +4,19 @@
 use std::sync::Arc;
 
 use crate::counter::EventTime;
-use crate::event::{DeclaredField, Decoder, EventSchema, FieldId, Reason, TimeUnit, Utf8};
+use crate::event::{DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Reason, TimeUnit, Utf8};
 
 const ARRIVAL: EventTime = EventTime(1_707_605_599);
 
 fn decoder(max_bytes: usize) -> Decoder {
-    let field = |name: &str, as_key, as_value| DeclaredField { name: name.into(), as_key, as_value };
+    let field = |name: &str, as_key, as_value| DeclaredField {
+        as_key,
+        as_value,
+        ..DeclaredField::unused(FieldPath::top_level(name))
+    };
     Decoder::new(Arc::new(EventSchema {
-        name_field: "eventName".into(),
-        time_field: "eventTs".into(),
+        name_field: FieldPath::top_level("eventName"),
+        time_field: FieldPath::top_level("eventTs"),
         time_unit: TimeUnit::Seconds,
         max_ahead: Some(86_400),
         max_bytes,

@@ -15,7 +15,7 @@ use super::naive::{Members, agree};
 use crate::counter::EventTime;
 use crate::event::scanner::Scanner;
 use crate::event::token::{Slots, Tokens};
-use crate::event::{DeclaredField, Decoder, EventSchema, TimeUnit, Utf8, careful};
+use crate::event::{DeclaredField, Decoder, EventSchema, FieldPath, TimeUnit, Utf8, careful};
 
 fn config() -> ProptestConfig {
     let config = ProptestConfig::default();
@@ -24,10 +24,14 @@ fn config() -> ProptestConfig {
 }
 
 fn schemas() -> Vec<(EventSchema, EventTime)> {
-    let field = |name: &str, as_key, as_value| DeclaredField { name: name.into(), as_key, as_value };
+    let field = |name: &str, as_key, as_value| DeclaredField {
+        as_key,
+        as_value,
+        ..DeclaredField::unused(FieldPath::top_level(name))
+    };
     let seconds = EventSchema {
-        name_field: "eventName".into(),
-        time_field: "eventTs".into(),
+        name_field: FieldPath::top_level("eventName"),
+        time_field: FieldPath::top_level("eventTs"),
         time_unit: TimeUnit::Seconds,
         max_ahead: Some(86_400),
         max_bytes: 4_096,
@@ -44,11 +48,36 @@ fn schemas() -> Vec<(EventSchema, EventTime)> {
         ],
         ..seconds.clone()
     };
+    let list = |name: &str, as_key, as_value| DeclaredField {
+        as_key,
+        as_members: true,
+        as_value,
+        name: name.parse().expect("a path"),
+    };
+    let nested = EventSchema {
+        max_ahead: None,
+        name_field: "meta.eventName".parse().expect("a path"),
+        fields: vec![
+            list("user", false, false),
+            list("user.userId", true, false),
+            list("user.user.quantity", false, true),
+            list("quantity", false, false),
+            list("user.quantity", false, false),
+            list("é.é", true, false),
+        ],
+        ..seconds.clone()
+    };
+    let lists = EventSchema {
+        fields: vec![list("userId", false, false), list("extra", false, false), list("user.userId", false, false)],
+        ..seconds.clone()
+    };
     let text_times = EventSchema { time_unit: TimeUnit::Rfc3339, max_ahead: Some(0), ..seconds.clone() };
     vec![
         (seconds, EventTime(1_707_605_599)),
         (many_roles, EventTime(1_707_605_599_000_000)),
         (text_times, EventTime(1_707_605_599_000)),
+        (nested, EventTime(1_707_605_599)),
+        (lists, EventTime(1_707_605_599)),
     ]
 }
 

@@ -63,10 +63,25 @@ const FRAGMENTS: &[&str] = &[
     "\"user\\u0049d\":1,",
     "[[[[",
     "{\"a\":",
+    ",\"user\":{\"userId\":5}",
+    "\"meta\":{\"eventName\":\"x\"},",
+    "},\"user\":{",
 ];
 
-const NAMES: &[&str] =
-    &["eventName", "eventTs", "userId", "creatorId", "itemId", "quantity", "position", "extra", "", "é"];
+const NAMES: &[&str] = &[
+    "eventName",
+    "eventTs",
+    "userId",
+    "creatorId",
+    "itemId",
+    "quantity",
+    "position",
+    "extra",
+    "",
+    "é",
+    "user",
+    "meta",
+];
 
 const VALUES: &[&str] = &[
     "\"like\"",
@@ -113,6 +128,17 @@ const VALUES: &[&str] = &[
     "{}",
     "[1,[2,{\"a\":\"]\"}]]",
     "{\"userId\":\"inner\"}",
+    "{ \"quantity\" : [ 1, \"1\" ,null] , \"userId\":[\"a\"],\"quantity\":2}",
+    "{\"user\":{\"quantity\":3},\"userId\":7}",
+    "{\"user\":{\"quantity\":3,\"quantity\":{}},\"user\":0,\"userId\":{}}",
+    "{\"user\\u0049d\":1,\"eventName\":\"in\\u006eer\"}",
+    "{\"eventName\":\"view\"}",
+    "{\"é\":\"é\"}",
+    "[\"a\",\"b\",\"a\",1,true,null,\"\"]",
+    "[\"\\u0061\",\"a\", \"b|c\" ]",
+    "[1,1.5]",
+    "[[1]]",
+    "[\"\\ud83e\"]",
     "[1,]",
     "{\"a\"}",
     "\"open",
@@ -206,10 +232,16 @@ fn name() -> impl Strategy<Value = String> {
     })
 }
 
-/// A value of any form, now and then within many brackets.
+/// A value of any form, now and then within many brackets, or inside an object that paths lead through.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         20 => select(VALUES).prop_map(String::from),
+        2 => (select(NAMES), select(VALUES), select(WHITE_SPACE)).prop_map(|(name, inner, space)| {
+            format!("{{{space}\"{name}\"{space}:{space}{inner}{space},\"user\":{space}{inner}}}")
+        }),
+        1 => (58..70_usize, select(VALUES)).prop_map(|(levels, inner)| {
+            format!("{}{inner}{}", "{\"user\":".repeat(levels), "}".repeat(levels))
+        }),
         1 => (58..70_usize, select(VALUES)).prop_map(|(levels, inner)| {
             format!("{}{inner}{}", "[".repeat(levels), "]".repeat(levels))
         }),

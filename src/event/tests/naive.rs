@@ -1,17 +1,18 @@
 //! What should become of an event, read naively from serde_json's `Value`s: slow, plain, and
 //! without a line in common with the decoder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Outcome;
 use crate::counter::EventTime;
-use crate::event::{EventSchema, Reason, TimeUnit};
+use crate::event::{EventSchema, FieldPath, MAX_MEMBERS, Reason, TimeUnit};
 
 /// All members of an object, in order, with their values read by serde_json.
-pub(super) struct Members(Vec<(String, Value)>);
+pub(super) struct Members(Vec<(String, Value)>, Levels);
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
@@ -22,11 +23,13 @@ impl<'de> Deserialize<'de> for Members {
                 formatter.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                let (mut members, mut deepest) = (Vec::new(), 0);
+                while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
+                    let Levels(levels) = serde_json::from_str(raw.get()).map_err(A::Error::custom)?;
+                    deepest = deepest.max(levels);
+                    members.push((name, serde_json::from_str(raw.get()).map_err(A::Error::custom)?));
                 }
-                Ok(Members(members))
+                Ok(Members(members, Levels(1 + deepest)))
             }
         }
         deserializer.deserialize_map(Collect)
@@ -38,8 +41,10 @@ impl<'de> Deserialize<'de> for Members {
 pub(super) struct Unsure;
 
 impl Members {
-    fn last(&self, name: &str) -> &Value {
-        self.0.iter().rev().find(|member| member.0 == name).map_or(&Value::Null, |member| &member.1)
+    fn last(&self, path: &FieldPath) -> &Value {
+        let names = path.names();
+        let own = self.0.iter().rev().find(|member| member.0 == names[0]).map_or(&Value::Null, |member| &member.1);
+        names[1..].iter().fold(own, |value, name| value.get(name).unwrap_or(&Value::Null))
     }
 
     /// What should become of the event.
@@ -48,7 +53,7 @@ impl Members {
     }
 
     fn event(&self, schema: &EventSchema, arrival: EventTime) -> Result<Result<Outcome, Reason>, Unsure> {
-        if self.0.iter().any(|(_, value)| 1 + levels(value) > 64) {
+        if self.1.0 > 64 {
             return Ok(Err(Reason::TooDeep));
         }
         let name = match self.last(&schema.name_field) {
@@ -64,27 +69,51 @@ impl Members {
         let Some(time) = i64::try_from(time).ok().filter(|&time| time <= limit) else {
             return Ok(Err(Reason::TimeAhead));
         };
-        let (mut keys, mut values) = (BTreeMap::new(), BTreeMap::new());
+        let (mut keys, mut members, mut values) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for field in schema.fields.iter().filter(|field| field.as_key) {
-            match self.last(&field.name) {
-                Value::Null => None,
-                Value::String(text) if text.is_empty() => None,
-                Value::String(text) => keys.insert(field.name.clone(), text.clone()),
-                Value::Bool(truth) => keys.insert(field.name.clone(), truth.to_string()),
-                Value::Number(number) if number.is_f64() => return Err(Unsure),
-                Value::Number(number) => keys.insert(field.name.clone(), number.to_string()),
-                Value::Array(_) | Value::Object(_) => return Ok(Err(Reason::BadKey)),
+            match key_text(self.last(&field.name))? {
+                Ok(text) => text.map(|text| keys.insert(field.name.to_string(), text)),
+                Err(reason) => return Ok(Err(reason)),
             };
+        }
+        for field in schema.fields.iter().filter(|field| field.as_members) {
+            let value = self.last(&field.name);
+            let mut different = BTreeSet::new();
+            for item in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice) {
+                match key_text(item)? {
+                    Ok(text) => different.extend(text),
+                    Err(reason) => return Ok(Err(reason)),
+                }
+            }
+            if different.len() > MAX_MEMBERS {
+                return Ok(Err(Reason::BadKey));
+            }
+            if !different.is_empty() {
+                members.insert(field.name.to_string(), different);
+            }
         }
         for field in schema.fields.iter().filter(|field| field.as_value) {
             match self.last(&field.name) {
                 Value::Null => None,
-                Value::Number(number) => values.insert(field.name.clone(), number.as_f64().unwrap()),
+                Value::Number(number) => values.insert(field.name.to_string(), number.as_f64().unwrap()),
                 _ => return Ok(Err(Reason::BadValue)),
             };
         }
-        Ok(Ok(Outcome::Event { name, time, keys, values }))
+        Ok(Ok(Outcome::Event { name, time, keys, members, values }))
     }
+}
+
+/// What a value adds to a key.
+fn key_text(value: &Value) -> Result<Result<Option<String>, Reason>, Unsure> {
+    Ok(Ok(match value {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) if number.is_f64() => return Err(Unsure),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Array(_) | Value::Object(_) => return Ok(Err(Reason::BadKey)),
+    }))
 }
 
 /// `None`: not a time.
@@ -111,11 +140,63 @@ fn time(value: &Value, unit: TimeUnit) -> Result<Option<i128>, Unsure> {
     }
 }
 
-fn levels(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
-        Value::Object(members) => 1 + members.values().map(levels).max().unwrap_or(0),
-        _ => 0,
+/// How many arrays and objects stand inside each other, those included that a later member of the
+/// same name replaces.
+struct Levels(usize);
+
+impl<'de> Deserialize<'de> for Levels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Levels, D::Error> {
+        deserializer.deserialize_any(CountLevels)
+    }
+}
+
+struct CountLevels;
+
+impl<'de> Visitor<'de> for CountLevels {
+    type Value = Levels;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Levels, A::Error> {
+        let mut deepest = 0;
+        while let Some(Levels(levels)) = items.next_element()? {
+            deepest = deepest.max(levels);
+        }
+        Ok(Levels(1 + deepest))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Levels, A::Error> {
+        let mut deepest = 0;
+        while let Some((_, Levels(levels))) = members.next_entry::<IgnoredAny, Levels>()? {
+            deepest = deepest.max(levels);
+        }
+        Ok(Levels(1 + deepest))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Levels, E> {
+        Ok(Levels(0))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Levels, E> {
+        Ok(Levels(0))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Levels, E> {
+        Ok(Levels(0))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Levels, E> {
+        Ok(Levels(0))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Levels, E> {
+        Ok(Levels(0))
+    }
+
+    fn visit_unit<E>(self) -> Result<Levels, E> {
+        Ok(Levels(0))
     }
 }
 
@@ -123,11 +204,17 @@ fn levels(value: &Value) -> usize {
 pub(super) fn agree(ours: &Outcome, naive: &Outcome) -> bool {
     match (ours, naive) {
         (
-            Outcome::Event { name, time, keys, values },
-            Outcome::Event { name: naive_name, time: naive_time, keys: naive_keys, values: naive_values },
+            Outcome::Event { name, time, keys, members, values },
+            Outcome::Event {
+                name: naive_name,
+                time: naive_time,
+                keys: naive_keys,
+                members: naive_members,
+                values: naive_values,
+            },
         ) => {
             let close = |(ours, naive): (&f64, &f64)| (ours - naive).abs() <= 1e-15 * naive.abs();
-            (name, time, keys) == (naive_name, naive_time, naive_keys)
+            (name, time, keys, members) == (naive_name, naive_time, naive_keys, naive_members)
                 && values.keys().eq(naive_values.keys())
                 && values.values().zip(naive_values.values()).all(close)
         }

@@ -1,7 +1,7 @@
 //! What a pipeline file says, and what it means when it says nothing.
 
 use super::*;
-use crate::event::{DeclaredField, FieldId, TimeUnit};
+use crate::event::{DeclaredField, FieldId, FieldPath, TimeUnit};
 
 fn units(group: &Group) -> Vec<i64> {
     group.decays.intervals().iter().map(|interval| interval.units()).collect()
@@ -15,12 +15,12 @@ fn the_least_pipeline_has_these_defaults() {
     assert_eq!(
         pipeline.event,
         EventSchema {
-            name_field: "eventName".to_owned(),
-            time_field: "eventTs".to_owned(),
+            name_field: FieldPath::top_level("eventName"),
+            time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(86_400),
             max_bytes: 1_048_576,
-            fields: vec![DeclaredField { name: "userId".to_owned(), as_key: true, as_value: false }],
+            fields: vec![DeclaredField { as_key: true, ..DeclaredField::unused(FieldPath::top_level("userId")) }],
         }
     );
     let window = WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 };
@@ -32,7 +32,7 @@ fn the_least_pipeline_has_these_defaults() {
     let [group] = pipeline.groups.as_slice() else { panic!("one group") };
     assert_eq!((group.name.as_str(), &group.events), ("user", &EventSelector::All));
     assert_eq!(group.key, [FieldId(0)]);
-    assert_eq!(group.measures, [Measure { name: "count".to_owned(), weight: None }]);
+    assert_eq!(group.measures, [Measure { name: "count".to_owned(), weight: None, members: None }]);
     assert_eq!(group.feature_name("like", MeasureId(0)), "user.like.count");
     assert_eq!(group.ttl, Some(7 * 86_400));
     assert_eq!(pipeline.warnings(), Vec::<String>::new());
@@ -90,7 +90,11 @@ ttl = "none"
 #[test]
 fn a_field_is_declared_once_whatever_it_is_used_for() {
     let pipeline = parse_changed("decays", "measures = [\"sum(userId)\", \"sum(price)\"]\ndecays");
-    let field = |name: &str, as_key, as_value| DeclaredField { name: name.to_owned(), as_key, as_value };
+    let field = |name: &str, as_key, as_value| DeclaredField {
+        as_key,
+        as_value,
+        ..DeclaredField::unused(FieldPath::top_level(name))
+    };
     assert_eq!(pipeline.event.fields, [field("userId", true, true), field("price", false, true)]);
 }
 

@@ -17,17 +17,17 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
         "events =",
         "event =",
         "p.toml:8: unknown key \"event\"; did you mean \"events\"? \
-         (here may stand: name, key, events, measures, decays, feature, ttl)",
+         (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
     );
     assert_refused_with(
         "[windows]",
         "p.toml:10: unknown key \"windows\"; did you mean \"window\"? (here may stand: \
-         name, sink, event, window, kafka, dynamodb, checkpoint, dead_letters, counters)",
+         name, sink, event, window, kafka, dynamodb, checkpoint, dead_letters, counters, features, ratios)",
     );
     assert_refused(
         "time = ",
         "unit = \"s\"\ntime = ",
-        "p.toml:4: unknown key \"unit\" (here may stand: name, time, time_unit, max_ahead, max_bytes)",
+        "p.toml:4: unknown key \"unit\" (here may stand: name, time, time_unit, max_ahead, max_bytes, map)",
     );
     assert_refused(
         "time = ",
@@ -76,7 +76,7 @@ fn values_of_another_kind_are_refused() {
     assert_refused_with("[event.name]", "p.toml:10: duplicate key");
     assert_refused_with(
         "window = 5",
-        "p.toml:10: unknown key \"window\" (here may stand: name, key, events, measures, decays, feature, ttl)",
+        "p.toml:10: unknown key \"window\" (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
     );
     assert_refused(
         "name = \"p\"",
@@ -154,14 +154,16 @@ fn measures_that_do_not_exist_are_refused() {
         let measures = format!("measures = [\"count\", \"{measure}\"]\nfeature = \"{{event}}.{{measure}}\"\ndecays");
         assert_refused("decays", &measures, &format!("p.toml:9: {expected}"));
     };
-    refused("sum", "\"sum\" is no measure: there are count and sum(FIELD)");
-    refused("avg(x)", "\"avg(x)\" is no measure: there are count and sum(FIELD)");
-    refused("count(x)", "\"count(x)\" is no measure: there are count and sum(FIELD)");
-    refused("sum()", "\"sum()\" names no field: write for example sum(price)");
+    refused("sum", "\"sum\" is no measure: there are count, sum(FIELD) and uniques(FIELD)");
+    refused("avg(x)", "\"avg(x)\" is no measure: there are count, sum(FIELD) and uniques(FIELD)");
+    refused("count(x)", "\"count(x)\" is no measure: there are count, sum(FIELD) and uniques(FIELD)");
+    refused("cuont", "\"cuont\" is no measure; did you mean \"count\": there are count, sum(FIELD) and uniques(FIELD)");
     refused(
-        "uniques(userId)",
-        "\"uniques(userId)\" is not supported yet: uniques come in a later version; use count or sum(FIELD)",
+        "Sum(price)",
+        "\"Sum(price)\" is no measure; did you mean \"sum(price)\": there are count, sum(FIELD) and uniques(FIELD)",
     );
+    refused("sum()", "\"sum()\" names no field: write for example sum(price)");
+    refused("uniques()", "\"uniques()\" names no field: write for example sum(price)");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a pipeline file means, and how each mistake is told.
 
+mod events;
+mod features;
 mod meaning;
 mod mistakes;
 

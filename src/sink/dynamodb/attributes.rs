@@ -23,14 +23,27 @@ const SINCE: &str = "since";
 const DECAY_INTERVAL: &str = "decayInterval";
 const LAST_UPDATE: &str = "lastUpdate";
 const VALUE: &str = "value";
+const SQUARES: &str = "squares";
+const ERROR: &str = "error";
 
 /// The item as it is put into the table.
 pub(super) fn attributes(item: &ItemRef<'_>) -> Attributes {
-    let counts = item.counts().map(|count| (count.decay_interval.units().to_string(), count_attributes(&count)));
-    let mut attributes = identity(&item.key_text(), item.feature_name);
+    attributes_of(&item.key_text(), item.feature_name, item.counts(), item.version, item.expires_at)
+}
+
+/// The attributes of an item that is made of these.
+pub(super) fn attributes_of(
+    key: &str,
+    feature_name: &str,
+    counts: impl Iterator<Item = Count>,
+    version: Version,
+    expires_at: Option<i64>,
+) -> Attributes {
+    let counts = counts.map(|count| (count.decay_interval.units().to_string(), count_attributes(&count)));
+    let mut attributes = identity(key, feature_name);
     attributes.insert(COUNTS.to_owned(), AttributeValue::M(counts.collect()));
-    attributes.insert(VERSION.to_owned(), number(item.version.0));
-    if let Some(expires_at) = item.expires_at {
+    attributes.insert(VERSION.to_owned(), number(version.0));
+    if let Some(expires_at) = expires_at {
         attributes.insert(EXPIRES_AT.to_owned(), number(expires_at));
     }
     attributes
@@ -45,12 +58,19 @@ pub(super) fn identity(key: &str, feature_name: &str) -> Attributes {
 }
 
 fn count_attributes(count: &Count) -> AttributeValue {
-    AttributeValue::M(HashMap::from([
+    let mut attributes = HashMap::from([
         (DECAY_INTERVAL.to_owned(), number(count.decay_interval.units())),
         (LAST_UPDATE.to_owned(), number(count.last_update.0)),
-        // The shortest text that reads back as the same f64; with an exponent where it is long.
-        (VALUE.to_owned(), AttributeValue::N(format!("{:?}", count.value))),
-    ]))
+        (VALUE.to_owned(), float(count.value)),
+    ]);
+    let optional = [(SQUARES, count.squares), (ERROR, count.error)];
+    attributes.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), float(value?)))));
+    AttributeValue::M(attributes)
+}
+
+/// The shortest text that reads back as the same f64; with an exponent where it is long.
+fn float(number: f64) -> AttributeValue {
+    AttributeValue::N(format!("{number:?}"))
 }
 
 fn number(number: impl ToString) -> AttributeValue {
@@ -87,8 +107,14 @@ fn read_item(attributes: &Attributes) -> Result<Item, NotAnItem> {
 fn read_count(entry: &AttributeValue) -> Result<(DecayInterval, Count), NotAnItem> {
     let entry = entry.as_m().map_err(|_| NotAnItem(COUNTS))?;
     let interval = DecayInterval::new(parsed(entry, DECAY_INTERVAL)?).map_err(|_| NotAnItem(DECAY_INTERVAL))?;
-    let last_update = EventTime(parsed(entry, LAST_UPDATE)?);
-    Ok((interval, Count { decay_interval: interval, last_update, value: parsed(entry, VALUE)? }))
+    let count = Count {
+        decay_interval: interval,
+        last_update: EventTime(parsed(entry, LAST_UPDATE)?),
+        value: parsed(entry, VALUE)?,
+        squares: optional(entry, SQUARES)?,
+        error: optional(entry, ERROR)?,
+    };
+    Ok((interval, count))
 }
 
 fn text<'a>(attributes: &'a Attributes, name: &'static str) -> Result<&'a str, NotAnItem> {

@@ -22,9 +22,11 @@ mod connection;
 mod failure;
 mod reader;
 mod retry;
+mod size;
 mod table;
 mod writer;
 
 pub(super) use reader::DynamoDbReader;
+pub(crate) use size::item_bytes;
 pub use table::{TableReport, TtlState, ensure_table};
 pub(super) use writer::DynamoDbSink;

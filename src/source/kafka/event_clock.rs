@@ -168,13 +168,13 @@ fn take_payloads(bytes: &[u8], messages: &mut [Message]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::TimeUnit;
+    use crate::event::{FieldPath, TimeUnit};
     use crate::source::kafka::batch::Batch;
 
     fn clock(replay_batch: u64, every_window: bool) -> EventClock {
         let schema = EventSchema {
-            name_field: "n".into(),
-            time_field: "t".into(),
+            name_field: FieldPath::top_level("n"),
+            time_field: FieldPath::top_level("t"),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(10),
             max_bytes: 1 << 20,

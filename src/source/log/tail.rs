@@ -65,14 +65,14 @@ fn line_count(lines: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EventSchema, TimeUnit};
+    use crate::event::{EventSchema, FieldPath, TimeUnit};
     use std::io::Write as _;
     use std::sync::Arc;
 
     fn times() -> LineTimes {
         let schema = EventSchema {
-            name_field: "n".into(),
-            time_field: "t".into(),
+            name_field: FieldPath::top_level("n"),
+            time_field: FieldPath::top_level("t"),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(10),
             max_bytes: 1 << 20,

@@ -5,10 +5,14 @@
 //! on evenly from line to line; late events carry an earlier time than their place says. Users, and
 //! creators, of whom there are a tenth as many, come up with Zipf's frequencies; which of them are
 //! the busy ones is scattered over their ids.
+//!
+//! [`FeedLog`] is another log: that of a feed, in which everything follows from views.
 
+mod feed;
 mod mix;
 mod random;
 
+pub use feed::{FeedConfig, FeedLog};
 pub use mix::{EventMix, InvalidMix};
 
 use std::io::{self, Write};
@@ -64,6 +68,15 @@ pub enum InvalidSynthetic {
     /// Times are not negative.
     #[error("the log must not start before 1970")]
     Start,
+    /// Not a share.
+    #[error("the share of events of bots must be from 0 to 1, not {0}")]
+    BotShare(f64),
+    /// A field that is not free for the event's name or time.
+    #[error(
+        "a feed's log cannot have the event's name or time in \"{0}\": it must be a field of the event's own object, and none of {fields}",
+        fields = FeedLog::FIELDS.join(", ")
+    )]
+    Field(String),
 }
 
 /// A synthetic log, line by line, without an end.
@@ -93,7 +106,15 @@ struct EventLine {
 impl SyntheticLog {
     /// The log that the configuration describes, from its first line on.
     pub fn new(config: &SyntheticConfig) -> Result<SyntheticLog, InvalidSynthetic> {
-        refuse_impossible(config)?;
+        let limits = Limits {
+            users: config.users,
+            zipf: config.zipf,
+            events_per_second: config.events_per_second,
+            late_share: config.late_share,
+            late_by_seconds: config.late_by_seconds,
+            start: config.start,
+        };
+        limits.check()?;
         let mut all_weights = 0;
         let event_line = |(name, weight): (&str, u32)| {
             all_weights += u64::from(weight);
@@ -129,18 +150,8 @@ impl SyntheticLog {
     }
 
     /// Writes the next lines, so many.
-    pub fn write_lines(&mut self, lines: u64, out: &mut impl Write) -> io::Result<()> {
-        /// A line is far shorter than what is left of the buffer when it is written out.
-        const WRITE_AT: usize = 1 << 18;
-        let mut buffer = Vec::with_capacity(WRITE_AT + 4096);
-        for _ in 0..lines {
-            self.append_line(&mut buffer);
-            if buffer.len() >= WRITE_AT {
-                out.write_all(&buffer)?;
-                buffer.clear();
-            }
-        }
-        out.write_all(&buffer)
+    pub fn write_lines(&mut self, lines: u64, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        write_lines(lines, out, |bytes| self.append_line(bytes))
     }
 
     /// Draws as often for an event that is on time as for a late one: so that logs that differ
@@ -155,26 +166,57 @@ impl SyntheticLog {
     }
 }
 
-fn refuse_impossible(config: &SyntheticConfig) -> Result<(), InvalidSynthetic> {
-    if !(1..=SyntheticConfig::MOST_USERS).contains(&config.users) {
-        return Err(InvalidSynthetic::Users(config.users));
+fn write_lines(
+    lines: u64,
+    out: &mut (impl Write + ?Sized),
+    mut append_line: impl FnMut(&mut Vec<u8>),
+) -> io::Result<()> {
+    /// A line is far shorter than what is left of the buffer when it is written out.
+    const WRITE_AT: usize = 1 << 18;
+    let mut buffer = Vec::with_capacity(WRITE_AT + 4096);
+    for _ in 0..lines {
+        append_line(&mut buffer);
+        if buffer.len() >= WRITE_AT {
+            out.write_all(&buffer)?;
+            buffer.clear();
+        }
     }
-    if !(0.0..=Zipf::LARGEST_EXPONENT).contains(&config.zipf) {
-        return Err(InvalidSynthetic::Exponent(config.zipf));
+    out.write_all(&buffer)
+}
+
+/// What every synthetic log has, and what it may be.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    users: u32,
+    zipf: f64,
+    events_per_second: f64,
+    late_share: f64,
+    late_by_seconds: u64,
+    start: EventTime,
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), InvalidSynthetic> {
+        if !(1..=SyntheticConfig::MOST_USERS).contains(&self.users) {
+            return Err(InvalidSynthetic::Users(self.users));
+        }
+        if !(0.0..=Zipf::LARGEST_EXPONENT).contains(&self.zipf) {
+            return Err(InvalidSynthetic::Exponent(self.zipf));
+        }
+        if !self.events_per_second.is_finite() || self.events_per_second <= 0.0 {
+            return Err(InvalidSynthetic::Rate(self.events_per_second));
+        }
+        if !(0.0..=1.0).contains(&self.late_share) {
+            return Err(InvalidSynthetic::LateShare(self.late_share));
+        }
+        if self.late_by_seconds == 0 || i64::try_from(self.late_by_seconds).is_err() {
+            return Err(InvalidSynthetic::LateBy);
+        }
+        if self.start.0 < 0 {
+            return Err(InvalidSynthetic::Start);
+        }
+        Ok(())
     }
-    if !config.events_per_second.is_finite() || config.events_per_second <= 0.0 {
-        return Err(InvalidSynthetic::Rate(config.events_per_second));
-    }
-    if !(0.0..=1.0).contains(&config.late_share) {
-        return Err(InvalidSynthetic::LateShare(config.late_share));
-    }
-    if config.late_by_seconds == 0 || i64::try_from(config.late_by_seconds).is_err() {
-        return Err(InvalidSynthetic::LateBy);
-    }
-    if config.start.0 < 0 {
-        return Err(InvalidSynthetic::Start);
-    }
-    Ok(())
 }
 
 /// People with ids from 1 on, some busier than others.
@@ -191,10 +233,14 @@ impl Population {
 
     /// Draws somebody's id.
     fn draw(&self, random: &mut SplitMix64) -> u32 {
+        self.of_rank(self.ranks.draw(random))
+    }
+
+    /// The id of the busiest, the second busiest, and so on.
+    fn of_rank(&self, rank: u32) -> u32 {
         /// A prime above every size, so that this takes the ranks to different ids.
         const SCATTER: u64 = 2_654_435_761;
-        let rank = u64::from(self.ranks.draw(random));
-        1 + (rank * SCATTER % u64::from(self.size)) as u32
+        1 + (u64::from(rank) * SCATTER % u64::from(self.size)) as u32
     }
 }
 

@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::*;
 use crate::epoch::Window;
-use crate::event::TimeUnit;
+use crate::event::{FieldPath, TimeUnit};
 use crate::source::{Block, Feed, LogBytes, Payload, feed};
 
 mod files;
@@ -19,8 +19,8 @@ mod pipes;
 
 fn schema() -> EventSchema {
     EventSchema {
-        name_field: "eventName".into(),
-        time_field: "eventTs".into(),
+        name_field: FieldPath::top_level("eventName"),
+        time_field: FieldPath::top_level("eventTs"),
         time_unit: TimeUnit::Seconds,
         max_ahead: Some(86_400),
         max_bytes: 5_000,

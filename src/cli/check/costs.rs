@@ -1,0 +1,223 @@
+//! What a pipeline would cost, in words.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::CliError;
+use super::super::show::print_aligned;
+use crate::counter::EventTime;
+use crate::dataflow::plan::{GroupPlan, Plan, Planner};
+use crate::pipeline::{Pipeline, format_duration};
+use crate::source::SourceError;
+use crate::source::log::for_each_line;
+
+/// The longest line that is looked at: the longest that a pipeline can allow.
+const LONGEST_LINE: usize = 1 << 30;
+
+/// So many groups are named, the most expensive ones.
+const GROUPS_NAMED: usize = 10;
+
+/// A group that has so many different keys for each time that it is given one explodes,
+const EXPLOSION: f64 = 0.8;
+/// as far as so many times can tell.
+const EXPLOSION_USES: u64 = 1_000;
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
+/// Reads the sample and tells what counting a stream like it would cost.
+pub(super) fn costs(
+    pipeline: Pipeline,
+    sample: &[PathBuf],
+    price_per_million: f64,
+    now: Timestamp,
+) -> Result<String, CliError> {
+    let pipeline = Arc::new(pipeline);
+    let arrival = EventTime(pipeline.event.time_unit.from_nanoseconds(now.as_nanosecond()));
+    let mut planner = Planner::new(Arc::clone(&pipeline), arrival);
+    for_each_line(sample, LONGEST_LINE, &mut |line| {
+        planner.observe(line.bytes);
+        Ok::<(), SourceError>(())
+    })
+    .map_err(|error| CliError::usage(&error))?;
+    Ok(Costs { pipeline: &pipeline, plan: &planner.finish(), price_per_million }.describe())
+}
+
+/// A plan, to be told.
+struct Costs<'a> {
+    pipeline: &'a Pipeline,
+    plan: &'a Plan,
+    price_per_million: f64,
+}
+
+impl Costs<'_> {
+    fn describe(&self) -> String {
+        let mut text = format!("\nsample        {}\n", self.sample());
+        if self.plan.events > 0 {
+            text += &self.totals();
+            text += &self.groups();
+        }
+        for warning in self.warnings() {
+            text += &format!("warning: {warning}\n");
+        }
+        text
+    }
+
+    fn sample(&self) -> String {
+        let Plan { events, dead_letters, missing_keys, missing_values, windows, .. } = self.plan;
+        let reasons: Vec<String> = dead_letters
+            .iter()
+            .map(|(reason, count)| format!("{} {}", whole(*count as f64), reason.as_str()))
+            .collect();
+        let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
+        let length = format_duration(self.pipeline.window.length);
+        format!(
+            "{} events in {} windows of {length}; {} dead letters{reasons}; {} missing keys, {} missing values",
+            whole(*events as f64),
+            whole(*windows as f64),
+            whole(dead_letters.values().sum::<u64>() as f64),
+            whole(*missing_keys as f64),
+            whole(*missing_values as f64),
+        )
+    }
+
+    fn totals(&self) -> String {
+        let sum = |of: fn(&GroupPlan) -> u64| self.plan.groups.iter().map(of).sum::<u64>() as f64;
+        let (contributions, rows) = (sum(|group| group.contributions), sum(|group| group.rows));
+        let (memory, table) = (sum(|group| group.row_bytes), sum(|group| group.table_bytes));
+        let (items, units) = (sum(|group| group.items), sum(|group| group.write_units));
+        let (items_per_second, units_per_day) = (self.per_second(items), self.per_second(units) * SECONDS_PER_DAY);
+        format!(
+            "contributions {:.1} per event\n\
+             rows          {}, {} in memory ({:.0} bytes per row)\n\
+             items         {:.1} written per second, {} per day, one for each row and window that changes it\n\
+             DynamoDB      {} write units per day, ${:.2} per day at ${} per million; {} in the table\n",
+            contributions / self.plan.events as f64,
+            whole(rows),
+            bytes(memory),
+            memory / rows.max(1.0),
+            items_per_second,
+            whole(items_per_second * SECONDS_PER_DAY),
+            whole(units_per_day),
+            self.price(units_per_day),
+            self.price_per_million,
+            bytes(table),
+        )
+    }
+
+    /// The most expensive groups: what is written costs most, then what is held.
+    fn groups(&self) -> String {
+        let mut groups: Vec<(&str, &GroupPlan)> =
+            self.pipeline.groups.iter().map(|group| group.name.as_str()).zip(&self.plan.groups).collect();
+        groups.sort_by_key(|(_, plan)| std::cmp::Reverse((plan.write_units, plan.row_bytes)));
+        let heading = [
+            "group",
+            "keys at 1/4",
+            "at 1/2",
+            "in all",
+            "growth",
+            "rows",
+            "memory",
+            "bytes/row",
+            "items/s",
+            "units/day",
+            "$/day",
+        ];
+        let mut lines = vec![heading.map(str::to_owned).to_vec()];
+        lines.extend(groups.iter().take(GROUPS_NAMED).map(|(name, plan)| self.line(name, plan)));
+        let mut text = Vec::new();
+        // Writing to memory does not fail.
+        let _ = print_aligned(&lines, 1, &mut text);
+        let more = match groups.len().saturating_sub(GROUPS_NAMED) {
+            0 => String::new(),
+            more => format!("  and {more} cheaper ones\n"),
+        };
+        format!("\n{}{more}", String::from_utf8_lossy(&text))
+    }
+
+    fn line(&self, name: &str, plan: &GroupPlan) -> Vec<String> {
+        let units_per_day = self.per_second(plan.write_units as f64) * SECONDS_PER_DAY;
+        let mut line = vec![name.to_owned()];
+        line.extend(plan.keys.map(|keys| whole(keys as f64)));
+        line.extend([
+            plan.growth_exponent().map_or("-".to_owned(), |exponent| format!("n^{exponent:.2}")),
+            whole(plan.rows as f64),
+            bytes(plan.row_bytes as f64),
+            format!("{:.0}", plan.row_bytes as f64 / plan.rows.max(1) as f64),
+            format!("{:.1}", self.per_second(plan.items as f64)),
+            whole(units_per_day),
+            format!("{:.2}", self.price(units_per_day)),
+        ]);
+        line
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.plan.events == 0 {
+            warnings.push("no event counts: nothing can be said of the costs".to_owned());
+        }
+        if self.plan.is_estimate {
+            let most = whole(Planner::MOST_ROWS as f64);
+            warnings.push(format!(
+                "more than {most} rows and keys: what is said of them is an estimate from a share of them"
+            ));
+        }
+        for (group, plan) in self.pipeline.groups.iter().zip(&self.plan.groups) {
+            let keys = plan.keys[2];
+            if plan.key_uses >= EXPLOSION_USES && keys as f64 > EXPLOSION * plan.key_uses as f64 {
+                warnings.push(format!(
+                    "group \"{}\" explodes: {} different keys in {} events; a row is made for almost every event and hardly \
+                     ever used again",
+                    group.name,
+                    whole(keys as f64),
+                    whole(plan.key_uses as f64),
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// What the whole sample makes, per second of the time that it spans.
+    fn per_second(&self, of_sample: f64) -> f64 {
+        of_sample / (self.pipeline.window.length.as_secs_f64() * self.plan.windows.max(1) as f64)
+    }
+
+    fn price(&self, units: f64) -> f64 {
+        units / 1e6 * self.price_per_million
+    }
+}
+
+/// A whole number with commas.
+fn whole(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn bytes(number: f64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let (mut size, mut unit) = (number, 0);
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        (size, unit) = (size / 1024.0, unit + 1);
+    }
+    let digits = usize::from(unit > 0);
+    format!("{size:.digits$} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_shown_as_a_person_reads_them() {
+        assert_eq!([0.0, 999.0, 1000.0, 1_234_567.4].map(whole), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0.0, 1023.0, 1536.0, 5e9].map(bytes), ["0 bytes", "1023 bytes", "1.5 KiB", "4.7 GiB"]);
+    }
+}

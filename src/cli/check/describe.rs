@@ -1,0 +1,181 @@
+//! What a pipeline file means, in words.
+
+use std::path::Path;
+
+use crate::counter::DecayInterval;
+use crate::event::{FieldId, TimeUnit};
+use crate::pipeline::{
+    ClockKind, EventSelector, Group, KafkaConfig, MeasureId, Pipeline, Ratio, StartOffset, format_duration, from_units,
+};
+
+/// What the file means, section by section.
+pub(super) fn describe(pipeline: &Pipeline, file: &Path) -> String {
+    let mut lines = vec![
+        format!("{}: pipeline \"{}\" is valid", file.display(), pipeline.name),
+        String::new(),
+        format!("source        {}", source(pipeline.kafka.as_ref())),
+        format!("event         {}", event(pipeline)),
+        format!("window        {}", window(pipeline)),
+        format!("sink          {}", pipeline.sink.as_deref().unwrap_or("none named: give --sink")),
+        format!("dead letters  {}", dead_letters(pipeline)),
+    ];
+    lines.extend(pipeline.groups.iter().flat_map(|group| describe_group(pipeline, group)));
+    lines.extend(describe_ratios(&pipeline.ratios));
+    lines.extend([String::new(), totals(pipeline)]);
+    lines.extend(
+        pipeline
+            .features
+            .emptied_groups()
+            .iter()
+            .map(|name| format!("nothing is left of group \"{name}\": none of its features is kept")),
+    );
+    lines.extend(pipeline.warnings().iter().map(|warning| format!("warning: {warning}")));
+    lines.join("\n") + "\n"
+}
+
+/// The options are left out: there may be passwords among them.
+fn source(kafka: Option<&KafkaConfig>) -> String {
+    let Some(kafka) = kafka else { return "event logs, given with --events".to_owned() };
+    let start = match kafka.start {
+        StartOffset::Earliest => "earliest",
+        StartOffset::Latest => "latest",
+    };
+    format!("Kafka topic {} at {}, from {start}; or event logs, given with --events", kafka.topic, kafka.brokers)
+}
+
+fn event(pipeline: &Pipeline) -> String {
+    let event = &pipeline.event;
+    let unit = match event.time_unit {
+        TimeUnit::Seconds => "s",
+        TimeUnit::Milliseconds => "ms",
+        TimeUnit::Microseconds => "us",
+        TimeUnit::Nanoseconds => "ns",
+        TimeUnit::Rfc3339 => "RFC 3339, kept in ms",
+    };
+    let ahead = event.max_ahead.map_or("however far ahead".to_owned(), |units| {
+        format!("at most {} ahead", format_duration(from_units(units, event.time_unit)))
+    });
+    let (name, time, bytes) = (&event.name_field, &event.time_field, event.max_bytes);
+    format!("name in {name}, time in {time} ({unit}), {ahead}, at most {bytes} bytes")
+}
+
+fn window(pipeline: &Pipeline) -> String {
+    let window = &pipeline.window;
+    let clock = match window.clock {
+        Some(ClockKind::Wall) => "wall",
+        Some(ClockKind::Event) => "event",
+        None => "wall for Kafka, event for event logs",
+    };
+    let length = format_duration(window.length);
+    format!("{length}; clock: {clock}; at least {} events per epoch of a replay", window.replay_batch)
+}
+
+fn dead_letters(pipeline: &Pipeline) -> String {
+    let config = &pipeline.dead_letters;
+    let path = config.path.as_deref().unwrap_or(Path::new("dead_letters.jsonl"));
+    let max = config.max.map_or("any number of them".to_owned(), |max| format!("at most {max} of them"));
+    format!("{}, {max}", path.display())
+}
+
+/// Of a group with more features than this only some are named.
+const FEATURES_NAMED: usize = 12;
+
+fn describe_group(pipeline: &Pipeline, group: &Group) -> Vec<String> {
+    let events = match &group.events {
+        EventSelector::All => "*".to_owned(),
+        EventSelector::Listed(names) => names.join(", "),
+    };
+    let length = |units: i64| format_duration(from_units(units, pipeline.event.time_unit));
+    let mut lines = vec![
+        String::new(),
+        format!("group \"{}\"", group.name),
+        format!("  key       {}", key(pipeline, group, ", ")),
+        format!("  events    {events}"),
+        format!("  decays    {}", decays(pipeline, group, ", ")),
+        format!("  ttl       {}", group.ttl.map_or("none".to_owned(), length)),
+    ];
+    let names = feature_names(pipeline, group);
+    let named = if names.len() > FEATURES_NAMED { FEATURES_NAMED - 1 } else { names.len() };
+    for (index, feature) in names[..named].iter().enumerate() {
+        lines.push(format!("  {:<8}  {feature}", if index == 0 { "features" } else { "" }));
+    }
+    if named < names.len() {
+        lines.push(format!("            and {} more: --list prints all", names.len() - named));
+    }
+    lines
+}
+
+fn describe_ratios(ratios: &[Ratio]) -> Vec<String> {
+    let line = |(place, ratio): (usize, &Ratio)| {
+        let Ratio { name, numerator, denominator, .. } = ratio;
+        let prior = ratio
+            .prior
+            .map_or(String::new(), |prior| format!(", with a prior of {} / {}", prior.numerator, prior.denominator));
+        let heading = if place == 0 { "\nratios      " } else { "            " };
+        format!("{heading}{name} = {numerator} / {denominator}{prior}")
+    };
+    ratios.iter().enumerate().map(line).collect()
+}
+
+/// Every feature on a line of its own: its name, its group, its key fields and its decays, with tabs
+/// between them.
+pub(super) fn list(pipeline: &Pipeline) -> String {
+    let mut text = String::new();
+    for group in &pipeline.groups {
+        let (key, decays) = (key(pipeline, group, ","), decays(pipeline, group, ","));
+        for feature in feature_names(pipeline, group) {
+            text += &format!("{feature}\t{}\t{key}\t{decays}\n", group.name);
+        }
+    }
+    text
+}
+
+fn key(pipeline: &Pipeline, group: &Group, separator: &str) -> String {
+    let field = |id: &FieldId| pipeline.event.fields[usize::from(id.0)].name.as_str();
+    group.key.iter().map(field).collect::<Vec<_>>().join(separator)
+}
+
+fn decays(pipeline: &Pipeline, group: &Group, separator: &str) -> String {
+    let length = |interval: &DecayInterval| format_duration(from_units(interval.units(), pipeline.event.time_unit));
+    group.decays.intervals().iter().map(length).collect::<Vec<_>>().join(separator)
+}
+
+/// Every name that is kept, or the form of the names where every event makes its own.
+fn feature_names(pipeline: &Pipeline, group: &Group) -> Vec<String> {
+    let names = |measure: MeasureId| {
+        if makes_one_per_event(group) {
+            vec![group.feature_name("{event}", measure)]
+        } else {
+            pipeline.fixed_names(group, measure)
+        }
+    };
+    (0..group.measures.len()).flat_map(|index| names(MeasureId(index as u16))).collect()
+}
+
+fn makes_one_per_event(group: &Group) -> bool {
+    group.events == EventSelector::All && group.feature.names_event()
+}
+
+fn totals(pipeline: &Pipeline) -> String {
+    let count = |open: bool, per_feature: fn(&Group) -> usize| -> usize {
+        let chosen = pipeline.groups.iter().filter(|group| makes_one_per_event(group) == open);
+        chosen.map(|group| feature_names(pipeline, group).len() * per_feature(group)).sum()
+    };
+    let both =
+        |per_feature: fn(&Group) -> usize, what: &str| match (count(false, per_feature), count(true, per_feature)) {
+            (fixed, 0) => plural(fixed, what),
+            (0, open) => format!("{} per event name", plural(open, what)),
+            (fixed, open) => format!("{} and {open} more per event name", plural(fixed, what)),
+        };
+    let features = both(|_| 1, "feature");
+    let counters = both(|group| group.decays.width(), "counter");
+    let ratios = match pipeline.ratios.len() {
+        0 => String::new(),
+        ratios => format!("; {}", plural(ratios, "ratio")),
+    };
+    format!("{}; {features}; {counters}{ratios}", plural(pipeline.groups.len(), "group"))
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

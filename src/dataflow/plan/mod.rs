@@ -1,0 +1,294 @@
+//! What a pipeline would cost: counted from a cut of the stream by the decoder and the router of a
+//! run, so that it stays true.
+//!
+//! A [`Planner`] sees each event, asks the router to which rows it adds, and counts keys, rows and the
+//! items that a live run would publish, but holds no values. Its memory is bounded: beyond
+//! [`Planner::MOST_ROWS`] it goes on with a fair share of keys and rows (see `distinct`), and what it
+//! says becomes an estimate.
+
+mod distinct;
+mod growth;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::distinct::DistinctSample;
+use self::growth::Growth;
+use super::identity::{HashSeed, RowId};
+use super::route::{RouteTally, Router};
+use super::rows::row_bytes;
+use super::window_sums::WindowSums;
+use crate::counter::EventTime;
+use crate::epoch::{Generation, Version, Window};
+use crate::event::{Decoder, MedianClock, Reason, Utf8};
+use crate::pipeline::{FeatureKey, Group, Pipeline};
+use crate::sink::{Count, Item, dynamodb};
+
+/// What a write unit of DynamoDB writes, in bytes.
+const WRITE_UNIT_BYTES: u32 = 1024;
+
+/// Counts what a run over these events would hold and publish.
+pub struct Planner {
+    pipeline: Arc<Pipeline>,
+    decoder: Decoder,
+    router: Router,
+    sums: WindowSums,
+    /// When every event arrived, in the event's unit.
+    arrival: EventTime,
+    clock: MedianClock,
+    /// The first window that the clock has shown, and the one it is in.
+    windows: Option<(i64, i64)>,
+    events: u64,
+    dead_letters: BTreeMap<Reason, u64>,
+    missing: RouteTally,
+    groups: Vec<GroupTally>,
+    growth: Growth,
+    /// The size of an item without its key, by the router's number of its feature.
+    item_bytes: Vec<u32>,
+}
+
+/// What is counted of one group.
+#[derive(Default)]
+struct GroupTally {
+    contributions: u64,
+    /// How many times an event had a key of this group.
+    key_uses: u64,
+    /// The event and the key's hash of the last contribution.
+    last_use: Option<(u64, u64)>,
+    keys: DistinctSample<()>,
+    rows: DistinctSample<RowTally>,
+}
+
+/// What is counted of one row.
+#[derive(Clone, Copy)]
+struct RowTally {
+    /// In how many windows it has changed.
+    windows: u32,
+    /// The last of these, counted from the first of all.
+    last_window: u32,
+    item_bytes: u32,
+    key_bytes: u16,
+}
+
+/// What a run over the sample would hold and publish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Events that count.
+    pub events: u64,
+    /// Events that do not, by reason.
+    pub dead_letters: BTreeMap<Reason, u64>,
+    /// See [`crate::telemetry::Metrics::missing_keys`].
+    pub missing_keys: u64,
+    /// See [`crate::telemetry::Metrics::missing_values`].
+    pub missing_values: u64,
+    /// How many windows of the event clock the sample spans.
+    pub windows: u64,
+    /// Whether there were so many rows that a share of them stands for all.
+    pub is_estimate: bool,
+    /// One for each group of the pipeline, in its order.
+    pub groups: Vec<GroupPlan>,
+}
+
+/// What one group would hold and publish.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupPlan {
+    /// What the events add to rows: one for each measure and row.
+    pub contributions: u64,
+    /// How many times an event had a key of this group.
+    pub key_uses: u64,
+    /// How many different keys there are after a quarter, a half and all of the events.
+    pub keys: [u64; 3],
+    /// How many rows (keys x features).
+    pub rows: u64,
+    /// What the rows take in memory.
+    pub row_bytes: u64,
+    /// How many items would be published: one for each row and window that changes it.
+    pub items: u64,
+    /// What the rows' items take in a DynamoDB table.
+    pub table_bytes: u64,
+    /// The write units of DynamoDB that the items take.
+    pub write_units: u64,
+}
+
+impl GroupPlan {
+    /// How the number of keys grows with the log: as events to the power of this. 0 if no new keys
+    /// come, 1 if a share of the events always brings new ones. (The slope of the line through the
+    /// three points, in logarithms.)
+    pub fn growth_exponent(&self) -> Option<f64> {
+        let [quarter, _, all] = self.keys;
+        (quarter > 0).then(|| (all as f64 / quarter as f64).ln() / 4f64.ln())
+    }
+}
+
+impl Planner {
+    /// So many rows and keys are counted one by one.
+    pub const MOST_ROWS: usize = 5_000_000;
+
+    /// Nothing is counted yet. All events arrive at `arrival`, in the event's unit.
+    pub fn new(pipeline: Arc<Pipeline>, arrival: EventTime) -> Planner {
+        Planner {
+            decoder: Decoder::new(Arc::new(pipeline.event.clone())),
+            // What is counted does not hang on the seed; a fixed one gives the same estimate again.
+            router: Router::new(Arc::clone(&pipeline), HashSeed(0)),
+            sums: WindowSums::new(1),
+            arrival,
+            clock: MedianClock::default(),
+            windows: None,
+            events: 0,
+            dead_letters: BTreeMap::new(),
+            missing: RouteTally::default(),
+            groups: pipeline.groups.iter().map(|_| GroupTally::default()).collect(),
+            growth: Growth::default(),
+            item_bytes: Vec::new(),
+            pipeline,
+        }
+    }
+
+    /// Counts one line of an event log.
+    pub fn observe(&mut self, line: &[u8]) {
+        let routed = match self.decoder.decode(line, self.arrival, Utf8::Unchecked) {
+            Ok(None) => return,
+            Ok(Some(event)) => self.router.route(&event, &mut self.sums, &mut self.missing).map(|()| event.time()),
+            Err(reason) => Err(reason),
+        };
+        match routed {
+            Ok(time) => self.count(time),
+            Err(reason) => *self.dead_letters.entry(reason).or_default() += 1,
+        }
+    }
+
+    /// Counts an event that was routed.
+    fn count(&mut self, time: EventTime) {
+        self.events += 1;
+        self.clock.observe(time);
+        let window = self.enter_window();
+        self.learn_features(time);
+        let Planner { sums, router, groups, item_bytes, events, .. } = self;
+        sums.drain_rows(&self.pipeline, |row, feature, key| {
+            let group = router.features()[feature as usize].key.group;
+            groups[usize::from(group.0)].count(*events, window, row, key, item_bytes[feature as usize]);
+        });
+        self.router.forget_if_many();
+        self.item_bytes.truncate(self.router.features().len());
+        while self.groups.iter().map(GroupTally::len).sum::<usize>() > Self::MOST_ROWS {
+            if let Some(largest) = self.groups.iter_mut().max_by_key(|group| group.len()) {
+                largest.thin();
+            }
+        }
+        self.growth.observe(self.events, || self.groups.iter().map(|group| group.keys.estimate()).collect());
+    }
+
+    /// The window that the clock is in, counted from the first.
+    fn enter_window(&mut self) -> u32 {
+        // Before the clock has started, all is in the window that it will start with.
+        let Some(now) = self.clock.now() else { return 0 };
+        let window = now.0.div_euclid(self.pipeline.window_units());
+        let (first, last) = self.windows.get_or_insert((window, window));
+        *last = window;
+        u32::try_from(window - *first).unwrap_or(u32::MAX)
+    }
+
+    fn learn_features(&mut self, time: EventTime) {
+        for feature in &self.router.features()[self.item_bytes.len()..] {
+            let item = typical_item(&self.pipeline, &feature.key, time);
+            self.item_bytes.push(dynamodb::item_bytes(&item) as u32);
+        }
+    }
+
+    /// What was counted.
+    pub fn finish(self) -> Plan {
+        let keys_after = |share: u64| self.growth.keys_after(self.events / share);
+        let (quarter, half) = (keys_after(4), keys_after(2));
+        let plan_group = |(place, (group, tally)): (usize, (&Group, &GroupTally))| {
+            let keys = |at: &[u64]| at.get(place).copied().unwrap_or_default();
+            tally.plan(group, [keys(&quarter), keys(&half), tally.keys.estimate()])
+        };
+        Plan {
+            events: self.events,
+            missing_keys: self.missing.missing_keys,
+            missing_values: self.missing.missing_values,
+            windows: self.windows.map_or(u64::from(self.events > 0), |(first, last)| (last - first) as u64 + 1),
+            is_estimate: self.groups.iter().any(|group| group.rows.is_thinned() || group.keys.is_thinned()),
+            groups: self.pipeline.groups.iter().zip(&self.groups).enumerate().map(plan_group).collect(),
+            dead_letters: self.dead_letters,
+        }
+    }
+}
+
+impl GroupTally {
+    /// Counts what this event, the `event`th, adds to a row in this window.
+    fn count(&mut self, event: u64, window: u32, row: RowId, key: &[u8], item_bytes: u32) {
+        self.contributions += 1;
+        let key_hash = xxh3_64(key);
+        if self.last_use != Some((event, key_hash)) {
+            self.last_use = Some((event, key_hash));
+            self.key_uses += 1;
+            self.keys.change(key_hash, || (), |()| ());
+        }
+        let key_bytes = key.len() as u16;
+        let new = || RowTally { windows: 1, last_window: window, item_bytes, key_bytes };
+        self.rows.change(row.words()[1], new, |row| {
+            row.windows += u32::from(row.last_window != window);
+            row.last_window = window;
+        });
+    }
+
+    /// How many keys and rows it remembers.
+    fn len(&self) -> usize {
+        self.keys.len() + self.rows.len()
+    }
+
+    /// Forgets half of them.
+    fn thin(&mut self) {
+        if self.keys.len() > self.rows.len() { self.keys.thin() } else { self.rows.thin() }
+    }
+
+    fn plan(&self, group: &Group, keys: [u64; 3]) -> GroupPlan {
+        let mut plan = GroupPlan {
+            contributions: self.contributions,
+            key_uses: self.key_uses,
+            keys,
+            rows: self.rows.estimate(),
+            ..GroupPlan::default()
+        };
+        for row in self.rows.values() {
+            let item_bytes = row.item_bytes + u32::from(row.key_bytes);
+            plan.row_bytes += row_bytes(group.decays.width(), usize::from(row.key_bytes)) as u64;
+            plan.items += u64::from(row.windows);
+            plan.table_bytes += u64::from(item_bytes);
+            plan.write_units += u64::from(row.windows) * u64::from(item_bytes.div_ceil(WRITE_UNIT_BYTES));
+        }
+        for sum in [&mut plan.row_bytes, &mut plan.items, &mut plan.table_bytes, &mut plan.write_units] {
+            *sum *= self.rows.stands_for();
+        }
+        plan
+    }
+}
+
+/// An item of this feature as a run would publish it, but without its key.
+fn typical_item(pipeline: &Pipeline, feature: &FeatureKey, time: EventTime) -> Item {
+    // Decayed values have as many digits as there can be.
+    const VALUE: f64 = std::f64::consts::PI;
+    let group = pipeline.group(feature.group);
+    let count = |decay_interval| Count {
+        decay_interval,
+        last_update: time,
+        value: VALUE,
+        squares: pipeline.needs_squares(&feature.name).then_some(VALUE),
+        error: None,
+    };
+    let seconds = pipeline.event.time_unit.to_seconds(time.0);
+    let window = Window((time.0 / pipeline.window_units()).unsigned_abs());
+    Item {
+        key: String::new(),
+        feature_name: feature.name.clone(),
+        counts: group.decays.intervals().iter().map(|interval| (*interval, count(*interval))).collect(),
+        version: Version::new(Generation::FIRST, window),
+        expires_at: group.ttl.map(|_| seconds),
+        since: None,
+    }
+}
