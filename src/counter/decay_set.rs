@@ -1,65 +1,55 @@
 //! The intervals of one counter group, and the steps of the algebra on rows that have a value for
 //! each of them.
 
-use super::{DecayInterval, EventTime};
+use std::sync::Arc;
 
-/// Whole differences up to this many units have their factors in a table. The entries are what
-/// [`DecayInterval::factor`] gives, so results do not depend on the table.
-const TABLE_UNITS: usize = 1024;
+use super::factors::{Factors, LANES};
+use super::{DecayInterval, EventTime};
 
 /// The decay intervals of a row, in a fixed order, with what it takes to decay them fast.
 ///
 /// A row is one last update and one value per interval; `values[i]` belongs to
-/// `intervals()[i]`. Each step computes one factor per interval.
+/// `intervals()[i]`. Each step works out one factor per interval. A copy of a set shares its tables.
 ///
 /// A row may keep, behind its values, the *squares*: per interval the sum of the squared weights,
 /// each decayed by the square of its factor (so with half the interval). From them a reader has the
 /// effective sample size, `value^2 / squares`. They are a counter like any other.
 #[derive(Clone, Debug)]
 pub struct DecaySet {
-    intervals: Vec<DecayInterval>,
-    /// How many values a row has: one per interval, or two with squares.
-    width: usize,
-    /// `table[elapsed * width + i]`: the factor of value `i` after `elapsed` units.
-    table: Vec<f64>,
+    factors: Arc<Factors>,
+    has_squares: bool,
 }
 
 impl DecaySet {
     /// The set of these intervals, in this order.
     pub fn new(intervals: Vec<DecayInterval>) -> DecaySet {
-        let width = intervals.len();
-        DecaySet::of_width(intervals, width)
+        DecaySet { factors: Arc::new(Factors::new(intervals)), has_squares: false }
     }
 
     /// The same intervals, for rows that keep the squares too.
     pub fn with_squares(&self) -> DecaySet {
-        DecaySet::of_width(self.intervals.clone(), 2 * self.intervals.len())
+        DecaySet { has_squares: true, ..self.clone() }
     }
 
-    fn of_width(intervals: Vec<DecayInterval>, width: usize) -> DecaySet {
-        let mut set = DecaySet { intervals, width, table: Vec::with_capacity(TABLE_UNITS * width) };
-        for elapsed in 0..TABLE_UNITS as i64 {
-            for i in 0..width {
-                set.table.push(set.factor(i, elapsed));
-            }
-        }
-        set
+    /// The tables that copies of the set share.
+    pub(super) fn factors(&self) -> Arc<Factors> {
+        Arc::clone(&self.factors)
     }
 
     /// The intervals, in the order of a row's values.
     pub fn intervals(&self) -> &[DecayInterval] {
-        &self.intervals
+        self.factors.intervals()
     }
 
-    /// How many values a row has.
+    /// How many values a row has: one per interval, or two with squares.
     pub fn width(&self) -> usize {
-        self.width
+        self.intervals().len() << u32::from(self.has_squares)
     }
 
     /// The values of a row that is made by one event of this weight.
     #[inline]
     pub fn begin(&self, values: &mut [f64], weight: f64) {
-        let (plain, squares) = values.split_at_mut(self.intervals.len());
+        let (plain, squares) = values.split_at_mut(self.intervals().len());
         plain.fill(finite(weight));
         squares.fill(finite(weight * weight));
     }
@@ -68,60 +58,65 @@ impl DecaySet {
     /// and does not move the last update.
     #[inline]
     pub fn add(&self, last_update: &mut EventTime, values: &mut [f64], time: EventTime, weight: f64) {
-        let plain = self.intervals.len();
-        if self.width == plain {
-            self.add_each(last_update, values, time, |_| weight);
-        } else {
-            self.add_each(last_update, values, time, |i| if i < plain { weight } else { weight * weight });
-        }
+        self.add_each(last_update, values, time, |_| [weight; LANES], |_| [weight * weight; LANES]);
     }
 
     /// Merges a row into another one of the same set.
     #[inline]
     pub fn merge(&self, last_update: &mut EventTime, values: &mut [f64], other_update: EventTime, other: &[f64]) {
-        self.add_each(last_update, values, other_update, |i| other[i]);
+        let (plain, squares) = other.split_at(self.intervals().len());
+        self.add_each(last_update, values, other_update, |chunk| load(plain, chunk), |chunk| load(squares, chunk));
     }
 
-    /// Adds `amount(i)`, as it is at `time`, to each value `i`.
+    /// Adds amounts, as they are at `time`, to the values and to the squares; each is asked for the
+    /// amounts of the `chunk`th four intervals.
     #[inline]
     fn add_each(
         &self,
         last_update: &mut EventTime,
         values: &mut [f64],
         time: EventTime,
-        amount: impl Fn(usize) -> f64,
+        amounts: impl Fn(usize) -> [f64; LANES],
+        square_amounts: impl Fn(usize) -> [f64; LANES],
     ) {
+        let (plain, squares) = values.split_at_mut(self.intervals().len());
         let elapsed = time.0 - last_update.0;
-        if elapsed == 0 {
-            values.iter_mut().enumerate().for_each(|(i, value)| *value = finite(*value + amount(i)));
-        } else if elapsed > 0 {
-            self.each_factor(elapsed, values, |value, factor, i| finite(value * factor + amount(i)));
-            *last_update = time;
-        } else {
-            self.each_factor(-elapsed, values, |value, factor, i| finite(value + amount(i) * factor));
-        }
-    }
-
-    /// Replaces each value by `step(value, its factor, its place)`.
-    #[inline]
-    fn each_factor(&self, elapsed: i64, values: &mut [f64], step: impl Fn(f64, f64, usize) -> f64) {
-        if (elapsed as usize) < TABLE_UNITS {
-            let factors = &self.table[elapsed as usize * self.width..][..self.width];
-            for (i, (value, factor)) in values.iter_mut().zip(factors).enumerate() {
-                *value = step(*value, *factor, i);
-            }
-        } else {
-            for (i, value) in values.iter_mut().enumerate() {
-                *value = step(*value, self.factor(i, elapsed), i);
+        let chunks = plain.len().div_ceil(LANES);
+        for chunk in 0..chunks {
+            let factors = self.factors.of_chunk(chunk, elapsed.abs());
+            change(plain, chunk, amounts(chunk), factors, elapsed);
+            if self.has_squares {
+                change(squares, chunk, square_amounts(chunk), factors.map(|factor| factor * factor), elapsed);
             }
         }
+        *last_update = time.max(*last_update);
     }
+}
 
-    /// What value `i` keeps over `elapsed` units of time.
-    fn factor(&self, i: usize, elapsed: i64) -> f64 {
-        match self.intervals.get(i) {
-            Some(interval) => interval.factor(elapsed),
-            None => self.intervals[i - self.intervals.len()].factor(elapsed).powi(2),
+/// One step for four values: whatever is older, the values or the amounts, is decayed.
+#[inline]
+fn change(values: &mut [f64], chunk: usize, amounts: [f64; LANES], factors: [f64; LANES], elapsed: i64) {
+    let mut sums = load(values, chunk);
+    for ((sum, amount), factor) in sums.iter_mut().zip(amounts).zip(factors) {
+        *sum = finite(if elapsed >= 0 { *sum * factor + amount } else { *sum + amount * factor });
+    }
+    let rest = &mut values[chunk * LANES..];
+    match rest.first_chunk_mut() {
+        Some(four) => *four = sums,
+        None => rest.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum),
+    }
+}
+
+/// Four values; behind the last there are zeros.
+#[inline]
+fn load(values: &[f64], chunk: usize) -> [f64; LANES] {
+    let rest = &values[chunk * LANES..];
+    match rest.first_chunk() {
+        Some(four) => *four,
+        None => {
+            let mut four = [0.0; LANES];
+            four.iter_mut().zip(rest).for_each(|(lane, value)| *lane = *value);
+            four
         }
     }
 }
@@ -160,7 +155,8 @@ mod tests {
         let hours = DecaySet::new(vec![interval(3600)]);
         let (mut last_update, mut values) = (EventTime(0), [1.0]);
         hours.add(&mut last_update, &mut values, EventTime(3600), 2.0);
-        assert_eq!((last_update, values[0]), (EventTime(3600), 2.0 + (-1.0f64).exp()));
+        assert_eq!(last_update, EventTime(3600));
+        assert_close(values[0], 2.0 + (-1.0f64).exp(), 1.0);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 
 mod decay_counter;
 mod decay_set;
+mod factors;
 mod proportion;
 mod time;
 mod uniques;
@@ -23,5 +24,5 @@ pub use decay_set::DecaySet;
 pub use proportion::{effective_sample_size, wilson_lower_bound};
 pub use time::{DecayInterval, EventTime, InvalidInterval};
 pub use uniques::{
-    InvalidUniques, InvalidUniquesConfig, MemberHash, Uniques, UniquesConfig, UniquesEstimate, UniquesSet,
+    InvalidUniques, InvalidUniquesConfig, MemberHash, Sighting, Uniques, UniquesConfig, UniquesEstimate, UniquesSet,
 };

@@ -35,7 +35,8 @@ pub(super) fn expand_groups(
         return Err(Fault::new(raw[usize::from(u16::MAX)].span(), "too many groups: a pipeline may have 65535"));
     }
     refuse_duplicates(raw.iter().map(|group| &group.get_ref().name), "a counter group named")?;
-    let expand = |group: &Spanned<RawGroup>| expand_group(group.get_ref(), unit, event_map, fields);
+    let mut sets = Vec::new();
+    let expand = |group: &Spanned<RawGroup>| expand_group(group.get_ref(), unit, event_map, fields, &mut sets);
     let groups = raw.iter().map(expand).collect::<Result<Vec<Group>, Fault>>()?;
     let places: Vec<Range<usize>> = raw.iter().map(feature_place).collect();
     refuse_collisions(&groups, &places)?;
@@ -47,9 +48,15 @@ fn feature_place(group: &Spanned<RawGroup>) -> Range<usize> {
     group.get_ref().feature.as_ref().map_or(group.span(), Spanned::span)
 }
 
-fn expand_group(raw: &RawGroup, unit: TimeUnit, map: &EventMap, fields: &mut Fields) -> Result<Group, Fault> {
+fn expand_group(
+    raw: &RawGroup,
+    unit: TimeUnit,
+    map: &EventMap,
+    fields: &mut Fields,
+    sets: &mut Vec<DecaySet>,
+) -> Result<Group, Fault> {
     let intervals = decays(&raw.decays, unit)?;
-    let decays = DecaySet::new(intervals.clone());
+    let decays = shared_set(&intervals, sets);
     let (key, explode) = key(&raw.key, raw.explode.as_ref(), fields)?;
     Ok(Group {
         name: group_name(&raw.name)?.to_owned(),
@@ -63,6 +70,16 @@ fn expand_group(raw: &RawGroup, unit: TimeUnit, map: &EventMap, fields: &mut Fie
         ttl: ttl(raw.ttl.as_ref(), &intervals, unit)?,
         other_shapes: other_shapes(raw.uniques_registers.as_ref(), &decays)?,
         decays,
+    })
+}
+
+/// The set of these intervals: groups with the same ones share its tables, and the cache that they take.
+fn shared_set(intervals: &[DecayInterval], sets: &mut Vec<DecaySet>) -> DecaySet {
+    let known = sets.iter().find(|set| set.intervals() == intervals).cloned();
+    known.unwrap_or_else(|| {
+        let set = DecaySet::new(intervals.to_vec());
+        sets.push(set.clone());
+        set
     })
 }
 

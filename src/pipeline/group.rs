@@ -148,8 +148,8 @@ impl OtherShapes {
         let in_window = UniquesConfig { exact_members: EXACT_MEMBERS_IN_WINDOW, ..config };
         Ok(OtherShapes {
             with_squares: decays.with_squares(),
-            uniques: UniquesSet::new(config, decays.intervals().to_vec())?,
-            window_uniques: UniquesSet::new(in_window, decays.intervals().to_vec())?,
+            uniques: UniquesSet::new(config, decays)?,
+            window_uniques: UniquesSet::new(in_window, decays)?,
         })
     }
 }

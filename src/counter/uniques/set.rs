@@ -1,8 +1,11 @@
 //! What the uniques of one counter group have in common.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::counter::DecayInterval;
+use crate::counter::factors::Factors;
+use crate::counter::{DecayInterval, DecaySet};
 
 /// How exact uniques are, and how large they may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,23 +49,23 @@ impl Default for UniquesConfig {
 }
 
 /// The decay intervals of a group's uniques and their configuration; the counterpart of
-/// [`DecaySet`](crate::counter::DecaySet).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// [`DecaySet`].
+#[derive(Clone, Debug)]
 pub struct UniquesSet {
     config: UniquesConfig,
-    intervals: Vec<DecayInterval>,
+    factors: Arc<Factors>,
 }
 
 impl UniquesSet {
-    /// Uniques over these intervals, in this order.
-    pub fn new(config: UniquesConfig, intervals: Vec<DecayInterval>) -> Result<UniquesSet, InvalidUniquesConfig> {
+    /// Uniques over the intervals of a set, in its order.
+    pub fn new(config: UniquesConfig, decays: &DecaySet) -> Result<UniquesSet, InvalidUniquesConfig> {
         if !(UniquesConfig::MIN_REGISTERS..=UniquesConfig::MAX_REGISTERS).contains(&config.registers) {
             return Err(InvalidUniquesConfig::Registers(config.registers));
         }
         if config.exact_members > UniquesConfig::MAX_EXACT_MEMBERS {
             return Err(InvalidUniquesConfig::ExactMembers(config.exact_members));
         }
-        Ok(UniquesSet { config, intervals })
+        Ok(UniquesSet { config, factors: decays.factors() })
     }
 
     /// The configuration.
@@ -72,6 +75,11 @@ impl UniquesSet {
 
     /// The intervals, in the order of a row's values.
     pub fn intervals(&self) -> &[DecayInterval] {
-        &self.intervals
+        self.factors.intervals()
+    }
+
+    /// What the intervals' values keep over a time.
+    pub(super) fn factors(&self) -> &Factors {
+        &self.factors
     }
 }

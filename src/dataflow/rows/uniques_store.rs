@@ -41,12 +41,11 @@ impl UniquesStore {
     /// What the row with this value publishes: an estimate per interval, and behind them their
     /// relative standard errors.
     pub fn estimates(&mut self, value: f64, set: &UniquesSet, time: EventTime) -> &[f64] {
-        let uniques = &self.slots[value as usize];
-        let read = |place| uniques.read(set, place, time);
-        let places = 0..set.intervals().len();
+        let intervals = set.intervals().len();
         self.estimates.clear();
-        self.estimates.extend(places.clone().map(|place| read(place).value));
-        self.estimates.extend(places.map(|place| read(place).error));
+        self.estimates.resize(intervals, 0.0);
+        let error = self.slots[value as usize].read_all(set, time, &mut self.estimates);
+        self.estimates.resize(2 * intervals, error);
         &self.estimates
     }
 }

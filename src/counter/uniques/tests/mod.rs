@@ -5,7 +5,7 @@ mod algebra;
 mod edges;
 
 use super::*;
-use crate::counter::DecayInterval;
+use crate::counter::{DecayInterval, DecaySet};
 
 /// What stands for the seeded hash of a member's text.
 fn member(number: u64) -> MemberHash {
@@ -16,7 +16,8 @@ fn member(number: u64) -> MemberHash {
 
 fn set(registers: usize, exact_members: usize, intervals: &[i64]) -> UniquesSet {
     let intervals = intervals.iter().map(|units| DecayInterval::new(*units).expect("a valid interval")).collect();
-    UniquesSet::new(UniquesConfig { registers, exact_members }, intervals).expect("a valid configuration")
+    UniquesSet::new(UniquesConfig { registers, exact_members }, &DecaySet::new(intervals))
+        .expect("a valid configuration")
 }
 
 fn uniques(set: &UniquesSet, sightings: &[(u64, i64)]) -> Uniques {

@@ -1,0 +1,97 @@
+//! What values keep over a time, for all the intervals of a set at once.
+
+use super::DecayInterval;
+
+/// So many intervals are worked on together: what the vector instructions of most machines hold.
+pub(super) const LANES: usize = 4;
+
+const DIGIT_BITS: u32 = 8;
+const DIGITS: usize = 1 << DIGIT_BITS;
+/// Times with more digits than this (8 years in microseconds) are so rare that they may cost an
+/// exponential function each.
+const MOST_DIGITS: u32 = 6;
+
+/// The factors `exp(-elapsed / lambda)` of some intervals.
+///
+/// An exponential of a sum is the product of exponentials: with `elapsed` in the digits of base 256
+/// a factor is the product of one entry per digit, instead of a call of `exp` for every interval.
+/// It is within a few units in the last place of [`DecayInterval::factor`].
+#[derive(Debug)]
+pub(super) struct Factors {
+    intervals: Vec<DecayInterval>,
+    /// How many times [`LANES`] intervals there are; the last may be filled up.
+    chunks: usize,
+    /// `entries[(place * DIGITS + digit) * chunks + chunk]`: the factors after `digit * 256^place`
+    /// units.
+    entries: Vec<[f64; LANES]>,
+}
+
+impl Factors {
+    /// The factors of these intervals, in this order.
+    pub fn new(intervals: Vec<DecayInterval>) -> Factors {
+        let chunks = intervals.len().div_ceil(LANES);
+        let mut entries = Vec::with_capacity(MOST_DIGITS as usize * DIGITS * chunks);
+        for place in 0..MOST_DIGITS {
+            for digit in 0..DIGITS as i64 {
+                entries.extend(intervals.chunks(LANES).map(|chunk| each(chunk, digit << (DIGIT_BITS * place))));
+            }
+        }
+        Factors { intervals, chunks, entries }
+    }
+
+    /// The intervals.
+    pub fn intervals(&self) -> &[DecayInterval] {
+        &self.intervals
+    }
+
+    /// The factors of the `chunk`th four intervals after `elapsed` units, which are not negative.
+    #[inline]
+    pub fn of_chunk(&self, chunk: usize, elapsed: i64) -> [f64; LANES] {
+        debug_assert!(elapsed >= 0);
+        let mut rest = elapsed as u64;
+        if rest >> (DIGIT_BITS * MOST_DIGITS) != 0 {
+            return each(&self.intervals[chunk * LANES..], elapsed);
+        }
+        let mut factors = [1.0; LANES];
+        let mut place = chunk;
+        while rest != 0 {
+            let entry = &self.entries[place + (rest as usize % DIGITS) * self.chunks];
+            factors.iter_mut().zip(entry).for_each(|(factor, entry)| *factor *= entry);
+            rest >>= DIGIT_BITS;
+            place += DIGITS * self.chunks;
+        }
+        factors
+    }
+}
+
+/// The factors of up to [`LANES`] intervals, filled up with ones.
+#[cold]
+fn each(intervals: &[DecayInterval], elapsed: i64) -> [f64; LANES] {
+    std::array::from_fn(|lane| intervals.get(lane).map_or(1.0, |interval| interval.factor(elapsed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn products_of_digits_are_what_the_exponential_function_gives(
+            units in prop::collection::vec(prop_oneof![1..1_000i64, 1..=DecayInterval::MAX_UNITS], 1..10),
+            bits in 0..63u32,
+            random in any::<i64>(),
+        ) {
+            let intervals: Vec<_> = units.iter().map(|units| DecayInterval::new(*units).expect("valid")).collect();
+            let factors = Factors::new(intervals.clone());
+            let elapsed = (random & i64::MAX) >> bits;
+            for (place, interval) in intervals.iter().enumerate() {
+                let (factor, expected) = (factors.of_chunk(place / LANES, elapsed)[place % LANES], interval.factor(elapsed));
+                // The smallest numbers have fewer digits to agree on.
+                let tolerance = 1e-13 * expected + f64::MIN_POSITIVE;
+                prop_assert!((factor - expected).abs() <= tolerance, "{factor} is not {expected}");
+            }
+        }
+    }
+}
