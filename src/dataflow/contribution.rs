@@ -1,57 +1,32 @@
 //! What crosses the exchange: the sums of one epoch, as plain data.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::identity::RowId;
-use crate::counter::{EventTime, Uniques};
+use super::records::{Form, Iter, Record, Records};
+use crate::counter::{EventTime, MemberHash, Sighting, Uniques};
 use crate::epoch::Window;
 use crate::pipeline::FeatureKey;
 
 /// What one worker's events of one epoch add to the rows of another worker.
 ///
-/// Fixed-size records point into the batch's own arenas for key and values, so a batch is a handful
-/// of allocations however many contributions it holds, and it is serialisable as it stands.
+/// [`Records`] hold all but the members and uniques that they point to, so a batch is a handful of
+/// allocations however many contributions it holds, and it is serialisable as it stands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ContributionBatch {
     /// The index of the worker that holds the rows.
     pub target: u64,
     /// The time in the stream when the epoch ended, as far as the sender knows it.
     pub stream_time: Option<EventTime>,
-    /// The windows of the epoch, ascending, and how many records each has.
-    pub windows: Vec<(Window, u32)>,
-    features: Vec<FeatureKey>,
-    records: Vec<Record>,
-    values: Vec<f64>,
-    uniques: Vec<Uniques>,
-    text: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Record {
-    row: RowId,
-    last_update: EventTime,
-    key_start: u64,
-    /// Of the values, or the place of the uniques.
-    amount_start: u64,
-    feature: u32,
-    key_length: u16,
-    /// How many values; `UNIQUES` where these are uniques.
-    width: u16,
-}
-
-const UNIQUES: u16 = u16::MAX;
-
-/// Which row a contribution goes to, and when it was last updated by it.
-#[derive(Clone, Copy, Debug)]
-pub struct Destination<'a> {
-    /// The row.
-    pub row: RowId,
-    /// The row's feature, by its place in [`ContributionBatch::features`].
-    pub feature: u32,
-    /// The key's text, UTF-8.
-    pub key: &'a [u8],
-    /// The time of the newest event.
-    pub last_update: EventTime,
+    /// The features that contributions refer to, with the sender's numbers of them.
+    pub features: Vec<(u32, FeatureKey)>,
+    /// The windows of the epoch, ascending, and where the records of each end.
+    pub(super) windows: Vec<(Window, usize)>,
+    pub(super) records: Records,
+    pub(super) sightings: Vec<Sighting>,
+    pub(super) uniques: Vec<Uniques>,
 }
 
 /// What the events of one window add to one row: a row of its own, to be merged.
@@ -59,7 +34,7 @@ pub struct Destination<'a> {
 pub struct Contribution<'a> {
     /// The row.
     pub row: RowId,
-    /// The row's feature, by its place in [`ContributionBatch::features`].
+    /// The sender's number of the row's feature.
     pub feature: u32,
     /// The key's text, UTF-8.
     pub key: &'a [u8],
@@ -72,69 +47,84 @@ pub struct Contribution<'a> {
 /// What some events add to a row.
 #[derive(Clone, Copy, Debug)]
 pub enum Amount<'a> {
+    /// The weight of a single event.
+    Weight(f64),
     /// Their weights, decayed to the last update: the values of a row.
     Values(&'a [f64]),
-    /// The members that they name.
+    /// The single member that they name.
+    Member(MemberHash),
+    /// The members that they name, in any order and perhaps more than once.
+    Members(&'a [Sighting]),
+    /// The members that they name, when these are many.
     Uniques(&'a Uniques),
 }
 
 impl ContributionBatch {
-    /// Adds a feature that later contributions refer to by the number that is returned.
-    pub fn push_feature(&mut self, feature: FeatureKey) -> u32 {
-        self.features.push(feature);
-        (self.features.len() - 1) as u32
+    /// The windows, ascending, and where in the batch the contributions of each are.
+    pub fn windows(&self) -> impl Iterator<Item = (Window, Range<usize>)> + '_ {
+        let starts = std::iter::once(0).chain(self.windows.iter().map(|(_, end)| *end));
+        self.windows.iter().zip(starts).map(|((window, end), start)| (*window, start..*end))
     }
 
-    /// Adds a contribution of values to the window that is open.
-    #[inline]
-    pub fn push_values(&mut self, to: Destination<'_>, values: &[f64]) {
-        self.push(to, self.values.len(), values.len() as u16);
-        self.values.extend_from_slice(values);
+    /// The contributions in a part of the batch.
+    pub fn contributions(&self, part: Range<usize>) -> Contributions<'_> {
+        Contributions { batch: self, records: self.records.iter(part.start, part.end) }
     }
 
-    /// Adds a contribution of uniques to the window that is open.
-    pub fn push_uniques(&mut self, to: Destination<'_>, uniques: Uniques) {
-        self.push(to, self.uniques.len(), UNIQUES);
-        self.uniques.push(uniques);
-    }
-
-    #[inline]
-    fn push(&mut self, to: Destination<'_>, amount_start: usize, width: u16) {
-        self.records.push(Record {
-            row: to.row,
-            last_update: to.last_update,
-            key_start: self.text.len() as u64,
-            amount_start: amount_start as u64,
-            feature: to.feature,
-            key_length: to.key.len() as u16,
-            width,
-        });
-        self.text.extend_from_slice(to.key);
-    }
-
-    /// The features that contributions refer to.
-    pub fn features(&self) -> &[FeatureKey] {
-        &self.features
-    }
-
-    /// How many contributions it holds.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// The contribution at this place.
-    #[inline]
-    pub fn get(&self, place: usize) -> Contribution<'_> {
-        let record = &self.records[place];
+    fn contribution<'a>(&'a self, record: Record<'a>) -> Contribution<'a> {
+        let words = record.amount();
         Contribution {
-            row: record.row,
-            feature: record.feature,
-            key: &self.text[record.key_start as usize..][..usize::from(record.key_length)],
-            last_update: record.last_update,
-            amount: match record.width {
-                UNIQUES => Amount::Uniques(&self.uniques[record.amount_start as usize]),
-                width => Amount::Values(&self.values[record.amount_start as usize..][..usize::from(width)]),
+            row: record.row(),
+            feature: record.feature(),
+            key: record.key(),
+            last_update: record.last_update(),
+            amount: match record.form() {
+                Form::Weight | Form::Replaced => Amount::Weight(f64::from_bits(words[0])),
+                Form::Values => Amount::Values(bytemuck::cast_slice(words)),
+                Form::Member => Amount::Member(MemberHash(words[0])),
+                Form::Members => Amount::Members(&self.sightings[Span::from_word(words[0]).range()]),
+                Form::Uniques => Amount::Uniques(&self.uniques[words[0] as usize]),
             },
         }
+    }
+}
+
+/// See [`ContributionBatch::contributions`].
+#[derive(Clone)]
+pub struct Contributions<'a> {
+    batch: &'a ContributionBatch,
+    records: Iter<'a>,
+}
+
+impl<'a> Iterator for Contributions<'a> {
+    type Item = Contribution<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Contribution<'a>> {
+        let (_, record) = self.records.next()?;
+        Some(self.batch.contribution(record))
+    }
+}
+
+/// Where the members of a record stand among all: a word of the record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub start: u32,
+    pub count: u32,
+}
+
+impl Span {
+    #[inline]
+    pub fn from_word(word: u64) -> Span {
+        Span { start: (word >> 32) as u32, count: word as u32 }
+    }
+
+    #[inline]
+    pub fn word(self) -> u64 {
+        u64::from(self.start) << 32 | u64::from(self.count)
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.count as usize
     }
 }

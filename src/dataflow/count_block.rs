@@ -70,8 +70,8 @@ impl BlockCounter {
 
     /// Ends the epoch: the sums of its events, one batch for each worker.
     pub fn end_epoch(&mut self) -> Vec<ContributionBatch> {
-        self.sums.close_window(self.window, self.router.features(), &self.pipeline);
-        let batches = self.sums.take_epoch(self.stream.clock.now()).collect();
+        self.sums.close_window(self.window, &self.pipeline);
+        let batches = self.sums.take_epoch(self.stream.clock.now(), self.router.features()).collect();
         self.router.forget_if_many();
         batches
     }
@@ -106,7 +106,7 @@ impl BlockCounter {
             }
         }
         if self.sums.is_full() {
-            self.sums.close_window(self.window, self.router.features(), &self.pipeline);
+            self.sums.close_window(self.window, &self.pipeline);
         }
         self.metrics.events.add(tally.events);
         self.metrics.late_events.add(tally.late_events);
@@ -207,7 +207,7 @@ impl BlockCounter {
 
     fn enter_window(&mut self, window: Window) {
         if window != self.window {
-            self.sums.close_window(self.window, self.router.features(), &self.pipeline);
+            self.sums.close_window(self.window, &self.pipeline);
             self.window = window;
         }
     }

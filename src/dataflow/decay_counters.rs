@@ -1,8 +1,9 @@
 //! The rows of one worker, and how a closed epoch changes them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::contribution::{Amount, Contribution, ContributionBatch};
+use super::contribution::{Amount, Contribution, ContributionBatch, Contributions};
 use super::features::FeatureTable;
 use super::rows::{RowRef, RowTable, TextStore, UniquesStore};
 use crate::counter::{EventTime, Uniques};
@@ -17,11 +18,8 @@ const ITEMS_PER_BATCH: usize = 8192;
 /// How many contributions are merged together.
 const TOGETHER: usize = 32;
 
-/// After each epoch so many rows are looked at for their ttl, at least.
-const SWEEP_AT_LEAST: usize = 1024;
-/// And so many for each row that the epoch made: sweeping faster than rows are made bounds the
-/// share of dead ones.
-const SWEEP_PER_NEW_ROW: usize = 8;
+/// How many changed rows ahead of the one that is published memory is asked for.
+const AHEAD: usize = 16;
 
 /// The rows that one worker holds. Epochs are applied whole, in order, once they are closed:
 /// nothing of an open epoch touches a row.
@@ -35,15 +33,16 @@ pub struct DecayCounters {
     features: FeatureTable,
     stream_time: Option<EventTime>,
     changed: Vec<(u32, RowRef)>,
+    /// Room for the values of a new row.
+    values: Vec<f64>,
     metrics: Arc<Metrics>,
 }
 
-/// Some records of one batch that belong to one window.
+/// The contributions of one batch that belong to one window.
 struct Segment {
     window: Window,
     batch: usize,
-    first: usize,
-    records: usize,
+    part: Range<usize>,
 }
 
 impl DecayCounters {
@@ -61,6 +60,7 @@ impl DecayCounters {
             features: FeatureTable::default(),
             stream_time: None,
             changed: Vec::new(),
+            values: Vec::new(),
             metrics,
         }
     }
@@ -69,14 +69,12 @@ impl DecayCounters {
     /// changed, as it is at the window's end.
     pub fn apply_epoch(&mut self, batches: &[ContributionBatch], mut emit: impl FnMut(ItemBatch)) {
         let rows_before = self.row_count();
-        let features: Vec<Vec<u32>> = batches
-            .iter()
-            .map(|batch| batch.features().iter().map(|key| self.features.number_of(key, &self.pipeline)).collect())
-            .collect();
+        let features: Vec<Vec<u32>> = batches.iter().map(|batch| self.feature_numbers(batch)).collect();
         let mut items = ItemWriter::new(self.generation);
         let mut segments = segments_by_window(batches).into_iter().peekable();
         while let Some(segment) = segments.next() {
-            self.merge_segment(&segment, &batches[segment.batch], &features[segment.batch]);
+            let contributions = batches[segment.batch].contributions(segment.part);
+            self.merge_all(contributions, &features[segment.batch]);
             if segments.peek().is_none_or(|next| next.window != segment.window) {
                 self.publish_changed(segment.window, &mut items, &mut emit);
             }
@@ -85,23 +83,37 @@ impl DecayCounters {
         self.stream_time = batches.iter().filter_map(|batch| batch.stream_time).chain(self.stream_time).max();
         let new_rows = self.row_count() - rows_before;
         self.metrics.rows.add(new_rows as u64);
-        self.forget_expired(new_rows);
+        self.forget_expired();
+    }
+
+    /// This worker's numbers of the features, by the sender's.
+    fn feature_numbers(&mut self, batch: &ContributionBatch) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        for (place, key) in &batch.features {
+            numbers.resize(*place as usize + 1, u32::MAX);
+            numbers[*place as usize] = self.features.number_of(key, &self.pipeline);
+        }
+        numbers
     }
 
     /// Merges some dozen contributions at a time: the memory that they need is asked for before the
     /// first is merged.
-    fn merge_segment(&mut self, segment: &Segment, batch: &ContributionBatch, features: &[u32]) {
-        let end = segment.first + segment.records;
-        for first in (segment.first..end).step_by(TOGETHER) {
-            let together = (first..end.min(first + TOGETHER)).map(|place| batch.get(place));
+    fn merge_all(&mut self, mut contributions: Contributions<'_>, features: &[u32]) {
+        loop {
+            let together = contributions.clone().take(TOGETHER);
             for contribution in together.clone() {
                 self.table_of(&contribution, features).prefetch_index(contribution.row);
             }
-            for contribution in together.clone() {
+            for contribution in together {
                 self.table_of(&contribution, features).prefetch_row(contribution.row);
             }
-            for contribution in together {
+            let mut count = 0;
+            for contribution in contributions.by_ref().take(TOGETHER) {
                 self.merge(contribution, features[contribution.feature as usize]);
+                count += 1;
+            }
+            if count < TOGETHER {
+                break;
             }
         }
     }
@@ -122,77 +134,75 @@ impl DecayCounters {
         let number = self.table_number(feature);
         let table = &mut self.tables[number];
         let group = self.pipeline.group(self.features.get(feature).group);
-        let row = match (table.find(contribution.row), contribution.amount) {
-            (Some(row), Amount::Values(amount)) => {
-                let decays = group.decays_of(self.features.shape(feature));
-                let first_change = table.update(row, |last_update, values| {
-                    decays.merge(last_update, values, contribution.last_update, amount);
-                });
-                if !first_change {
-                    return;
+        let row = table.find(contribution.row).unwrap_or_else(|| {
+            let key = self.texts.insert(contribution.key);
+            self.features.add_row(feature);
+            self.values.clear();
+            match contribution.amount {
+                Amount::Weight(_) | Amount::Values(_) => self.values.resize(table.width(), 0.0),
+                _ => self.values.push(self.uniques.insert(Uniques::new())),
+            }
+            table.insert(contribution.row, feature, key, contribution.last_update, &self.values)
+        });
+        let time = contribution.last_update;
+        let decays = group.decays_of(self.features.shape(feature));
+        let set = &group.other_shapes.uniques;
+        let uniques = &mut self.uniques;
+        let first_change = table.update(row, |last_update, values| match contribution.amount {
+            Amount::Weight(weight) => decays.add(last_update, values, time, weight),
+            Amount::Values(amount) => decays.merge(last_update, values, time, amount),
+            of_members => {
+                *last_update = time.max(*last_update);
+                let uniques = uniques.get_mut(values[0]);
+                match of_members {
+                    Amount::Member(member) => uniques.add(set, member, time),
+                    Amount::Members(seen) => uniques.add_all(set, seen),
+                    Amount::Uniques(part) => uniques.merge(set, part),
+                    Amount::Weight(_) | Amount::Values(_) => {}
                 }
-                row
             }
-            (Some(row), Amount::Uniques(amount)) => {
-                let first_change = table.update(row, |last_update, values| {
-                    *last_update = contribution.last_update.max(*last_update);
-                    self.uniques.get_mut(values[0]).merge(&group.other_shapes.uniques, amount);
-                });
-                if !first_change {
-                    return;
-                }
-                row
-            }
-            (None, amount) => {
-                let key = self.texts.insert(contribution.key);
-                let place;
-                let values = match amount {
-                    Amount::Values(values) => values,
-                    Amount::Uniques(part) => {
-                        let mut uniques = Uniques::new();
-                        uniques.merge(&group.other_shapes.uniques, part);
-                        place = [self.uniques.insert(uniques)];
-                        &place
-                    }
-                };
-                let row = table.insert(contribution.row, feature, key, contribution.last_update, values);
-                self.features.add_row(feature);
-                table.update(row, |_, _| ());
-                row
-            }
-        };
-        self.changed.push((number as u32, row));
+        });
+        if first_change {
+            self.changed.push((number as u32, row));
+        }
     }
 
     /// Emits the rows that the window has changed.
     fn publish_changed(&mut self, window: Window, items: &mut ItemWriter, emit: &mut impl FnMut(ItemBatch)) {
-        for (table, row) in self.changed.drain(..) {
+        let changed = std::mem::take(&mut self.changed);
+        for (place, (table, row)) in changed.iter().copied().enumerate() {
+            if let Some((table, row)) = changed.get(place + 2 * AHEAD) {
+                self.tables[*table as usize].prefetch(*row);
+            }
+            if let Some((table, row)) = changed.get(place + AHEAD) {
+                self.texts.prefetch(self.tables[*table as usize].key(*row));
+            }
             let table = &mut self.tables[table as usize];
             table.clear_changed(row);
             let (feature, last_update) = (table.feature(row), table.last_update(row));
             let key = self.texts.get(table.key(row));
+            let mut values = table.values(row);
             if self.features.shape(feature) == RowShape::Uniques {
                 let set = &self.pipeline.group(self.features.get(feature).group).other_shapes.uniques;
-                let estimates = self.uniques.estimates(table.values(row)[0], set, last_update);
-                items.push(&self.features, feature, key, last_update, estimates, window);
-            } else {
-                items.push(&self.features, feature, key, last_update, table.values(row), window);
+                values = self.uniques.estimates(values[0], set, last_update);
             }
+            items.push(&self.features, feature, key, last_update, values, window);
             if items.batch.len() == ITEMS_PER_BATCH {
                 items.finish(emit);
             }
         }
+        self.changed = changed;
+        self.changed.clear();
     }
 
     /// Looks at a few rows and forgets those whose time has passed by the stream's own time.
-    fn forget_expired(&mut self, new_rows: usize) {
+    fn forget_expired(&mut self) {
         let Some(now) = self.stream_time else { return };
-        let budget = SWEEP_AT_LEAST + SWEEP_PER_NEW_ROW * new_rows;
         let mut forgotten = 0;
         for (group, tables) in self.pipeline.groups.iter().zip(self.tables.chunks_exact_mut(RowShape::ALL.len())) {
             let Some(horizon) = kept_for(group).and_then(|kept_for| now.0.checked_sub(kept_for)) else { continue };
             for table in tables {
-                table.sweep(budget, EventTime(horizon), &mut self.texts, |feature, first_value| {
+                table.sweep(EventTime(horizon), &mut self.texts, |feature, first_value| {
                     if self.features.shape(feature) == RowShape::Uniques {
                         self.uniques.remove(f64::from_bits(first_value));
                     }
@@ -225,12 +235,7 @@ fn kept_for(group: &Group) -> Option<i64> {
 fn segments_by_window(batches: &[ContributionBatch]) -> Vec<Segment> {
     let mut segments = Vec::new();
     for (batch, contributions) in batches.iter().enumerate() {
-        let mut first = 0;
-        for (window, records) in &contributions.windows {
-            let records = *records as usize;
-            segments.push(Segment { window: *window, batch, first, records });
-            first += records;
-        }
+        segments.extend(contributions.windows().map(|(window, part)| Segment { window, batch, part }));
     }
     segments.sort_by_key(|segment| segment.window);
     segments

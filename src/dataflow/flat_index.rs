@@ -93,6 +93,18 @@ impl FlatIndex {
         self.len -= 1;
     }
 
+    /// Puts a place in the place of another one with the same hash.
+    pub fn replace(&mut self, hash: u32, place: u32, by: u32) {
+        let mut number = self.home(hash);
+        while self.slots[number] != 0 {
+            if self.slots[number] == slot(hash, place) {
+                self.slots[number] = slot(hash, by);
+                return;
+            }
+            number = self.behind(number);
+        }
+    }
+
     /// Takes out everything: `hashes_and_places` must name all that is in it. Touches only their
     /// slots when these are few.
     pub fn clear(&mut self, hashes_and_places: impl Iterator<Item = (u32, u32)>) {

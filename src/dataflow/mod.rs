@@ -17,9 +17,11 @@ mod keys;
 mod operators;
 pub mod plan;
 mod prefetch;
+mod records;
 mod route;
 mod rows;
 mod run;
+mod target_sums;
 #[cfg(test)]
 mod tests;
 mod window_sums;

@@ -174,13 +174,14 @@ impl Router {
     #[inline]
     fn add(&self, event: &Event<'_>, key: usize, targets: &[Target], sums: &mut WindowSums, tally: &mut RouteTally) {
         let (text, hash) = self.keys.get(event, key);
+        let text = sums.key(text, &self.pipeline);
         for target in targets {
             let Some(amount) = target.amount.of(event, self.seed) else {
                 tally.missing_values += 1;
                 continue;
             };
             let row = RowId::new(hash, self.features[target.rows.feature as usize].hash);
-            sums.add(row, target.rows, text, event.time(), amount, &self.pipeline);
+            sums.add(row, target.rows, text, event.time(), amount);
         }
     }
 

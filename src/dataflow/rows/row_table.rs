@@ -32,6 +32,12 @@ const CHANGED: u64 = 1 << 33;
 const SLAB_BYTES: usize = 2 * 1024 * 1024;
 
 /// How many tables the index is cut into.
+/// A sweep looks at so many rows, at least.
+const SWEEP_AT_LEAST: usize = 1024;
+/// And at so many for each row that was added since the last: sweeping faster than rows are added
+/// bounds the share of dead ones.
+const SWEEP_PER_NEW_ROW: usize = 4;
+
 const INDEX_TABLES: usize = 64;
 
 /// What a row takes in the index, at most: its number and a byte of its hash, in tables that double
@@ -52,12 +58,19 @@ pub struct RowRef(u32);
 #[derive(Debug)]
 pub struct RowTable {
     width: usize,
-    rows_per_slab: usize,
+    /// How many bits of a row's number say where it is in its slab.
+    slab_bits: u32,
     slabs: Vec<Slab>,
     used: u32,
     free: Vec<u32>,
     index: Vec<FlatIndex>,
     sweep_from: u32,
+    /// How many rows were added since the last sweep.
+    added: usize,
+    /// No row's last update lies before this.
+    oldest: EventTime,
+    /// The oldest last update that the sweep has seen since it began anew, or that was added.
+    oldest_seen: EventTime,
 }
 
 impl RowTable {
@@ -65,13 +78,21 @@ impl RowTable {
     pub fn new(width: usize) -> RowTable {
         RowTable {
             width,
-            rows_per_slab: SLAB_BYTES / (8 * (HEADER_WORDS + width)),
+            slab_bits: (SLAB_BYTES / (8 * (HEADER_WORDS + width))).max(1).ilog2(),
             slabs: Vec::new(),
             used: 0,
             free: Vec::new(),
             index: (0..INDEX_TABLES).map(|_| FlatIndex::default()).collect(),
             sweep_from: 0,
+            added: 0,
+            oldest: EventTime(i64::MAX),
+            oldest_seen: EventTime(i64::MAX),
         }
+    }
+
+    /// How many values a row has.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// How many rows it holds.
@@ -102,10 +123,17 @@ impl RowTable {
     #[inline]
     pub fn prefetch_row(&self, id: RowId) {
         if let Some(row) = self.index[index_table(id)].candidate(id.index_hash()) {
-            let words = self.row(RowRef(row));
-            prefetch(&words[ID_WORD]);
-            prefetch(&words[words.len() - 1]);
+            self.prefetch(RowRef(row));
         }
+    }
+
+    /// Asks for a row that is needed soon.
+    #[inline]
+    pub fn prefetch(&self, row: RowRef) {
+        const WORDS_PER_LINE: usize = 8;
+        let words = self.row(row);
+        words.iter().step_by(WORDS_PER_LINE).for_each(prefetch);
+        prefetch(&words[words.len() - 1]);
     }
 
     /// Adds a row that is not there yet.
@@ -114,8 +142,8 @@ impl RowTable {
             self.used += 1;
             self.used - 1
         });
-        if place as usize / self.rows_per_slab == self.slabs.len() {
-            self.slabs.push(Slab::new(self.rows_per_slab * (HEADER_WORDS + self.width)));
+        if place as usize >> self.slab_bits == self.slabs.len() {
+            self.slabs.push(Slab::new((HEADER_WORDS + self.width) << self.slab_bits));
         }
         let row = self.row_mut(RowRef(place));
         row[ID_WORD..LAST_UPDATE_WORD].copy_from_slice(&id.words());
@@ -124,6 +152,9 @@ impl RowTable {
         row[FEATURE_WORD] = IN_USE | u64::from(feature);
         row[HEADER_WORDS..].copy_from_slice(bytemuck::cast_slice(values));
         self.index[index_table(id)].insert(id.index_hash(), place);
+        self.added += 1;
+        self.oldest = self.oldest.min(last_update);
+        self.oldest_seen = self.oldest_seen.min(last_update);
         RowRef(place)
     }
 
@@ -165,18 +196,18 @@ impl RowTable {
         bytemuck::cast_slice(&self.row(row)[HEADER_WORDS..])
     }
 
-    /// Looks at the next `budget` rows and forgets those whose last update lies before `horizon`;
-    /// `forgotten` gets the feature and the first value's bits of each. Goes on where the last sweep stopped.
-    pub fn sweep(
-        &mut self,
-        budget: usize,
-        horizon: EventTime,
-        texts: &mut TextStore,
-        mut forgotten: impl FnMut(u32, u64),
-    ) {
+    /// Looks at some rows and forgets those whose last update lies before `horizon`; `forgotten`
+    /// gets the feature and the first value's bits of each. Goes on where the last sweep stopped.
+    /// Costs nothing while no row is that old.
+    pub fn sweep(&mut self, horizon: EventTime, texts: &mut TextStore, mut forgotten: impl FnMut(u32, u64)) {
+        let budget = SWEEP_AT_LEAST + SWEEP_PER_NEW_ROW * std::mem::take(&mut self.added);
+        if self.oldest >= horizon {
+            return;
+        }
         for _ in 0..budget.min(self.used as usize) {
             if self.sweep_from >= self.used {
                 self.sweep_from = 0;
+                self.oldest = std::mem::replace(&mut self.oldest_seen, EventTime(i64::MAX));
             }
             let row = RowRef(self.sweep_from);
             self.sweep_from += 1;
@@ -185,6 +216,8 @@ impl RowTable {
                 forgotten(words[FEATURE_WORD] as u32, words[HEADER_WORDS]);
                 texts.remove(key_of(words));
                 self.remove(row);
+            } else {
+                self.oldest_seen = self.oldest_seen.min(EventTime(words[LAST_UPDATE_WORD] as i64));
             }
         }
     }
@@ -213,7 +246,7 @@ impl RowTable {
     #[inline]
     fn place(&self, row: RowRef) -> (usize, usize, usize) {
         let row = row.0 as usize;
-        (row / self.rows_per_slab, row % self.rows_per_slab, HEADER_WORDS + self.width)
+        (row >> self.slab_bits, row & ((1 << self.slab_bits) - 1), HEADER_WORDS + self.width)
     }
 }
 
@@ -297,13 +330,15 @@ mod tests {
         for key in 0..50_000u64 {
             let text = texts.insert(b"some key");
             table.insert(id(key), 3, text, EventTime(key as i64), &[1.0]);
-            table.sweep(4, EventTime(key as i64 - 999), &mut texts, |feature, _| {
-                assert_eq!(feature, 3);
-                forgotten += 1;
-            });
+            if key % 1_000 == 0 {
+                table.sweep(EventTime(key as i64 - 999), &mut texts, |feature, _| {
+                    assert_eq!(feature, 3);
+                    forgotten += 1;
+                });
+            }
         }
         assert_eq!(table.len() + forgotten, 50_000);
-        assert!(table.capacity() < 1_500, "1,000 are alive, room for {}", table.capacity());
+        assert!(table.capacity() < 3_000, "1,000 are alive, room for {}", table.capacity());
         for key in 49_001..50_000 {
             assert!(table.find(id(key)).is_some());
         }

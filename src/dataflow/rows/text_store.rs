@@ -1,5 +1,7 @@
 //! Short texts in slabs, by size class.
 
+use crate::dataflow::prefetch::prefetch;
+
 /// The step between size classes, in bytes.
 const CLASS_STEP: usize = 8;
 
@@ -55,6 +57,14 @@ impl TextStore {
         let class_number = class_of(text.length as usize);
         let (slab, start) = place(class_number, text.slot);
         &self.classes[class_number].slabs[slab][start..][..text.length as usize]
+    }
+
+    /// Asks for a text that is needed soon.
+    #[inline]
+    pub fn prefetch(&self, text: TextRef) {
+        if let Some(first) = self.get(text).first() {
+            prefetch(first);
+        }
     }
 
     /// Gives the text's slot free.

@@ -280,3 +280,50 @@ fn a_key_that_is_too_long_among_others_makes_a_dead_letter() {
     let (items, metrics) = run(MATRIX, vec![event]);
     assert_eq!((items.len(), metrics.dead_letters(Reason::KeyTooLong).get()), (0, 1));
 }
+
+const READERS: &str = r#"
+    [[counters]]
+    name = "post"
+    key = ["post"]
+    events = "*"
+    measures = ["uniques(reader)"]
+    decays = ["1h", "1d"]
+    ttl = "none"
+"#;
+
+/// What a window gathers of a row's members is kept in one way or another, by how many there are.
+#[test]
+fn uniques_do_not_hang_on_how_often_members_are_seen_in_one_window() {
+    let sightings = |post: &str, count: u64, readers: u64| {
+        let seen = |i| json!({"eventName": "view", "post": post, "reader": i % readers, "eventTs": i / 10}).to_string();
+        (0..count).map(seen).collect::<Vec<_>>()
+    };
+    let posts = [
+        ("once", 1, 1),
+        ("few", 30, 7),
+        ("same", 1_500, 1),
+        ("hot, few", 3_000, 3),
+        ("many", 900, 800),
+        ("hot", 4_000, 3_000),
+    ];
+    let lines: Vec<String> =
+        posts.iter().flat_map(|(post, count, readers)| sightings(post, *count, *readers)).collect();
+    let run = |lines_per_epoch: usize| {
+        let epochs: Vec<String> = lines.chunks(lines_per_epoch).map(|lines| lines.join("\n")).collect();
+        let (items, _) = setup(READERS, 2).run(move |sender, _| {
+            for (epoch, lines) in (1..).zip(epochs) {
+                sender.send(block(epoch, &lines, Vec::new())).expect("taken");
+            }
+        });
+        newest(items).into_iter().map(|((post, _), item)| (post, item.counts)).collect::<BTreeMap<_, _>>()
+    };
+    let at_once = run(usize::MAX);
+    assert_eq!(at_once, run(97));
+    for (post, count, readers) in posts {
+        let uniques = at_once[post].values().last().expect("a day");
+        let (expected, error) = (count.min(readers) as f64, uniques.error.expect("uniques"));
+        assert_eq!(error == 0.0, readers <= 64, "{post}");
+        // Within minutes a day's decay takes less than 1 %.
+        assert!((uniques.value / expected - 1.0).abs() < 4.0 * error + 0.01, "{post}: {}", uniques.value);
+    }
+}
