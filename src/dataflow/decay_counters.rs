@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use super::contribution::{Amount, Contribution, ContributionBatch};
 use super::features::FeatureTable;
-use super::rows::{RowRef, RowTable, TextStore, UniquesStore};
+use super::limits::Limiter;
+use super::rows::{RowRef, RowTable, StoredKey, TextStore, UniquesStore};
 use crate::counter::{EventTime, Uniques};
 use crate::epoch::{Generation, Version, Window};
 use crate::pipeline::{Group, Pipeline, RowShape};
 use crate::sink::ItemBatch;
 use crate::telemetry::Metrics;
+
+mod eviction;
 
 /// How many items go to the sink in one batch.
 const ITEMS_PER_BATCH: usize = 8192;
@@ -34,6 +37,8 @@ pub struct DecayCounters {
     texts: TextStore,
     features: FeatureTable,
     stream_time: Option<EventTime>,
+    /// Keeps the rows within the pipeline's limits, where it has any.
+    limiter: Option<Limiter>,
     changed: Vec<(u32, RowRef)>,
     metrics: Arc<Metrics>,
 }
@@ -47,8 +52,15 @@ struct Segment {
 }
 
 impl DecayCounters {
-    /// No rows yet.
-    pub fn new(pipeline: Arc<Pipeline>, generation: Generation, metrics: Arc<Metrics>) -> DecayCounters {
+    /// No rows yet. They will be those of one of so many workers.
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        generation: Generation,
+        workers: usize,
+        metrics: Arc<Metrics>,
+    ) -> DecayCounters {
+        let limiter = Limiter::new(&pipeline, workers);
+        let measured = limiter.as_ref().is_some_and(|limiter| limiter.budget.counts_bytes());
         let width = |group: &Group, shape| if shape == RowShape::Uniques { 1 } else { group.decays_of(shape).width() };
         let of_group = |group| RowShape::ALL.map(|shape| RowTable::new(width(group, shape)));
         let tables = pipeline.groups.iter().flat_map(of_group).collect();
@@ -56,10 +68,11 @@ impl DecayCounters {
             pipeline,
             generation,
             tables,
-            uniques: UniquesStore::default(),
+            uniques: if measured { UniquesStore::measured() } else { UniquesStore::default() },
             texts: TextStore::default(),
             features: FeatureTable::default(),
             stream_time: None,
+            limiter,
             changed: Vec::new(),
             metrics,
         }
@@ -86,6 +99,7 @@ impl DecayCounters {
         let new_rows = self.row_count() - rows_before;
         self.metrics.rows.add(new_rows as u64);
         self.forget_expired(new_rows);
+        self.make_room();
     }
 
     /// Merges some dozen contributions at a time: the memory that they need is asked for before the
@@ -136,7 +150,7 @@ impl DecayCounters {
             (Some(row), Amount::Uniques(amount)) => {
                 let first_change = table.update(row, |last_update, values| {
                     *last_update = contribution.last_update.max(*last_update);
-                    self.uniques.get_mut(values[0]).merge(&group.other_shapes.uniques, amount);
+                    self.uniques.merge(values[0], &group.other_shapes.uniques, amount);
                 });
                 if !first_change {
                     return;
@@ -144,7 +158,9 @@ impl DecayCounters {
                 row
             }
             (None, amount) => {
-                let key = self.texts.insert(contribution.key);
+                let since =
+                    self.limiter.as_ref().and_then(|limiter| limiter.since(contribution.row, contribution.last_update));
+                let key = StoredKey::store(&mut self.texts, contribution.key, since);
                 let place;
                 let values = match amount {
                     Amount::Values(values) => values,
@@ -170,13 +186,16 @@ impl DecayCounters {
             let table = &mut self.tables[table as usize];
             table.clear_changed(row);
             let (feature, last_update) = (table.feature(row), table.last_update(row));
-            let key = self.texts.get(table.key(row));
+            let (key, since) = table.key(row).read(&self.texts);
             if self.features.shape(feature) == RowShape::Uniques {
                 let set = &self.pipeline.group(self.features.get(feature).group).other_shapes.uniques;
                 let estimates = self.uniques.estimates(table.values(row)[0], set, last_update);
                 items.push(&self.features, feature, key, last_update, estimates, window);
             } else {
                 items.push(&self.features, feature, key, last_update, table.values(row), window);
+            }
+            if let Some(since) = since {
+                items.batch.mark_last(since);
             }
             if items.batch.len() == ITEMS_PER_BATCH {
                 items.finish(emit);
@@ -191,13 +210,15 @@ impl DecayCounters {
         let mut forgotten = 0;
         for (group, tables) in self.pipeline.groups.iter().zip(self.tables.chunks_exact_mut(RowShape::ALL.len())) {
             let Some(horizon) = kept_for(group).and_then(|kept_for| now.0.checked_sub(kept_for)) else { continue };
+            let DecayCounters { uniques, texts, features, .. } = self;
             for table in tables {
-                table.sweep(budget, EventTime(horizon), &mut self.texts, |feature, first_value| {
-                    if self.features.shape(feature) == RowShape::Uniques {
-                        self.uniques.remove(f64::from_bits(first_value));
+                table.sweep(budget, |table, row| {
+                    let goes = table.last_update(row).0 < horizon;
+                    if goes {
+                        release(table, row, texts, uniques, features);
+                        forgotten += 1;
                     }
-                    self.features.remove_row(feature);
-                    forgotten += 1;
+                    goes
                 });
             }
         }
@@ -208,6 +229,22 @@ impl DecayCounters {
     fn row_count(&self) -> usize {
         self.tables.iter().map(RowTable::len).sum()
     }
+}
+
+/// Frees what a row that goes has outside of its table.
+fn release(
+    table: &RowTable,
+    row: RowRef,
+    texts: &mut TextStore,
+    uniques: &mut UniquesStore,
+    features: &mut FeatureTable,
+) {
+    let feature = table.feature(row);
+    if features.shape(feature) == RowShape::Uniques {
+        uniques.remove(table.values(row)[0]);
+    }
+    features.remove_row(feature);
+    table.key(row).forget(texts);
 }
 
 /// How long after its last update a row stays in memory, in time units; `None`: for ever.
