@@ -38,7 +38,8 @@ impl Reading {
             writeln!(out, "  expired since {time}: its ttl had passed then, and it may be forgotten")?;
         }
         if let Some(since) = item.since {
-            writeln!(out, "  counts only what came since {}", show_time(since, self.unit))?;
+            let time = show_time(since.0, self.unit);
+            writeln!(out, "  counts only since {time}: what came before was evicted when memory ran short")?;
         }
         Ok(())
     }
@@ -93,7 +94,7 @@ struct ItemReading<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<i64>,
+    since: Option<EventTime>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<EventTime>,
     expired: bool,
@@ -196,6 +197,19 @@ like  (key 1234)
         let end = concat!(r#""version":1,"expiresAt":1708210399,"at":1707605604,"expired":false}"#, "\n");
         assert!(text.ends_with(end), "{text}");
         assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item());
+    }
+
+    #[test]
+    fn an_item_that_started_again_says_since_when_it_counts() {
+        let item = Item { since: Some(EventTime(1_707_605_590)), ..item() };
+        let (mut table, mut json) = (Vec::new(), Vec::new());
+        AT_LAST_UPDATE.show_table(&item, &mut table).unwrap();
+        AT_LAST_UPDATE.show_json(&item, &mut json).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        let end = "\n  counts only since 2024-02-10T22:53:10Z: what came before was evicted when memory ran short\n";
+        assert!(table.ends_with(end), "{table}");
+        let json = String::from_utf8(json).unwrap();
+        assert!(json.contains(r#""expiresAt":1708210399,"since":1707605590,"#), "{json}");
     }
 
     #[test]

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use super::contribution::{Amount, Contribution, ContributionBatch, Contributions};
 use super::features::FeatureTable;
-use super::rows::{RowRef, RowTable, TextStore, UniquesStore};
+use super::limits::Limiter;
+use super::rows::{RowRef, RowTable, StoredKey, TextStore, UniquesStore};
 use crate::counter::{EventTime, Uniques};
 use crate::epoch::{Generation, Version, Window};
 use crate::pipeline::{Group, Pipeline, RowShape};
 use crate::sink::ItemBatch;
 use crate::telemetry::Metrics;
+
+mod eviction;
 
 /// How many items go to the sink in one batch.
 const ITEMS_PER_BATCH: usize = 8192;
@@ -32,6 +35,8 @@ pub struct DecayCounters {
     texts: TextStore,
     features: FeatureTable,
     stream_time: Option<EventTime>,
+    /// Keeps the rows within the pipeline's limits, where it has any.
+    limiter: Option<Limiter>,
     changed: Vec<(u32, RowRef)>,
     /// Room for the values of a new row.
     values: Vec<f64>,
@@ -46,8 +51,15 @@ struct Segment {
 }
 
 impl DecayCounters {
-    /// No rows yet.
-    pub fn new(pipeline: Arc<Pipeline>, generation: Generation, metrics: Arc<Metrics>) -> DecayCounters {
+    /// No rows yet. They will be those of one of so many workers.
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        generation: Generation,
+        workers: usize,
+        metrics: Arc<Metrics>,
+    ) -> DecayCounters {
+        let limiter = Limiter::new(&pipeline, workers);
+        let measured = limiter.as_ref().is_some_and(|limiter| limiter.budget.counts_bytes());
         let width = |group: &Group, shape| if shape == RowShape::Uniques { 1 } else { group.decays_of(shape).width() };
         let of_group = |group| RowShape::ALL.map(|shape| RowTable::new(width(group, shape)));
         let tables = pipeline.groups.iter().flat_map(of_group).collect();
@@ -55,10 +67,11 @@ impl DecayCounters {
             pipeline,
             generation,
             tables,
-            uniques: UniquesStore::default(),
+            uniques: if measured { UniquesStore::measured() } else { UniquesStore::default() },
             texts: TextStore::default(),
             features: FeatureTable::default(),
             stream_time: None,
+            limiter,
             changed: Vec::new(),
             values: Vec::new(),
             metrics,
@@ -84,14 +97,16 @@ impl DecayCounters {
         let new_rows = self.row_count() - rows_before;
         self.metrics.rows.add(new_rows as u64);
         self.forget_expired();
+        self.make_room();
     }
 
     /// This worker's numbers of the features, by the sender's.
     fn feature_numbers(&mut self, batch: &ContributionBatch) -> Vec<u32> {
         let mut numbers = Vec::new();
         for (place, key) in &batch.features {
-            numbers.resize(*place as usize + 1, u32::MAX);
-            numbers[*place as usize] = self.features.number_of(key, &self.pipeline);
+            let place = *place as usize;
+            numbers.resize(numbers.len().max(place + 1), u32::MAX);
+            numbers[place] = self.features.number_of(key, &self.pipeline);
         }
         numbers
     }
@@ -134,17 +149,18 @@ impl DecayCounters {
         let number = self.table_number(feature);
         let table = &mut self.tables[number];
         let group = self.pipeline.group(self.features.get(feature).group);
+        let time = contribution.last_update;
         let row = table.find(contribution.row).unwrap_or_else(|| {
-            let key = self.texts.insert(contribution.key);
+            let since = self.limiter.as_ref().and_then(|limiter| limiter.since(contribution.row, time));
+            let key = StoredKey::store(&mut self.texts, contribution.key, since);
             self.features.add_row(feature);
             self.values.clear();
             match contribution.amount {
                 Amount::Weight(_) | Amount::Values(_) => self.values.resize(table.width(), 0.0),
                 _ => self.values.push(self.uniques.insert(Uniques::new())),
             }
-            table.insert(contribution.row, feature, key, contribution.last_update, &self.values)
+            table.insert(contribution.row, feature, key, time, &self.values)
         });
-        let time = contribution.last_update;
         let decays = group.decays_of(self.features.shape(feature));
         let set = &group.other_shapes.uniques;
         let uniques = &mut self.uniques;
@@ -153,13 +169,12 @@ impl DecayCounters {
             Amount::Values(amount) => decays.merge(last_update, values, time, amount),
             of_members => {
                 *last_update = time.max(*last_update);
-                let uniques = uniques.get_mut(values[0]);
-                match of_members {
+                uniques.change(values[0], |uniques| match of_members {
                     Amount::Member(member) => uniques.add(set, member, time),
                     Amount::Members(seen) => uniques.add_all(set, seen),
                     Amount::Uniques(part) => uniques.merge(set, part),
                     Amount::Weight(_) | Amount::Values(_) => {}
-                }
+                });
             }
         });
         if first_change {
@@ -175,18 +190,21 @@ impl DecayCounters {
                 self.tables[*table as usize].prefetch(*row);
             }
             if let Some((table, row)) = changed.get(place + AHEAD) {
-                self.texts.prefetch(self.tables[*table as usize].key(*row));
+                self.texts.prefetch(self.tables[*table as usize].key(*row).text);
             }
             let table = &mut self.tables[table as usize];
             table.clear_changed(row);
             let (feature, last_update) = (table.feature(row), table.last_update(row));
-            let key = self.texts.get(table.key(row));
+            let (key, since) = table.key(row).read(&self.texts);
             let mut values = table.values(row);
             if self.features.shape(feature) == RowShape::Uniques {
                 let set = &self.pipeline.group(self.features.get(feature).group).other_shapes.uniques;
                 values = self.uniques.estimates(values[0], set, last_update);
             }
             items.push(&self.features, feature, key, last_update, values, window);
+            if let Some(since) = since {
+                items.batch.mark_last(since);
+            }
             if items.batch.len() == ITEMS_PER_BATCH {
                 items.finish(emit);
             }
@@ -201,12 +219,10 @@ impl DecayCounters {
         let mut forgotten = 0;
         for (group, tables) in self.pipeline.groups.iter().zip(self.tables.chunks_exact_mut(RowShape::ALL.len())) {
             let Some(horizon) = kept_for(group).and_then(|kept_for| now.0.checked_sub(kept_for)) else { continue };
+            let DecayCounters { uniques, texts, features, .. } = self;
             for table in tables {
-                table.sweep(EventTime(horizon), &mut self.texts, |feature, first_value| {
-                    if self.features.shape(feature) == RowShape::Uniques {
-                        self.uniques.remove(f64::from_bits(first_value));
-                    }
-                    self.features.remove_row(feature);
+                table.sweep_expired(EventTime(horizon), |table, row| {
+                    release(table, row, texts, uniques, features);
                     forgotten += 1;
                 });
             }
@@ -218,6 +234,22 @@ impl DecayCounters {
     fn row_count(&self) -> usize {
         self.tables.iter().map(RowTable::len).sum()
     }
+}
+
+/// Frees what a row that goes has outside of its table.
+fn release(
+    table: &RowTable,
+    row: RowRef,
+    texts: &mut TextStore,
+    uniques: &mut UniquesStore,
+    features: &mut FeatureTable,
+) {
+    let feature = table.feature(row);
+    if features.shape(feature) == RowShape::Uniques {
+        uniques.remove(table.values(row)[0]);
+    }
+    features.remove_row(feature);
+    table.key(row).forget(texts);
 }
 
 /// How long after its last update a row stays in memory, in time units; `None`: for ever.

@@ -12,6 +12,8 @@ pub struct FeatureTable {
     places: HashMap<FeatureKey, u32, RandomState>,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// The bytes of all names; each is kept twice.
+    name_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -27,6 +29,7 @@ impl FeatureTable {
         if let Some(number) = self.places.get(key) {
             return *number;
         }
+        self.name_bytes += 2 * key.name.len();
         let slot = Slot { key: key.clone(), shape: pipeline.shape(key), rows: 0 };
         let number = match self.free.pop() {
             Some(number) => {
@@ -64,8 +67,17 @@ impl FeatureTable {
         slot.rows -= 1;
         if slot.rows == 0 {
             self.places.remove(&slot.key);
+            self.name_bytes -= 2 * slot.key.name.len();
+            slot.key.name = String::new();
             self.free.push(number);
         }
+    }
+
+    /// The bytes that it takes.
+    pub fn allocated_bytes(&self) -> usize {
+        let places = self.places.capacity() * (size_of::<(FeatureKey, u32)>() + 1);
+        let slots = self.slots.capacity() * size_of::<Slot>() + self.free.capacity() * size_of::<u32>();
+        places + slots + self.name_bytes
     }
 
     /// How many numbers are given, including free ones.

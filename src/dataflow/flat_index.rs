@@ -62,7 +62,7 @@ impl FlatIndex {
     pub fn insert(&mut self, hash: u32, place: u32) {
         debug_assert!(place < u32::MAX);
         if self.len + 1 > self.slots.len() / 4 * 3 {
-            self.grow();
+            self.resize(self.slots.len() * 2);
         }
         self.put(slot(hash, place));
         self.len += 1;
@@ -93,16 +93,29 @@ impl FlatIndex {
         self.len -= 1;
     }
 
-    /// Puts a place in the place of another one with the same hash.
-    pub fn replace(&mut self, hash: u32, place: u32, by: u32) {
+    /// Says that what was in one place is in another now.
+    pub fn relocate(&mut self, hash: u32, from: u32, to: u32) {
         let mut number = self.home(hash);
-        while self.slots[number] != 0 {
-            if self.slots[number] == slot(hash, place) {
-                self.slots[number] = slot(hash, by);
+        while self.slots[number] != slot(hash, from) {
+            if self.slots[number] == 0 {
                 return;
             }
             number = self.behind(number);
         }
+        self.slots[number] = slot(hash, to);
+    }
+
+    /// Gives back most of the slots if hardly any is taken. To be called after a
+    /// [`FlatIndex::remove`] where what is in it may become less for good.
+    pub fn shrink(&mut self) {
+        if self.slots.len() > SMALLEST && self.len < self.slots.len() / 8 {
+            self.resize(self.slots.len() / 2);
+        }
+    }
+
+    /// The bytes it holds on the heap.
+    pub fn allocated_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<u64>()
     }
 
     /// Takes out everything: `hashes_and_places` must name all that is in it. Touches only their
@@ -116,10 +129,10 @@ impl FlatIndex {
         }
     }
 
-    fn grow(&mut self) {
-        let mut larger = FlatIndex::with_slots(self.slots.len() * 2);
-        self.slots.iter().filter(|slot| **slot != 0).for_each(|slot| larger.put(*slot));
-        (self.slots, self.shift) = (larger.slots, larger.shift);
+    fn resize(&mut self, slots: usize) {
+        let mut other = FlatIndex::with_slots(slots);
+        self.slots.iter().filter(|slot| **slot != 0).for_each(|slot| other.put(*slot));
+        (self.slots, self.shift) = (other.slots, other.shift);
     }
 
     fn put(&mut self, slot: u64) {
@@ -168,6 +181,7 @@ mod tests {
         /// Few different hashes, at the ends of the table too, so that runs of slots meet and wrap.
         #[test]
         fn it_holds_what_a_map_holds(steps in prop::collection::vec((0..24u32, any::<bool>()), 1..400)) {
+            // Places that differ by 24 have the same hash, so that one can move to the other.
             let hash_of_place = |place: u32| (place % 6).wrapping_sub(3).wrapping_mul(0x1000_0001);
             let (mut index, mut map) = (FlatIndex::default(), HashMap::new());
             for (place, insert) in steps {
@@ -175,7 +189,11 @@ mod tests {
                 if insert && map.insert(place, hash).is_none() {
                     index.insert(hash, place);
                 } else if !insert && map.remove(&place).is_some() {
+                    index.relocate(hash, place, place + 24);
                     index.remove(hash, place);
+                    prop_assert_eq!(index.find(hash, |found| found == place + 24), Some(place + 24));
+                    index.remove(hash, place + 24);
+                    index.shrink();
                 }
                 for place in 0..24 {
                     let found = index.find(hash_of_place(place), |found| found == place);
@@ -196,6 +214,10 @@ mod tests {
             (0..100_000).for_each(|place| assert_eq!(index.find(hash(place), |found| found == place), Some(place)));
             (kept..100_000).for_each(|place| index.remove(hash(place), place));
             assert_eq!(index.len, kept as usize);
+            let full = index.allocated_bytes();
+            (0..20).for_each(|_| index.shrink());
+            assert_eq!(index.allocated_bytes() < full / 100, kept == 10);
+            (0..kept).for_each(|place| assert_eq!(index.find(hash(place), |found| found == place), Some(place)));
             index.clear((0..kept).map(|place| (hash(place), place)));
             assert!(index.slots.iter().all(|slot| *slot == 0) && index.len == 0);
         }

@@ -14,6 +14,7 @@ mod flat_index;
 mod graph;
 mod identity;
 mod keys;
+mod limits;
 mod operators;
 pub mod plan;
 mod prefetch;

@@ -61,6 +61,19 @@ pub struct KeyWords<'a> {
     pub length: usize,
 }
 
+/// Appends a key's text in whole words.
+#[inline]
+pub fn append_key_words(words: &mut Vec<u64>, text: &[u8]) {
+    let (whole, rest) = text.as_chunks();
+    // Keys are short: a call to copy them would take longer than the copying.
+    whole.iter().for_each(|word| words.push(u64::from_ne_bytes(*word)));
+    if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        words.push(u64::from_ne_bytes(word));
+    }
+}
+
 /// One record.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
@@ -86,7 +99,6 @@ impl Records {
         let shape = shape(feature, key.length, form, 1);
         self.words.reserve(HEADER_WORDS + 1 + key.words.len());
         self.words.extend_from_slice(&[high, low, time.0 as u64, shape, amount]);
-        // Keys are short: a call to copy them would take longer than the copying.
         key.words.iter().for_each(|word| self.words.push(*word));
     }
 
@@ -255,9 +267,8 @@ mod tests {
     }
 
     fn push(records: &mut Records, key: &str, form: Form, amount: u64) -> Place {
-        let mut bytes = key.as_bytes().to_vec();
-        bytes.resize(key.len().next_multiple_of(8), 0);
-        let words: Vec<u64> = bytes.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
+        let mut words = Vec::new();
+        append_key_words(&mut words, key.as_bytes());
         let place = records.len() as Place;
         records.push(row(key), 7, EventTime(-3), form, amount, KeyWords { words: &words, length: key.len() });
         place

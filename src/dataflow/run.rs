@@ -102,7 +102,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
                 run.run_start,
                 Arc::clone(&run.metrics),
             ),
-            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.generation, Arc::clone(&run.metrics)),
+            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.generation, workers, Arc::clone(&run.metrics)),
             items: outboxes.items.clone(),
             writers: run.writers,
             dead_letters: outboxes.dead_letters.clone(),

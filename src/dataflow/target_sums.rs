@@ -87,7 +87,7 @@ impl TargetSums {
         if record.form() == Form::Weight {
             let first = f64::from_bits(record.amount()[0]);
             let longer = self.batch.records.replace_by_values(place, decays.width());
-            self.index.replace(addition.row.index_hash(), place, longer);
+            self.index.relocate(addition.row.index_hash(), place, longer);
             place = longer;
             let (_, values) = self.batch.records.get_mut(place);
             decays.begin(bytemuck::cast_slice_mut(values), first);

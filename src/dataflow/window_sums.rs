@@ -2,7 +2,7 @@
 
 use super::contribution::ContributionBatch;
 use super::identity::RowId;
-use super::records::KeyWords;
+use super::records::{KeyWords, append_key_words};
 use super::route::{EventAmount, RoutedFeature, Rows};
 use super::target_sums::TargetSums;
 use crate::counter::EventTime;
@@ -58,13 +58,7 @@ impl WindowSums {
             self.add_waiting(pipeline);
         }
         let start = self.waiting_keys.len() as u32;
-        let (words, rest) = text.as_chunks::<8>();
-        words.iter().for_each(|word| self.waiting_keys.push(u64::from_ne_bytes(*word)));
-        if !rest.is_empty() {
-            let mut word = [0; 8];
-            word[..rest.len()].copy_from_slice(rest);
-            self.waiting_keys.push(u64::from_ne_bytes(word));
-        }
+        append_key_words(&mut self.waiting_keys, text);
         WaitingKey { start, length: text.len() as u32 }
     }
 

@@ -12,6 +12,7 @@ use super::duration::{parse_duration, to_units};
 use super::error::Fault;
 use super::event_map::expand_map;
 use super::fields::Fields;
+use super::limits::Limits;
 use super::ratio::ratios;
 use super::raw::{
     RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
@@ -54,6 +55,7 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
         kafka: raw.kafka.map(kafka).transpose()?,
         dynamodb: dynamodb(raw.dynamodb, &name)?,
         dead_letters: dead_letters(raw.dead_letters)?,
+        limits: Limits::expand(&raw.limits)?,
         sink: raw.sink.filter(|sink| !sink.is_empty()),
         groups,
         features,
@@ -182,7 +184,7 @@ fn bad_limit(limit: &Spanned<RawLimit>, written: &dyn std::fmt::Display) -> Faul
     Fault::new(limit.span(), format!("max must be a whole number or \"none\", not {written}"))
 }
 
-fn at_least(number: &Spanned<i64>, least: u64, what: &str) -> Result<u64, Fault> {
+pub(super) fn at_least(number: &Spanned<i64>, least: u64, what: &str) -> Result<u64, Fault> {
     let written = *number.get_ref();
     u64::try_from(written)
         .ok()

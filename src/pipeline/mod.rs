@@ -7,6 +7,7 @@
 //! What is wrong is said with its line. A [`Pipeline`] that was made here keeps what its types and
 //! fields promise.
 
+mod bytes;
 mod condition;
 mod counters;
 mod duration;
@@ -17,6 +18,7 @@ mod expand;
 mod fields;
 mod group;
 mod key;
+mod limits;
 mod names;
 mod pattern;
 mod ratio;
@@ -28,6 +30,7 @@ mod shipped;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::{Bytes, InvalidBytes};
 pub use condition::Condition;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
@@ -37,6 +40,7 @@ pub use group::{
     EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, OtherShapes, RowShape,
 };
 pub use key::{append_key, split_key};
+pub use limits::{Limits, RowLimit};
 pub use ratio::{Prior, Ratio};
 pub use schema::json_schema;
 pub use selection::FeatureSelection;
@@ -70,6 +74,8 @@ pub struct Pipeline {
     pub dynamodb: DynamoDbConfig,
     /// What becomes of events that cannot be counted.
     pub dead_letters: DeadLetterConfig,
+    /// How much may be held in memory.
+    pub limits: Limits,
     /// What is counted. [`GroupId`] is the place in this list.
     pub groups: Vec<Group>,
     /// Which of the features that the groups could make are kept.

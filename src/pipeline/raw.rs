@@ -46,6 +46,9 @@ pub(super) struct RawPipeline {
     /// What becomes of events that cannot be counted.
     #[serde(default)]
     pub dead_letters: RawDeadLetters,
+    /// How much may be held in memory; without it, what the groups' ttls leave.
+    #[serde(default)]
+    pub limits: RawLimits,
     /// What is counted: one or more groups.
     #[serde(default)]
     #[schemars(with = "Vec<RawGroup>")]
@@ -186,6 +189,19 @@ pub(super) struct RawDeadLetters {
     /// More than this many stop the run with an error; `none` by default.
     #[schemars(with = "Option<RawLimit>")]
     pub max: Option<Spanned<RawLimit>>,
+}
+
+/// How much may be held in memory. Near the limit, rows that are worth least are evicted.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Limits")]
+pub(super) struct RawLimits {
+    /// The most rows that a run may hold, all its workers together.
+    #[schemars(with = "Option<i64>", range(min = 1))]
+    pub rows: Option<Spanned<i64>>,
+    /// The most memory that rows may take in each process, for example `8GiB` or `500MB`.
+    #[schemars(with = "Option<String>")]
+    pub memory: Option<Text>,
 }
 
 /// A number, or `"none"`.

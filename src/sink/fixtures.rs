@@ -7,7 +7,7 @@ use crate::epoch::Version;
 use crate::event::{DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
     DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection, FeatureTemplate, Group,
-    GroupId, Measure, MeasureId, OtherShapes, Pipeline, WindowConfig,
+    GroupId, Limits, Measure, MeasureId, OtherShapes, Pipeline, WindowConfig,
 };
 use crate::sink::ItemBatch;
 
@@ -29,6 +29,7 @@ pub(crate) fn pipeline() -> Pipeline {
         kafka: None,
         dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
         dead_letters: DeadLetterConfig::default(),
+        limits: Limits::default(),
         groups: vec![group("user", &[0], "{event}")],
         features: FeatureSelection::default(),
         ratios: Vec::new(),
@@ -65,11 +66,12 @@ pub(crate) struct Row {
     feature: String,
     value: f64,
     version: u64,
+    since: Option<i64>,
 }
 
 impl Row {
     pub(crate) fn new(key: &str, feature: &str) -> Row {
-        Row { key: key.to_owned(), feature: feature.to_owned(), value: 1.0, version: 1 }
+        Row { key: key.to_owned(), feature: feature.to_owned(), value: 1.0, version: 1, since: None }
     }
 
     pub(crate) fn value(self, value: f64) -> Row {
@@ -78,6 +80,10 @@ impl Row {
 
     pub(crate) fn version(self, version: u64) -> Row {
         Row { version, ..self }
+    }
+
+    pub(crate) fn since(self, since: i64) -> Row {
+        Row { since: Some(since), ..self }
     }
 }
 
@@ -92,6 +98,7 @@ pub(crate) fn batch(rows: &[Row]) -> ItemBatch {
         let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name });
         let values = [row.value, 2.0 * row.value, 3.0 * row.value];
         batch.push(feature, row.key.as_bytes(), LAST_UPDATE, &values, Version(row.version));
+        row.since.into_iter().for_each(|since| batch.mark_last(EventTime(since)));
     }
     batch
 }

@@ -19,6 +19,8 @@ pub struct ItemBatch {
     records: Vec<ItemRecord>,
     values: Vec<f64>,
     text: Vec<u8>,
+    /// The places of those records that have a `since`, ascending: hardly any.
+    since: Vec<(u32, EventTime)>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -55,6 +57,13 @@ impl ItemBatch {
         self.values.extend_from_slice(values);
     }
 
+    /// Says of the item that was pushed last that it counts only since this time.
+    pub fn mark_last(&mut self, since: EventTime) {
+        if let Some(last) = self.records.len().checked_sub(1) {
+            self.since.push((last as u32, since));
+        }
+    }
+
     /// How many items it holds.
     pub fn len(&self) -> usize {
         self.records.len()
@@ -74,7 +83,8 @@ impl ItemBatch {
 
     /// The items, in the order in which they were pushed: of one key and feature, oldest first.
     pub fn items<'a>(&'a self, pipeline: &'a Pipeline) -> impl Iterator<Item = ItemRef<'a>> + 'a {
-        self.records.iter().map(move |record| {
+        let mut marks = self.since.iter().peekable();
+        self.records.iter().zip(0u32..).map(move |(record, place)| {
             let feature = &self.features[record.feature as usize];
             let group = pipeline.group(feature.group);
             let values = &self.values[record.values_start as usize..][..usize::from(record.width)];
@@ -91,6 +101,7 @@ impl ItemBatch {
                 errors,
                 version: record.version,
                 expires_at: expires_at(pipeline, group, record.last_update),
+                since: marks.next_if(|(marked, _)| *marked == place).map(|(_, since)| *since),
             }
         })
     }
@@ -124,6 +135,8 @@ pub struct ItemRef<'a> {
     pub version: Version,
     /// Seconds since 1970; `None`: never.
     pub expires_at: Option<i64>,
+    /// What it counts begins only here: what came before was evicted.
+    pub since: Option<EventTime>,
 }
 
 impl<'a> ItemRef<'a> {
@@ -152,7 +165,7 @@ impl<'a> ItemRef<'a> {
             counts: self.counts().map(|count| (count.decay_interval, count)).collect(),
             version: self.version,
             expires_at: self.expires_at,
-            since: None,
+            since: self.since,
         }
     }
 }
@@ -160,14 +173,17 @@ impl<'a> ItemRef<'a> {
 /// Written as [`ItemRef::to_item`] is, without making one.
 impl Serialize for ItemRef<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let expires = usize::from(self.expires_at.is_some());
-        let mut fields = serializer.serialize_struct("Item", 4 + expires)?;
+        let optional = usize::from(self.expires_at.is_some()) + usize::from(self.since.is_some());
+        let mut fields = serializer.serialize_struct("Item", 4 + optional)?;
         fields.serialize_field("key", &self.key_text())?;
         fields.serialize_field("featureName", self.feature_name)?;
         fields.serialize_field("counts", &CountsOf(*self))?;
         fields.serialize_field("version", &self.version)?;
         if let Some(expires_at) = self.expires_at {
             fields.serialize_field("expiresAt", &expires_at)?;
+        }
+        if let Some(since) = self.since {
+            fields.serialize_field("since", &since)?;
         }
         fields.end()
     }
@@ -206,9 +222,10 @@ pub struct Item {
     /// When the item may be forgotten, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
-    /// What it counts begins only here, where that is later than the stream's beginning.
+    /// What it counts begins only here: what came before was evicted when memory ran short. In the
+    /// event's time unit; mostly there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<i64>,
+    pub since: Option<EventTime>,
 }
 
 /// The value of one decay interval.
@@ -262,6 +279,22 @@ mod tests {
         assert_eq!(serde_json::to_string(&item).unwrap(), expected);
         assert_eq!(serde_json::to_string(&item.to_item()).unwrap(), expected);
         assert_eq!(serde_json::from_str::<Item>(expected).unwrap(), item.to_item());
+    }
+
+    #[test]
+    fn only_an_item_that_started_again_says_since_when() {
+        let rows = [Row::new("a", "like"), Row::new("b", "like").since(7), Row::new("c", "like").since(8)];
+        let (pipeline, batch) = (pipeline(), batch(&rows));
+        let since: Vec<_> = batch.items(&pipeline).map(|item| item.since).collect();
+        assert_eq!(since, [None, Some(EventTime(7)), Some(EventTime(8))]);
+        for (item, end) in
+            batch.items(&pipeline).zip([r#""expiresAt":1708210399}"#, r#","since":7}"#, r#","since":8}"#])
+        {
+            let text = serde_json::to_string(&item).unwrap();
+            assert!(text.ends_with(end), "{text}");
+            assert_eq!(serde_json::to_string(&item.to_item()).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item.to_item());
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Evictions;
 use crate::event::Reason;
 
 /// The counters of one process. Operators and writers add to them once per batch, never once per
@@ -25,6 +26,8 @@ pub struct Metrics {
     pub rows: Counter,
     /// Rows that were forgotten because their ttl had passed.
     pub rows_expired: Counter,
+    /// Rows that were evicted because memory ran short.
+    pub evictions: Evictions,
     /// Items that the sink acknowledged.
     pub items_written: Counter,
     /// Attempts of the sink that failed and were tried again.

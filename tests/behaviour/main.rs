@@ -11,6 +11,7 @@ mod dynamodb_items;
 mod guide;
 mod kafka;
 mod kafka_to_dynamodb;
+mod limits;
 mod pipes;
 mod plan;
 mod program;

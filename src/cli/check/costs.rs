@@ -9,7 +9,7 @@ use super::super::CliError;
 use super::super::show::print_aligned;
 use crate::counter::EventTime;
 use crate::dataflow::plan::{GroupPlan, Plan, Planner};
-use crate::pipeline::{Pipeline, format_duration};
+use crate::pipeline::{Limits, Pipeline, format_duration};
 use crate::source::SourceError;
 use crate::source::log::for_each_line;
 
@@ -23,6 +23,9 @@ const GROUPS_NAMED: usize = 10;
 const EXPLOSION: f64 = 0.8;
 /// as far as so many times can tell.
 const EXPLOSION_USES: u64 = 1_000;
+
+/// Rows are evicted before a limit is reached: when this share of it is used, at the latest.
+const LIMIT_IS_NEAR: f64 = 15.0 / 16.0;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
@@ -90,13 +93,14 @@ impl Costs<'_> {
         let (items_per_second, units_per_day) = (self.per_second(items), self.per_second(units) * SECONDS_PER_DAY);
         format!(
             "contributions {:.1} per event\n\
-             rows          {}, {} in memory ({:.0} bytes per row)\n\
+             rows          {}, {} in memory ({:.0} bytes per row){}\n\
              items         {:.1} written per second, {} per day, one for each row and window that changes it\n\
              DynamoDB      {} write units per day, ${:.2} per day at ${} per million; {} in the table\n",
             contributions / self.plan.events as f64,
             whole(rows),
             bytes(memory),
             memory / rows.max(1.0),
+            self.share_of_limits(),
             items_per_second,
             whole(items_per_second * SECONDS_PER_DAY),
             whole(units_per_day),
@@ -104,6 +108,21 @@ impl Costs<'_> {
             self.price_per_million,
             bytes(table),
         )
+    }
+
+    /// What the sample's rows take, as a share of each limit.
+    fn shares(&self) -> impl Iterator<Item = (f64, String)> {
+        let sum = |of: fn(&GroupPlan) -> u64| self.plan.groups.iter().map(of).sum::<u64>() as f64;
+        let Limits { rows, memory } = self.pipeline.limits;
+        let rows = rows.map(|limit| (sum(|group| group.rows) / limit.0 as f64, format!("rows = {}", limit.0)));
+        let memory =
+            memory.map(|limit| (sum(|group| group.row_bytes) / limit.0 as f64, format!("memory = \"{limit}\"")));
+        rows.into_iter().chain(memory)
+    }
+
+    fn share_of_limits(&self) -> String {
+        let share = |(share, limit): (f64, String)| format!("; {:.1} % of {limit}", 100.0 * share);
+        self.shares().map(share).collect()
     }
 
     /// The most expensive groups: what is written costs most, then what is held.
@@ -161,6 +180,11 @@ impl Costs<'_> {
             let most = whole(Planner::MOST_ROWS as f64);
             warnings.push(format!(
                 "more than {most} rows and keys: what is said of them is an estimate from a share of them"
+            ));
+        }
+        for (_, limit) in self.shares().filter(|(share, _)| *share > LIMIT_IS_NEAR) {
+            warnings.push(format!(
+                "the rows of this sample alone reach {limit} of [limits]: those that are worth least would be evicted"
             ));
         }
         for (group, plan) in self.pipeline.groups.iter().zip(&self.plan.groups) {

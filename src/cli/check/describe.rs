@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::counter::DecayInterval;
 use crate::event::{FieldId, TimeUnit};
 use crate::pipeline::{
-    ClockKind, EventSelector, Group, KafkaConfig, MeasureId, Pipeline, Ratio, StartOffset, format_duration, from_units,
+    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, StartOffset, format_duration,
+    from_units,
 };
 
 /// What the file means, section by section.
@@ -19,6 +20,7 @@ pub(super) fn describe(pipeline: &Pipeline, file: &Path) -> String {
         format!("sink          {}", pipeline.sink.as_deref().unwrap_or("none named: give --sink")),
         format!("dead letters  {}", dead_letters(pipeline)),
     ];
+    lines.extend(limits(&pipeline.limits).map(|limits| format!("limits        {limits}")));
     lines.extend(pipeline.groups.iter().flat_map(|group| describe_group(pipeline, group)));
     lines.extend(describe_ratios(&pipeline.ratios));
     lines.extend([String::new(), totals(pipeline)]);
@@ -75,6 +77,14 @@ fn dead_letters(pipeline: &Pipeline) -> String {
     let path = config.path.as_deref().unwrap_or(Path::new("dead_letters.jsonl"));
     let max = config.max.map_or("any number of them".to_owned(), |max| format!("at most {max} of them"));
     format!("{}, {max}", path.display())
+}
+
+/// Nothing where nothing is limited.
+fn limits(limits: &Limits) -> Option<String> {
+    let rows = limits.rows.map(|rows| format!("{} rows in all", rows.0));
+    let memory = limits.memory.map(|memory| format!("{memory} of memory for rows in each process"));
+    let most = rows.into_iter().chain(memory).collect::<Vec<_>>().join(" and ");
+    limits.any().then(|| format!("at most {most}; near that, rows that are worth least are evicted"))
 }
 
 /// Of a group with more features than this only some are named.

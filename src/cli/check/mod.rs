@@ -137,6 +137,20 @@ warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest deca
     }
 
     #[test]
+    fn limits_are_told_where_there_are_any() {
+        let text = "name = \"p\"\nevent = { name = \"n\", time = \"t\" }\nlimits = { LIMITS }\n\
+            counters = [{ name = \"u\", key = [\"u\"], events = \"*\", decays = [\"5s\"] }]";
+        let line = |limits: &str| {
+            let described = checked(&text.replace("LIMITS", limits)).expect("a valid pipeline");
+            described.lines().find(|line| line.starts_with("limits")).map(str::to_owned)
+        };
+        assert_eq!(line(""), None);
+        let both = "limits        at most 5000000 rows in all and 8GiB of memory for rows in each process; \
+            near that, rows that are worth least are evicted";
+        assert_eq!(line("rows = 5_000_000, memory = \"8GiB\"").as_deref(), Some(both));
+    }
+
+    #[test]
     fn a_pipeline_that_is_not_right_is_wrong_usage_with_its_line() {
         let error = checked("name = \"p\"\nnmae = 5").expect_err("an unknown key");
         assert!(matches!(&error, CliError::Usage(text) if text.contains("p.toml:2: unknown key \"nmae\"")), "{error}");

@@ -80,6 +80,11 @@ impl Summary<'_> {
                 line(name, count(counter.get()));
             }
         }
+        if metrics.evictions.rows.get() > 0 {
+            let worth = metrics.evictions.largest_worth_text();
+            let evicted = count(metrics.evictions.rows.get());
+            line("rows evicted", format!("{evicted}, worth at most {worth} each when they went: [limits] was reached"));
+        }
         line("rows", count(metrics.rows.get()));
         line("items written", format!("{} to {}", count(metrics.items_written.get()), self.target));
         if let Some(bytes) = peak_memory_bytes() {
@@ -148,6 +153,8 @@ impl Summary<'_> {
             tombstones = metrics.tombstones.get(),
             rows = metrics.rows.get(),
             rows_expired = metrics.rows_expired.get(),
+            rows_evicted = metrics.evictions.rows.get(),
+            largest_evicted_worth = metrics.evictions.largest_worth(),
             items_written = metrics.items_written.get(),
             sink_retries = metrics.sink_retries.get(),
             peak_memory_bytes = peak_memory_bytes(),

@@ -8,6 +8,7 @@
 
 mod distinct;
 mod growth;
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -18,14 +19,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::distinct::DistinctSample;
 use self::growth::Growth;
+use self::memory::{MemberBits, RowMemory};
 use super::identity::{HashSeed, RowId};
 use super::route::{RouteTally, Router};
-use super::rows::row_bytes;
 use super::window_sums::WindowSums;
 use crate::counter::EventTime;
 use crate::epoch::{Generation, Version, Window};
-use crate::event::{Decoder, MedianClock, Reason, Utf8};
-use crate::pipeline::{FeatureKey, Group, Pipeline};
+use crate::event::{Decoder, Event, FieldId, MedianClock, Reason, Utf8};
+use crate::pipeline::{FeatureKey, Pipeline, RowShape};
 use crate::sink::{Count, Item, dynamodb};
 
 /// What a write unit of DynamoDB writes, in bytes.
@@ -47,8 +48,21 @@ pub struct Planner {
     missing: RouteTally,
     groups: Vec<GroupTally>,
     growth: Growth,
-    /// The size of an item without its key, by the router's number of its feature.
-    item_bytes: Vec<u32>,
+    /// By the router's number.
+    features: Vec<PlannedFeature>,
+    /// The fields whose different values are counted, and of the event at hand the hashes of these.
+    member_fields: Vec<FieldId>,
+    members: Vec<Option<u64>>,
+}
+
+/// What the rows and items of one feature are like.
+#[derive(Clone, Copy)]
+struct PlannedFeature {
+    /// The size of an item without its key.
+    item_bytes: u32,
+    shape: RowShape,
+    /// The place of its members' field in [`Planner::member_fields`].
+    members: Option<usize>,
 }
 
 /// What is counted of one group.
@@ -72,6 +86,9 @@ struct RowTally {
     last_window: u32,
     item_bytes: u32,
     key_bytes: u16,
+    shape: RowShape,
+    /// Of uniques, the members.
+    members: MemberBits,
 }
 
 /// What a run over the sample would hold and publish.
@@ -104,7 +121,7 @@ pub struct GroupPlan {
     pub keys: [u64; 3],
     /// How many rows (keys x features).
     pub rows: u64,
-    /// What the rows take in memory.
+    /// What the rows take in memory: sketches and sets of members with them.
     pub row_bytes: u64,
     /// How many items would be published: one for each row and window that changes it.
     pub items: u64,
@@ -143,7 +160,9 @@ impl Planner {
             missing: RouteTally::default(),
             groups: pipeline.groups.iter().map(|_| GroupTally::default()).collect(),
             growth: Growth::default(),
-            item_bytes: Vec::new(),
+            features: Vec::new(),
+            member_fields: member_fields(&pipeline),
+            members: Vec::new(),
             pipeline,
         }
     }
@@ -152,7 +171,10 @@ impl Planner {
     pub fn observe(&mut self, line: &[u8]) {
         let routed = match self.decoder.decode(line, self.arrival, Utf8::Unchecked) {
             Ok(None) => return,
-            Ok(Some(event)) => self.router.route(&event, &mut self.sums, &mut self.missing).map(|()| event.time()),
+            Ok(Some(event)) => {
+                hash_members(&event, &self.member_fields, &mut self.members);
+                self.router.route(&event, &mut self.sums, &mut self.missing).map(|()| event.time())
+            }
             Err(reason) => Err(reason),
         };
         match routed {
@@ -167,13 +189,15 @@ impl Planner {
         self.clock.observe(time);
         let window = self.enter_window();
         self.learn_features(time);
-        let Planner { sums, router, groups, item_bytes, events, .. } = self;
+        let Planner { sums, router, groups, features, members, events, .. } = self;
         sums.drain_rows(&self.pipeline, |row, feature, key| {
             let group = router.features()[feature as usize].key.group;
-            groups[usize::from(group.0)].count(*events, window, row, key, item_bytes[feature as usize]);
+            let feature = features[feature as usize];
+            let member = feature.members.and_then(|place| members[place]);
+            groups[usize::from(group.0)].count(*events, window, row, key, feature, member);
         });
         self.router.forget_if_many();
-        self.item_bytes.truncate(self.router.features().len());
+        self.features.truncate(self.router.features().len());
         while self.groups.iter().map(GroupTally::len).sum::<usize>() > Self::MOST_ROWS {
             if let Some(largest) = self.groups.iter_mut().max_by_key(|group| group.len()) {
                 largest.thin();
@@ -193,9 +217,14 @@ impl Planner {
     }
 
     fn learn_features(&mut self, time: EventTime) {
-        for feature in &self.router.features()[self.item_bytes.len()..] {
+        for feature in &self.router.features()[self.features.len()..] {
             let item = typical_item(&self.pipeline, &feature.key, time);
-            self.item_bytes.push(dynamodb::item_bytes(&item) as u32);
+            let field = self.pipeline.group(feature.key.group).measure(feature.key.measure).members;
+            self.features.push(PlannedFeature {
+                item_bytes: dynamodb::item_bytes(&item) as u32,
+                shape: self.pipeline.shape(&feature.key),
+                members: field.and_then(|field| self.member_fields.iter().position(|known| *known == field)),
+            });
         }
     }
 
@@ -203,9 +232,9 @@ impl Planner {
     pub fn finish(self) -> Plan {
         let keys_after = |share: u64| self.growth.keys_after(self.events / share);
         let (quarter, half) = (keys_after(4), keys_after(2));
-        let plan_group = |(place, (group, tally)): (usize, (&Group, &GroupTally))| {
+        let plan_group = |(place, (memory, tally)): (usize, (RowMemory, &GroupTally))| {
             let keys = |at: &[u64]| at.get(place).copied().unwrap_or_default();
-            tally.plan(group, [keys(&quarter), keys(&half), tally.keys.estimate()])
+            tally.plan(&memory, [keys(&quarter), keys(&half), tally.keys.estimate()])
         };
         Plan {
             events: self.events,
@@ -213,15 +242,23 @@ impl Planner {
             missing_values: self.missing.missing_values,
             windows: self.windows.map_or(u64::from(self.events > 0), |(first, last)| (last - first) as u64 + 1),
             is_estimate: self.groups.iter().any(|group| group.rows.is_thinned() || group.keys.is_thinned()),
-            groups: self.pipeline.groups.iter().zip(&self.groups).enumerate().map(plan_group).collect(),
+            groups: self
+                .pipeline
+                .groups
+                .iter()
+                .map(RowMemory::of)
+                .zip(&self.groups)
+                .enumerate()
+                .map(plan_group)
+                .collect(),
             dead_letters: self.dead_letters,
         }
     }
 }
 
 impl GroupTally {
-    /// Counts what this event, the `event`th, adds to a row in this window.
-    fn count(&mut self, event: u64, window: u32, row: RowId, key: &[u8], item_bytes: u32) {
+    /// Counts what this event, the `event`th, adds to a row in this window; of uniques, which member.
+    fn count(&mut self, event: u64, window: u32, row: RowId, key: &[u8], feature: PlannedFeature, member: Option<u64>) {
         self.contributions += 1;
         let key_hash = xxh3_64(key);
         if self.last_use != Some((event, key_hash)) {
@@ -230,8 +267,11 @@ impl GroupTally {
             self.keys.change(key_hash, || (), |()| ());
         }
         let key_bytes = key.len() as u16;
-        let new = || RowTally { windows: 1, last_window: window, item_bytes, key_bytes };
+        let PlannedFeature { item_bytes, shape, .. } = feature;
+        let members = MemberBits::of(member);
+        let new = || RowTally { windows: 1, last_window: window, item_bytes, key_bytes, shape, members };
         self.rows.change(row.words()[1], new, |row| {
+            row.members.add(members);
             row.windows += u32::from(row.last_window != window);
             row.last_window = window;
         });
@@ -247,7 +287,7 @@ impl GroupTally {
         if self.keys.len() > self.rows.len() { self.keys.thin() } else { self.rows.thin() }
     }
 
-    fn plan(&self, group: &Group, keys: [u64; 3]) -> GroupPlan {
+    fn plan(&self, memory: &RowMemory, keys: [u64; 3]) -> GroupPlan {
         let mut plan = GroupPlan {
             contributions: self.contributions,
             key_uses: self.key_uses,
@@ -257,7 +297,7 @@ impl GroupTally {
         };
         for row in self.rows.values() {
             let item_bytes = row.item_bytes + u32::from(row.key_bytes);
-            plan.row_bytes += row_bytes(group.decays.width(), usize::from(row.key_bytes)) as u64;
+            plan.row_bytes += memory.row(row.shape, usize::from(row.key_bytes), row.members) as u64;
             plan.items += u64::from(row.windows);
             plan.table_bytes += u64::from(item_bytes);
             plan.write_units += u64::from(row.windows) * u64::from(item_bytes.div_ceil(WRITE_UNIT_BYTES));
@@ -267,6 +307,20 @@ impl GroupTally {
         }
         plan
     }
+}
+
+/// Every field whose different values are counted.
+fn member_fields(pipeline: &Pipeline) -> Vec<FieldId> {
+    let mut fields: Vec<FieldId> =
+        pipeline.groups.iter().flat_map(|group| group.measures.iter().filter_map(|measure| measure.members)).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
+}
+
+fn hash_members(event: &Event<'_>, fields: &[FieldId], members: &mut Vec<Option<u64>>) {
+    members.clear();
+    members.extend(fields.iter().map(|field| event.key(*field).map(xxh3_64)));
 }
 
 /// An item of this feature as a run would publish it, but without its key.

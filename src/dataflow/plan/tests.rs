@@ -66,7 +66,7 @@ fn it_counts_keys_rows_and_the_items_of_each_window() {
     assert_eq!(user.growth_exponent(), Some(0.0));
     assert_eq!(user.write_units, user.items, "one unit for each: an item is small");
     // Two intervals: 5 + 2 words, a key of one byte in eight, and the index.
-    assert_eq!(user.row_bytes, 14 * (8 * 7 + 8 + 11));
+    assert_eq!(user.row_bytes, 14 * (8 * 7 + 8 + 22));
 }
 
 #[test]
@@ -86,6 +86,26 @@ fn what_keeps_squares_has_larger_items() {
     let key = "1|c1".len();
     let sizes = one("pair.like.sum_a") + one("pair.like.count") + 2 * key;
     assert_eq!(plan.groups[1].table_bytes, sizes as u64);
+}
+
+#[test]
+fn what_keeps_members_or_squares_takes_more_memory() {
+    let text =
+        PIPELINE.replace("measures = [\"count\", \"sum(a)\"]", "measures = [\"count\", \"sum(a)\", \"uniques(v)\"]");
+    let pipeline = Arc::new(Pipeline::parse(&text, "p", &|_| None).expect("a valid pipeline"));
+    let bytes_with = |members: u64| {
+        let mut planner = Planner::new(Arc::clone(&pipeline), EventTime(1_000_000));
+        for event in 0..500 {
+            let line = line("like", 1, 1, 100).replace('}', &format!(",\"v\":{}}}", event % members));
+            planner.observe(line.as_bytes());
+        }
+        planner.finish().groups[1].row_bytes
+    };
+    // One interval: a count, a sum with its squares, and members in a row of one word and a store of 24 bytes.
+    let rows = [1, 2, 1].map(|width| 8 * (5 + width) + 8 + 22).iter().sum::<u64>();
+    assert_eq!(bytes_with(1), rows + 24);
+    assert!(bytes_with(20) > rows + 24 + 15 * 16);
+    assert!((rows + 24 + 256..rows + 24 + 400).contains(&bytes_with(500)), "a sketch of 256 registers");
 }
 
 #[test]

@@ -10,8 +10,12 @@
 //!
 //! With three intervals that is 64 bytes: one cache line. An index finds rows by identity; it is cut
 //! into many small tables, so that growing never stops the worker for long.
+//!
+//! Rows lie without holes: when one goes, the last one takes its place. So what is left always takes
+//! the fewest slabs, and memory comes back for other groups to use.
 
-use super::{TextRef, TextStore};
+use super::slab::Slab;
+use super::{StoredKey, TextRef, TextStore, vec_bytes};
 use crate::counter::EventTime;
 use crate::dataflow::flat_index::FlatIndex;
 use crate::dataflow::identity::RowId;
@@ -23,34 +27,37 @@ const KEY_WORD: usize = 3;
 const FEATURE_WORD: usize = 4;
 const HEADER_WORDS: usize = 5;
 
-/// Set while the row is in use.
-const IN_USE: u64 = 1 << 32;
 /// Set while the row is among those that the open window has changed.
-const CHANGED: u64 = 1 << 33;
+const CHANGED: u64 = 1 << 32;
+/// Set if the row's key has a `since`.
+const HAS_SINCE: u64 = 1 << 33;
 
 /// The size of a slab, in bytes.
 const SLAB_BYTES: usize = 2 * 1024 * 1024;
 
-/// How many tables the index is cut into.
+/// When so many parts of a slab have been used and are not any more, their memory is given back.
+const WASTE: usize = 16;
+
 /// A sweep looks at so many rows, at least.
 const SWEEP_AT_LEAST: usize = 1024;
 /// And at so many for each row that was added since the last: sweeping faster than rows are added
 /// bounds the share of dead ones.
 const SWEEP_PER_NEW_ROW: usize = 4;
 
+/// How many tables the index is cut into.
 const INDEX_TABLES: usize = 64;
 
-/// What a row takes in the index, at most: its number and a byte of its hash, in tables that double
-/// when they are seven eighths full.
-const INDEX_BYTES: usize = 11;
+/// What a row takes in the index, at most: a slot of eight bytes in tables that double when they are
+/// three quarters full.
+const INDEX_BYTES: usize = 22;
 
 /// What a row of so many values takes in memory, in bytes, with its part of the index and a key of
 /// this length.
 pub fn row_bytes(width: usize, key_bytes: usize) -> usize {
-    8 * (HEADER_WORDS + width) + key_bytes.next_multiple_of(8).max(8) + INDEX_BYTES
+    8 * (HEADER_WORDS + width) + TextStore::bytes_of(key_bytes) + INDEX_BYTES
 }
 
-/// The place of a row in its table.
+/// The place of a row in its table: until a row is removed from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowRef(u32);
 
@@ -62,7 +69,8 @@ pub struct RowTable {
     slab_bits: u32,
     slabs: Vec<Slab>,
     used: u32,
-    free: Vec<u32>,
+    /// How many rows of the last slab have ever been in use: what lies behind them takes no memory yet.
+    touched: usize,
     index: Vec<FlatIndex>,
     sweep_from: u32,
     /// How many rows were added since the last sweep.
@@ -81,7 +89,7 @@ impl RowTable {
             slab_bits: (SLAB_BYTES / (8 * (HEADER_WORDS + width))).max(1).ilog2(),
             slabs: Vec::new(),
             used: 0,
-            free: Vec::new(),
+            touched: 0,
             index: (0..INDEX_TABLES).map(|_| FlatIndex::default()).collect(),
             sweep_from: 0,
             added: 0,
@@ -97,12 +105,6 @@ impl RowTable {
 
     /// How many rows it holds.
     pub fn len(&self) -> usize {
-        self.used as usize - self.free.len()
-    }
-
-    /// How many rows it has room for: the most that it ever held at one time.
-    #[cfg(test)]
-    pub fn capacity(&self) -> usize {
         self.used as usize
     }
 
@@ -137,25 +139,39 @@ impl RowTable {
     }
 
     /// Adds a row that is not there yet.
-    pub fn insert(&mut self, id: RowId, feature: u32, key: TextRef, last_update: EventTime, values: &[f64]) -> RowRef {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.used += 1;
-            self.used - 1
-        });
-        if place as usize >> self.slab_bits == self.slabs.len() {
-            self.slabs.push(Slab::new((HEADER_WORDS + self.width) << self.slab_bits));
-        }
-        let row = self.row_mut(RowRef(place));
+    pub fn insert(
+        &mut self,
+        id: RowId,
+        feature: u32,
+        key: StoredKey,
+        last_update: EventTime,
+        values: &[f64],
+    ) -> RowRef {
+        let added = RowRef(self.used);
+        self.used += 1;
+        self.make_room();
+        let row = self.row_mut(added);
         row[ID_WORD..LAST_UPDATE_WORD].copy_from_slice(&id.words());
         row[LAST_UPDATE_WORD] = last_update.0 as u64;
-        row[KEY_WORD] = u64::from(key.length) << 32 | u64::from(key.slot);
-        row[FEATURE_WORD] = IN_USE | u64::from(feature);
+        row[FEATURE_WORD] = u64::from(feature);
+        set_key(row, key);
         row[HEADER_WORDS..].copy_from_slice(bytemuck::cast_slice(values));
-        self.index[index_table(id)].insert(id.index_hash(), place);
+        self.index[index_table(id)].insert(id.index_hash(), added.0);
         self.added += 1;
         self.oldest = self.oldest.min(last_update);
         self.oldest_seen = self.oldest_seen.min(last_update);
-        RowRef(place)
+        added
+    }
+
+    /// Sees to it that the last row has a place.
+    #[inline]
+    fn make_room(&mut self) {
+        let (slab, place, words) = self.place(RowRef(self.used - 1));
+        if slab == self.slabs.len() {
+            self.slabs.push(Slab::new(words << self.slab_bits));
+            self.touched = 0;
+        }
+        self.touched = self.touched.max(place + 1);
     }
 
     /// Changes a row by `step(last update, values)`, and marks it as changed. Returns whether it
@@ -181,9 +197,17 @@ impl RowTable {
         self.row(row)[FEATURE_WORD] as u32
     }
 
-    /// Where the row's key lies.
-    pub fn key(&self, row: RowRef) -> TextRef {
-        key_of(self.row(row))
+    /// The row's identity.
+    pub fn id(&self, row: RowRef) -> RowId {
+        let words = self.row(row);
+        RowId::from_words([words[ID_WORD], words[ID_WORD + 1]])
+    }
+
+    /// The row's key.
+    pub fn key(&self, row: RowRef) -> StoredKey {
+        let words = self.row(row);
+        let text = TextRef { slot: words[KEY_WORD] as u32, length: (words[KEY_WORD] >> 32) as u32 };
+        StoredKey { text, has_since: words[FEATURE_WORD] & HAS_SINCE != 0 }
     }
 
     /// The row's last update.
@@ -196,38 +220,114 @@ impl RowTable {
         bytemuck::cast_slice(&self.row(row)[HEADER_WORDS..])
     }
 
-    /// Looks at some rows and forgets those whose last update lies before `horizon`; `forgotten`
-    /// gets the feature and the first value's bits of each. Goes on where the last sweep stopped.
-    /// Costs nothing while no row is that old.
-    pub fn sweep(&mut self, horizon: EventTime, texts: &mut TextStore, mut forgotten: impl FnMut(u32, u64)) {
+    /// All rows. A row stays where it is until one is removed.
+    pub fn rows(&self) -> impl Iterator<Item = RowRef> + use<> {
+        (0..self.used).map(RowRef)
+    }
+
+    /// Replaces the key and the values of a row by where they were moved to.
+    pub fn move_row(&mut self, row: RowRef, step: impl FnOnce(StoredKey, &mut [f64]) -> StoredKey) {
+        let key = self.key(row);
+        let words = self.row_mut(row);
+        let moved = step(key, bytemuck::cast_slice_mut(&mut words[HEADER_WORDS..]));
+        set_key(words, moved);
+    }
+
+    /// Looks at some rows and takes away those whose last update lies before `horizon`; `expired` sees
+    /// each of them before. Goes on where the last sweep stopped, and costs nothing while no row is
+    /// that old.
+    pub fn sweep_expired(&mut self, horizon: EventTime, mut expired: impl FnMut(&RowTable, RowRef)) {
         let budget = SWEEP_AT_LEAST + SWEEP_PER_NEW_ROW * std::mem::take(&mut self.added);
-        if self.oldest >= horizon {
-            return;
+        if self.oldest < horizon {
+            self.sweep(budget, |table, row| {
+                let goes = table.last_update(row) < horizon;
+                if goes {
+                    expired(table, row);
+                }
+                goes
+            });
         }
-        for _ in 0..budget.min(self.used as usize) {
+    }
+
+    /// Looks at the next `budget` rows and takes away those that `goes` is true of. Begins where
+    /// the last sweep stopped.
+    fn sweep(&mut self, budget: usize, mut goes: impl FnMut(&RowTable, RowRef) -> bool) {
+        for _ in 0..budget.min(self.len()) {
             if self.sweep_from >= self.used {
                 self.sweep_from = 0;
                 self.oldest = std::mem::replace(&mut self.oldest_seen, EventTime(i64::MAX));
             }
             let row = RowRef(self.sweep_from);
-            self.sweep_from += 1;
-            let words = self.row(row);
-            if words[FEATURE_WORD] & IN_USE != 0 && (words[LAST_UPDATE_WORD] as i64) < horizon.0 {
-                forgotten(words[FEATURE_WORD] as u32, words[HEADER_WORDS]);
-                texts.remove(key_of(words));
+            if goes(self, row) {
+                // The row that is here now is the next to be looked at.
                 self.remove(row);
             } else {
-                self.oldest_seen = self.oldest_seen.min(EventTime(words[LAST_UPDATE_WORD] as i64));
+                self.oldest_seen = self.oldest_seen.min(self.last_update(row));
+                self.sweep_from += 1;
             }
         }
     }
 
+    /// Looks at every row and takes away those that `goes` is true of, and gives back the memory that is
+    /// not needed then.
+    pub fn sweep_all(&mut self, goes: impl FnMut(&RowTable, RowRef) -> bool) {
+        let next = std::mem::take(&mut self.sweep_from);
+        self.sweep(self.len(), goes);
+        self.sweep_from = next;
+        let in_last_slab = self.len() - self.slabs.len().saturating_sub(1) * self.rows_per_slab();
+        if self.touched - in_last_slab > self.rows_per_slab() / WASTE
+            && let Some(last) = self.slabs.last_mut()
+        {
+            *last = last.renewed(in_last_slab * (HEADER_WORDS + self.width));
+            self.touched = in_last_slab;
+        }
+    }
+
+    /// The bytes that it takes: all that is allocated, but for the end of the last slab, which the system has
+    /// not given yet. The index counts as what it will be when it doubles next, so that this comes as no surprise.
+    pub fn allocated_bytes(&self) -> usize {
+        let rows = self.slabs.len().saturating_sub(1) * self.rows_per_slab() + self.touched;
+        let index: usize = self.index.iter().map(FlatIndex::allocated_bytes).sum();
+        let lists = vec_bytes(&self.slabs) + vec_bytes(&self.index);
+        8 * (HEADER_WORDS + self.width) * rows + lists + index.max(self.len() * INDEX_BYTES)
+    }
+
+    /// The bytes that one row takes, without those of its key.
+    pub fn bytes_per_row(&self) -> usize {
+        8 * (HEADER_WORDS + self.width) + INDEX_BYTES
+    }
+
+    /// Takes a row away; the last one takes its place.
     fn remove(&mut self, row: RowRef) {
-        let words = self.row(row);
-        let id = RowId::from_words([words[ID_WORD], words[ID_WORD + 1]]);
-        self.index[index_table(id)].remove(id.index_hash(), row.0);
-        self.row_mut(row)[FEATURE_WORD] = 0;
-        self.free.push(row.0);
+        let id = self.id(row);
+        let index = &mut self.index[index_table(id)];
+        index.remove(id.index_hash(), row.0);
+        index.shrink();
+        let last = RowRef(self.used - 1);
+        if last != row {
+            let id = self.id(last);
+            self.index[index_table(id)].relocate(id.index_hash(), last.0, row.0);
+            self.copy(last, row);
+        }
+        self.used -= 1;
+        let slabs = self.len().div_ceil(self.rows_per_slab());
+        if slabs < self.slabs.len() {
+            self.slabs.truncate(slabs);
+            self.touched = if slabs == 0 { 0 } else { self.rows_per_slab() };
+        }
+    }
+
+    fn copy(&mut self, from: RowRef, to: RowRef) {
+        let ((from_slab, from), (to_slab, to), words) = {
+            let ((from_slab, from, words), (to_slab, to, _)) = (self.place(from), self.place(to));
+            ((from_slab, from * words), (to_slab, to * words), words)
+        };
+        match self.slabs.get_disjoint_mut([from_slab, to_slab]) {
+            Ok([from_slab, to_slab]) => {
+                to_slab.words_mut()[to..][..words].copy_from_slice(&from_slab.words()[from..][..words]);
+            }
+            Err(_) => self.slabs[from_slab].words_mut().copy_within(from..from + words, to),
+        }
     }
 
     #[inline]
@@ -242,6 +342,10 @@ impl RowTable {
         &mut self.slabs[slab].words_mut()[place * words..][..words]
     }
 
+    fn rows_per_slab(&self) -> usize {
+        1 << self.slab_bits
+    }
+
     /// The slab, the place in it, and the length of a row.
     #[inline]
     fn place(&self, row: RowRef) -> (usize, usize, usize) {
@@ -250,35 +354,9 @@ impl RowTable {
     }
 }
 
-/// Words that begin at a cache line, so that a row of eight of them is one line.
-#[derive(Debug)]
-struct Slab {
-    words: Box<[u64]>,
-    first: usize,
-}
-
-impl Slab {
-    const WORDS_PER_LINE: usize = 8;
-
-    fn new(words: usize) -> Slab {
-        let words = vec![0u64; words + Self::WORDS_PER_LINE - 1].into_boxed_slice();
-        let into_line = words.as_ptr() as usize / 8 % Self::WORDS_PER_LINE;
-        Slab { words, first: (Self::WORDS_PER_LINE - into_line) % Self::WORDS_PER_LINE }
-    }
-
-    #[inline]
-    fn words(&self) -> &[u64] {
-        &self.words[self.first..]
-    }
-
-    #[inline]
-    fn words_mut(&mut self) -> &mut [u64] {
-        &mut self.words[self.first..]
-    }
-}
-
-fn key_of(words: &[u64]) -> TextRef {
-    TextRef { slot: words[KEY_WORD] as u32, length: (words[KEY_WORD] >> 32) as u32 }
+fn set_key(words: &mut [u64], key: StoredKey) {
+    words[KEY_WORD] = u64::from(key.text.length) << 32 | u64::from(key.text.slot);
+    words[FEATURE_WORD] = words[FEATURE_WORD] & !HAS_SINCE | if key.has_since { HAS_SINCE } else { 0 };
 }
 
 /// Which of the index's tables holds this identity: by bits that choose neither the shard (the
@@ -305,12 +383,13 @@ mod tests {
         let (mut table, mut texts) = (RowTable::new(2), TextStore::default());
         for key in 0..100_000u64 {
             assert_eq!(table.find(id(key)), None);
-            let text = texts.insert(key.to_string().as_bytes());
+            let text = StoredKey::store(&mut texts, key.to_string().as_bytes(), (key % 5 == 0).then_some(EventTime(3)));
             table.insert(id(key), 7, text, EventTime(key as i64), &[key as f64, -0.5]);
         }
         for key in 0..100_000u64 {
             let row = table.find(id(key)).expect("inserted");
-            assert_eq!(texts.get(table.key(row)), key.to_string().as_bytes());
+            let since = (key % 5 == 0).then_some(EventTime(3));
+            assert_eq!(table.key(row).read(&texts), (key.to_string().as_bytes(), since));
             assert_eq!((table.feature(row), table.last_update(row)), (7, EventTime(key as i64)));
             assert!(table.update(row, |last_update, values| {
                 last_update.0 += 1;
@@ -323,25 +402,52 @@ mod tests {
         }
     }
 
+    fn insert(table: &mut RowTable, texts: &mut TextStore, key: u64) {
+        let text = StoredKey::store(texts, &key.to_le_bytes(), None);
+        table.insert(id(key), 3, text, EventTime(key as i64), &[1.0]);
+    }
+
+    fn assert_holds(table: &RowTable, texts: &TextStore, key: u64) {
+        let row = table.find(id(key)).unwrap_or_else(|| panic!("{key} is there"));
+        assert_eq!((table.id(row), table.last_update(row)), (id(key), EventTime(key as i64)));
+        assert_eq!(table.key(row).read(texts), (key.to_le_bytes().as_slice(), None));
+    }
+
     #[test]
     fn sweeping_forgets_what_is_old_and_its_room_is_used_again() {
         let (mut table, mut texts) = (RowTable::new(1), TextStore::default());
-        let mut forgotten = 0;
+        let (mut forgotten, mut largest) = (0, 0);
         for key in 0..50_000u64 {
-            let text = texts.insert(b"some key");
-            table.insert(id(key), 3, text, EventTime(key as i64), &[1.0]);
+            insert(&mut table, &mut texts, key);
             if key % 1_000 == 0 {
-                table.sweep(EventTime(key as i64 - 999), &mut texts, |feature, _| {
-                    assert_eq!(feature, 3);
-                    forgotten += 1;
-                });
+                table.sweep_expired(EventTime(key as i64 - 999), |_, _| forgotten += 1);
             }
+            largest = largest.max(table.allocated_bytes());
         }
         assert_eq!(table.len() + forgotten, 50_000);
-        assert!(table.capacity() < 3_000, "1,000 are alive, room for {}", table.capacity());
-        for key in 49_001..50_000 {
-            assert!(table.find(id(key)).is_some());
-        }
+        assert!(table.len() < 3_000, "1,000 are alive, {} are held", table.len());
+        assert!(largest < 4_000 * 48 + 64 * 1_024, "{largest} bytes");
+        (49_001..50_000).for_each(|key| assert_holds(&table, &texts, key));
         assert_eq!(table.find(id(40_000)), None);
+    }
+
+    #[test]
+    fn whatever_is_removed_the_others_are_found_and_the_memory_comes_back() {
+        let (mut table, mut texts) = (RowTable::new(1), TextStore::default());
+        (0..200_000).for_each(|key| insert(&mut table, &mut texts, key));
+        let full = table.allocated_bytes();
+        assert!(full >= 200_000 * table.bytes_per_row());
+        for share in [2, 3, 50] {
+            table.sweep_all(|table, row| table.last_update(row).0 % share != 0);
+            let kept =
+                (0..200_000u64).filter(|key| [2, 3, 50].iter().all(|other| *other > share || key % *other as u64 == 0));
+            assert_eq!(table.len(), kept.clone().count());
+            kept.for_each(|key| assert_holds(&table, &texts, key));
+        }
+        assert!(table.allocated_bytes() < full / 20, "{} of {full}", table.allocated_bytes());
+        table.sweep_all(|_, _| true);
+        assert!(table.len() == 0 && table.slabs.is_empty());
+        insert(&mut table, &mut texts, 5);
+        assert_holds(&table, &texts, 5);
     }
 }

@@ -88,6 +88,16 @@ ttl = "none"
 }
 
 #[test]
+fn limits_are_none_or_what_is_written() {
+    let limits = |more: &str| parse_with(more).expect("a valid pipeline").limits;
+    assert_eq!(limits(""), Limits::default());
+    assert!(!limits("[limits]").any());
+    let both = Limits { rows: Some(RowLimit(5_000_000)), memory: Some(Bytes(8 << 30)) };
+    assert_eq!(limits("[limits]\nrows = 5_000_000\nmemory = \"8GiB\""), both);
+    assert_eq!(limits("[limits]\nmemory = \"1MiB\"").memory, Some(Limits::LEAST_MEMORY));
+}
+
+#[test]
 fn a_field_is_declared_once_whatever_it_is_used_for() {
     let pipeline = parse_changed("decays", "measures = [\"sum(userId)\", \"sum(price)\"]\ndecays");
     let field = |name: &str, as_key, as_value| DeclaredField {

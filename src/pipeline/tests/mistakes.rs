@@ -22,7 +22,7 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
     assert_refused_with(
         "[windows]",
         "p.toml:10: unknown key \"windows\"; did you mean \"window\"? (here may stand: \
-         name, sink, event, window, kafka, dynamodb, checkpoint, dead_letters, counters, features, ratios)",
+         name, sink, event, window, kafka, dynamodb, checkpoint, dead_letters, limits, counters, features, ratios)",
     );
     assert_refused(
         "time = ",
@@ -203,6 +203,24 @@ fn numbers_out_of_range_are_refused() {
     assert_refused_with("[dead_letters]\nmax = -1", &format!("{max}, not -1"));
     assert_refused_with("[dead_letters]\nmax = \"many\"", &format!("{max}, not \"many\""));
     assert_refused_with("[dead_letters]\nmax = 1.5", max);
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    for rows in ["0", "-5"] {
+        let expected = format!("p.toml:11: rows must be at least 1, not {rows}");
+        assert_refused_with(&format!("[limits]\nrows = {rows}"), &expected);
+    }
+    assert_refused_with("[limits]\nmemory = \"1023KiB\"", "p.toml:11: memory must be at least 1MiB, not 1023KiB");
+    assert_refused_with(
+        "[limits]\n\nmemory = \"8G\"",
+        "p.toml:12: \"8G\" is no amount of memory: write a whole number and a unit (B, kB, MB, GB, TB, or KiB, MiB, GiB, \
+         TiB), for example \"8GiB\" or \"500MB\"",
+    );
+    assert_refused_with(
+        "[limits]\nrow = 5",
+        "p.toml:11: unknown key \"row\"; did you mean \"rows\"? (here may stand: rows, memory)",
+    );
 }
 
 #[test]

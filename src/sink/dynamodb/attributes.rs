@@ -28,7 +28,7 @@ const ERROR: &str = "error";
 
 /// The item as it is put into the table.
 pub(super) fn attributes(item: &ItemRef<'_>) -> Attributes {
-    attributes_of(&item.key_text(), item.feature_name, item.counts(), item.version, item.expires_at)
+    attributes_of(&item.key_text(), item.feature_name, item.counts(), item.version, item.expires_at, item.since)
 }
 
 /// The attributes of an item that is made of these.
@@ -38,6 +38,7 @@ pub(super) fn attributes_of(
     counts: impl Iterator<Item = Count>,
     version: Version,
     expires_at: Option<i64>,
+    since: Option<EventTime>,
 ) -> Attributes {
     let counts = counts.map(|count| (count.decay_interval.units().to_string(), count_attributes(&count)));
     let mut attributes = identity(key, feature_name);
@@ -45,6 +46,9 @@ pub(super) fn attributes_of(
     attributes.insert(VERSION.to_owned(), number(version.0));
     if let Some(expires_at) = expires_at {
         attributes.insert(EXPIRES_AT.to_owned(), number(expires_at));
+    }
+    if let Some(since) = since {
+        attributes.insert(SINCE.to_owned(), number(since.0));
     }
     attributes
 }
@@ -100,7 +104,7 @@ fn read_item(attributes: &Attributes) -> Result<Item, NotAnItem> {
         counts: counts.values().map(read_count).collect::<Result<BTreeMap<_, _>, _>>()?,
         version: Version(parsed(attributes, VERSION)?),
         expires_at: optional(attributes, EXPIRES_AT)?,
-        since: optional(attributes, SINCE)?,
+        since: optional(attributes, SINCE)?.map(EventTime),
     })
 }
 
@@ -144,6 +148,10 @@ mod tests {
             let written = batch.items(&pipeline).next().unwrap();
             assert_eq!(item(&attributes(&written)).unwrap(), written.to_item());
         }
+        let batch = batch(&[Row::new("a", "like").since(1_707_605_000)]);
+        let written = batch.items(&pipeline).next().unwrap();
+        assert_eq!(attributes(&written)["since"], AttributeValue::N("1707605000".to_owned()));
+        assert_eq!(item(&attributes(&written)).unwrap(), written.to_item());
     }
 
     #[test]

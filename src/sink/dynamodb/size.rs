@@ -12,7 +12,7 @@ use crate::sink::Item;
 /// The size of an item in the table, in bytes; of numbers about.
 pub(crate) fn item_bytes(item: &Item) -> usize {
     let counts = item.counts.values().copied();
-    entries_bytes(&attributes_of(&item.key, &item.feature_name, counts, item.version, item.expires_at))
+    entries_bytes(&attributes_of(&item.key, &item.feature_name, counts, item.version, item.expires_at, item.since))
 }
 
 fn entries_bytes(attributes: &Attributes) -> usize {

@@ -42,7 +42,7 @@ const CREATE_TABLES: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;";
 
 const UPSERT: &str = "
-    INSERT INTO items (key, featureName, counts, version, expiresAt, since) VALUES (?1, ?2, ?3, ?4, ?5, NULL)
+    INSERT INTO items (key, featureName, counts, version, expiresAt, since) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (key, featureName) DO UPDATE SET
         counts = excluded.counts, version = excluded.version, expiresAt = excluded.expiresAt, since = excluded.since";
 
@@ -87,8 +87,9 @@ impl Sink for SqliteSink {
                     .map_err(|error| SinkError::caused_by("cannot write counts as JSON", error))?;
                 let counts = String::from_utf8_lossy(&counts);
                 let version = item.version.0.cast_signed();
+                let since = item.since.map(|since| since.0);
                 upsert
-                    .execute(params![item.key_text(), item.feature_name, counts, version, item.expires_at])
+                    .execute(params![item.key_text(), item.feature_name, counts, version, item.expires_at, since])
                     .map_err(failed)?;
             }
         }

@@ -7,6 +7,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::{Contents, connect, contents, failed, newer_format};
+use crate::counter::EventTime;
 use crate::epoch::Version;
 use crate::sink::files::open_to_read;
 use crate::sink::{Item, ItemReader, SinkError};
@@ -67,6 +68,6 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
         counts,
         version: Version(row.get::<_, i64>("version")?.cast_unsigned()),
         expires_at: row.get("expiresAt")?,
-        since: row.get("since")?,
+        since: row.get::<_, Option<i64>>("since")?.map(EventTime),
     })
 }

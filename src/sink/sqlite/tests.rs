@@ -36,7 +36,7 @@ fn items_read_back_as_they_were_written_while_the_run_is_writing() {
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
     let mut reader = SqliteReader::open(&path).unwrap();
-    let first = batch(&[Row::new("b", "view"), Row::new("ü\0|", "like"), Row::new("B", "like").value(0.1)]);
+    let first = batch(&[Row::new("b", "view"), Row::new("ü\0|", "like"), Row::new("B", "like").value(0.1).since(3)]);
     assert_eq!(sink.write(std::slice::from_ref(&first)).unwrap(), 3);
     let pipeline = pipeline();
     let mut expected: Vec<_> = first.items(&pipeline).map(|item| item.to_item()).collect();

@@ -1,0 +1,286 @@
+//! Rows that go, rows that stay, and rows that start again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::*;
+use crate::counter::{MemberHash, Uniques};
+use crate::dataflow::contribution::ContributionBatch;
+use crate::dataflow::identity::{HashSeed, RowId};
+use crate::dataflow::records::{Form, KeyWords, append_key_words};
+use crate::epoch::{Generation, Window};
+use crate::pipeline::{FeatureKey, GroupId, MeasureId};
+use crate::sink::Item;
+use crate::telemetry::Metrics;
+
+/// Each group makes one feature, named like it.
+fn pipeline(limits: &str) -> Arc<Pipeline> {
+    let text = format!(
+        r#"
+        name = "test"
+        event = {{ name = "n", time = "t" }}
+        [limits]
+        {limits}
+        [[counters]]
+        name = "user"
+        key = ["u"]
+        events = ["like"]
+        decays = ["1h", "1d"]
+        feature = "{{group}}"
+        ttl = "none"
+        [[counters]]
+        name = "pair"
+        key = ["u", "c"]
+        events = ["like"]
+        decays = ["1m", "1h", "1d"]
+        feature = "{{group}}"
+        ttl = "none"
+        [[counters]]
+        name = "audience"
+        key = ["c"]
+        events = ["like"]
+        measures = ["uniques(u)"]
+        decays = ["1h", "1d"]
+        feature = "{{group}}"
+        ttl = "none"
+        "#
+    );
+    Arc::new(Pipeline::parse(&text, "test.toml", &|_| None).expect("a valid pipeline"))
+}
+
+const USER: u16 = 0;
+const PAIR: u16 = 1;
+const AUDIENCE: u16 = 2;
+
+/// What one event adds: to `AUDIENCE` as many members as it weighs.
+#[derive(Clone, Debug)]
+struct Event {
+    group: u16,
+    key: String,
+    time: i64,
+    weight: f64,
+}
+
+fn event(group: u16, key: impl ToString, time: i64, weight: f64) -> Event {
+    Event { group, key: key.to_string(), time, weight }
+}
+
+/// The rows of one worker, and what it has published.
+struct Worker {
+    counters: DecayCounters,
+    pipeline: Arc<Pipeline>,
+    metrics: Arc<Metrics>,
+    epoch: u64,
+    items: BTreeMap<(String, String), Item>,
+    /// What was held, at most, when an epoch had been applied.
+    most: Usage,
+}
+
+impl Worker {
+    fn new(limits: &str) -> Worker {
+        let (pipeline, metrics) = (pipeline(limits), Arc::new(Metrics::default()));
+        let counters = DecayCounters::new(Arc::clone(&pipeline), Generation::FIRST, 1, Arc::clone(&metrics));
+        Worker { counters, pipeline, metrics, epoch: 0, items: BTreeMap::new(), most: Usage::default() }
+    }
+
+    fn used(&self) -> Usage {
+        Usage { rows: self.counters.row_count(), bytes: self.counters.allocated_bytes() }
+    }
+
+    fn apply(&mut self, now: i64, events: impl IntoIterator<Item = Event>) {
+        self.epoch += 1;
+        let mut batch = ContributionBatch { stream_time: Some(EventTime(now)), ..ContributionBatch::default() };
+        for event in events {
+            self.push(&mut batch, &event);
+        }
+        batch.windows.push((Window(self.epoch), batch.records.len()));
+        let (pipeline, items) = (&self.pipeline, &mut self.items);
+        self.counters.apply_epoch(&[batch], |batch| {
+            for item in batch.items(pipeline).map(|item| item.to_item()) {
+                items.insert((item.key.clone(), item.feature_name.clone()), item);
+            }
+        });
+        let used = self.used();
+        self.most = Usage { rows: self.most.rows.max(used.rows), bytes: self.most.bytes.max(used.bytes) };
+        let held = self.metrics.rows.get() as usize;
+        assert_eq!(held, used.rows);
+    }
+
+    fn push(&self, batch: &mut ContributionBatch, event: &Event) {
+        let Event { group, key, time, weight } = event;
+        let name = self.pipeline.groups[usize::from(*group)].name.clone();
+        let feature_key = FeatureKey { group: GroupId(*group), measure: MeasureId(0), name };
+        let row = RowId::new(HashSeed(1).key(key.as_bytes()), HashSeed(1).feature(&feature_key));
+        if !batch.features.iter().any(|(_, known)| *known == feature_key) {
+            batch.features.push((u32::from(*group), feature_key));
+        }
+        let (mut words, feature) = (Vec::new(), u32::from(*group));
+        append_key_words(&mut words, key.as_bytes());
+        let key = KeyWords { words: &words, length: key.len() };
+        let group = self.pipeline.group(GroupId(*group));
+        if group.measures[0].members.is_some() {
+            let mut uniques = Uniques::new();
+            let set = &group.other_shapes.window_uniques;
+            (0..*weight as u64).for_each(|member| uniques.add(set, MemberHash(member << 40 | 7), EventTime(*time)));
+            batch.uniques.push(uniques);
+            let place = batch.uniques.len() as u64 - 1;
+            batch.records.push(row, feature, EventTime(*time), Form::Uniques, place, key);
+        } else {
+            batch.records.push(row, feature, EventTime(*time), Form::Weight, weight.to_bits(), key);
+        }
+    }
+
+    fn item(&self, key: &str, group: &str) -> &Item {
+        &self.items[&(key.to_owned(), group.to_owned())]
+    }
+
+    /// The keys of the rows that are held.
+    fn keys(&self) -> Vec<String> {
+        let texts = &self.counters.texts;
+        let tables = self.counters.tables.iter();
+        let keys = tables.flat_map(|table| table.rows().map(|row| table.key(row).read(texts).0.to_vec()));
+        let mut keys: Vec<_> = keys.map(|key| String::from_utf8(key).expect("text")).collect();
+        keys.sort_unstable();
+        keys
+    }
+}
+
+fn values(item: &Item) -> Vec<f64> {
+    item.counts.values().map(|count| count.value).collect()
+}
+
+#[test]
+fn a_key_explosion_leaves_other_keys_intact() {
+    const ROWS: usize = 2_000;
+    const BOTS: usize = 500;
+    let run = |limits| {
+        let mut worker = Worker::new(limits);
+        for epoch in 0..60 {
+            let now = 1_000_000 + 60 * epoch;
+            let people = (0..300).flat_map(|person| [0, 20].map(|late| event(USER, person, now - late, 1.0)));
+            let bots =
+                (0..if epoch < 3 { 0 } else { BOTS }).map(|bot| event(USER, format!("bot {epoch} {bot}"), now, 1.0));
+            worker.apply(now, people.chain(bots));
+        }
+        worker
+    };
+    let (mut limited, unlimited) = (run(&format!("rows = {ROWS}")), run(""));
+    assert_eq!(unlimited.metrics.evictions.rows.get(), 0);
+    let evicted = limited.metrics.evictions.rows.get();
+    assert_eq!(evicted as usize, unlimited.used().rows - limited.used().rows);
+    assert!(evicted > 20_000 && limited.most.rows <= ROWS, "{evicted} went, at most {} stayed", limited.most.rows);
+    for person in (0..300).map(|person| person.to_string()) {
+        let (item, expected) = (limited.item(&person, "user"), unlimited.item(&person, "user"));
+        assert_eq!(item.since, None, "{person}");
+        for (value, expected) in values(item).into_iter().zip(values(expected)) {
+            assert!(expected > 1.0 && (value / expected - 1.0).abs() < 1e-9, "{person}: {value} is not {expected}");
+        }
+    }
+    // An evicted one that comes again has the value of its new life, and one that is new has no mark.
+    let now = 1_010_000;
+    let back = (0..100).map(|bot| event(USER, format!("bot 5 {bot}"), now - 7, 3.0));
+    let new = (0..100).map(|new| event(USER, format!("new {new}"), now, 1.0));
+    limited.apply(now, back.chain(new));
+    limited.apply(now + 1, (0..100).map(|bot| event(USER, format!("bot 5 {bot}"), now - 7, 2.0)));
+    for bot in 0..100 {
+        let item = limited.item(&format!("bot 5 {bot}"), "user");
+        assert_eq!((values(item), item.since), (vec![5.0, 5.0], Some(EventTime(now - 7))));
+    }
+    assert!(limited.metrics.evictions.largest_worth() <= 1.0);
+}
+
+#[test]
+fn memory_of_one_group_is_given_back_to_others() {
+    const LIMIT: usize = 8 << 20;
+    let held_after = |phases: &[u16]| {
+        let mut worker = Worker::new("memory = \"8MiB\"");
+        let mut now = 0;
+        for (phase, group) in phases.iter().enumerate() {
+            // Long enough for what was there before to be worth less than what comes.
+            now += 30 * 86_400;
+            for epoch in 0..50 {
+                now += 60;
+                let key = |bot: usize| match *group {
+                    USER => format!("{phase}.{epoch}.{bot}"),
+                    _ => format!("{phase}.{epoch}.{bot}.{}", "x".repeat(40)),
+                };
+                // Uniques: mostly one member, some exact sets, some sketches.
+                let weight = |bot: usize| {
+                    if *group == AUDIENCE && bot.is_multiple_of(10) { [30.0, 200.0][bot / 10 % 2] } else { 1.0 }
+                };
+                worker.apply(now, (0..2_000_usize).map(|bot| event(*group, key(bot), now, weight(bot))));
+                assert!(
+                    worker.used().bytes <= LIMIT,
+                    "{} bytes in epoch {epoch} of phase {phase}",
+                    worker.used().bytes
+                );
+            }
+        }
+        assert!(worker.used().bytes > LIMIT / 2, "the memory is used: {}", worker.used().bytes);
+        worker.used().rows
+    };
+    for last in [USER, PAIR, AUDIENCE] {
+        let alone = held_after(&[last]);
+        let after_others = held_after(&[USER, AUDIENCE, PAIR, USER, last]);
+        assert!(after_others > alone / 10 * 9, "{after_others} rows after others, {alone} alone");
+    }
+}
+
+#[test]
+fn a_limit_that_holds_less_than_an_epoch_leaves_what_is_worth_most() {
+    for rows in [1, 7, 64] {
+        let mut worker = Worker::new(&format!("rows = {rows}"));
+        for epoch in 0..5 {
+            let now = 1_000 + epoch;
+            worker.apply(now, (0..500).map(|user| event(USER, user, now, 1.0 + f64::from(user))));
+            assert!((1..=rows).contains(&worker.used().rows), "{} of {rows}", worker.used().rows);
+            let least = worker.keys().iter().map(|key| key.parse::<usize>().expect("a number")).min();
+            assert!(least >= Some(500 - rows - 10), "{least:?}");
+        }
+    }
+    // Less memory than the tables themselves need: everything goes, every time, and the items are published.
+    let mut worker = Worker::new("memory = \"1MiB\"");
+    for epoch in 0..3 {
+        worker.apply(epoch, (0..20_000).map(|user| event(USER, format!("{epoch}.{user}"), epoch, 1.0)));
+    }
+    assert_eq!(worker.items.len(), 60_000);
+}
+
+/// Counts, retractions and uniques, of the past and of the future, in one order.
+#[test]
+fn of_all_rows_those_go_that_read_least_now() {
+    let mut worker = Worker::new("rows = 6");
+    let now = 864_000;
+    worker.apply(
+        now,
+        [
+            event(USER, "retracted", now, -50.0),
+            event(USER, "of an hour ago", now - 3_600, 4.0),
+            event(USER, "in the future", now + 864_000, 2.5),
+            event(PAIR, "of 9 days ago", now - 9 * 86_400, 1_000.0),
+            event(PAIR, "nothing", now, 0.0),
+            event(AUDIENCE, "one", now, 1.0),
+        ],
+    );
+    assert_eq!(worker.used().rows, 3, "the next epoch may be like it");
+    assert_eq!(worker.keys(), ["in the future", "of an hour ago", "retracted"]);
+    worker.apply(now, [event(AUDIENCE, "many", now, 30.0), event(AUDIENCE, "once many", now - 2 * 86_400, 30.0)]);
+    worker.apply(now + 1, [event(AUDIENCE, "many", now, 30.0)]);
+    assert!(worker.keys().contains(&"many".to_owned()), "{:?}", worker.keys());
+    // 30 members of two days ago are worth 30 / e^2 = 4.06, which is less than 30 and more than 3.8.
+    assert!(worker.keys().contains(&"once many".to_owned()), "{:?}", worker.keys());
+    assert_eq!(worker.item("one", "audience").since, None);
+    worker.apply(now + 2, [event(AUDIENCE, "one", now + 2, 1.0), event(PAIR, "nothing", now + 2, 1.0)]);
+    assert_eq!(worker.item("one", "audience").since, Some(EventTime(now + 2)));
+    assert_eq!(worker.item("nothing", "pair").since, None, "nothing was lost with it");
+}
+
+#[test]
+fn without_limits_nothing_goes_and_nothing_is_measured() {
+    let mut worker = Worker::new("");
+    for epoch in 0..10 {
+        worker.apply(epoch, (0..5_000).map(|user| event(USER, format!("{epoch}.{user}"), epoch, 1.0)));
+    }
+    assert_eq!((worker.used().rows, worker.metrics.evictions.rows.get()), (50_000, 0));
+    assert!(worker.counters.limiter.is_none());
+}
