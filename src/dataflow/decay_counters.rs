@@ -310,7 +310,8 @@ impl ItemWriter {
     fn finish(&mut self, emit: &mut impl FnMut(ItemBatch)) {
         self.feature_places.clear();
         if !self.batch.is_empty() {
-            emit(std::mem::take(&mut self.batch));
+            let next = self.batch.empty_of_this_size();
+            emit(std::mem::replace(&mut self.batch, next));
         }
     }
 }

@@ -39,8 +39,9 @@ impl Shard {
     pub const COUNT: u16 = 1024;
 
     /// The worker that holds this shard's rows.
-    pub fn worker(self, workers: usize) -> usize {
-        usize::from(self.0) % workers
+    #[inline]
+    pub fn worker(self, workers: u32) -> u32 {
+        u32::from(self.0) % workers
     }
 }
 
@@ -126,7 +127,7 @@ mod tests {
         for user in 0..30_000 {
             let shard = RowId::new(seed.key(user.to_string().as_bytes()), feature).shard();
             assert!(shard.0 < Shard::COUNT);
-            per_worker[shard.worker(3)] += 1;
+            per_worker[shard.worker(3) as usize] += 1;
         }
         assert!(per_worker.iter().all(|rows| (9_500..10_500).contains(rows)), "{per_worker:?}");
     }

@@ -25,7 +25,7 @@ const MAX_FEATURES: usize = 1 << 16;
 pub struct Router {
     pipeline: Arc<Pipeline>,
     seed: HashSeed,
-    features: Vec<RoutedFeature>,
+    features: Vec<FeatureKey>,
     places: HashMap<Box<[u8]>, usize, RandomState>,
     names: Vec<NameRoutes>,
     /// The name of the last event: names come in runs.
@@ -33,13 +33,8 @@ pub struct Router {
     keys: Keys,
     /// Where the keys of each form end in `keys`.
     key_ends: Vec<usize>,
-}
-
-/// A feature that the router has made, by its place in [`Router::features`].
-pub struct RoutedFeature {
-    /// What distinguishes it.
-    pub key: FeatureKey,
-    hash: FeatureHash,
+    /// For each group of each form, whether it wants the event.
+    wanted: Vec<bool>,
 }
 
 /// What an event of one name adds to.
@@ -62,6 +57,8 @@ struct GroupRoutes {
 
 struct Target {
     rows: Rows,
+    /// That of the rows' feature.
+    hash: FeatureHash,
     amount: AmountOf,
 }
 
@@ -124,11 +121,12 @@ impl Router {
             last: 0,
             keys: Keys::default(),
             key_ends: Vec::new(),
+            wanted: Vec::new(),
         }
     }
 
     /// The features that were made since the last [`Router::forget_if_many`].
-    pub fn features(&self) -> &[RoutedFeature] {
+    pub fn features(&self) -> &[FeatureKey] {
         &self.features
     }
 
@@ -148,9 +146,12 @@ impl Router {
         let routes = self.names[place].keys.as_ref().map_err(|reason| *reason)?;
         self.keys.clear();
         self.key_ends.clear();
+        self.wanted.clear();
         let mut missing_keys = 0;
         for key in routes {
-            if key.groups.iter().any(|group| group.wants(event)) {
+            let first = self.wanted.len();
+            self.wanted.extend(key.groups.iter().map(|group| group.wants(event)));
+            if self.wanted[first..].contains(&true) {
                 self.keys.find(event, &key.form, self.seed)?;
                 missing_keys += u64::from(self.keys.len() == self.key_ends.last().copied().unwrap_or(0));
             }
@@ -159,8 +160,9 @@ impl Router {
         // From here on the event counts.
         tally.missing_keys += missing_keys;
         let mut start = 0;
+        let mut wanted = self.wanted.iter();
         for (key, end) in routes.iter().zip(&self.key_ends) {
-            for group in key.groups.iter().filter(|group| start < *end && group.wants(event)) {
+            for (group, _) in key.groups.iter().zip(wanted.by_ref()).filter(|(_, wanted)| **wanted) {
                 for place in start..*end {
                     self.add(event, place, &group.targets, sums, tally);
                 }
@@ -180,7 +182,7 @@ impl Router {
                 tally.missing_values += 1;
                 continue;
             };
-            let row = RowId::new(hash, self.features[target.rows.feature as usize].hash);
+            let row = RowId::new(hash, target.hash);
             sums.add(row, target.rows, text, event.time(), amount);
         }
     }
@@ -241,7 +243,8 @@ impl Router {
                 None => AmountOf::Weight(Weight::new(weight, group, measure)),
             };
             let shape = self.pipeline.shape(&key);
-            targets.push(Target { rows: Rows { group: id, feature: self.feature(key, event), shape }, amount });
+            let hash = self.seed.feature(&key);
+            targets.push(Target { rows: Rows { group: id, feature: self.feature(key, event), shape }, hash, amount });
         }
         targets
     }
@@ -249,10 +252,9 @@ impl Router {
     /// The place of a feature; several event names make the same one where they are pooled.
     fn feature(&mut self, key: FeatureKey, event: &str) -> u32 {
         let pooled = !self.pipeline.group(key.group).feature.names_event() || self.pipeline.event_map.pools(event);
-        let known = if pooled { self.features.iter().position(|feature| feature.key == key) } else { None };
+        let known = if pooled { self.features.iter().position(|feature| *feature == key) } else { None };
         let place = known.unwrap_or_else(|| {
-            let hash = self.seed.feature(&key);
-            self.features.push(RoutedFeature { key, hash });
+            self.features.push(key);
             self.features.len() - 1
         });
         place as u32

@@ -4,11 +4,11 @@ use super::contribution::{ContributionBatch, Span};
 use super::flat_index::FlatIndex;
 use super::identity::RowId;
 use super::records::{Form, KeyWords, Place};
-use super::route::{EventAmount, RoutedFeature};
+use super::route::EventAmount;
 use super::window_sums::Addition;
 use crate::counter::{EventTime, MemberHash, Sighting, Uniques};
 use crate::epoch::Window;
-use crate::pipeline::{Group, GroupId, Pipeline};
+use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
 
 /// A row of uniques whose members were named so many times within a window is hot: from then on a
 /// set of its own gathers them, which becomes a sketch when they are many different ones.
@@ -179,10 +179,10 @@ impl TargetSums {
     }
 
     /// Hands over the batch of the epoch.
-    pub fn take_epoch(&mut self, features: &[RoutedFeature]) -> ContributionBatch {
+    pub fn take_epoch(&mut self, features: &[FeatureKey]) -> ContributionBatch {
         let mut batch = std::mem::take(&mut self.batch);
         let used = (0u32..).zip(features).zip(&self.features).filter(|(_, used)| **used);
-        batch.features = used.map(|((number, feature), _)| (number, feature.key.clone())).collect();
+        batch.features = used.map(|((number, feature), _)| (number, feature.clone())).collect();
         self.features.clear();
         self.window_start = 0;
         self.last_words = batch.records.len();

@@ -3,11 +3,11 @@
 use super::contribution::ContributionBatch;
 use super::identity::RowId;
 use super::records::{KeyWords, append_key_words};
-use super::route::{EventAmount, RoutedFeature, Rows};
+use super::route::{EventAmount, Rows};
 use super::target_sums::TargetSums;
 use crate::counter::EventTime;
 use crate::epoch::Window;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{FeatureKey, Pipeline};
 
 /// Adds up what the events of a window add to each row, so that a row is looked up once per window
 /// and not once per event, and a hot key costs its worker no more than any other.
@@ -35,6 +35,8 @@ pub struct Addition {
     /// What the event adds.
     pub amount: EventAmount,
     key: WaitingKey,
+    /// The worker that holds the row.
+    worker: u32,
 }
 
 /// The text of a key that additions wait with.
@@ -65,22 +67,21 @@ impl WindowSums {
     /// Adds one event to a row of the open window. The key is the last one.
     #[inline]
     pub fn add(&mut self, row: RowId, rows: Rows, key: WaitingKey, time: EventTime, amount: EventAmount) {
-        self.targets[row.shard().worker(self.targets.len())].prefetch_index(row);
-        self.waiting.push(Addition { row, rows, time, amount, key });
+        let worker = row.shard().worker(self.targets.len() as u32);
+        self.targets[worker as usize].prefetch_index(row);
+        self.waiting.push(Addition { row, rows, time, amount, key, worker });
     }
 
     /// Does the additions that wait.
     fn add_waiting(&mut self, pipeline: &Pipeline) {
-        let workers = self.targets.len();
         for addition in &self.waiting {
-            self.targets[addition.row.shard().worker(workers)].prefetch_record(addition.row);
+            self.targets[addition.worker as usize].prefetch_record(addition.row);
         }
         for addition in self.waiting.drain(..) {
             let WaitingKey { start, length } = addition.key;
             let length = length as usize;
             let key = KeyWords { words: &self.waiting_keys[start as usize..][..length.div_ceil(8)], length };
-            let target = &mut self.targets[addition.row.shard().worker(workers)];
-            target.add(&addition, key, pipeline.group(addition.rows.group));
+            self.targets[addition.worker as usize].add(&addition, key, pipeline.group(addition.rows.group));
         }
         self.waiting_keys.clear();
     }
@@ -102,7 +103,7 @@ impl WindowSums {
     pub fn take_epoch(
         &mut self,
         stream_time: Option<EventTime>,
-        features: &[RoutedFeature],
+        features: &[FeatureKey],
     ) -> impl Iterator<Item = ContributionBatch> {
         self.targets.iter_mut().zip(0u64..).map(move |(sums, target)| {
             let batch = sums.take_epoch(features);

@@ -64,6 +64,16 @@ impl ItemBatch {
         }
     }
 
+    /// An empty batch with room for as much as is in this one.
+    pub fn empty_of_this_size(&self) -> ItemBatch {
+        ItemBatch {
+            records: Vec::with_capacity(self.records.len()),
+            values: Vec::with_capacity(self.values.len()),
+            text: Vec::with_capacity(self.text.len()),
+            ..ItemBatch::default()
+        }
+    }
+
     /// How many items it holds.
     pub fn len(&self) -> usize {
         self.records.len()

@@ -191,7 +191,7 @@ impl Planner {
         self.learn_features(time);
         let Planner { sums, router, groups, features, members, events, .. } = self;
         sums.drain_rows(&self.pipeline, |row, feature, key| {
-            let group = router.features()[feature as usize].key.group;
+            let group = router.features()[feature as usize].group;
             let feature = features[feature as usize];
             let member = feature.members.and_then(|place| members[place]);
             groups[usize::from(group.0)].count(*events, window, row, key, feature, member);
@@ -218,11 +218,11 @@ impl Planner {
 
     fn learn_features(&mut self, time: EventTime) {
         for feature in &self.router.features()[self.features.len()..] {
-            let item = typical_item(&self.pipeline, &feature.key, time);
-            let field = self.pipeline.group(feature.key.group).measure(feature.key.measure).members;
+            let item = typical_item(&self.pipeline, feature, time);
+            let field = self.pipeline.group(feature.group).measure(feature.measure).members;
             self.features.push(PlannedFeature {
                 item_bytes: dynamodb::item_bytes(&item) as u32,
-                shape: self.pipeline.shape(&feature.key),
+                shape: self.pipeline.shape(feature),
                 members: field.and_then(|field| self.member_fields.iter().position(|known| *known == field)),
             });
         }
