@@ -12,8 +12,8 @@ use crate::source::SourceError;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Input could not be read any further.
-    #[error("{0}")]
-    Source(Arc<str>),
+    #[error(transparent)]
+    Source(SourceError),
     /// The sink, or the dead letters, could not be written any further.
     #[error(transparent)]
     Sink(SinkError),
@@ -45,8 +45,8 @@ impl Failure {
     }
 
     /// Reports an error of a source.
-    pub fn source(&self, error: &SourceError) {
-        self.tell(RunError::Source(describe(error).into()));
+    pub fn source(&self, error: SourceError) {
+        self.tell(RunError::Source(error));
     }
 
     /// Reports what cannot happen.
@@ -59,14 +59,4 @@ impl Failure {
         // Full: an earlier error is there already, and the first one is the cause.
         let _ = self.report.try_send(error);
     }
-}
-
-fn describe(error: &SourceError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

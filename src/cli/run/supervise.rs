@@ -28,7 +28,7 @@ pub fn wait(
             recv(execution.done()) -> _ => break Ok(()),
             recv(errors) -> error => match error {
                 // What was read before still counts: the sources stop, and the rest drains.
-                Ok(RunError::Source(text)) => unreadable = Some(CliError::Failed(text.to_string())),
+                Ok(RunError::Source(error)) => unreadable = Some(CliError::from(error)),
                 Ok(RunError::Sink(error)) if error.kind() == SinkErrorKind::ClosedPipe => return Ok(()),
                 Ok(RunError::Sink(error)) => break Err(error.into()),
                 Ok(bug @ RunError::Bug(_)) => break Err(CliError::Failed(bug.to_string())),
