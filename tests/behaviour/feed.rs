@@ -5,6 +5,7 @@
 //! usual run: one test at a time (`--test-threads=1 --nocapture` shows what was found), with 12 GB of memory
 //! and 40 GB of disk.
 
+mod event;
 mod judge;
 mod pipeline_file;
 mod recount;

@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::pipeline_file::{Group, Measure, Path, PipelineFile};
+use super::event::{Amount, amount, field, keys, passes};
+use super::pipeline_file::{Group, Measure, PipelineFile};
 
 /// Uniques of a row that never had more members are exact (docs/pipelines.md, "How many different ones").
 pub const EXACT_MEMBERS: usize = 64;
@@ -58,7 +59,7 @@ pub struct Seen {
     /// Events that are older than one before them.
     pub late: u64,
     pub retractions: u64,
-    /// Events that counted for several keys of a group.
+    /// How often a group counted an event under several keys.
     pub exploded: u64,
     pub times: Option<(i64, i64)>,
 }
@@ -117,11 +118,11 @@ impl<'a> Recount<'a> {
     }
 
     fn add(&mut self, event: &Value) {
-        let name = field(event, &self.file.event_name).as_str().unwrap();
-        let time = field(event, &self.file.event_time).as_i64().unwrap();
-        let (name, name_weight) = self.file.counts_as(name);
-        self.seen.note(field(event, &self.file.event_name).as_str().unwrap(), time, name_weight);
         let file = self.file;
+        let written_name = field(event, &file.event_name).as_str().unwrap();
+        let time = field(event, &file.event_time).as_i64().unwrap();
+        let (name, name_weight) = file.counts_as(written_name);
+        self.seen.note(written_name, time, name_weight);
         for group in file.groups.iter().filter(|group| group.wants(name) && passes(event, group)) {
             let keys = keys(event, group);
             self.seen.exploded += u64::from(keys.len() > 1);
@@ -261,67 +262,6 @@ impl Seen {
         self.retractions += u64::from(weight < 0.0);
         self.times = Some((oldest.min(time), newest.max(time)));
     }
-}
-
-/// What an event adds to a row.
-enum Amount {
-    Weight(f64),
-    Member(String),
-}
-
-/// `None` where there is nothing to add: a field is missing, or a member would be taken back.
-fn amount(event: &Value, measure: &Measure, name_weight: f64, weight: f64) -> Option<Amount> {
-    match measure {
-        Measure::Count => Some(Amount::Weight(name_weight * weight)),
-        Measure::Sum(path) => Some(Amount::Weight(name_weight * weight * field(event, path).as_f64()?)),
-        Measure::Uniques(path) => text(field(event, path)).filter(|_| name_weight > 0.0).map(Amount::Member),
-    }
-}
-
-fn field<'a>(event: &'a Value, path: &Path) -> &'a Value {
-    path.iter().fold(event, |inside, name| &inside[name.as_str()])
-}
-
-/// What a value is as a key or a member; `None` for one that is missing, null or empty.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        Value::Bool(_) => Some(value.to_string()),
-        Value::Number(number) if !number.is_f64() => Some(value.to_string()),
-        _ => panic!("no key or member: {value}"),
-    }
-}
-
-fn passes(event: &Value, group: &Group) -> bool {
-    group.conditions.iter().all(|condition| {
-        let text = text(field(event, &condition.field));
-        text.is_some_and(|text| condition.texts.contains(&text)) == condition.must_be
-    })
-}
-
-/// Every combination of what the fields of the key hold.
-fn keys(event: &Value, group: &Group) -> Vec<String> {
-    let escape = |text: String| match group.key.len() {
-        1 => text,
-        _ => text.replace('\\', r"\\").replace('|', r"\|"),
-    };
-    let mut keys: Option<Vec<String>> = None;
-    for path in &group.key {
-        let value = field(event, path);
-        let values = match value.as_array() {
-            Some(members) if group.explode.contains(path) => members,
-            _ => std::slice::from_ref(value),
-        };
-        let mut texts: Vec<String> = values.iter().filter_map(text).map(escape).collect();
-        texts.sort_unstable();
-        texts.dedup();
-        keys = Some(match keys {
-            None => texts,
-            Some(keys) => keys.iter().flat_map(|key| texts.iter().map(move |text| format!("{key}|{text}"))).collect(),
-        });
-    }
-    keys.unwrap()
 }
 
 fn places<T>(sorted: &[T], row: u32, row_of: impl Fn(&T) -> u32) -> Range<usize> {
