@@ -88,9 +88,9 @@ impl Trial {
     }
 }
 
-/// Runs the program, which may take a minute, and another one for every 100,000 events.
+/// Runs the program, which may take two minutes, and another one for every 100,000 events.
 fn run_to_the_end(place: &Workplace, command: &str, events: u64) -> Ended {
-    let patience = Duration::from_secs(60 + events / 100_000 * 60);
+    let patience = Duration::from_secs(120 + events / 100_000 * 60);
     place.start(&command.split(' ').collect::<Vec<_>>()).end_within(patience).exits(0)
 }
 
