@@ -2,8 +2,8 @@
 //! items as an independent recount.
 //!
 //! With `COUNTER_MACHINE_FEED_EVENTS=5000000` the feed has so many events instead of the few thousand of a
-//! usual run: one test at a time (`--test-threads=1 --nocapture` shows what was found), with 12 GB of memory
-//! and 40 GB of disk.
+//! usual run: one test at a time (`--test-threads=1`; `--nocapture` shows what was found), with 5 GB of
+//! memory, 25 GB of disk and some patience.
 
 mod event;
 mod judge;
