@@ -228,6 +228,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pipeline_gives_the_events_of_a_feed_their_names_and_unit() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name).to_str().expect("a path of UTF-8").to_owned();
+        let (pipeline, output) = (path("p.toml"), path("log.jsonl"));
+        let text = "name = \"p\"\n[event]\nname = \"what\"\ntime = \"when\"\ntime_unit = \"ms\"\n\
+                    [[counters]]\nname = \"post\"\nkey = [\"postId\"]\nevents = \"*\"\ndecays = [\"1h\"]\n";
+        std::fs::write(&pipeline, text).expect("written");
+        let arguments = ["--pipeline", &pipeline, "--events", "10", "--output", &output];
+        run(&parse(&arguments).expect("valid arguments")).expect("a log");
+        let log = std::fs::read_to_string(&output).expect("the log");
+        assert_eq!(log.lines().count(), 10);
+        assert!(log.lines().all(|line| line.starts_with("{\"what\":\"") && line.contains("\"when\":1707605599")));
+
+        std::fs::write(&pipeline, text.replace("postId", "itemId")).expect("written");
+        let error = run(&parse(&arguments).expect("valid arguments")).expect_err("a feed has no items").to_string();
+        assert!(error.contains("the field \"itemId\", which the events of a generated feed do not have"), "{error}");
+        assert!(parse(&["--pipeline", &pipeline, "--mix", "a=1"]).is_err(), "a feed has its own mix");
+    }
+
+    #[test]
     fn a_path_that_cannot_be_written_is_named() {
         let args = parse(&["--events", "1", "--output", "no/such/directory/log.jsonl"]).expect("valid arguments");
         let error = run(&args).expect_err("there is no such directory").to_string();

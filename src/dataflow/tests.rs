@@ -1,6 +1,7 @@
 //! The whole dataflow, with a sink in memory, against a recount of single events.
 
 mod events;
+mod feed;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;

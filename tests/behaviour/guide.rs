@@ -1,52 +1,32 @@
-//! The guide to the pipeline file says what happens: every example in it is run.
+//! The guide to the pipeline file says what happens: every example in it is run; so are the commands
+//! at the heads of the pipelines that ship.
 //!
 //! Each ```toml block is a whole pipeline, which `check` must accept. A ```jsonl block behind it is its
 //! events, and a ```text block shows commands, each behind a `$`, with what they print. All of an
-//! example's commands run in a directory that holds `pipeline.toml` and `events.jsonl`.
+//! example's commands run in a folder of its own that holds `pipeline.toml` and `events.jsonl`.
 //!
 //! With `UPDATE_GUIDE=1` the test writes what the commands print into the guide instead.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::ops::Range;
 
-/// A fenced block: what its fence says, the lines between the fences, and the number of the first of them.
-struct Block {
-    kind: String,
-    lines: Vec<String>,
-    first_line: usize,
+use crate::program::Workplace;
+
+const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pipelines.md");
+
+/// A fenced block: what its fence says, and the lines between the fences, counted from 0.
+struct Block<'a> {
+    kind: &'a str,
+    lines: Range<usize>,
 }
 
-fn guide() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pipelines.md")
-}
-
-fn blocks(text: &str) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut inside = false;
-    for (number, line) in (1..).zip(text.lines()) {
-        match line.strip_prefix("```") {
-            Some("") if inside => inside = false,
-            Some(kind) => {
-                assert!(!inside && !kind.is_empty(), "line {number}: a fence within a fence, or one of no kind");
-                blocks.push(Block { kind: kind.to_owned(), lines: Vec::new(), first_line: number + 1 });
-                inside = true;
-            }
-            None if inside => blocks.last_mut().expect("inside of a block").lines.push(line.to_owned()),
-            None => {}
-        }
-    }
-    assert!(!inside, "the last fence is open");
-    blocks
-}
-
-fn run(arguments: &[String], directory: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_counter-machine"));
-    command.args(arguments).current_dir(directory);
-    for name in ["KAFKA_BROKERS", "DYNAMODB_ENDPOINT", "RUST_LOG"] {
-        command.env_remove(name);
-    }
-    command.output().expect("the program runs")
+fn blocks<'a>(lines: &[&'a str]) -> Vec<Block<'a>> {
+    let fences: Vec<usize> = (0..lines.len()).filter(|place| lines[*place].starts_with("```")).collect();
+    let block = |fences: &[usize]| {
+        assert_eq!(lines[fences[1]], "```", "line {}: a fence within a fence", fences[1] + 1);
+        Block { kind: &lines[fences[0]][3..], lines: fences[0] + 1..fences[1] }
+    };
+    fences.chunks(2).map(block).collect()
 }
 
 /// The words of a command: parted by spaces, but for those between double quotes.
@@ -56,61 +36,80 @@ fn words(command: &str) -> Vec<String> {
         match letter {
             '"' => quoted = !quoted,
             ' ' if !quoted => words.push(String::new()),
-            _ => words.last_mut().expect("one at least").push(letter),
+            _ => words.last_mut().unwrap().push(letter),
         }
     }
     words
 }
 
-/// What the block should read: its commands, each with what it prints.
-fn performed(block: &Block, directory: &Path) -> Vec<String> {
-    let mut lines = Vec::new();
-    for command in block.lines.iter().filter(|line| line.starts_with("$ ")) {
-        let words = words(command);
-        assert_eq!(words[1], "counter-machine", "line {}: {command}", block.first_line);
-        let output = run(&words[2..], directory);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "line {}: {command}\n{errors}", block.first_line);
-        lines.push(command.clone());
-        lines.extend(String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned));
+/// Runs the commands among these lines; returns each with what it prints.
+fn performed(lines: &[&str], place: &Workplace) -> Vec<String> {
+    let mut performed = Vec::new();
+    for line in lines.iter().filter(|line| line.starts_with("$ ")) {
+        let words = words(line);
+        let arguments: Vec<&str> = words[2..].iter().map(String::as_str).collect();
+        let printed = place.run(&arguments).exits(0).stdout;
+        performed.push((*line).to_owned());
+        performed.extend(printed.lines().map(str::to_owned));
     }
-    lines
+    performed
 }
 
 #[test]
 fn every_example_of_the_guide_does_what_it_says() {
-    let text = fs::read_to_string(guide()).expect("the guide");
+    let text = fs::read_to_string(GUIDE).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
     let update = std::env::var_os("UPDATE_GUIDE").is_some();
-    let mut directory = tempfile::tempdir().expect("a directory");
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    // From the last to the first, the places of those before do not move; but examples run in order.
-    let mut changes: Vec<(Block, Vec<String>)> = Vec::new();
-    for block in blocks(&text) {
-        let content = format!("{}\n", block.lines.join("\n"));
-        match block.kind.as_str() {
+    let (mut place, mut updated, mut copied) = (Workplace::new(), String::new(), 0);
+    let mut examples = 0;
+    for Block { kind, lines: inside } in blocks(&lines) {
+        let shown = &lines[inside.clone()];
+        let content = format!("{}\n", shown.join("\n"));
+        match kind {
             "toml" => {
-                directory = tempfile::tempdir().expect("a directory");
-                fs::write(directory.path().join("pipeline.toml"), content).expect("written");
-                let check = run(&["check".to_owned(), "pipeline.toml".to_owned()], directory.path());
-                let errors = String::from_utf8_lossy(&check.stderr);
-                assert!(check.status.success(), "the pipeline at line {}: {errors}", block.first_line);
+                place = Workplace::new();
+                place.write("pipeline.toml", content);
+                place.run(&["check", "pipeline.toml"]).exits(0);
+                examples += 1;
             }
-            "jsonl" => fs::write(directory.path().join("events.jsonl"), content).expect("written"),
+            "jsonl" => place.write("events.jsonl", content),
             "text" => {
-                let performed = performed(&block, directory.path());
-                if !update {
-                    assert_eq!(block.lines.join("\n"), performed.join("\n"), "the output at line {}", block.first_line);
-                }
-                changes.push((block, performed));
+                let performed = performed(shown, &place).join("\n");
+                assert!(update || performed == shown.join("\n"), "line {}: it prints\n{performed}", inside.start + 1);
+                updated.extend(lines[copied..inside.start].iter().flat_map(|line| [line, "\n"]));
+                updated.push_str(&format!("{performed}\n"));
+                copied = inside.end;
             }
-            other => panic!("line {}: no example of the guide is {other}", block.first_line),
+            other => panic!("line {}: an example of the kind \"{other}\"", inside.start),
         }
     }
+    assert!(examples > 5, "only {examples} examples were found");
     if update {
-        for (block, performed) in changes.into_iter().rev() {
-            let start = block.first_line - 1;
-            lines.splice(start..start + block.lines.len(), performed);
-        }
-        fs::write(guide(), format!("{}\n", lines.join("\n"))).expect("the guide can be written");
+        updated.extend(lines[copied..].iter().flat_map(|line| [line, "\n"]));
+        fs::write(GUIDE, updated).unwrap();
+    }
+}
+
+#[test]
+fn the_shipped_pipelines_do_what_their_heads_say() {
+    let place = Workplace::new();
+    place.write("pipelines/feed.toml", include_str!("../../pipelines/feed.toml"));
+    place.write("pipelines/retail.toml", include_str!("../../pipelines/retail.toml"));
+    place.write("pipelines/retail_sample.jsonl", include_str!("../../pipelines/retail_sample.jsonl"));
+    let run = |command: &str| place.run(&command.split(' ').collect::<Vec<_>>()).exits(0).stdout;
+
+    run("generate --pipeline pipelines/feed.toml --events 3000 --output feed.jsonl.zst");
+    run("run pipelines/feed.toml --events feed.jsonl.zst");
+    let music = run("get pipelines/feed.toml --key categoryIds=music");
+    for name in
+        ["category.view.count", "category.view.uniques_userId", "category.time_spent.sum_seconds", "category.ctr"]
+    {
+        assert!(music.contains(name), "{name} is missing in\n{music}");
+    }
+
+    run("run pipelines/retail.toml --events pipelines/retail_sample.jsonl");
+    let item = run("get pipelines/retail.toml --key itemId=85123A --at 1291224000");
+    for name in ["item.net.sum_unitPrice", "item.purchase.uniques_userId", "item.price", "item.cancel_rate"] {
+        assert!(item.contains(name), "{name} is missing in\n{item}");
     }
 }

@@ -8,6 +8,7 @@ mod dynamodb;
 mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
+mod feed;
 mod guide;
 mod kafka;
 mod kafka_to_dynamodb;

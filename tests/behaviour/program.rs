@@ -5,12 +5,15 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Long enough for the slowest machine: a test that waits for so long has found a hang.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Lines that nobody has taken yet: with more of them a program waits, as in a pipe.
+const MOST_LINES: usize = 10_000;
 
 /// A folder in which programs are started, gone at the end of the test.
 pub struct Workplace {
@@ -69,7 +72,7 @@ pub struct Running {
 
 impl Running {
     fn new(mut child: Child, command: String) -> Running {
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(MOST_LINES);
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut pipe = child.stderr.take().unwrap();
@@ -94,13 +97,18 @@ impl Running {
 
     /// The next line on stdout.
     pub fn line(&mut self) -> String {
+        self.next_line().unwrap_or_else(|| {
+            let ended = self.wait(PATIENCE);
+            panic!("no line came: {ended:?}")
+        })
+    }
+
+    /// The next line on stdout; `None` behind the last.
+    pub fn next_line(&mut self) -> Option<String> {
         match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => line,
+            Ok(line) => Some(line),
             Err(RecvTimeoutError::Timeout) => panic!("{}: no line came", self.command),
-            Err(RecvTimeoutError::Disconnected) => {
-                let ended = self.wait();
-                panic!("no line came: {ended:?}")
-            }
+            Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
@@ -111,13 +119,21 @@ impl Running {
     }
 
     /// Waits for the end. What stdout holds besides the lines that were taken is in the answer.
-    pub fn end(mut self) -> Ended {
-        self.wait()
+    pub fn end(self) -> Ended {
+        self.end_within(PATIENCE)
     }
 
-    fn wait(&mut self) -> Ended {
-        let deadline = Instant::now() + PATIENCE;
+    /// The same for what may take longer.
+    pub fn end_within(mut self, patience: Duration) -> Ended {
+        self.wait(patience)
+    }
+
+    fn wait(&mut self, patience: Duration) -> Ended {
+        let deadline = Instant::now() + patience;
+        let mut stdout = String::new();
         let status = loop {
+            // It cannot end before somebody has taken what it prints.
+            stdout.extend(self.lines.try_iter().flat_map(|line| [line, "\n".to_owned()]));
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
@@ -128,7 +144,7 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        let stdout = self.lines.iter().fold(String::new(), |text, line| text + &line + "\n");
+        stdout.extend(self.lines.iter().flat_map(|line| [line, "\n".to_owned()]));
         Ended { command: self.command.clone(), code: status.code(), stdout, stderr: self.stderr() }
     }
 

@@ -174,8 +174,9 @@ impl Desk {
     }
 }
 
-/// Files of 200 lines, or of a 100th of a long log; plain and compressed, by turns.
-fn write_pieces(place: &Workplace, text: &str) {
+/// Writes the log into the folder `pieces`: files of 200 lines, or of a 100th of a long log; plain and
+/// compressed, by turns.
+pub fn write_pieces(place: &Workplace, text: &str) {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     for (number, piece) in lines.chunks((lines.len() / 100).max(200)).enumerate() {
         let piece = piece.concat();

@@ -229,6 +229,33 @@ fn an_unlike_that_comes_later_takes_one_from_what_is_left() {
 }
 
 #[test]
+fn a_retraction_adds_no_member_and_takes_none_back() {
+    const USERS: &str = r#"
+        [[counters]]
+        name = "post"
+        key = ["post"]
+        events = ["like"]
+        measures = ["count", "uniques(user)"]
+        decays = ["1h"]
+        ttl = "none"
+    "#;
+    let by = |user: &str, name: &str, time| json!({"eventName": name, "post": "p", "user": user, "eventTs": time});
+    let row = |events| {
+        let (items, _) = run(USERS, events);
+        let of = |measure: &str| {
+            let item = items.get(&("p".to_owned(), format!("post.like.{measure}")))?;
+            item.counts.values().next().map(|count| (count.last_update, count.value))
+        };
+        (of("count"), of("uniques_user"))
+    };
+    let like = Some((EventTime(100), 1.0));
+    assert_eq!(row(vec![by("ann", "unlike", 100)]), (Some((EventTime(100), -1.0)), None));
+    assert_eq!(row(vec![by("ann", "superlike", 100), by("bob", "unlike", 100)]).1, like);
+    let undone = row(vec![by("ann", "like", 100), by("ann", "unlike", 200)]);
+    assert_eq!((undone.0.map(|count| count.0), undone.1), (Some(EventTime(200)), like));
+}
+
+#[test]
 fn weights_whose_product_nothing_can_hold_stay_finite() {
     let heavy = |name: &str| json!({"eventName": name, "post": "p", "price": 1e300, "boost": -1e300, "eventTs": 1});
     assert!(counts(vec![heavy("superlike")]).1[0] < -1e100);
