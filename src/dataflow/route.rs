@@ -86,8 +86,16 @@ pub enum EventAmount {
 enum AmountOf {
     /// By its weight.
     Weight(Weight),
-    /// By a member in this field.
-    Member(FieldId),
+    /// By a member in this field, unless its weight takes something back.
+    Member(FieldId, Weight),
+}
+
+/// Why an event adds nothing to a row.
+enum NothingToAdd {
+    /// A field that says it is missing.
+    Missing,
+    /// Uniques take nothing back.
+    Retraction,
 }
 
 /// What an event weighs in one measure.
@@ -178,12 +186,11 @@ impl Router {
         let (text, hash) = self.keys.get(event, key);
         let text = sums.key(text, &self.pipeline);
         for target in targets {
-            let Some(amount) = target.amount.of(event, self.seed) else {
-                tally.missing_values += 1;
-                continue;
-            };
-            let row = RowId::new(hash, target.hash);
-            sums.add(row, target.rows, text, event.time(), amount);
+            match target.amount.of(event, self.seed) {
+                Ok(amount) => sums.add(RowId::new(hash, target.hash), target.rows, text, event.time(), amount),
+                Err(NothingToAdd::Missing) => tally.missing_values += 1,
+                Err(NothingToAdd::Retraction) => {}
+            }
         }
     }
 
@@ -235,12 +242,13 @@ impl Router {
                 *verdict = Err(Reason::FeatureNameTooLong);
             }
             // Uniques take nothing back: nobody knows whether the member was seen otherwise.
-            if measure.members.is_some() && weight < 0.0 {
+            if measure.members.is_some() && group.weight.is_none() && weight < 0.0 {
                 continue;
             }
+            let weight = Weight::new(weight, group, measure);
             let amount = match measure.members {
-                Some(field) => AmountOf::Member(field),
-                None => AmountOf::Weight(Weight::new(weight, group, measure)),
+                Some(field) => AmountOf::Member(field, weight),
+                None => AmountOf::Weight(weight),
             };
             let shape = self.pipeline.shape(&key);
             let hash = self.seed.feature(&key);
@@ -283,12 +291,18 @@ impl GroupRoutes {
 }
 
 impl AmountOf {
-    /// `None` where a field is missing.
+    /// What the event adds, if anything.
     #[inline]
-    fn of(&self, event: &Event<'_>, seed: HashSeed) -> Option<EventAmount> {
+    fn of(&self, event: &Event<'_>, seed: HashSeed) -> Result<EventAmount, NothingToAdd> {
         match self {
-            AmountOf::Weight(weight) => weight.of(event).map(EventAmount::Weight),
-            AmountOf::Member(field) => event.key(*field).map(|text| EventAmount::Member(seed.member(text))),
+            AmountOf::Weight(weight) => Ok(EventAmount::Weight(weight.of(event).ok_or(NothingToAdd::Missing)?)),
+            AmountOf::Member(field, weight) => {
+                let text = event.key(*field).ok_or(NothingToAdd::Missing)?;
+                match weight.of(event).ok_or(NothingToAdd::Missing)? {
+                    weight if weight < 0.0 => Err(NothingToAdd::Retraction),
+                    _ => Ok(EventAmount::Member(seed.member(text))),
+                }
+            }
         }
     }
 }

@@ -229,6 +229,25 @@ fn an_unlike_that_comes_later_takes_one_from_what_is_left() {
 }
 
 #[test]
+fn a_member_counts_only_where_the_events_weight_is_there_and_takes_nothing_back() {
+    const BUYERS: &str = r#"
+        [[counters]]
+        name = "item"
+        key = ["item"]
+        events = ["like"]
+        measures = ["uniques(buyer)"]
+        decays = ["1h"]
+        weight = "quantity"
+        ttl = "none"
+    "#;
+    let by = |buyer, quantity: Value| json!({"eventName": "like", "item": "i", "buyer": buyer, "quantity": quantity, "eventTs": 1});
+    let (items, metrics) =
+        run(BUYERS, vec![by("ann", json!(2)), by("bob", json!(-2)), by("cid", Value::Null), by("dan", json!(0))]);
+    assert_eq!(values(&items[&("i".to_owned(), "item.like.uniques_buyer".to_owned())]), [2.0]);
+    assert_eq!(metrics.missing_values.get(), 1);
+}
+
+#[test]
 fn a_retraction_adds_no_member_and_takes_none_back() {
     const USERS: &str = r#"
         [[counters]]

@@ -15,7 +15,7 @@ pub fn amount(event: &Value, measure: &Measure, name_weight: f64, weight: f64) -
     match measure {
         Measure::Count => Some(Amount::Weight(name_weight * weight)),
         Measure::Sum(path) => Some(Amount::Weight(name_weight * weight * field(event, path).as_f64()?)),
-        Measure::Uniques(path) => text(field(event, path)).filter(|_| name_weight > 0.0).map(Amount::Member),
+        Measure::Uniques(path) => text(field(event, path)).filter(|_| name_weight * weight >= 0.0).map(Amount::Member),
     }
 }
 
