@@ -119,13 +119,9 @@ impl DecayCounters {
             for contribution in together.clone() {
                 self.table_of(&contribution, features).prefetch_index(contribution.row);
             }
-            for contribution in together.clone() {
-                let table = self.table_of(&contribution, features);
-                if let Some(row) = table.candidate(contribution.row) {
-                    table.prefetch(row);
-                }
+            for contribution in together {
+                self.table_of(&contribution, features).prefetch_row(contribution.row);
             }
-            self.prefetch_uniques(together, features);
             let mut count = 0;
             for contribution in contributions.by_ref().take(TOGETHER) {
                 self.merge(contribution, features[contribution.feature as usize]);
@@ -133,25 +129,6 @@ impl DecayCounters {
             }
             if count < TOGETHER {
                 break;
-            }
-        }
-    }
-
-    /// Asks for the uniques that contributions will be merged into. They lie three steps away from
-    /// their rows.
-    fn prefetch_uniques<'a>(&self, together: impl Iterator<Item = Contribution<'a>> + Clone, features: &[u32]) {
-        let of_members = |contribution: &Contribution<'_>| {
-            matches!(contribution.amount, Amount::Member(_) | Amount::Members(_) | Amount::Uniques(_))
-        };
-        for step in 0..3 {
-            for contribution in together.clone().filter(of_members) {
-                let table = self.table_of(&contribution, features);
-                let Some(row) = table.candidate(contribution.row) else { continue };
-                let value = table.values(row)[0];
-                match step {
-                    0 => self.uniques.prefetch(value),
-                    _ => self.uniques.prefetch_heap(value, step == 2),
-                }
             }
         }
     }

@@ -6,22 +6,16 @@
 /// Asks for the cache line that this value begins in. Only a hint: it changes nothing but time.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
-    prefetch_address(std::ptr::from_ref(value).cast());
-}
-
-/// Asks for the cache line that this address lies in.
-#[inline(always)]
-pub fn prefetch_address(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         #[expect(unsafe_code, reason = "the only way to ask")]
-        // SAFETY: a prefetch reads nothing that the program can see and cannot fault, whatever the
-        // address is. SSE is part of every x86-64.
+        // SAFETY: a prefetch reads nothing that the program can see and cannot fault, and the
+        // address is that of a live reference anyway. SSE is part of every x86-64.
         unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(address.cast());
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
+    let _ = value;
 }

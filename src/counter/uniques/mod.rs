@@ -189,23 +189,6 @@ impl Uniques {
         }
     }
 
-    /// Names the cache lines on the heap that a step will read, for callers that ask for memory in
-    /// advance: first those that the state itself points to, then, when these are there, the ones
-    /// behind them.
-    #[inline]
-    pub fn visit_lines(&self, behind: bool, mut visit: impl FnMut(*const u8)) {
-        const SIGHTINGS_PER_LINE: usize = 4;
-        match &self.0 {
-            State::Empty | State::One(_) => {}
-            State::Few(sightings) if !behind => {
-                sightings.iter().step_by(SIGHTINGS_PER_LINE).for_each(|seen| visit(std::ptr::from_ref(seen).cast()));
-            }
-            State::Few(_) => {}
-            State::Many(sketch) if !behind => visit(std::ptr::from_ref(&**sketch).cast()),
-            State::Many(sketch) => sketch.visit_lines(visit),
-        }
-    }
-
     /// Whether this state can belong to `set`: to be asked about what was read from outside, as
     /// [`add`](Uniques::add), [`merge`](Uniques::merge) and [`read`](Uniques::read) rely on it.
     pub fn fits(&self, set: &UniquesSet) -> bool {

@@ -125,14 +125,6 @@ impl Sketch {
         }
     }
 
-    /// See [`super::Uniques::visit_lines`].
-    pub(super) fn visit_lines(&self, mut visit: impl FnMut(*const u8)) {
-        const LINE_BYTES: usize = 64;
-        let bases = self.bases.iter().step_by(LINE_BYTES / size_of::<Base>());
-        bases.for_each(|base| visit(std::ptr::from_ref(base).cast()));
-        self.registers.iter().step_by(LINE_BYTES).for_each(|register| visit(register));
-    }
-
     /// The time of the newest member.
     pub(super) fn last_update(&self) -> EventTime {
         self.last_update

@@ -121,10 +121,12 @@ impl RowTable {
         self.index[index_table(id)].prefetch(id.index_hash());
     }
 
-    /// Second step towards it: the row that will most probably be found.
+    /// Second step towards a [`RowTable::find`] that comes soon: asks for the row.
     #[inline]
-    pub fn candidate(&self, id: RowId) -> Option<RowRef> {
-        self.index[index_table(id)].candidate(id.index_hash()).map(RowRef)
+    pub fn prefetch_row(&self, id: RowId) {
+        if let Some(row) = self.index[index_table(id)].candidate(id.index_hash()) {
+            self.prefetch(RowRef(row));
+        }
     }
 
     /// Asks for a row that is needed soon.

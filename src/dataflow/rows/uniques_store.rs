@@ -3,7 +3,6 @@
 use super::slot_numbers::SlotNumbers;
 use super::vec_bytes;
 use crate::counter::{EventTime, Uniques, UniquesSet};
-use crate::dataflow::prefetch::{prefetch, prefetch_address};
 
 /// How many uniques lie in a slab.
 const SLAB: usize = 1024;
@@ -58,20 +57,7 @@ impl UniquesStore {
         }
     }
 
-    /// First step towards a [`UniquesStore::change`] that comes soon: asks for the uniques.
-    #[inline]
-    pub fn prefetch(&self, value: f64) {
-        prefetch(self.get(value));
-    }
-
-    /// Second and third step towards it: asks for what they hold on the heap.
-    #[inline]
-    pub fn prefetch_heap(&self, value: f64, behind: bool) {
-        self.get(value).visit_lines(behind, prefetch_address);
-    }
-
     /// The uniques of the row with this value.
-    #[inline]
     pub fn get(&self, value: f64) -> &Uniques {
         let slot = value as usize;
         &self.slabs[slot / SLAB][slot % SLAB]
