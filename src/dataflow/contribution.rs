@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::RowId;
 use super::records::{Form, Iter, Record, Records};
-use crate::counter::{EventTime, MemberHash, Sighting, Uniques};
+use crate::counter::{EventTime, MemberHash, Sighting, Uniques, UniquesSet};
 use crate::epoch::Window;
 use crate::pipeline::FeatureKey;
 
@@ -51,12 +51,31 @@ pub enum Amount<'a> {
     Weight(f64),
     /// Their weights, decayed to the last update: the values of a row.
     Values(&'a [f64]),
-    /// The single member that they name.
-    Member(MemberHash),
-    /// The members that they name, in any order and perhaps more than once.
-    Members(&'a [Sighting]),
-    /// The members that they name, when these are many.
-    Uniques(&'a Uniques),
+    /// The members that they name.
+    Members(Members<'a>),
+}
+
+/// The members that some events name.
+#[derive(Clone, Copy, Debug)]
+pub enum Members<'a> {
+    /// A single one, last seen at the last update.
+    One(MemberHash),
+    /// Several, in any order and perhaps more than once.
+    Several(&'a [Sighting]),
+    /// Those of a hot row.
+    Many(&'a Uniques),
+}
+
+impl Members<'_> {
+    /// Adds them to uniques; `time` is the last update.
+    #[inline]
+    pub fn add_to(self, uniques: &mut Uniques, set: &UniquesSet, time: EventTime) {
+        match self {
+            Members::One(member) => uniques.add(set, member, time),
+            Members::Several(seen) => uniques.add_all(set, seen),
+            Members::Many(part) => uniques.merge(set, part),
+        }
+    }
 }
 
 impl ContributionBatch {
@@ -81,9 +100,9 @@ impl ContributionBatch {
             amount: match record.form() {
                 Form::Weight | Form::Replaced => Amount::Weight(f64::from_bits(words[0])),
                 Form::Values => Amount::Values(bytemuck::cast_slice(words)),
-                Form::Member => Amount::Member(MemberHash(words[0])),
-                Form::Members => Amount::Members(&self.sightings[Span::from_word(words[0]).range()]),
-                Form::Uniques => Amount::Uniques(&self.uniques[words[0] as usize]),
+                Form::Member => Amount::Members(Members::One(MemberHash(words[0]))),
+                Form::Members => Amount::Members(Members::Several(&self.sightings[Span::from_word(words[0]).range()])),
+                Form::Uniques => Amount::Members(Members::Many(&self.uniques[words[0] as usize])),
             },
         }
     }

@@ -157,7 +157,7 @@ impl DecayCounters {
             self.values.clear();
             match contribution.amount {
                 Amount::Weight(_) | Amount::Values(_) => self.values.resize(table.width(), 0.0),
-                _ => self.values.push(self.uniques.insert(Uniques::new())),
+                Amount::Members(_) => self.values.push(self.uniques.insert(Uniques::new())),
             }
             table.insert(contribution.row, feature, key, time, &self.values)
         });
@@ -167,14 +167,9 @@ impl DecayCounters {
         let first_change = table.update(row, |last_update, values| match contribution.amount {
             Amount::Weight(weight) => decays.add(last_update, values, time, weight),
             Amount::Values(amount) => decays.merge(last_update, values, time, amount),
-            of_members => {
+            Amount::Members(members) => {
                 *last_update = time.max(*last_update);
-                uniques.change(values[0], |uniques| match of_members {
-                    Amount::Member(member) => uniques.add(set, member, time),
-                    Amount::Members(seen) => uniques.add_all(set, seen),
-                    Amount::Uniques(part) => uniques.merge(set, part),
-                    Amount::Weight(_) | Amount::Values(_) => {}
-                });
+                uniques.change(values[0], |uniques| members.add_to(uniques, set, time));
             }
         });
         if first_change {
