@@ -20,6 +20,9 @@ pub(super) struct RatioReading<'a> {
     ratio: &'a Ratio,
     /// In the order of the intervals, shortest first.
     ratios: Vec<RatioValue>,
+    /// Since when both of its items count, where one of them was evicted before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<EventTime>,
 }
 
 /// A ratio with one decay interval.
@@ -59,7 +62,8 @@ impl<'a> RatioReading<'a> {
             read(ratio, *interval, count(above), count(below), at)
         };
         let ratios: Vec<_> = ratio.decays.iter().filter_map(value).collect();
-        (!ratios.is_empty()).then_some(RatioReading { key, ratio_name: &ratio.name, ratio, ratios })
+        let since = above.into_iter().chain(below).filter_map(|item| item.since).max();
+        (!ratios.is_empty()).then_some(RatioReading { key, ratio_name: &ratio.name, ratio, ratios, since })
     }
 
     /// Prints the ratio as a table, one line per decay interval.
@@ -71,7 +75,8 @@ impl<'a> RatioReading<'a> {
         heading.extend(["sample size", "at least (95 %)"]);
         let mut lines = vec![heading.into_iter().map(str::to_owned).collect()];
         lines.extend(self.ratios.iter().map(|value| value.line(reading, prior.is_some())));
-        print_aligned(&lines, TEXT_COLUMNS, out)
+        print_aligned(&lines, TEXT_COLUMNS, out)?;
+        self.since.map_or(Ok(()), |since| reading.show_since(since, out))
     }
 
     /// Prints the ratio as one JSON line.
@@ -172,6 +177,17 @@ mod tests {
     #[track_caller]
     fn assert_close(value: Option<f64>, expected: f64) {
         assert!(value.is_some_and(|value| (value - expected).abs() < 1e-9), "{value:?} is not {expected}");
+    }
+
+    #[test]
+    fn a_ratio_counts_since_both_of_its_items_do() {
+        let mut items = [item("like", 100, 1.0, None), item("view", 100, 4.0, Some(4.0))];
+        let since = |items: &[Item]| RatioReading::of(&ratio(), "p", items, None).unwrap().since;
+        assert_eq!(since(&items), None);
+        items[1].since = Some(EventTime(50));
+        assert_eq!(since(&items), Some(EventTime(50)));
+        items[0].since = Some(EventTime(70));
+        assert_eq!(since(&items), Some(EventTime(70)));
     }
 
     #[test]

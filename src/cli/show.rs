@@ -38,8 +38,7 @@ impl Reading {
             writeln!(out, "  expired since {time}: its ttl had passed then, and it may be forgotten")?;
         }
         if let Some(since) = item.since {
-            let time = show_time(since.0, self.unit);
-            writeln!(out, "  counts only since {time}: what came before was evicted when memory ran short")?;
+            self.show_since(since, out)?;
         }
         Ok(())
     }
@@ -60,6 +59,12 @@ impl Reading {
         ];
         line.extend(self.at.map(|at| show_value(count.value_at(at))));
         line
+    }
+
+    /// Says that something counts only from a time on.
+    pub(super) fn show_since(&self, since: EventTime, out: &mut impl Write) -> io::Result<()> {
+        let time = show_time(since.0, self.unit);
+        writeln!(out, "  counts only since {time}: what came before was evicted when memory ran short")
     }
 
     /// Prints an item as one line: the item itself, and what it reads as.

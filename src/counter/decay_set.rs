@@ -58,7 +58,7 @@ impl DecaySet {
     /// and does not move the last update.
     #[inline]
     pub fn add(&self, last_update: &mut EventTime, values: &mut [f64], time: EventTime, weight: f64) {
-        self.add_each(last_update, values, time, |_| [weight; LANES], |_| [weight * weight; LANES]);
+        self.add_each(last_update, values, time, |_| [weight; LANES], |_| [finite(weight * weight); LANES]);
     }
 
     /// Merges a row into another one of the same set.
@@ -184,6 +184,16 @@ mod tests {
         assert_eq!(values[0], f64::MAX);
         set.add(&mut last_update, &mut values, EventTime(0), -f64::MAX);
         assert_eq!(values[0], 0.0);
+    }
+
+    #[test]
+    fn squares_of_huge_weights_that_come_late_stay_finite() {
+        let set = DecaySet::new(vec![interval(5)]).with_squares();
+        let (mut last_update, mut values) = (EventTime(1_000_000), [1.0, 1.0]);
+        set.add(&mut last_update, &mut values, EventTime(0), 1e200);
+        assert_eq!(values, [1.0, 1.0]);
+        set.add(&mut last_update, &mut values, EventTime(1_000_000), 1e200);
+        assert_eq!(values, [1e200, f64::MAX]);
     }
 
     #[test]

@@ -105,9 +105,7 @@ impl BlockCounter {
                 self.count_messages(topic, bytes, messages, &block.window_starts, &mut tally);
             }
         }
-        if self.sums.is_full() {
-            self.sums.close_window(self.window, &self.pipeline);
-        }
+        self.sums.make_room(self.window, &self.pipeline, self.router.features());
         self.metrics.events.add(tally.events);
         self.metrics.late_events.add(tally.late_events);
         self.metrics.missing_keys.add(tally.routes.missing_keys);

@@ -9,7 +9,7 @@ use super::limits::Limiter;
 use super::rows::{RowRef, RowTable, StoredKey, TextStore, UniquesStore};
 use crate::counter::{EventTime, Uniques};
 use crate::epoch::{Generation, Version, Window};
-use crate::pipeline::{Group, Pipeline, RowShape};
+use crate::pipeline::{Group, NOTHING_LEFT_AFTER, Pipeline, RowShape};
 use crate::sink::ItemBatch;
 use crate::telemetry::Metrics;
 
@@ -63,7 +63,7 @@ impl DecayCounters {
         let width = |group: &Group, shape| if shape == RowShape::Uniques { 1 } else { group.decays_of(shape).width() };
         let of_group = |group| RowShape::ALL.map(|shape| RowTable::new(width(group, shape)));
         let tables = pipeline.groups.iter().flat_map(of_group).collect();
-        DecayCounters {
+        let mut counters = DecayCounters {
             pipeline,
             generation,
             tables,
@@ -75,7 +75,13 @@ impl DecayCounters {
             changed: Vec::new(),
             values: Vec::new(),
             metrics,
+        };
+        // What tables take when they are empty is no matter of rows.
+        let empty = counters.allocated_bytes();
+        if let Some(limiter) = &mut counters.limiter {
+            limiter.budget.allow_beside(empty);
         }
+        counters
     }
 
     /// Merges the batches of a closed epoch, window by window, and emits every row that a window
@@ -252,10 +258,8 @@ fn release(
 /// Longer than its ttl, by the time in which a value comes to nothing (`e^-40`): an event that is
 /// nearly a ttl late would else bring back a row as alive, without what was in it shortly before.
 fn kept_for(group: &Group) -> Option<i64> {
-    const NOTHING_LEFT_AFTER: i64 = 40;
     let ttl = group.ttl?;
-    let longest_decay = group.decays.intervals().iter().map(|interval| interval.units()).max()?;
-    ttl.checked_add(longest_decay.saturating_mul(NOTHING_LEFT_AFTER).min(ttl))
+    ttl.checked_add(group.longest_decay().saturating_mul(NOTHING_LEFT_AFTER).min(ttl))
 }
 
 /// The batches' records by ascending window.

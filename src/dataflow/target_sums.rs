@@ -17,6 +17,8 @@ const HOT_SIGHTINGS: u32 = 1024;
 /// Sums and where they are: they are added up where they will leave, in the records of a batch.
 #[derive(Default)]
 pub struct TargetSums {
+    /// What had to be put aside because it was full.
+    full: Vec<ContributionBatch>,
     batch: ContributionBatch,
     /// Where the record of each row of the open window begins.
     index: FlatIndex,
@@ -31,8 +33,6 @@ pub struct TargetSums {
     hot: Vec<(Place, GroupId)>,
     /// For each of the router's features, whether a record refers to it.
     features: Vec<bool>,
-    /// How many words the last batch had: the next one will have as many.
-    last_words: usize,
 }
 
 impl TargetSums {
@@ -178,15 +178,26 @@ impl TargetSums {
         self.hot.clear();
     }
 
-    /// Hands over the batch of the epoch.
-    pub fn take_epoch(&mut self, features: &[FeatureKey]) -> ContributionBatch {
+    /// Puts the batch aside and begins another one. The open window must be closed.
+    pub fn put_aside(&mut self, features: &[FeatureKey]) {
+        let batch = self.take_batch(features);
+        self.full.push(batch);
+    }
+
+    /// Hands over the batches of the epoch: one at least, be it empty.
+    pub fn take_epoch(&mut self, features: &[FeatureKey]) -> Vec<ContributionBatch> {
+        self.put_aside(features);
+        std::mem::take(&mut self.full)
+    }
+
+    fn take_batch(&mut self, features: &[FeatureKey]) -> ContributionBatch {
         let mut batch = std::mem::take(&mut self.batch);
         let used = (0u32..).zip(features).zip(&self.features).filter(|(_, used)| **used);
         batch.features = used.map(|((number, feature), _)| (number, feature.clone())).collect();
         self.features.clear();
         self.window_start = 0;
-        self.last_words = batch.records.len();
-        self.batch.records.reserve(self.last_words);
+        // The next one will have as many.
+        self.batch.records.reserve(batch.records.len());
         batch
     }
 
@@ -209,5 +220,66 @@ impl TargetSums {
     fn forget_places(&mut self) {
         let records = self.batch.records.iter(self.window_start, self.batch.records.len());
         self.index.clear(records.map(|(place, record)| (record.row().index_hash(), place)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataflow::contribution::Amount;
+    use crate::dataflow::identity::HashSeed;
+    use crate::dataflow::records::append_key_words;
+    use crate::dataflow::route::Rows;
+    use crate::pipeline::{MeasureId, RowShape};
+
+    const PIPELINE: &str = r#"
+        name = "test"
+        event = { name = "n", time = "t" }
+        [[counters]]
+        name = "user"
+        key = ["u"]
+        events = "*"
+        decays = ["1h"]
+    "#;
+
+    /// An epoch may leave in several batches, and a window in several parts: nothing is lost or doubled.
+    #[test]
+    fn what_is_put_aside_leaves_with_the_epoch() {
+        let pipeline = Pipeline::parse(PIPELINE, "test.toml", &|_| None).expect("a valid pipeline");
+        let key = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "user.like.count".into() };
+        let features = [key.clone()];
+        let mut sums = TargetSums::default();
+        let add = |sums: &mut TargetSums, user: &str| {
+            let row = RowId::new(HashSeed(1).key(user.as_bytes()), HashSeed(1).feature(&key));
+            let rows = Rows { group: GroupId(0), feature: 0, shape: RowShape::Values };
+            let mut words = Vec::new();
+            append_key_words(&mut words, user.as_bytes());
+            let addition = Addition { row, rows, time: EventTime(5), amount: EventAmount::Weight(1.0) };
+            sums.add(&addition, KeyWords { words: &words, length: user.len() }, pipeline.group(GroupId(0)));
+        };
+        for part in 0..3 {
+            (0..100).for_each(|user| add(&mut sums, &user.to_string()));
+            add(&mut sums, "7");
+            sums.close_window(Window(9), &pipeline);
+            if part < 2 {
+                sums.put_aside(&features);
+            }
+        }
+        let batches = sums.take_epoch(&features);
+        assert_eq!(batches.len(), 3);
+        for batch in &batches {
+            assert_eq!(batch.features, [(0, features[0].clone())]);
+            let parts: Vec<_> = batch.windows().collect();
+            assert!(matches!(&parts[..], [(Window(9), _)]));
+            let weight = |amount: Amount<'_>| match amount {
+                Amount::Weight(weight) => weight,
+                Amount::Values(values) => values[0],
+                Amount::Members(_) => 0.0,
+            };
+            let weights: Vec<f64> =
+                batch.contributions(parts[0].1.clone()).map(|contribution| weight(contribution.amount)).collect();
+            assert_eq!((weights.len(), weights.iter().sum::<f64>()), (100, 101.0));
+        }
+        assert!(sums.take_epoch(&features).iter().all(|batch| batch.windows().next().is_none()));
     }
 }

@@ -15,13 +15,16 @@ use crate::pipeline::{FeatureKey, Pipeline};
 /// Additions wait until there are some dozen, so that the memory they need can be asked for before
 /// the first is done. The windows of an epoch leave together, in one batch per worker.
 pub struct WindowSums {
-    waiting: Vec<Addition>,
+    waiting: Vec<Waiting>,
     waiting_keys: Vec<u64>,
     targets: Vec<TargetSums>,
 }
 
 /// How many additions wait for each other.
 const TOGETHER: usize = 32;
+
+/// And no more words of keys than this: there may be many to which nothing is added.
+const WAITING_KEY_WORDS: usize = 4096;
 
 /// One event's weight or member on its way to a sum.
 #[derive(Clone, Copy)]
@@ -34,6 +37,12 @@ pub struct Addition {
     pub time: EventTime,
     /// What the event adds.
     pub amount: EventAmount,
+}
+
+/// An addition that waits.
+#[derive(Clone, Copy)]
+struct Waiting {
+    addition: Addition,
     key: WaitingKey,
     /// The worker that holds the row.
     worker: u32,
@@ -56,7 +65,7 @@ impl WindowSums {
     /// Takes notice of a key: what is added next belongs to it.
     #[inline]
     pub fn key(&mut self, text: &[u8], pipeline: &Pipeline) -> WaitingKey {
-        if self.waiting.len() >= TOGETHER {
+        if self.waiting.len() >= TOGETHER || self.waiting_keys.len() >= WAITING_KEY_WORDS {
             self.add_waiting(pipeline);
         }
         let start = self.waiting_keys.len() as u32;
@@ -69,27 +78,31 @@ impl WindowSums {
     pub fn add(&mut self, row: RowId, rows: Rows, key: WaitingKey, time: EventTime, amount: EventAmount) {
         let worker = row.shard().worker(self.targets.len() as u32);
         self.targets[worker as usize].prefetch_index(row);
-        self.waiting.push(Addition { row, rows, time, amount, key, worker });
+        self.waiting.push(Waiting { addition: Addition { row, rows, time, amount }, key, worker });
     }
 
     /// Does the additions that wait.
     fn add_waiting(&mut self, pipeline: &Pipeline) {
-        for addition in &self.waiting {
-            self.targets[addition.worker as usize].prefetch_record(addition.row);
+        for waiting in &self.waiting {
+            self.targets[waiting.worker as usize].prefetch_record(waiting.addition.row);
         }
-        for addition in self.waiting.drain(..) {
-            let WaitingKey { start, length } = addition.key;
+        for Waiting { addition, key, worker } in self.waiting.drain(..) {
+            let WaitingKey { start, length } = key;
             let length = length as usize;
             let key = KeyWords { words: &self.waiting_keys[start as usize..][..length.div_ceil(8)], length };
-            self.targets[addition.worker as usize].add(&addition, key, pipeline.group(addition.rows.group));
+            self.targets[worker as usize].add(&addition, key, pipeline.group(addition.rows.group));
         }
         self.waiting_keys.clear();
     }
 
-    /// Whether there is so much that the window must be closed now, whatever the clock says: places
-    /// are 32-bit numbers. (A window may be closed in parts: the receiver merges them.)
-    pub fn is_full(&self) -> bool {
-        self.targets.iter().any(TargetSums::is_full)
+    /// Puts aside what there is if it is very much, because places are 32-bit numbers. A window may be
+    /// closed in parts, and an epoch leave in several batches: the receiver merges them.
+    pub fn make_room(&mut self, window: Window, pipeline: &Pipeline, features: &[FeatureKey]) {
+        for target in self.targets.iter_mut().filter(|target| target.is_full()) {
+            // What waits comes into the next part.
+            target.close_window(window, pipeline);
+            target.put_aside(features);
+        }
     }
 
     /// Ends the open window: its sums are ready to leave with the epoch.
@@ -98,16 +111,16 @@ impl WindowSums {
         self.targets.iter_mut().for_each(|target| target.close_window(window, pipeline));
     }
 
-    /// Ends the epoch: the batches for all workers, in the order of their indices. Every worker gets
-    /// one, be it empty: it carries the time in the stream.
+    /// Ends the epoch: the batches for all workers. Every worker gets one, be it empty: it carries the
+    /// time in the stream.
     pub fn take_epoch(
         &mut self,
         stream_time: Option<EventTime>,
         features: &[FeatureKey],
     ) -> impl Iterator<Item = ContributionBatch> {
-        self.targets.iter_mut().zip(0u64..).map(move |(sums, target)| {
-            let batch = sums.take_epoch(features);
-            ContributionBatch { target, stream_time, ..batch }
+        self.targets.iter_mut().zip(0u64..).flat_map(move |(sums, target)| {
+            let batches = sums.take_epoch(features).into_iter();
+            batches.map(move |batch| ContributionBatch { target, stream_time, ..batch })
         })
     }
 

@@ -10,7 +10,7 @@ use super::error::{Fault, did_you_mean};
 use super::event_map::EventMap;
 use super::expand::{duration, duration_or_none, not_empty};
 use super::fields::{Fields, Use};
-use super::group::TTL_INTERVALS;
+use super::group::NOTHING_LEFT_AFTER;
 use super::names::refuse_collisions;
 use super::raw::{RawEvents, RawGroup, Text};
 use super::{EventSelector, FeatureTemplate, Group, Measure, OtherShapes};
@@ -252,7 +252,7 @@ fn ttl(raw: Option<&Text>, intervals: &[DecayInterval], unit: TimeUnit) -> Resul
     let units = match raw {
         None => {
             let longest = intervals.iter().map(|interval| interval.units()).max().unwrap_or_default();
-            Some((DEFAULT_TTL_SECONDS * unit.per_second()).max(longest * TTL_INTERVALS))
+            Some((DEFAULT_TTL_SECONDS * unit.per_second()).max(longest * NOTHING_LEFT_AFTER))
         }
         Some(text) => match duration_or_none(text)? {
             Some(length) if length.is_zero() => {

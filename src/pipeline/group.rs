@@ -16,7 +16,7 @@ pub struct GroupId(pub u16);
 pub struct MeasureId(pub u16);
 
 /// What is this many intervals old is worth less than e^-40 of what it was: a row may be forgotten.
-pub(super) const TTL_INTERVALS: i64 = 40;
+pub const NOTHING_LEFT_AFTER: i64 = 40;
 
 /// One `[[counters]]` entry.
 #[derive(Clone, Debug)]
@@ -87,14 +87,14 @@ impl Group {
     }
 
     /// The longest of the decay intervals.
-    pub(super) fn longest_decay(&self) -> i64 {
+    pub fn longest_decay(&self) -> i64 {
         self.decays.intervals().iter().map(|interval| interval.units()).max().unwrap_or_default()
     }
 
     /// Says so where rows are forgotten while they are still worth something.
     pub(super) fn short_ttl_warning(&self, unit: TimeUnit) -> Option<String> {
         let ttl = self.ttl?;
-        let least = self.longest_decay().checked_mul(TTL_INTERVALS)?;
+        let least = self.longest_decay().checked_mul(NOTHING_LEFT_AFTER)?;
         (ttl < least).then(|| {
             format!(
                 "group \"{}\": its ttl of {} is shorter than 40 times its longest decay ({}): rows are forgotten while \

@@ -15,12 +15,13 @@ pub struct RowLimit(pub u64);
 pub struct Limits {
     /// The most rows that the whole run may hold: all workers of all processes together.
     pub rows: Option<RowLimit>,
-    /// The most memory that rows may take in each process, at least [`Limits::LEAST_MEMORY`].
+    /// The most memory that rows may take in each process, at least [`Limits::LEAST_MEMORY`]; the empty
+    /// tables of groups are not counted.
     pub memory: Option<Bytes>,
 }
 
 impl Limits {
-    /// Below this there would be no room for rows beside what the tables themselves take.
+    /// Below this there would be no room for rows to speak of.
     pub const LEAST_MEMORY: Bytes = Bytes(1 << 20);
 
     /// What the section means.

@@ -37,7 +37,8 @@ pub use environment::Environment;
 pub use error::PipelineError;
 pub use event_map::{EventMap, MappedEvent};
 pub use group::{
-    EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, OtherShapes, RowShape,
+    EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, NOTHING_LEFT_AFTER, OtherShapes,
+    RowShape,
 };
 pub use key::{append_key, split_key};
 pub use limits::{Limits, RowLimit};

@@ -68,9 +68,11 @@ impl Evictions {
 
 /// Two digits, rounded up.
 fn show_worth(worth: f64) -> String {
-    if worth <= 0.0 {
+    const ALMOST_NOTHING: f64 = 1e-130;
+    if worth < ALMOST_NOTHING {
         return "0".to_owned();
     }
+    let worth = worth.min(f64::MAX / 10.0);
     let step = 10f64.powf(worth.log10().floor() - 1.0);
     let rounded = (worth / step).ceil() * step;
     if (1e-3..1e6).contains(&rounded) {
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_worth_is_shown_with_two_digits_and_never_smaller_than_it_is() {
-        let shown = [0.0, 0.0201, 1.0, 2.31, 14.2, 1_234.0, 0.000_012_3, 4.5e-30].map(show_worth);
-        assert_eq!(shown, ["0", "0.021", "1.0", "2.4", "15", "1300", "1.3e-5", "4.5e-30"]);
+        let shown = [0.0, 5e-324, 0.0201, 1.0, 2.31, 14.2, 1_234.0, 0.000_012_3, 4.5e-30].map(show_worth);
+        assert_eq!(shown, ["0", "0", "0.021", "1.0", "2.4", "15", "1300", "1.3e-5", "4.5e-30"]);
     }
 }

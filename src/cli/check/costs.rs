@@ -24,7 +24,7 @@ const EXPLOSION: f64 = 0.8;
 /// as far as so many times can tell.
 const EXPLOSION_USES: u64 = 1_000;
 
-/// Rows are evicted before a limit is reached: when this share of it is used, at the latest.
+/// Rows are evicted when another epoch would pass a limit; a sample that uses this share of it is close to that.
 const LIMIT_IS_NEAR: f64 = 15.0 / 16.0;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;

@@ -31,10 +31,17 @@ impl DecayCounters {
     pub(super) fn make_room(&mut self) {
         let Some(mut limiter) = self.limiter.take() else { return };
         limiter.budget.observe_epoch(self.usage(&limiter));
+        if limiter.budget.excess().is_some() && limiter.budget.counts_bytes() {
+            // Holes that expired rows have left may be room enough.
+            self.compact();
+            limiter.budget.observe_eviction(self.usage(&limiter));
+        }
         if let Some(excess) = limiter.budget.excess() {
             let gone = self.evict(excess, &mut limiter);
             self.metrics.rows.subtract(gone.rows);
-            self.metrics.evictions.observe(gone.rows, gone.largest_worth.map_or(0.0, Worth::value));
+            if let Some(largest) = gone.largest_worth {
+                self.metrics.evictions.observe(gone.rows, largest.value());
+            }
         }
         self.limiter = Some(limiter);
     }

@@ -57,6 +57,11 @@ impl Budget {
         Budget { limit, growth: Usage::default(), left: Usage::default() }
     }
 
+    /// Raises the limit by bytes that are there without any row.
+    pub fn allow_beside(&mut self, bytes: usize) {
+        self.limit.bytes = self.limit.bytes.saturating_add(bytes);
+    }
+
     /// Whether bytes are limited: else nobody needs to count them.
     pub fn counts_bytes(&self) -> bool {
         self.limit.bytes < Usage::UNLIMITED.bytes

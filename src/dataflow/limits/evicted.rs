@@ -18,6 +18,8 @@ pub struct EvictedRows {
     filters: [Vec<u64>; 2],
     /// When the younger one was begun.
     began: EventTime,
+    /// When rows were evicted the last time.
+    last_eviction: EventTime,
     /// How long what was evicted would have been worth something.
     lasting: Option<i64>,
 }
@@ -41,6 +43,7 @@ impl EvictedRows {
             bits: 8 * filter_bytes as u64,
             filters: [const { Vec::new() }; 2],
             began: EventTime(0),
+            last_eviction: EventTime(i64::MIN),
             lasting,
         })
     }
@@ -48,6 +51,11 @@ impl EvictedRows {
     /// The bytes that it takes at most.
     pub fn bytes(&self) -> usize {
         2 * self.bits as usize / 8
+    }
+
+    /// The time in the stream when rows were evicted the last time.
+    pub fn last_eviction(&self) -> EventTime {
+        self.last_eviction
     }
 
     /// Remembers a row that is evicted now.
@@ -71,6 +79,7 @@ impl EvictedRows {
     /// Forgets what has come to nothing by this time. To be called before an eviction's first
     /// [`EvictedRows::insert`].
     pub fn begin_eviction(&mut self, now: EventTime) {
+        self.last_eviction = now;
         let [young, old] = &mut self.filters;
         if young.is_empty() && old.is_empty() {
             self.began = now;

@@ -23,10 +23,7 @@ pub use worth::Worth;
 
 use super::identity::RowId;
 use crate::counter::EventTime;
-use crate::pipeline::{Limits, Pipeline};
-
-/// What is so many intervals old has come to nothing: e^-40.
-const NOTHING_LEFT_AFTER: i64 = 40;
+use crate::pipeline::{Group, Limits, NOTHING_LEFT_AFTER, Pipeline};
 
 /// Keeps one worker within its share of the limits.
 #[derive(Debug)]
@@ -48,15 +45,15 @@ impl Limiter {
         Some(Limiter { budget: Budget::new(rows, bytes), evicted })
     }
 
-    /// Since when a new row counts: from the time that is known of it on, if it was evicted before.
+    /// Since when a new row counts, if it was evicted before: from the time that is known of it on, and not
+    /// before rows went the last time, if it comes late.
     #[inline]
     pub fn since(&self, row: RowId, time: EventTime) -> Option<EventTime> {
-        self.evicted.may_hold(row).then_some(time)
+        self.evicted.may_hold(row).then(|| time.max(self.evicted.last_eviction()))
     }
 }
 
 /// How long what was evicted would have been worth anything, in time units; `None`: for ever.
 fn lasting(pipeline: &Pipeline) -> Option<i64> {
-    let intervals = pipeline.groups.iter().flat_map(|group| group.decays.intervals());
-    intervals.map(|interval| interval.units()).max()?.checked_mul(NOTHING_LEFT_AFTER)
+    pipeline.groups.iter().map(Group::longest_decay).max()?.checked_mul(NOTHING_LEFT_AFTER)
 }
