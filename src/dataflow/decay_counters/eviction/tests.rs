@@ -43,6 +43,13 @@ fn pipeline(limits: &str) -> Arc<Pipeline> {
         decays = ["1h", "1d"]
         feature = "{{group}}"
         ttl = "none"
+        [[counters]]
+        name = "visit"
+        key = ["v"]
+        events = ["like"]
+        decays = ["1m"]
+        feature = "{{group}}"
+        ttl = "1h"
         "#
     );
     Arc::new(Pipeline::parse(&text, "test.toml", &|_| None).expect("a valid pipeline"))
@@ -51,6 +58,7 @@ fn pipeline(limits: &str) -> Arc<Pipeline> {
 const USER: u16 = 0;
 const PAIR: u16 = 1;
 const AUDIENCE: u16 = 2;
+const VISIT: u16 = 3;
 
 /// What one event adds: to `AUDIENCE` as many members as it weighs.
 #[derive(Clone, Debug)]
@@ -227,6 +235,26 @@ fn memory_of_one_group_is_given_back_to_others() {
 }
 
 #[test]
+fn holes_that_expired_rows_have_left_are_closed_before_any_row_goes() {
+    const LIMIT: usize = 16 << 20;
+    let mut worker = Worker::new("memory = \"16MiB\"");
+    let long = "x".repeat(200);
+    for epoch in 0..10 {
+        worker.apply(epoch, (0..3_000).map(|visit| event(VISIT, format!("{epoch}.{visit}.{long}"), epoch, 1.0)));
+    }
+    for epoch in 0..40 {
+        worker.apply(10_000 + epoch, [event(USER, "tick", 10_000 + epoch, 1.0)]);
+    }
+    assert_eq!(worker.used().rows, 1, "the visits have expired");
+    let holes = worker.used().bytes;
+    for epoch in 0..26 {
+        worker.apply(11_000, (0..5_000).map(|user| event(USER, format!("{epoch}.{user}"), 11_000, 1.0)));
+    }
+    assert_eq!((worker.used().rows, worker.metrics.evictions.rows.get()), (130_001, 0));
+    assert!(holes + 130_000 * 86 > LIMIT && worker.used().bytes < LIMIT, "{holes} of holes, {:?}", worker.used());
+}
+
+#[test]
 fn a_limit_that_holds_less_than_an_epoch_leaves_what_is_worth_most() {
     for rows in [1, 7, 64] {
         let mut worker = Worker::new(&format!("rows = {rows}"));
@@ -238,7 +266,7 @@ fn a_limit_that_holds_less_than_an_epoch_leaves_what_is_worth_most() {
             assert!(least >= Some(500 - rows - 10), "{least:?}");
         }
     }
-    // Less memory than the tables themselves need: everything goes, every time, and the items are published.
+    // Less memory than an epoch's rows need: most go, every time, and the items are published.
     let mut worker = Worker::new("memory = \"1MiB\"");
     for epoch in 0..3 {
         worker.apply(epoch, (0..20_000).map(|user| event(USER, format!("{epoch}.{user}"), epoch, 1.0)));
