@@ -70,14 +70,7 @@ impl FlatIndex {
 
     /// Takes a place out.
     pub fn remove(&mut self, hash: u32, place: u32) {
-        let gone = slot(hash, place);
-        let mut hole = self.home(hash);
-        while self.slots[hole] != gone {
-            if self.slots[hole] == 0 {
-                return;
-            }
-            hole = self.behind(hole);
-        }
+        let Some(mut hole) = self.number_of(hash, place) else { return };
         // What stands behind moves up, unless it would come to stand before its own slot.
         let mut number = self.behind(hole);
         while self.slots[number] != 0 {
@@ -95,14 +88,21 @@ impl FlatIndex {
 
     /// Says that what was in one place is in another now.
     pub fn relocate(&mut self, hash: u32, from: u32, to: u32) {
+        if let Some(number) = self.number_of(hash, from) {
+            self.slots[number] = slot(hash, to);
+        }
+    }
+
+    /// The number of the slot that holds this.
+    fn number_of(&self, hash: u32, place: u32) -> Option<usize> {
         let mut number = self.home(hash);
-        while self.slots[number] != slot(hash, from) {
+        while self.slots[number] != slot(hash, place) {
             if self.slots[number] == 0 {
-                return;
+                return None;
             }
             number = self.behind(number);
         }
-        self.slots[number] = slot(hash, to);
+        Some(number)
     }
 
     /// Gives back most of the slots if hardly any is taken. To be called after a

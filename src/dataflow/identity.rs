@@ -107,6 +107,17 @@ impl RowId {
         matches!(words, [high, low, ..] if *high == self.high && *low == self.low)
     }
 
+    /// The row of this key and one feature, the same in all tests.
+    #[cfg(test)]
+    pub fn of_test_key(key: &[u8]) -> RowId {
+        let feature = FeatureKey {
+            group: crate::pipeline::GroupId(0),
+            measure: crate::pipeline::MeasureId(0),
+            name: "like".into(),
+        };
+        RowId::new(HashSeed(1).key(key), HashSeed(1).feature(&feature))
+    }
+
     /// The identity that was these two words.
     #[inline]
     pub fn from_words([high, low]: [u64; 2]) -> RowId {

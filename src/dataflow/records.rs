@@ -258,12 +258,9 @@ fn shape(feature: u32, key_length: usize, form: Form, width: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataflow::identity::HashSeed;
-    use crate::pipeline::{FeatureKey, GroupId, MeasureId};
 
     fn row(key: &str) -> RowId {
-        let feature = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "like".into() };
-        RowId::new(HashSeed(1).key(key.as_bytes()), HashSeed(1).feature(&feature))
+        RowId::of_test_key(key.as_bytes())
     }
 
     fn push(records: &mut Records, key: &str, form: Form, amount: u64) -> Place {

@@ -227,7 +227,6 @@ impl TargetSums {
 mod tests {
     use super::*;
     use crate::dataflow::contribution::Amount;
-    use crate::dataflow::identity::HashSeed;
     use crate::dataflow::records::append_key_words;
     use crate::dataflow::route::Rows;
     use crate::pipeline::{MeasureId, RowShape};
@@ -246,11 +245,11 @@ mod tests {
     #[test]
     fn what_is_put_aside_leaves_with_the_epoch() {
         let pipeline = Pipeline::parse(PIPELINE, "test.toml", &|_| None).expect("a valid pipeline");
-        let key = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "user.like.count".into() };
-        let features = [key.clone()];
+        let feature = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "user.like.count".into() };
+        let features = [feature];
         let mut sums = TargetSums::default();
         let add = |sums: &mut TargetSums, user: &str| {
-            let row = RowId::new(HashSeed(1).key(user.as_bytes()), HashSeed(1).feature(&key));
+            let row = RowId::of_test_key(user.as_bytes());
             let rows = Rows { group: GroupId(0), feature: 0, shape: RowShape::Values };
             let mut words = Vec::new();
             append_key_words(&mut words, user.as_bytes());

@@ -134,9 +134,12 @@ impl Uniques {
     /// The uniques in the interval at `place` of the set, as they read at `time`; before the last
     /// update, as they read then.
     pub fn read(&self, set: &UniquesSet, place: usize, time: EventTime) -> UniquesEstimate {
-        let mut values = vec![0.0; set.intervals().len()];
-        let error = self.read_all(set, time, &mut values);
-        UniquesEstimate { value: values[place], error }
+        let time = time.max(self.last_update());
+        let value = match &self.0 {
+            State::Many(sketch) => sketch_value(sketch, set, place, time),
+            exact => exact_values(exact.sightings().unwrap_or_default(), set, place / LANES, time)[place % LANES],
+        };
+        UniquesEstimate { value, error: self.error() }
     }
 
     /// The uniques in all intervals of the set, as they read at `time`; before the last update, as
@@ -145,27 +148,25 @@ impl Uniques {
         let time = time.max(self.last_update());
         match &self.0 {
             State::Many(sketch) => {
-                let elapsed = time.0.saturating_sub(sketch.last_update().0);
-                for (chunk, values) in values.chunks_mut(LANES).enumerate() {
-                    let factors = set.factors().of_chunk(chunk, elapsed);
-                    for ((value, factor), place) in values.iter_mut().zip(factors).zip(chunk * LANES..) {
-                        *value = sketch.value(place, set.intervals()[place]) * factor;
-                    }
-                }
-                (sketch.registers() as f64 - 2.0).sqrt().recip()
+                let each = values.iter_mut().enumerate();
+                each.for_each(|(place, value)| *value = sketch_value(sketch, set, place, time));
             }
             exact => {
                 let sightings = exact.sightings().unwrap_or_default();
                 for (chunk, values) in values.chunks_mut(LANES).enumerate() {
-                    let mut sums = [0.0; LANES];
-                    for seen in sightings {
-                        let factors = set.factors().of_chunk(chunk, time.0.saturating_sub(seen.time.0));
-                        sums.iter_mut().zip(factors).for_each(|(sum, factor)| *sum += factor);
-                    }
+                    let sums = exact_values(sightings, set, chunk, time);
                     values.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum);
                 }
-                0.0
             }
+        }
+        self.error()
+    }
+
+    /// The relative standard error of what is read.
+    fn error(&self) -> f64 {
+        match &self.0 {
+            State::Many(sketch) => (sketch.registers() as f64 - 2.0).sqrt().recip(),
+            State::Empty | State::One(_) | State::Few(_) => 0.0,
         }
     }
 
@@ -249,6 +250,22 @@ impl Uniques {
             _ => State::Few(sightings.into()),
         })
     }
+}
+
+/// What the members of a sketch are worth in the interval at `place`, at a time not before its last update.
+fn sketch_value(sketch: &Sketch, set: &UniquesSet, place: usize, time: EventTime) -> f64 {
+    let factors = set.factors().of_chunk(place / LANES, time.0.saturating_sub(sketch.last_update().0));
+    sketch.value(place, set.intervals()[place]) * factors[place % LANES]
+}
+
+/// What members are worth in the `chunk`th four intervals, at a time not before the newest.
+fn exact_values(sightings: &[Sighting], set: &UniquesSet, chunk: usize, time: EventTime) -> [f64; LANES] {
+    let mut sums = [0.0; LANES];
+    for seen in sightings {
+        let factors = set.factors().of_chunk(chunk, time.0.saturating_sub(seen.time.0));
+        sums.iter_mut().zip(factors).for_each(|(sum, factor)| *sum += factor);
+    }
+    sums
 }
 
 impl State {

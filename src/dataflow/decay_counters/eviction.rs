@@ -31,10 +31,9 @@ impl DecayCounters {
     pub(super) fn make_room(&mut self) {
         let Some(mut limiter) = self.limiter.take() else { return };
         limiter.budget.observe_epoch(self.usage(&limiter));
-        if limiter.budget.excess().is_some() && limiter.budget.counts_bytes() {
+        if limiter.budget.excess().is_some() {
             // Holes that expired rows have left may be room enough.
-            self.compact();
-            limiter.budget.observe_eviction(self.usage(&limiter));
+            self.give_back(&mut limiter);
         }
         if let Some(excess) = limiter.budget.excess() {
             let gone = self.evict(excess, &mut limiter);
@@ -53,16 +52,21 @@ impl DecayCounters {
         for _ in 0..ROUNDS {
             let cut = self.census(now).cut(excess);
             self.take_below(cut, now, &mut limiter.evicted, &mut gone);
-            if limiter.budget.counts_bytes() {
-                self.compact();
-            }
-            limiter.budget.observe_eviction(self.usage(limiter));
+            self.give_back(limiter);
             match limiter.budget.excess() {
                 Some(still) if self.row_count() > 0 => excess = still,
                 _ => break,
             }
         }
         gone
+    }
+
+    /// Gives back the memory of rows that are gone, where memory is limited, and looks at what is left.
+    fn give_back(&mut self, limiter: &mut Limiter) {
+        if limiter.budget.counts_bytes() {
+            self.compact();
+        }
+        limiter.budget.observe_eviction(self.usage(limiter));
     }
 
     /// What the rows take; their bytes only where these are limited.

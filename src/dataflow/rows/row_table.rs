@@ -369,13 +369,9 @@ fn index_table(id: RowId) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataflow::identity::HashSeed;
-    use crate::pipeline::{FeatureKey, GroupId, MeasureId};
 
     fn id(key: u64) -> RowId {
-        let seed = HashSeed(1);
-        let feature = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "like".into() };
-        RowId::new(seed.key(&key.to_le_bytes()), seed.feature(&feature))
+        RowId::of_test_key(&key.to_le_bytes())
     }
 
     #[test]
