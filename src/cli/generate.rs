@@ -14,7 +14,7 @@ use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::event::{EventSchema, TimeUnit};
 use crate::pipeline::{Pipeline, parse_duration, to_units};
-use crate::source::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog};
+use crate::source::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog, Traffic};
 
 /// Write a synthetic event log: seeded, Zipf-skewed, the same bytes on every machine.
 #[derive(Debug, Args)]
@@ -87,7 +87,8 @@ fn parse_start(text: &str) -> Result<EventTime, String> {
 pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
     match &args.pipeline {
         None => {
-            let mut log = SyntheticLog::new(&plain(args)).map_err(|error| CliError::usage(&error))?;
+            let config = SyntheticConfig { traffic: traffic(args), mix: args.mix.clone() };
+            let mut log = SyntheticLog::new(&config).map_err(|error| CliError::usage(&error))?;
             write(args, |out| log.write_lines(args.events, out))
         }
         Some(pipeline) => {
@@ -99,11 +100,10 @@ pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
     }
 }
 
-fn plain(args: &GenerateArgs) -> SyntheticConfig {
-    SyntheticConfig {
+fn traffic(args: &GenerateArgs) -> Traffic {
+    Traffic {
         users: args.users,
         zipf: args.zipf,
-        mix: args.mix.clone(),
         events_per_second: args.events_per_second,
         late_share: args.late_share,
         late_by_seconds: args.late_by,
@@ -123,14 +123,8 @@ fn feed(args: &GenerateArgs, event: &EventSchema) -> Result<FeedConfig, CliError
         )));
     }
     Ok(FeedConfig {
-        users: args.users,
-        zipf: args.zipf,
-        events_per_second: args.events_per_second,
-        late_share: args.late_share,
-        late_by_seconds: args.late_by,
+        traffic: traffic(args),
         bot_share: args.bot_share,
-        start: args.start,
-        seed: args.seed,
         name_field: event.name_field.to_string(),
         time_field: event.time_field.to_string(),
         time_unit: event.time_unit,

@@ -3,21 +3,23 @@
 
 use super::*;
 use crate::event::TimeUnit;
-use crate::source::synthetic::{FeedConfig, FeedLog};
+use crate::source::synthetic::{FeedConfig, FeedLog, Traffic};
 
 const EVENTS: u64 = 12_000;
 
 /// A log of six hours for `pipelines/feed.toml`, which is busy enough for sketches.
 fn log() -> String {
     let config = FeedConfig {
-        users: 1_000,
-        zipf: 1.1,
-        events_per_second: EVENTS as f64 / (6.0 * 3_600.0),
-        late_share: 0.05,
-        late_by_seconds: 3_600,
+        traffic: Traffic {
+            users: 1_000,
+            zipf: 1.1,
+            events_per_second: EVENTS as f64 / (6.0 * 3_600.0),
+            late_share: 0.05,
+            late_by_seconds: 3_600,
+            start: EventTime(1_000_000),
+            seed: 3,
+        },
         bot_share: 0.01,
-        start: EventTime(1_000_000),
-        seed: 3,
         name_field: "eventName".to_owned(),
         time_field: "eventTs".to_owned(),
         time_unit: TimeUnit::Milliseconds,

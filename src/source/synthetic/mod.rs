@@ -21,15 +21,22 @@ use random::{SplitMix64, Zipf};
 
 use crate::counter::EventTime;
 
-/// What a synthetic log is like. Times are in seconds.
+/// What a synthetic log is like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyntheticConfig {
-    /// How many users there are; from 1 to [`SyntheticConfig::MOST_USERS`].
+    /// Who makes events, and when. There is a creator for every ten users.
+    pub traffic: Traffic,
+    /// Which events there are.
+    pub mix: EventMix,
+}
+
+/// Who makes the events of any synthetic log, and when. Times are in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Traffic {
+    /// How many users there are; from 1 to [`Traffic::MOST_USERS`].
     pub users: u32,
     /// The exponent of Zipf's law: 0 makes all users alike, 1.1 is usual.
     pub zipf: f64,
-    /// Which events there are.
-    pub mix: EventMix,
     /// How many events share a second of event time.
     pub events_per_second: f64,
     /// The share of late events, from 0 to 1.
@@ -42,16 +49,38 @@ pub struct SyntheticConfig {
     pub seed: u64,
 }
 
-impl SyntheticConfig {
+impl Traffic {
     /// So many users have ids of at most seven digits.
     pub const MOST_USERS: u32 = 9_999_999;
+
+    fn check(&self) -> Result<(), InvalidSynthetic> {
+        if !(1..=Traffic::MOST_USERS).contains(&self.users) {
+            return Err(InvalidSynthetic::Users(self.users));
+        }
+        if !(0.0..=Zipf::LARGEST_EXPONENT).contains(&self.zipf) {
+            return Err(InvalidSynthetic::Exponent(self.zipf));
+        }
+        if !self.events_per_second.is_finite() || self.events_per_second <= 0.0 {
+            return Err(InvalidSynthetic::Rate(self.events_per_second));
+        }
+        if !(0.0..=1.0).contains(&self.late_share) {
+            return Err(InvalidSynthetic::LateShare(self.late_share));
+        }
+        if self.late_by_seconds == 0 || i64::try_from(self.late_by_seconds).is_err() {
+            return Err(InvalidSynthetic::LateBy);
+        }
+        if self.start.0 < 0 {
+            return Err(InvalidSynthetic::Start);
+        }
+        Ok(())
+    }
 }
 
 /// A log that could not be.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidSynthetic {
     /// Too few or too many.
-    #[error("users must be from 1 to {most}, not {0}", most = SyntheticConfig::MOST_USERS)]
+    #[error("users must be from 1 to {most}, not {0}", most = Traffic::MOST_USERS)]
     Users(u32),
     /// Not a usable exponent.
     #[error("the Zipf exponent must be from 0 to {largest}, not {0}", largest = Zipf::LARGEST_EXPONENT)]
@@ -87,10 +116,7 @@ pub struct SyntheticLog {
     all_weights: u64,
     users: Population,
     creators: Population,
-    events_per_second: f64,
-    late_share: f64,
-    late_by_seconds: u64,
-    start: i64,
+    traffic: Traffic,
     written: u64,
 }
 
@@ -106,15 +132,8 @@ struct EventLine {
 impl SyntheticLog {
     /// The log that the configuration describes, from its first line on.
     pub fn new(config: &SyntheticConfig) -> Result<SyntheticLog, InvalidSynthetic> {
-        let limits = Limits {
-            users: config.users,
-            zipf: config.zipf,
-            events_per_second: config.events_per_second,
-            late_share: config.late_share,
-            late_by_seconds: config.late_by_seconds,
-            start: config.start,
-        };
-        limits.check()?;
+        let traffic = config.traffic;
+        traffic.check()?;
         let mut all_weights = 0;
         let event_line = |(name, weight): (&str, u32)| {
             all_weights += u64::from(weight);
@@ -122,15 +141,12 @@ impl SyntheticLog {
             EventLine { weights_until: all_weights, head: format!("{{\"eventName\":{name},\"userId\":\"").into_bytes() }
         };
         Ok(SyntheticLog {
-            random: SplitMix64::new(config.seed),
+            random: SplitMix64::new(traffic.seed),
             events: config.mix.events().map(event_line).collect(),
             all_weights,
-            users: Population::new(config.users, config.zipf),
-            creators: Population::new((config.users / 10).max(1), config.zipf),
-            events_per_second: config.events_per_second,
-            late_share: config.late_share,
-            late_by_seconds: config.late_by_seconds,
-            start: config.start.0,
+            users: Population::new(traffic.users, traffic.zipf),
+            creators: Population::new((traffic.users / 10).max(1), traffic.zipf),
+            traffic,
             written: 0,
         })
     }
@@ -157,11 +173,11 @@ impl SyntheticLog {
     /// Draws as often for an event that is on time as for a late one: so that logs that differ
     /// only in their late events have the same users.
     fn next_time(&mut self) -> i64 {
-        let since_start = (self.written as f64 / self.events_per_second) as i64;
+        let since_start = (self.written as f64 / self.traffic.events_per_second) as i64;
         self.written += 1;
-        let is_late = self.random.unit() < self.late_share;
-        let late_by = 1 + self.random.below(self.late_by_seconds) as i64;
-        let on_time = self.start.saturating_add(since_start);
+        let is_late = self.random.unit() < self.traffic.late_share;
+        let late_by = 1 + self.random.below(self.traffic.late_by_seconds) as i64;
+        let on_time = self.traffic.start.0.saturating_add(since_start);
         if is_late { (on_time - late_by).max(0) } else { on_time }
     }
 }
@@ -182,41 +198,6 @@ fn write_lines(
         }
     }
     out.write_all(&buffer)
-}
-
-/// What every synthetic log has, and what it may be.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    users: u32,
-    zipf: f64,
-    events_per_second: f64,
-    late_share: f64,
-    late_by_seconds: u64,
-    start: EventTime,
-}
-
-impl Limits {
-    fn check(&self) -> Result<(), InvalidSynthetic> {
-        if !(1..=SyntheticConfig::MOST_USERS).contains(&self.users) {
-            return Err(InvalidSynthetic::Users(self.users));
-        }
-        if !(0.0..=Zipf::LARGEST_EXPONENT).contains(&self.zipf) {
-            return Err(InvalidSynthetic::Exponent(self.zipf));
-        }
-        if !self.events_per_second.is_finite() || self.events_per_second <= 0.0 {
-            return Err(InvalidSynthetic::Rate(self.events_per_second));
-        }
-        if !(0.0..=1.0).contains(&self.late_share) {
-            return Err(InvalidSynthetic::LateShare(self.late_share));
-        }
-        if self.late_by_seconds == 0 || i64::try_from(self.late_by_seconds).is_err() {
-            return Err(InvalidSynthetic::LateBy);
-        }
-        if self.start.0 < 0 {
-            return Err(InvalidSynthetic::Start);
-        }
-        Ok(())
-    }
 }
 
 /// People with ids from 1 on, some busier than others.

@@ -13,17 +13,26 @@ struct Event {
     event_ts: i64,
 }
 
-fn config() -> SyntheticConfig {
-    SyntheticConfig {
+fn traffic() -> Traffic {
+    Traffic {
         users: 1_000,
         zipf: 1.1,
-        mix: "like=5,view=80,click=10,comment=5".parse().expect("a mix"),
         events_per_second: 100.0,
         late_share: 0.1,
         late_by_seconds: 60,
         start: EventTime(1_707_605_599),
         seed: 1,
     }
+}
+
+fn config() -> SyntheticConfig {
+    SyntheticConfig { traffic: traffic(), mix: "like=5,view=80,click=10,comment=5".parse().expect("a mix") }
+}
+
+fn with(change: impl FnOnce(&mut Traffic)) -> SyntheticConfig {
+    let mut config = config();
+    change(&mut config.traffic);
+    config
 }
 
 fn text(config: &SyntheticConfig, lines: u64) -> String {
@@ -51,14 +60,14 @@ fn the_same_seed_gives_the_same_bytes_in_every_version() {
 {"eventName":"view","userId":"871523","creatorId":"7911","eventTs":1707605599}
 {"eventName":"view","userId":"916529","creatorId":"43045","eventTs":1707605599}
 "#;
-    assert_eq!(text(&SyntheticConfig { users: 1_000_000, ..config() }, 4), expected);
+    assert_eq!(text(&with(|traffic| traffic.users = 1_000_000), 4), expected);
     let many = text(&config(), 100_000);
     assert_eq!(xxhash_rust::xxh3::xxh3_128(many.as_bytes()), 100181453051107905520850179136561088429);
 }
 
 #[test]
 fn another_seed_gives_another_log_and_a_longer_log_begins_like_a_shorter_one() {
-    assert_ne!(text(&config(), 100), text(&SyntheticConfig { seed: 2, ..config() }, 100));
+    assert_ne!(text(&config(), 100), text(&with(|traffic| traffic.seed = 2), 100));
     assert!(text(&config(), 50_000).starts_with(&text(&config(), 10_000)));
 }
 
@@ -90,7 +99,10 @@ fn the_busiest_user_has_the_share_of_zipfs_law_and_ids_are_those_of_all_users() 
 
 #[test]
 fn every_user_has_an_id_of_their_own() {
-    let even = SyntheticConfig { users: 300, zipf: 0.0, ..config() };
+    let even = with(|traffic| {
+        traffic.users = 300;
+        traffic.zipf = 0.0;
+    });
     let events = events(&even, 30_000);
     let ids: HashSet<&str> = events.iter().map(|event| event.user_id.as_str()).collect();
     assert_eq!(ids.len(), 300);
@@ -108,7 +120,7 @@ fn event_time_goes_on_evenly_and_so_many_events_are_late_by_so_much() {
 #[test]
 fn logs_that_differ_only_in_their_late_events_have_the_same_users() {
     let users = |late_share| -> Vec<String> {
-        let events = events(&SyntheticConfig { late_share, ..config() }, 1_000);
+        let events = events(&with(|traffic| traffic.late_share = late_share), 1_000);
         events.into_iter().map(|event| event.user_id).collect()
     };
     assert_eq!(users(0.0), users(0.5));
@@ -116,29 +128,36 @@ fn logs_that_differ_only_in_their_late_events_have_the_same_users() {
 
 #[test]
 fn times_stay_in_their_range() {
-    let early = SyntheticConfig { start: EventTime(0), late_share: 1.0, ..config() };
+    let early = with(|traffic| {
+        traffic.start = EventTime(0);
+        traffic.late_share = 1.0;
+    });
     assert!(events(&early, 100).iter().all(|event| event.event_ts == 0));
-    let far = SyntheticConfig { start: EventTime(i64::MAX), events_per_second: 1e-300, late_share: 0.0, ..config() };
+    let far = with(|traffic| {
+        traffic.start = EventTime(i64::MAX);
+        traffic.events_per_second = 1e-300;
+        traffic.late_share = 0.0;
+    });
     assert!(events(&far, 100).iter().all(|event| event.event_ts == i64::MAX));
 }
 
 #[test]
 fn a_log_that_could_not_be_is_refused() {
     let refused = |config: SyntheticConfig| SyntheticLog::new(&config).expect_err("refused");
-    assert_eq!(refused(SyntheticConfig { users: 0, ..config() }), InvalidSynthetic::Users(0));
-    assert_eq!(refused(SyntheticConfig { users: 10_000_000, ..config() }), InvalidSynthetic::Users(10_000_000));
-    assert_eq!(refused(SyntheticConfig { zipf: -0.1, ..config() }), InvalidSynthetic::Exponent(-0.1));
-    assert!(matches!(refused(SyntheticConfig { zipf: f64::NAN, ..config() }), InvalidSynthetic::Exponent(_)));
-    assert_eq!(refused(SyntheticConfig { events_per_second: 0.0, ..config() }), InvalidSynthetic::Rate(0.0));
-    assert_eq!(refused(SyntheticConfig { late_share: 1.5, ..config() }), InvalidSynthetic::LateShare(1.5));
-    assert_eq!(refused(SyntheticConfig { late_by_seconds: 0, ..config() }), InvalidSynthetic::LateBy);
-    assert_eq!(refused(SyntheticConfig { late_by_seconds: u64::MAX, ..config() }), InvalidSynthetic::LateBy);
-    assert_eq!(refused(SyntheticConfig { start: EventTime(-1), ..config() }), InvalidSynthetic::Start);
+    assert_eq!(refused(with(|traffic| traffic.users = 0)), InvalidSynthetic::Users(0));
+    assert_eq!(refused(with(|traffic| traffic.users = 10_000_000)), InvalidSynthetic::Users(10_000_000));
+    assert_eq!(refused(with(|traffic| traffic.zipf = -0.1)), InvalidSynthetic::Exponent(-0.1));
+    assert!(matches!(refused(with(|traffic| traffic.zipf = f64::NAN)), InvalidSynthetic::Exponent(_)));
+    assert_eq!(refused(with(|traffic| traffic.events_per_second = 0.0)), InvalidSynthetic::Rate(0.0));
+    assert_eq!(refused(with(|traffic| traffic.late_share = 1.5)), InvalidSynthetic::LateShare(1.5));
+    assert_eq!(refused(with(|traffic| traffic.late_by_seconds = 0)), InvalidSynthetic::LateBy);
+    assert_eq!(refused(with(|traffic| traffic.late_by_seconds = u64::MAX)), InvalidSynthetic::LateBy);
+    assert_eq!(refused(with(|traffic| traffic.start = EventTime(-1))), InvalidSynthetic::Start);
 }
 
 #[test]
 fn a_line_has_the_shape_of_the_reference_job() {
-    let text =
-        text(&SyntheticConfig { mix: "like=1".parse().expect("a mix"), users: 1, late_share: 0.0, ..config() }, 1);
+    let traffic = Traffic { users: 1, late_share: 0.0, ..traffic() };
+    let text = text(&SyntheticConfig { traffic, mix: "like=1".parse().expect("a mix") }, 1);
     assert_eq!(text, "{\"eventName\":\"like\",\"userId\":\"1\",\"creatorId\":\"1\",\"eventTs\":1707605599}\n");
 }

@@ -20,33 +20,20 @@ mod world;
 
 use std::io::{self, Write};
 
-use super::{InvalidSynthetic, Limits, write_lines};
-use crate::counter::EventTime;
+use super::{InvalidSynthetic, Traffic, write_lines};
 use crate::event::TimeUnit;
 use line::LineFormat;
 use visit::Visitors;
 use world::World;
 
-/// What a synthetic feed is like. Times are in seconds, whatever the unit of the log's times.
+/// What a synthetic feed is like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedConfig {
-    /// How many users there are, bots aside; from 1 to [`super::SyntheticConfig::MOST_USERS`]. There is a
-    /// creator for every ten of them, and at least one for every category.
-    pub users: u32,
-    /// The exponent of Zipf's law for users and creators: 0 makes all alike, 1.1 is usual.
-    pub zipf: f64,
-    /// How many events share a second of event time.
-    pub events_per_second: f64,
-    /// The share of late events, from 0 to 1.
-    pub late_share: f64,
-    /// Late events are evenly spread from one second to this many late.
-    pub late_by_seconds: u64,
+    /// Who makes events, bots aside, and when. There is a creator for every ten users, and at least one for
+    /// every category. Times are in seconds here, whatever the unit of the log's times.
+    pub traffic: Traffic,
     /// The share of events that bots make, from 0 to 1.
     pub bot_share: f64,
-    /// The time of the first event.
-    pub start: EventTime,
-    /// Logs of different seeds differ, those of the same are equal.
-    pub seed: u64,
     /// The field with the event's name.
     pub name_field: String,
     /// The field with the event's time.
@@ -72,23 +59,16 @@ impl FeedLog {
 
     /// The log that the configuration describes, from its first line on.
     pub fn new(config: &FeedConfig) -> Result<FeedLog, InvalidSynthetic> {
-        let limits = Limits {
-            users: config.users,
-            zipf: config.zipf,
-            events_per_second: config.events_per_second,
-            late_share: config.late_share,
-            late_by_seconds: config.late_by_seconds,
-            start: config.start,
-        };
-        limits.check()?;
+        let traffic = config.traffic;
+        traffic.check()?;
         if !(0.0..=1.0).contains(&config.bot_share) {
             return Err(InvalidSynthetic::BotShare(config.bot_share));
         }
         Ok(FeedLog {
-            visitors: Visitors::new(config, World::new(config.users, config.zipf, config.seed)),
+            visitors: Visitors::new(config, World::new(traffic.users, traffic.zipf, traffic.seed)),
             format: LineFormat::new(config)?,
-            events_per_second: config.events_per_second,
-            start_ms: config.start.0.saturating_mul(1_000),
+            events_per_second: traffic.events_per_second,
+            start_ms: traffic.start.0.saturating_mul(1_000),
             written: 0,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::world::{CATEGORIES, PostId, UserId};
 use super::*;
+use crate::counter::EventTime;
 
 const START: i64 = 1_707_605_599;
 const START_MS: i64 = START * 1_000;
@@ -32,16 +33,22 @@ impl Event {
     }
 }
 
-fn config() -> FeedConfig {
-    FeedConfig {
+fn traffic() -> Traffic {
+    Traffic {
         users: 2_000,
         zipf: 1.1,
         events_per_second: 100.0,
         late_share: 0.05,
         late_by_seconds: 600,
-        bot_share: 0.02,
         start: EventTime(START),
         seed: 1,
+    }
+}
+
+fn config() -> FeedConfig {
+    FeedConfig {
+        traffic: traffic(),
+        bot_share: 0.02,
         name_field: "eventName".to_owned(),
         time_field: "eventTs".to_owned(),
         time_unit: TimeUnit::Milliseconds,
@@ -74,7 +81,7 @@ fn the_same_seed_gives_the_same_bytes_in_every_version() {
 
 #[test]
 fn another_seed_gives_another_log_and_a_longer_log_begins_like_a_shorter_one() {
-    assert_ne!(text(&config(), 100), text(&FeedConfig { seed: 2, ..config() }, 100));
+    assert_ne!(text(&config(), 100), text(&FeedConfig { traffic: Traffic { seed: 2, ..traffic() }, ..config() }, 100));
     assert!(text(&config(), 20_000).starts_with(&text(&config(), 5_000)));
 }
 
@@ -155,8 +162,12 @@ fn a_post_always_has_the_same_creator_and_categories() {
 /// Over three days: views per hour of a post's age.
 #[test]
 fn the_popularity_of_posts_rises_and_dies() {
-    let config = FeedConfig { events_per_second: 0.4, late_share: 0.0, bot_share: 0.0, ..config() };
-    let world = World::new(config.users, config.zipf, config.seed);
+    let config = FeedConfig {
+        traffic: Traffic { events_per_second: 0.4, late_share: 0.0, ..traffic() },
+        bot_share: 0.0,
+        ..config()
+    };
+    let world = World::new(config.traffic.users, config.traffic.zipf, config.traffic.seed);
     let mut views_at_hour = [0; 49];
     for event in events(&config, 100_000).iter().filter(|event| event.event_name == "view") {
         let age = event.event_ts - world.created(PostId(event.post_id.parse().expect("a number")));
@@ -171,8 +182,9 @@ fn the_popularity_of_posts_rises_and_dies() {
 
 #[test]
 fn users_come_at_their_hours_and_back_to_the_same_creators() {
-    let config = FeedConfig { late_share: 0.0, bot_share: 0.0, zipf: 0.5, ..config() };
-    let world = World::new(config.users, config.zipf, config.seed);
+    let config =
+        FeedConfig { traffic: Traffic { late_share: 0.0, zipf: 0.5, ..traffic() }, bot_share: 0.0, ..config() };
+    let world = World::new(config.traffic.users, config.traffic.zipf, config.traffic.seed);
     let events = events(&config, 100_000);
     let (mut in_hours, mut creators_of): (usize, HashMap<&str, HashMap<&str, usize>>) = (0, HashMap::new());
     for event in &events {
@@ -219,7 +231,10 @@ fn names_and_times_are_those_of_the_pipeline() {
 #[test]
 fn logs_that_could_not_be_are_refused() {
     let refused = |config| FeedLog::new(&config).expect_err("an impossible log");
-    assert_eq!(refused(FeedConfig { users: 0, ..config() }), InvalidSynthetic::Users(0));
+    assert_eq!(
+        refused(FeedConfig { traffic: Traffic { users: 0, ..traffic() }, ..config() }),
+        InvalidSynthetic::Users(0)
+    );
     assert_eq!(refused(FeedConfig { bot_share: 1.5, ..config() }), InvalidSynthetic::BotShare(1.5));
     for field in ["userId", "event.name", r"a\b"] {
         let error = refused(FeedConfig { time_field: field.to_owned(), ..config() });
@@ -230,7 +245,11 @@ fn logs_that_could_not_be_are_refused() {
 #[test]
 fn a_single_user_and_extreme_rates_are_no_trouble() {
     for (users, events_per_second) in [(1, 1e-6), (1, 1e12), (3, 1e6)] {
-        let config = FeedConfig { users, events_per_second, late_share: 1.0, bot_share: 0.5, ..config() };
+        let config = FeedConfig {
+            traffic: Traffic { users, events_per_second, late_share: 1.0, ..traffic() },
+            bot_share: 0.5,
+            ..config()
+        };
         assert_eq!(events(&config, 2_000).len(), 2_000);
     }
 }

@@ -3,7 +3,7 @@
 use super::FeedConfig;
 use super::agenda::Agenda;
 use super::world::{PostId, UserId, World};
-use crate::source::synthetic::SyntheticConfig;
+use crate::source::synthetic::Traffic;
 use crate::source::synthetic::random::SplitMix64;
 
 /// What somebody does with a post.
@@ -81,7 +81,7 @@ impl Visit {
     }
 
     fn is_of_bot(&self) -> bool {
-        self.user.0 > u64::from(SyntheticConfig::MOST_USERS)
+        self.user.0 > u64::from(Traffic::MOST_USERS)
     }
 }
 
@@ -129,10 +129,10 @@ impl Visitors {
     pub(super) fn new(config: &FeedConfig, world: World) -> Visitors {
         Visitors {
             world,
-            random: SplitMix64::new(config.seed),
+            random: SplitMix64::new(config.traffic.seed),
             agenda: Agenda::default(),
-            late_share: config.late_share,
-            late_by_ms: config.late_by_seconds.saturating_mul(1_000),
+            late_share: config.traffic.late_share,
+            late_by_ms: config.traffic.late_by_seconds.saturating_mul(1_000),
             bot_view_share: config.bot_share / 2.0,
             bots: Bots::default(),
         }
@@ -174,7 +174,7 @@ impl Visitors {
     }
 
     fn bot_view(&mut self, now: i64) -> Happening {
-        let user = UserId(u64::from(SyntheticConfig::MOST_USERS) + 1 + self.bots.users_so_far);
+        let user = UserId(u64::from(Traffic::MOST_USERS) + 1 + self.bots.users_so_far);
         let visit = Visit { user, surface: Surface::Feed, late_by_ms: 0 };
         self.bots.users_so_far += 1;
         if self.bots.views_left == 0 {

@@ -56,7 +56,7 @@ pub(super) const CATEGORIES: [&str; 40] = [
     "weather",
 ];
 
-/// A user. Numbers above [`super::super::SyntheticConfig::MOST_USERS`] are those of bots.
+/// A user. Numbers above [`super::super::Traffic::MOST_USERS`] are those of bots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct UserId(pub u64);
 
