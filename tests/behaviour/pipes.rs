@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::commands::reference;
-use crate::program::{Running, Workplace};
+use crate::program::{Running, Workplace, binary};
 use crate::recount;
 
 fn likes(user: &str, times: std::ops::Range<i64>) -> String {
@@ -27,7 +27,7 @@ fn follow(place: &Workplace) -> Running {
 /// Runs a line of shell in which `$CM` is the program.
 fn shell(place: &Workplace, line: &str) -> (Option<i32>, String, String) {
     let mut command = Command::new("bash");
-    command.args(["-c", line]).current_dir(place.path("")).env("CM", env!("CARGO_BIN_EXE_counter-machine"));
+    command.args(["-c", line]).current_dir(place.path("")).env("CM", binary());
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (output.status.code(), text(output.stdout), text(output.stderr))

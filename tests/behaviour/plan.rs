@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::program::binary;
+
 const PIPELINE: &str = r#"
 name = "feed"
 
@@ -57,7 +59,7 @@ impl Setup {
     }
 
     fn program(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_counter-machine"));
+        let mut command = Command::new(binary());
         command.current_dir(self.directory.path()).args(arguments).output().unwrap()
     }
 

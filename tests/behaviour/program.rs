@@ -15,6 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Lines that nobody has taken yet: with more of them a program waits, as in a pipe.
 const MOST_LINES: usize = 10_000;
 
+/// The program: the one that was built with these tests, or the one that COUNTER_MACHINE_BINARY names (an older one,
+/// to see a test fail on it).
+pub fn binary() -> PathBuf {
+    std::env::var_os("COUNTER_MACHINE_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_counter-machine").into(), PathBuf::from)
+}
+
 /// A folder in which programs are started, gone at the end of the test.
 pub struct Workplace {
     folder: tempfile::TempDir,
@@ -48,7 +55,7 @@ impl Workplace {
 
     /// Starts the program; its stdin stays open.
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_counter-machine"));
+        let mut command = Command::new(binary());
         // What the machine that runs the tests is set to must not matter.
         for name in ["KAFKA_BROKERS", "KAFKA_TOPIC", "DYNAMODB_ENDPOINT", "RUST_LOG"] {
             command.env_remove(name);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::program::Workplace;
+use crate::program::{Workplace, binary};
 
 const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
@@ -51,8 +51,8 @@ fn steady(output: &str) -> Vec<String> {
     const MEASURED: [&str; 4] = ["peak memory", "CPU time", "elapsed", "events/s"];
     let is_measured = |line: &str| MEASURED.iter().any(|name| line.trim_start().starts_with(name));
     let lines = output.lines().filter(|line| !line.is_empty() && !is_measured(line));
-    let program = env!("CARGO_BIN_EXE_counter-machine");
-    lines.map(|line| line.replace(program, "target/release/counter-machine").trim_end().to_owned()).collect()
+    let program = binary().display().to_string();
+    lines.map(|line| line.replace(&program, "target/release/counter-machine").trim_end().to_owned()).collect()
 }
 
 /// The time behind `value  at`, in the heading of a table.
