@@ -4,10 +4,11 @@
 //! *key x event x measure x decay* that a [`pipeline`] file asks for as exponentially decaying
 //! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
 //!
-//! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`] -> [`pipeline`] ->
+//! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`] -> [`pipeline`], [`clock`] ->
 //! [`event`] -> [`counter`]. [`telemetry`] and [`epoch`] may be used from everywhere.
 
 pub mod cli;
+pub mod clock;
 pub mod counter;
 pub mod dataflow;
 pub mod epoch;

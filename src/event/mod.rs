@@ -12,7 +12,6 @@
 
 mod array;
 mod careful;
-mod clock;
 mod decoder;
 mod interpret;
 mod nested;
@@ -29,7 +28,6 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use clock::MedianClock;
 pub use decoder::{Decoder, Event, Utf8};
 pub use interpret::MAX_MEMBERS;
 pub use path::{FieldPath, InvalidPath};

@@ -9,14 +9,10 @@ mod block;
 mod feed;
 pub mod kafka;
 pub mod log;
-mod stream_clock;
 pub mod synthetic;
-mod wall_clock;
 
 pub use block::{Block, LogBytes, Message, Payload};
 pub use feed::{Closed, Feed, FeedSender, feed};
-pub use stream_clock::{Begins, StreamClock};
-pub use wall_clock::WallClock;
 
 /// Why a source cannot go on: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]

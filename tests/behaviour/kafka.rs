@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use counter_machine::clock::WallClock;
 use counter_machine::epoch::Epoch;
 use counter_machine::pipeline::{KafkaConfig, StartOffset};
 use counter_machine::source::kafka::{KafkaClock, KafkaOptions, KafkaReader, KafkaSource, TopicWriter};
-use counter_machine::source::{Block, Feed, Payload, SourceError, WallClock, feed};
+use counter_machine::source::{Block, Feed, Payload, SourceError, feed};
 use counter_machine::telemetry::Metrics;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};

@@ -6,12 +6,13 @@ use std::thread::JoinHandle;
 
 use super::RunArgs;
 use crate::cli::CliError;
+use crate::clock::WallClock;
 use crate::counter::EventTime;
 use crate::epoch::Epoch;
 use crate::pipeline::{ClockKind, Pipeline};
 use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
-use crate::source::{Feed, SourceError, WallClock, feed};
+use crate::source::{Feed, SourceError, feed};
 use crate::telemetry::{InputProgress, Metrics};
 
 /// The epoch that a run without state begins with.

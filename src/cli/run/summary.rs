@@ -68,7 +68,6 @@ impl Summary<'_> {
         };
         line("events", count(metrics.events.get()));
         line("dead letters", self.dead_letters());
-        line("late events", count(metrics.late_events.get()));
         for (name, counter) in [
             ("missing keys", &metrics.missing_keys),
             ("missing values", &metrics.missing_values),
@@ -147,7 +146,6 @@ impl Summary<'_> {
             events = metrics.events.get(),
             dead_letters = metrics.all_dead_letters(),
             dead_letter_reasons = reasons.join(","),
-            late_events = metrics.late_events.get(),
             missing_keys = metrics.missing_keys.get(),
             missing_values = metrics.missing_values.get(),
             tombstones = metrics.tombstones.get(),

@@ -46,7 +46,7 @@ impl DecayCounters {
     }
 
     fn evict(&mut self, mut excess: Usage, limiter: &mut Limiter) -> Gone {
-        let now = self.stream_time.unwrap_or(EventTime(i64::MIN));
+        let now = self.stream.middle().unwrap_or(EventTime(i64::MIN));
         limiter.evicted.begin_eviction(now);
         let mut gone = Gone::default();
         for _ in 0..ROUNDS {

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::event_clock::EventClock;
+use crate::clock::WallClock;
 use crate::epoch::Epoch;
-use crate::source::{Block, Payload, WallClock};
+use crate::source::{Block, Payload};
 
 /// How soon a reader without messages notices that others moved the event clock.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -40,6 +41,11 @@ impl KafkaClock {
         match (self, payload) {
             (KafkaClock::Event(clock), Payload::Messages { topic, bytes, messages }) => {
                 clock.stamp(&topic, bytes, messages)
+            }
+            (KafkaClock::Wall(clock), Payload::Messages { topic, bytes, messages }) => {
+                clock.after_block(epoch, messages.len() as u64, bytes.len() as u64);
+                let payload = Payload::Messages { topic, bytes, messages };
+                vec![Block { epoch, window_starts: Vec::new(), payload }]
             }
             (_, payload) => vec![Block { epoch, window_starts: Vec::new(), payload }],
         }

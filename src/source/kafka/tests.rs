@@ -10,8 +10,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
+use crate::clock::WallClock;
 use crate::epoch::Epoch;
-use crate::source::{Block, Feed, Payload, WallClock, feed};
+use crate::source::{Block, Feed, Payload, feed};
 use crate::telemetry::Metrics;
 
 const TOPIC: &str = "events";
