@@ -33,6 +33,12 @@ pub trait Sink: Send {
     /// Makes these batches durable, oldest first, and returns how many items that took. Of several
     /// items of one key and feature a table writes only the newest; a log writes each.
     fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError>;
+
+    /// Brings what was written into order at the end of a run, and says what could not be. Everything is durable
+    /// before.
+    fn close(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
 /// Reads items back.

@@ -54,7 +54,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         failure,
     })
     .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
-    let end = supervise::wait(&execution, &errors, input, &stop, &metrics, log_format);
+    let sample = Arc::clone(execution.sample());
+    let end = supervise::wait(execution, &errors, input, &stop, &metrics, log_format);
     let summary = Summary {
         pipeline: &pipeline,
         pipeline_path: &args.pipeline,
@@ -62,7 +63,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         target_is_from_flag: args.sink.is_some(),
         dead_letter_path: &dead_letter_path,
         metrics: &metrics,
-        sample: execution.sample(),
+        sample: &sample,
         elapsed: started.elapsed(),
         completed: end.is_ok(),
     };
