@@ -1,6 +1,6 @@
 //! What every sink into a file needs: written bytes that stay written.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
@@ -13,6 +13,18 @@ pub(super) fn open_to_read(path: &Path) -> Result<File, SinkError> {
             if error.kind() == io::ErrorKind::NotFound { " (it is made by a run that publishes to it)" } else { "" };
         SinkError::io(format!("cannot read items from {}{hint}", path.display()), error)
     })
+}
+
+/// Locks a sink's file for as long as `file` is open: two runs never fill one file.
+pub(super) fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(SinkError::new(format!(
+            "{}: another run is writing to it now: wait for its end or stop it, or name another file with --sink",
+            path.display()
+        ))),
+        // A file system without locks: then nobody holds one.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
 }
 
 /// Makes what was written to `file` survive a crash of the machine. A pipe or a terminal has

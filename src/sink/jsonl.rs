@@ -2,12 +2,12 @@
 //! published, of which a reader takes the newest state of each item.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions as FileOptions, TryLockError};
+use std::fs::{File, OpenOptions as FileOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{make_durable, make_entry_durable, open_to_read};
+use super::files::{lock, make_durable, make_entry_durable, open_to_read};
 use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError};
 use crate::pipeline::Pipeline;
 
@@ -94,15 +94,7 @@ fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
     if !metadata.is_file() {
         return Ok(file);
     }
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let message = "another run is writing to it; stop that one, or name another file with --sink";
-            return Err(SinkError::new(format!("{}: {message}", path.display())));
-        }
-        // A file system without locks: then nobody holds one.
-        Err(TryLockError::Error(_)) => {}
-    }
+    lock(&file, path)?;
     if metadata.len() > 0 && !replace {
         return Err(SinkError::new(format!(
             "{} is not empty, and this run does not continue what is in it: start over with --replace, or name another \

@@ -98,7 +98,9 @@ pub fn open_reader(target: &SinkTarget, pipeline: Option<&Pipeline>) -> Result<B
             Some(pipeline) => Box::new(dynamodb::DynamoDbReader::open(&pipeline.dynamodb)?),
             None => return Err(SinkError::usage("`dynamodb` is the table that a pipeline names: add --pipeline FILE")),
         },
-        SinkTarget::Sqlite(path) => Box::new(sqlite::SqliteReader::open(path)?),
+        SinkTarget::Sqlite(path) => {
+            Box::new(sqlite::SqliteReader::open(path, pipeline.map(|pipeline| pipeline.name.as_str()))?)
+        }
         SinkTarget::JsonLines(path) => Box::new(jsonl::JsonLinesReader::open(path)?),
         SinkTarget::Stdout => return cannot_read("which is a stream"),
         SinkTarget::None => return cannot_read("which keeps none"),
