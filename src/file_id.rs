@@ -1,6 +1,6 @@
 //! Which file it is, whatever it is called: through relative paths, links and hard links.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -21,5 +21,13 @@ impl FileId {
     /// Which file has this metadata.
     pub fn of(metadata: &Metadata) -> FileId {
         FileId { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// Whether this path still leads to this open file, which may have been moved or deleted.
+    pub fn is_in_place(file: &File, path: &Path) -> bool {
+        match (file.metadata(), FileId::at(path)) {
+            (Ok(metadata), Ok(there)) => FileId::of(&metadata) == there,
+            _ => false,
+        }
     }
 }

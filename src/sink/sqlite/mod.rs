@@ -17,17 +17,19 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
-use super::files::lock;
+use super::files::{lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
 use super::{ItemBatch, OpenOptions, Sink, SinkError};
 use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
 
+mod companions;
 mod end;
 mod failure;
 mod reader;
 
+pub(super) use companions::companions;
 pub(super) use reader::SqliteReader;
 
 use self::failure::failed;
@@ -74,6 +76,7 @@ impl SqliteSink {
     /// Items go to the database in this file. Refuses one that is not empty, unless it is to be
     /// replaced, and any file that is something else.
     pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &OpenOptions) -> Result<Self, SinkError> {
+        companions::refuse_strangers(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = connect(path, flags).map_err(|error| failed(path, error))?;
         // For reading: some file systems make one kind of locks out of these and SQLite's own, where it is for writing.
@@ -89,8 +92,7 @@ impl SqliteSink {
     /// An error when the path no longer leads to the file that this run has opened. Then SQLite must not tidy up
     /// either: the `-wal` in this place may belong to another database by now.
     fn require_in_place(&self) -> Result<(), SinkError> {
-        let ours = self.file.metadata().map(|metadata| FileId::of(&metadata));
-        if matches!((ours, FileId::at(&self.path)), (Ok(ours), Ok(there)) if ours == there) {
+        if FileId::is_in_place(&self.file, &self.path) {
             return Ok(());
         }
         let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
@@ -173,10 +175,10 @@ fn refuse(connection: &Connection, path: &Path, pipeline: &str, replace: bool) -
     match contents(connection).map_err(|error| failed(path, error))? {
         Contents::Nothing | Contents::NoItems => Ok(()),
         Contents::Items if replace => Ok(()),
-        Contents::Items => {
-            let other = filled_by(connection).map_err(|error| failed(path, error))?.filter(|other| other != pipeline);
-            Err(not_empty(path, other.as_deref()))
-        }
+        Contents::Items => Err(match filled_by(connection).map_err(|error| failed(path, error))? {
+            Some(other) if other != pipeline => of_another_pipeline(path, &other),
+            _ => not_empty(path),
+        }),
         Contents::NewerFormat(format) => Err(newer_format(path, format)),
         Contents::SomethingElse => Err(something_else(path)),
     }
@@ -224,18 +226,12 @@ fn filled_by(connection: &Connection) -> rusqlite::Result<Option<String>> {
     connection.query_row(sql, [], |row| row.get(0)).optional()
 }
 
-fn not_empty(path: &Path, other_pipeline: Option<&str>) -> SinkError {
-    let path = path.display();
-    SinkError::new(match other_pipeline {
-        Some(other) => format!(
-            "{path} holds the items of another pipeline, {other}: name another file with --sink (or empty that one with \
-             --replace)"
-        ),
-        None => format!(
-            "{path} holds the items of another run, which this run does not continue: start over with --replace, or name \
-             another file with --sink"
-        ),
-    })
+fn of_another_pipeline(path: &Path, pipeline: &str) -> SinkError {
+    SinkError::new(format!(
+        "{} holds the items of another pipeline, {pipeline}: name another file with --sink (or empty that one with \
+         --replace)",
+        path.display()
+    ))
 }
 
 fn newer_format(path: &Path, format: i32) -> SinkError {

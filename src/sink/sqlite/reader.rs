@@ -63,7 +63,7 @@ impl ItemReader for SqliteReader {
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let item = item(row).map_err(failed)?;
-            visit(item).map_err(|error| SinkError::io("cannot pass on an item", error))?;
+            visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
         }
         Ok(())
     }
