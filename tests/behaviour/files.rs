@@ -9,9 +9,11 @@ use std::process::Command;
 use crate::commands::reference;
 use crate::program::{Ended, Running, Workplace, binary};
 
-/// The sample log in a folder of its own, beside the pipeline.
+/// The sample log in a folder of its own, beside the pipeline, whose window is so short that what comes by a pipe is
+/// published soon.
 fn place() -> Workplace {
     let place = reference();
+    place.write("p.toml", place.read("p.toml").replace("length = \"5s\"", "length = \"100ms\""));
     place.write("logs/a.jsonl", place.read("sample.jsonl"));
     place
 }
