@@ -216,48 +216,43 @@ fn what_a_killed_run_leaves_is_read_and_replaced() {
     assert!(!place.path("items.db-wal").exists());
 }
 
-/// Runs `dump` as somebody who may read the folder and its files, and write nothing there.
-fn dump_as_a_mere_reader(place: &Workplace, database: &str) -> (Option<i32>, String) {
+/// Runs the program as somebody who may read the folder and its files, and write nothing there.
+fn as_a_mere_reader(place: &Workplace, arguments: &[&str]) -> (Option<i32>, String, String) {
     let program = place.path("program");
     if !program.exists() {
         fs::copy(binary(), &program).unwrap();
     }
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     let mut command = Command::new(if is_root { Path::new("setpriv") } else { &program });
     if is_root {
         // Permissions do not hold for root.
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
     }
-    let set_mode = |name: &str, mode| {
-        let permissions = fs::Permissions::from_mode(mode);
-        if place.path(name).exists() {
-            fs::set_permissions(place.path(name), permissions).unwrap();
-        }
-    };
-    set_mode("", 0o555);
-    let files = [database.to_owned(), format!("{database}-wal"), format!("{database}-shm")];
-    if is_root {
-        files.iter().for_each(|file| set_mode(file, 0o444));
-    }
-    let output = command.args(["dump", &format!("sqlite:{database}")]).current_dir(place.path("")).output().unwrap();
-    set_mode("", 0o755);
-    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    set_mode(&place.path(""), 0o555);
+    let output = command.args(arguments).current_dir(place.path("")).output().unwrap();
+    set_mode(&place.path(""), 0o755);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 #[test]
 fn whoever_may_only_read_reads_a_run_that_is_live_and_one_that_has_ended_or_was_killed() {
     let place = place();
     run(&place, "logs", &["--sink", "sqlite:items.db"]).exits(0);
-    let (code, items) = dump_as_a_mere_reader(&place, "items.db");
-    assert_eq!((code, items.lines().count()), (Some(0), 39));
+    let items = |database: &str| {
+        let (code, items, stderr) = as_a_mere_reader(&place, &["dump", &format!("sqlite:{database}")]);
+        assert_eq!(code, Some(0), "{stderr}");
+        items.lines().count()
+    };
+    assert!(!place.path("items.db-wal").exists(), "it could not be made either");
+    assert_eq!(items("items.db"), 39);
     let live = live(&place, &["--sink", "sqlite:live.db"]);
     wait_until(|| place.path("live.db").exists() && place.run(&["dump", "sqlite:live.db"]).stdout.lines().count() == 1);
-    let (code, items) = dump_as_a_mere_reader(&place, "live.db");
-    assert_eq!((code, items.lines().count()), (Some(0), 1));
+    assert_eq!(items("live.db"), 1);
     live.signal("KILL");
     drop(live);
-    let (code, items) = dump_as_a_mere_reader(&place, "live.db");
-    assert_eq!((code, items.lines().count()), (Some(0), 1));
+    assert_eq!(items("live.db"), 1);
 }
 
 #[test]
@@ -312,6 +307,14 @@ fn where_dead_letters_cannot_be_kept_is_told_before_anything_is_written() {
         run(&place, "logs", &more).exits(1).says(&[letters, "--dead-letters PATH", "[dead_letters]"]);
     }
     assert_eq!(names(&place.path("")), before);
+    // The usual case: the folder that the program is started in.
+    let read_only = |more: &[&str]| {
+        as_a_mere_reader(&place, &[&["run", "p.toml", "--events", "logs", "--sink", "none"], more].concat())
+    };
+    let (code, _, stderr) = read_only(&[]);
+    assert!(code == Some(1) && stderr.contains("--dead-letters PATH"), "{stderr}");
+    assert_eq!(read_only(&["--dead-letters", "/dev/null"]).0, Some(0));
+    fs::remove_file(place.path("program")).unwrap();
     // A clean run makes none, not even the folder for them.
     run(&place, "logs", &["--sink", "none", "--dead-letters", "new/letters.jsonl"]).exits(0);
     assert_eq!(names(&place.path("")), before);

@@ -16,7 +16,10 @@ pub(super) fn failed(path: &Path, error: rusqlite::Error) -> SinkError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             ("is locked by another process", "stop that one, or name another file with --sink")
         }
-        Some(ErrorCode::ReadOnly) => ("may not be written to", "look at the permissions of the file and its folder"),
+        Some(ErrorCode::ReadOnly) => (
+            "may not be written to",
+            "look at the permissions of the file and its folder; in WAL mode readers write, too",
+        ),
         Some(ErrorCode::CannotOpen) => {
             ("cannot be opened", "see that it is a file, that its folder exists, and that both may be written to")
         }
