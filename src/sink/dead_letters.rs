@@ -20,7 +20,7 @@ use crate::telemetry::Metrics;
 
 mod place;
 
-use self::place::{open, try_to_make};
+use self::place::{open, open_recognised, try_to_make};
 
 /// An event that could not be counted.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -74,12 +74,12 @@ impl DeadLetterFile {
     }
 
     /// Tries, before anything depends on it, whether dead letters can be kept in this place. Leaves nothing behind.
-    pub fn try_out(&mut self) -> Result<(), SinkError> {
+    pub fn try_out(&self) -> Result<(), SinkError> {
         let outcome = match fs::metadata(&self.path) {
             Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
             // Opening a pipe would wait for its reader.
             Ok(metadata) if !metadata.is_file() => Ok(()),
-            Ok(_) => open(&self.path).map(|file| self.file = Some(file)),
+            Ok(_) => open_recognised(&self.path).map(|_| ()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => try_to_make(&self.path),
             Err(error) => Err(error),
         };
@@ -240,6 +240,7 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         for _ in 0..2 {
             let mut file = DeadLetterFile::new(&path, None, Arc::clone(&metrics));
+            file.try_out().unwrap();
             file.write(&[in_log(Reason::BadKey, b"x"), in_log(Reason::BadName, b"y")]).unwrap();
             file.write(&[in_log(Reason::BadKey, b"x")]).unwrap();
         }

@@ -36,7 +36,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let run_start = now_in(&pipeline);
     let input = Input::open(args, &pipeline, run_start)?;
     let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(&stop) };
-    let mut dead_letters = dead_letter_file(args, &pipeline, &metrics);
+    let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
     // Before the sink, which is emptied when it is opened.
