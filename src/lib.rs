@@ -5,7 +5,7 @@
 //! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
 //!
 //! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`] -> [`pipeline`], [`clock`] ->
-//! [`event`] -> [`counter`]. [`telemetry`] and [`epoch`] may be used from everywhere.
+//! [`event`] -> [`counter`]. [`telemetry`], [`epoch`] and [`file_id`] may be used from everywhere.
 
 pub mod cli;
 pub mod clock;
@@ -13,6 +13,7 @@ pub mod counter;
 pub mod dataflow;
 pub mod epoch;
 pub mod event;
+pub mod file_id;
 pub mod pipeline;
 pub mod sink;
 pub mod source;

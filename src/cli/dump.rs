@@ -85,7 +85,7 @@ mod tests {
             let (pipeline, batch) = (pipeline(), batch(&[Row::new("1234", "like")]));
             let item = batch.items(&pipeline).next().unwrap().to_item();
             for _ in 0..self.0 {
-                visit(item.clone()).map_err(|error| SinkError::io("cannot pass on an item", error))?;
+                visit(item.clone()).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
             }
             Ok(())
         }

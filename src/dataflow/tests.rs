@@ -2,12 +2,14 @@
 
 mod events;
 mod feed;
+mod writers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crossbeam_channel::Receiver;
 use proptest::prelude::*;
 
 use super::*;

@@ -9,6 +9,7 @@ mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
 mod feed;
+mod files;
 mod guide;
 mod kafka;
 mod kafka_to_dynamodb;

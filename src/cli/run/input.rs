@@ -1,5 +1,6 @@
 //! The source of a run: which one, and the threads it reads on.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -55,6 +56,14 @@ impl Input {
             open_kafka(args, pipeline, clock)
         } else {
             open_log(args, pipeline, clock, run_start)
+        }
+    }
+
+    /// The names of the event logs that are read.
+    pub fn logs(&self) -> Vec<&Path> {
+        match self {
+            Input::Log(source) => source.names().collect(),
+            Input::Kafka { .. } => Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `counter-machine run`: from the source to the sink, and then says what it did.
 
 mod args;
+mod collision;
 mod input;
 mod summary;
 mod supervise;
@@ -35,9 +36,12 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let run_start = now_in(&pipeline);
     let input = Input::open(args, &pipeline, run_start)?;
     let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(&stop) };
-    let sink = sink::open(&target, &pipeline, &options, &metrics)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
+    collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
+    // Before the sink, which is emptied when it is opened.
+    dead_letters.try_out()?;
+    let sink = sink::open(&target, &pipeline, &options, &metrics)?;
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let (feeds, input) = input.start(args.workers, &stop, &metrics)?;
     let execution = dataflow::start(Run {
@@ -54,7 +58,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         failure,
     })
     .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
-    let end = supervise::wait(&execution, &errors, input, &stop, &metrics, log_format);
+    let sample = Arc::clone(execution.sample());
+    let end = supervise::wait(execution, &errors, input, &stop, &metrics, log_format);
     let summary = Summary {
         pipeline: &pipeline,
         pipeline_path: &args.pipeline,
@@ -62,7 +67,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         target_is_from_flag: args.sink.is_some(),
         dead_letter_path: &dead_letter_path,
         metrics: &metrics,
-        sample: execution.sample(),
+        sample: &sample,
         elapsed: started.elapsed(),
         completed: end.is_ok(),
     };

@@ -14,7 +14,7 @@ use crate::telemetry::{LogFormat, Metrics, Progress};
 
 /// Returns when everything that was read is durable, or when that cannot come true any more.
 pub fn wait(
-    execution: &Execution,
+    execution: Execution,
     errors: &Receiver<RunError>,
     input: RunningInput,
     stop: &AtomicBool,
@@ -23,22 +23,27 @@ pub fn wait(
 ) -> Result<(), CliError> {
     let mut progress = Progress::new(log_format == LogFormat::Json);
     let mut unreadable = None;
-    let result = loop {
+    loop {
         select! {
-            recv(execution.done()) -> _ => break Ok(()),
+            recv(execution.done()) -> _ => break,
             recv(errors) -> error => match error {
                 // What was read before still counts: the sources stop, and the rest drains.
                 Ok(RunError::Source(error)) => unreadable = Some(CliError::from(error)),
-                Ok(RunError::Sink(error)) if error.kind() == SinkErrorKind::ClosedPipe => return Ok(()),
-                Ok(RunError::Sink(error)) => break Err(error.into()),
-                Ok(bug @ RunError::Bug(_)) => break Err(CliError::Failed(bug.to_string())),
+                Ok(error) => {
+                    progress.finish();
+                    execution.give_up();
+                    return ended_by(error);
+                }
                 Err(_) => {}
             },
             default(Duration::from_millis(100)) => progress.tick(input.progress(), metrics),
         }
-    };
+    }
     progress.finish();
-    result?;
+    // Closing the sink is the last thing that may fail.
+    if let Ok(error) = errors.try_recv() {
+        return ended_by(error);
+    }
     if let Some(error) = unreadable {
         return Err(error);
     }
@@ -49,6 +54,16 @@ pub fn wait(
         LogEnd::Interrupted => Err(interrupted()),
         LogEnd::Finished if asked_to_stop && !runs_until_stopped => Err(interrupted()),
         LogEnd::Finished => Ok(()),
+    }
+}
+
+/// What becomes of a run that this ended.
+fn ended_by(error: RunError) -> Result<(), CliError> {
+    match error {
+        RunError::Sink(error) if error.kind() == SinkErrorKind::ClosedPipe => Ok(()),
+        RunError::Sink(error) => Err(error.into()),
+        RunError::Source(error) => Err(error.into()),
+        RunError::Bug(_) => Err(CliError::Failed(error.to_string())),
     }
 }
 
