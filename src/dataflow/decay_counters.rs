@@ -233,6 +233,9 @@ impl DecayCounters {
                 swept = swept.max(result);
             }
         }
+        if forgotten > 0 {
+            self.features.give_back();
+        }
         self.metrics.rows_expired.add(forgotten);
         self.metrics.rows.subtract(forgotten);
         swept
