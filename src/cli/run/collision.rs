@@ -8,10 +8,10 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::CliError;
-use crate::file_id::FileId;
+use crate::file_id::{FileId, folder_of};
 use crate::sink::SinkTarget;
 
 /// More links than this, one behind the other, lead nowhere.
@@ -96,19 +96,12 @@ impl Place {
         let mut path = path.to_owned();
         for _ in 0..MOST_LINKS {
             let Ok(target) = fs::read_link(&path) else {
-                let folder = FileId::at(&folder_of(&path)).ok()?;
+                let folder = FileId::at(folder_of(&path)).ok()?;
                 return Some(Place::ToBeMade { folder, name: path.file_name()?.to_owned() });
             };
             path = folder_of(&path).join(target);
         }
         None
-    }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 
