@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn at_80_columns_there_is_a_bar_and_what_matters_most() {
-        let expected = "[=========         ]  50 %  1.50 GiB of 3.00 GiB, 303,000,000 events, 0/s";
+        let expected = "[==========           ]  50 %  1.50 GiB of 3.00 GiB, 303,000,000 events, 0/s";
         assert_eq!(shown(FILES, 80), expected);
     }
 
