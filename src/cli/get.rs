@@ -213,7 +213,7 @@ fn key_in(group: &Group, pipeline: &Pipeline, fields: &[KeyField]) -> Option<Str
 fn known_keys(pipeline: &Pipeline) -> String {
     let line = |group: &Group| {
         let fields: Vec<_> = group.key.iter().map(|id| format!("--key {}=VALUE", field_name(pipeline, *id))).collect();
-        format!("  {}  (group {})", fields.join(" "), group.name)
+        format!("  {}  (group {})", Printable(fields.join(" ")), Printable(&group.name))
     };
     pipeline.groups.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -61,7 +61,7 @@ enum Command {
 impl Cli {
     /// What was typed; an error that was told, or help that was asked for, leaves the exit code.
     pub fn from_arguments() -> Result<Cli, ExitCode> {
-        Cli::try_parse().map_err(|refusal| usage::refuse(&refusal))
+        Cli::try_parse().map_err(usage::refuse)
     }
 
     /// Does what was typed, and says how it ended.

@@ -15,6 +15,7 @@ use crate::pipeline::Pipeline;
 use crate::source::SourceError;
 use crate::source::kafka::TopicWriter;
 use crate::source::log::for_each_line;
+use crate::telemetry::Printable;
 
 /// Send event logs to the pipeline's Kafka topic, a message per line.
 ///
@@ -76,12 +77,15 @@ pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
     let Some(kafka) = &pipeline.kafka else {
-        let pipeline = args.pipeline.display();
+        let pipeline = Printable(args.pipeline.display());
         return Err(CliError::Usage(format!("{pipeline} has no [kafka]: add it, with `brokers` and `topic`")));
     };
     // Before a topic is made for them.
     if let Some(missing) = args.paths.iter().find(|path| **path != Path::new("-") && !path.exists()) {
-        return Err(CliError::Usage(format!("cannot read the event log {}: there is no such file", missing.display())));
+        return Err(CliError::Usage(format!(
+            "cannot read the event log {}: there is no such file",
+            Printable(missing.display())
+        )));
     }
     let started = Instant::now();
     let mut writer = TopicWriter::connect(kafka, args.compression.codec(), args.create_partitions)?;

@@ -3,21 +3,27 @@
 
 use std::process::ExitCode;
 
-use super::CliError;
+use clap::Parser as _;
+
 use super::output::{report, say};
-use crate::telemetry::{LogFormat, start_logging};
+use super::{Cli, CliError};
+use crate::telemetry::{LogFormat, Printable, start_logging};
 
 /// Tells what is wrong with the command line; or prints the help that it asks for.
-pub(super) fn refuse(refusal: &clap::Error) -> ExitCode {
+pub(super) fn refuse(refusal: clap::Error) -> ExitCode {
     if !refusal.use_stderr() {
         // Whoever closes the pipe early has seen enough.
         let _ = refusal.print();
         return ExitCode::SUCCESS;
     }
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    // The same refusal, of what can be shown.
+    let printable = arguments.iter().map(|argument| Printable(argument).to_string());
+    let refusal = Cli::try_parse_from(printable).err().unwrap_or(refusal);
     let text = refusal.render().to_string();
     let text = text.trim_end().trim_start_matches("error: ");
     let error = CliError::Usage(text.to_owned());
-    if asks_for_json(std::env::args()) {
+    if asks_for_json(&arguments) {
         start_logging(LogFormat::Json);
         report(&error, LogFormat::Json);
     } else if refusal.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -29,8 +35,7 @@ pub(super) fn refuse(refusal: &clap::Error) -> ExitCode {
 }
 
 /// Whether `--log-format json` stands anywhere on the command line.
-fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
-    let arguments: Vec<String> = arguments.collect();
+fn asks_for_json(arguments: &[String]) -> bool {
     let apart = arguments.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json");
     apart || arguments.iter().any(|argument| argument == "--log-format=json")
 }

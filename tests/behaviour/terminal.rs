@@ -70,11 +70,12 @@ fn nothing_from_outside_reaches_a_terminal_raw() {
     let user = format!("user={NASTY}");
     let feature = format!("user.{NASTY}");
     let other_user = format!("user=another {NASTY}");
-    let strange_field = format!("{}=1", NASTY.replace('=', ""));
+    let strange_field = format!("{NASTY}={NASTY}");
+    let unknown_field = format!("{NASTY}x=1");
     let sink = "sqlite:items.db";
     let read = ["run", "p.toml", "--events"];
     let get = ["get", "p.toml", "--from", sink, "--key"];
-    let commands: [(&[&str], &[&str], i32); 27] = [
+    let commands: [(&[&str], &[&str], i32); 28] = [
         (&read, &["events.jsonl", "--sink", sink], 0),
         (&read, &["events.jsonl", "--sink", sink], 1),
         (&read, &["events.jsonl", "--sink", sink, "--replace", "--log-format", "json"], 0),
@@ -94,6 +95,7 @@ fn nothing_from_outside_reaches_a_terminal_raw() {
         (&get, &[&other_user, "--log-format", "json"], 1),
         (&get, &[&user, "--feature", "of another name\x1b[2J\u{202e}"], 1),
         (&get, &[&strange_field], 0),
+        (&get, &[&unknown_field], 2),
         (&["get", "p.toml", "--key", &user, "--from", &missing], &[], 1),
         (&["dump", sink], &[], 0),
         (&["dump", "jsonl:items.jsonl"], &[], 0),

@@ -13,6 +13,7 @@ use crate::dataflow::plan::{GroupPlan, Plan, Planner};
 use crate::pipeline::{Limits, Pipeline, format_duration};
 use crate::source::SourceError;
 use crate::source::log::for_each_line;
+use crate::telemetry::Printable;
 
 /// The longest line that is looked at: the longest that a pipeline can allow.
 const LONGEST_LINE: usize = 1 << 30;
@@ -164,7 +165,7 @@ impl Costs<'_> {
 
     fn line(&self, name: &str, plan: &GroupPlan) -> Vec<String> {
         let units_per_day = self.per_second(plan.write_units as f64) * SECONDS_PER_DAY;
-        let mut line = vec![name.to_owned()];
+        let mut line = vec![Printable(name).to_string()];
         line.extend(plan.keys.map(|keys| whole(keys as f64)));
         line.extend([
             plan.growth_exponent().map_or("-".to_owned(), |exponent| format!("n^{exponent:.2}")),

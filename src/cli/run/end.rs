@@ -6,7 +6,7 @@ use crate::cli::CliError;
 use crate::dataflow::RunError;
 use crate::event::Reason;
 use crate::sink::{SinkError, SinkErrorKind};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Printable};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl RunEnd {
         } else {
             "do name, time and the keys in the pipeline file fit the events?"
         };
-        let path = dead_letter_path.display();
+        let path = Printable(dead_letter_path.display());
         let text = format!("no event counted, {dead_letters} dead letters in {path}: {hint}");
         RunEnd::failed(Part::NothingCounted, CliError::Failed(text))
     }
