@@ -36,7 +36,7 @@ impl Reading {
         print_aligned(&lines, TEXT_COLUMNS, out)?;
         if let Some(expired_at) = self.expired_at(item) {
             let time = show_time(expired_at, TimeUnit::Seconds);
-            writeln!(out, "  expired since {time}: its ttl had passed then, and it may be forgotten")?;
+            writeln!(out, "  expired since {time}: its ttl has passed, and it may be forgotten")?;
         }
         if let Some(since) = item.since {
             self.show_since(since, out)?;

@@ -53,7 +53,7 @@ pub fn above_the_status(write: impl FnOnce() -> io::Result<()>) -> io::Result<()
 }
 
 /// Breaks lines that are longer than `columns` at spaces, and begins the rest below the place where the line's value begins:
-/// behind its first gap of two spaces, or two columns in. A word that is longer than that stays whole.
+/// behind its first gap of two spaces, or else where the line begins, but two columns in. A word that is longer than that stays whole.
 pub fn wrap(text: &str, columns: Option<usize>) -> String {
     let Some(columns) = columns else { return text.to_owned() };
     text.split_inclusive('\n').map(|line| wrap_line(line, columns)).collect()
@@ -64,7 +64,9 @@ fn wrap_line(line: &str, columns: usize) -> String {
     if content.chars().count() <= columns {
         return line.to_owned();
     }
-    let indent = value_column(content).filter(|column| *column < columns / 2).unwrap_or(2);
+    let leading = content.len() - content.trim_start().len();
+    let indent = value_column(content).unwrap_or(leading.max(2));
+    let indent = if indent < columns / 2 { indent } else { 2 };
     let mut wrapped = String::new();
     let mut column = 0;
     for (index, word) in content.split(' ').enumerate() {
