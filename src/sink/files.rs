@@ -46,7 +46,7 @@ pub(super) fn make_durable(file: &File) -> io::Result<()> {
         return Ok(());
     }
     if metadata.nlink() == 0 {
-        return Err(io::Error::other("it was deleted while this run was writing to it"));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted while this run was writing to it"));
     }
     file.sync_data()
 }

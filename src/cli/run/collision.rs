@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::cli::CliError;
 use crate::file_id::{FileId, folder_of};
 use crate::sink::SinkTarget;
+use crate::telemetry::Printable;
 
 /// More links than this, one behind the other, lead nowhere.
 const MOST_LINKS: usize = 40;
@@ -64,7 +65,7 @@ enum Place {
 
 impl Used {
     fn at(role: &'static str, path: &Path) -> Used {
-        Used { role, name: path.display().to_string(), place: Place::at(path) }
+        Used { role, name: Printable(path.display()).to_string(), place: Place::at(path) }
     }
 
     fn stream(role: &'static str, name: &str, stream: impl AsFd) -> Used {
