@@ -2,6 +2,7 @@
 
 mod args;
 mod collision;
+mod findings;
 mod input;
 mod summary;
 mod supervise;
@@ -18,6 +19,7 @@ use super::CliError;
 use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::Generation;
+use crate::findings::Observations;
 use crate::pipeline::Pipeline;
 use crate::sink::{self, DeadLetterFile, OpenOptions, SinkTarget};
 use crate::telemetry::{LogFormat, Metrics};
@@ -34,6 +36,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let stop = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
+    let observations = Arc::new(Observations::new(&pipeline, run_start));
     let input = Input::open(args, &pipeline, run_start)?;
     let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(&stop) };
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
@@ -55,11 +58,14 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         run_start,
         serialise: args.serialise,
         metrics: Arc::clone(&metrics),
+        observations: Arc::clone(&observations),
         failure,
     })
     .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
     let sample = Arc::clone(execution.sample());
     let end = supervise::wait(execution, &errors, input, &stop, &metrics, log_format);
+    let observed = observations.observed();
+    findings::warn(&pipeline, &args.pipeline, &observations, &observed);
     let summary = Summary {
         pipeline: &pipeline,
         pipeline_path: &args.pipeline,
@@ -67,6 +73,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         target_is_from_flag: args.sink.is_some(),
         dead_letter_path: &dead_letter_path,
         metrics: &metrics,
+        observed: &observed,
+        doubt_of_times: observations.doubt_of_times(),
         sample: &sample,
         elapsed: started.elapsed(),
         completed: end.is_ok(),

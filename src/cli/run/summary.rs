@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
 
+use super::findings::{missing_fields, missing_text};
 use crate::cli::CliError;
 use crate::cli::output::say;
 use crate::dataflow::Sample;
 use crate::event::Reason;
+use crate::findings::{GroupTally, Observed};
 use crate::pipeline::{Pipeline, split_key};
 use crate::sink::SinkTarget;
 use crate::telemetry::{LogFormat, Metrics, cpu_seconds, peak_memory_bytes};
@@ -23,6 +25,9 @@ pub struct Summary<'a> {
     pub target_is_from_flag: bool,
     pub dead_letter_path: &'a Path,
     pub metrics: &'a Metrics,
+    pub observed: &'a Observed,
+    /// What is odd about the first times.
+    pub doubt_of_times: Option<String>,
     /// Some row that was published.
     pub sample: &'a OnceLock<Sample>,
     pub elapsed: Duration,
@@ -62,15 +67,21 @@ impl Summary<'_> {
     fn text(&self) -> String {
         let metrics = self.metrics;
         let count = |number: u64| HumanCount(number).to_string();
+        let missing = |of| missing_text(self.pipeline, self.observed, of);
+        let (keys, values) = (missing(|group| group.keyless), missing(GroupTally::missing_values));
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
             let _ = writeln!(text, "  {name:<14} {value}");
         };
         line("events", count(metrics.events.get()));
         line("dead letters", self.dead_letters());
+        for (name, text) in [("times", self.doubt_of_times.clone()), ("missing keys", keys), ("missing values", values)]
+        {
+            if let Some(text) = text {
+                line(name, text);
+            }
+        }
         for (name, counter) in [
-            ("missing keys", &metrics.missing_keys),
-            ("missing values", &metrics.missing_values),
             ("tombstones", &metrics.tombstones),
             ("rows forgotten", &metrics.rows_expired),
             ("sink retries", &metrics.sink_retries),
@@ -140,6 +151,7 @@ impl Summary<'_> {
         let metrics = self.metrics;
         let reasons: Vec<String> =
             self.reasons().map(|(reason, number)| format!("{}={number}", reason.as_str())).collect();
+        let missing = |of| missing_fields(self.pipeline, self.observed, of);
         tracing::info!(
             pipeline = self.pipeline.name,
             completed = self.completed,
@@ -148,6 +160,9 @@ impl Summary<'_> {
             dead_letter_reasons = reasons.join(","),
             missing_keys = metrics.missing_keys.get(),
             missing_values = metrics.missing_values.get(),
+            missing_keys_by_group = missing(|group| group.keyless),
+            missing_values_by_group = missing(GroupTally::missing_values),
+            times = self.doubt_of_times,
             tombstones = metrics.tombstones.get(),
             rows = metrics.rows.get(),
             rows_expired = metrics.rows_expired.get(),
