@@ -28,6 +28,11 @@ pub(super) fn warn(pipeline: &Pipeline, path: &Path, observations: &Observations
     }
 }
 
+/// What a doubt asks; the warning has told the rest.
+pub(super) fn question(doubt: &str) -> String {
+    doubt.split_inclusive('?').next().unwrap_or(doubt).to_owned()
+}
+
 /// How much was missing and where: `1,200 (user 1,000, post 200)`; nothing where nothing was.
 pub(super) fn missing_text(pipeline: &Pipeline, observed: &Observed, of: fn(&GroupTally) -> u64) -> Option<String> {
     let mut groups = missing(pipeline, observed, of);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
 
-use super::findings::{missing_fields, missing_text};
+use super::findings::{missing_fields, missing_text, question};
 use crate::cli::CliError;
 use crate::cli::output::say;
 use crate::dataflow::Sample;
@@ -68,15 +68,17 @@ impl Summary<'_> {
         let metrics = self.metrics;
         let count = |number: u64| HumanCount(number).to_string();
         let missing = |of| missing_text(self.pipeline, self.observed, of);
-        let (keys, values) = (missing(|group| group.keyless), missing(GroupTally::missing_values));
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
             let _ = writeln!(text, "  {name:<14} {value}");
         };
         line("events", count(metrics.events.get()));
         line("dead letters", self.dead_letters());
-        for (name, text) in [("times", self.doubt_of_times.clone()), ("missing keys", keys), ("missing values", values)]
-        {
+        for (name, text) in [
+            ("time_unit", self.doubt_of_times.as_deref().map(question)),
+            ("missing keys", missing(|group| group.keyless)),
+            ("missing values", missing(GroupTally::missing_values)),
+        ] {
             if let Some(text) = text {
                 line(name, text);
             }
@@ -162,7 +164,7 @@ impl Summary<'_> {
             missing_values = metrics.missing_values.get(),
             missing_keys_by_group = missing(|group| group.keyless),
             missing_values_by_group = missing(GroupTally::missing_values),
-            times = self.doubt_of_times,
+            doubt_of_times = self.doubt_of_times,
             tombstones = metrics.tombstones.get(),
             rows = metrics.rows.get(),
             rows_expired = metrics.rows_expired.get(),
