@@ -41,6 +41,22 @@ fn a_tally_that_is_taken_over_begins_anew() {
 }
 
 #[test]
+fn a_name_that_did_not_come_is_sure_only_among_very_many_events() {
+    let text = "name = \"p\"\nevent = { name = \"n\", time = \"t\" }\n\
+        counters = [{ name = \"u\", key = [\"u\"], events = [\"like\", \"gift\"], decays = [\"1h\"] }]";
+    let pipeline = Pipeline::parse(text, "p.toml", &|_| None).expect("a valid pipeline");
+    for (events, is_sure) in [(ENOUGH_FOR_A_NAME - 1, false), (ENOUGH_FOR_A_NAME, true)] {
+        let mut observed = Observed::new(&pipeline);
+        observed.routes.add_name(b"like", events);
+        let group = observed.routes.group_mut(crate::pipeline::GroupId(0));
+        (group.events, group.keys, group.measures[0].tried) = (events, events, events);
+        let found = findings(&pipeline, &observed);
+        assert_eq!(found.iter().map(|finding| finding.is_sure).collect::<Vec<_>>(), [is_sure], "{found:?}");
+        assert!(found[0].text.starts_with("group \"u\": no event \"gift\" came among "), "{found:?}");
+    }
+}
+
+#[test]
 fn a_look_keeps_little_of_events_however_large_they_are() {
     let pipeline = pipeline();
     let mut decoder = Decoder::new(Arc::new(pipeline.event.clone()));

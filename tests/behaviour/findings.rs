@@ -230,6 +230,18 @@ fn a_value_that_is_always_missing_is_told_and_one_that_sometimes_is_noted() {
 }
 
 #[test]
+fn what_was_missing_stands_in_json_by_group() {
+    let place = place("key = [\"user.id\"]", "key = [\"userId\"]", 30);
+    let arguments = ["run", "p.toml", "--events", "events.jsonl", "--sink", "none", "--log-format", "json"];
+    let ended = place.run(&arguments).exits(0).says(&["\"missing_keys_by_group\":\"user=30\""]);
+    let lines: Vec<serde_json::Value> = ended.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let warned = |line: &serde_json::Value| {
+        line["level"] == "WARN" && line["fields"]["message"].as_str().unwrap().contains("userId")
+    };
+    assert_eq!(lines.iter().filter(|line| warned(line)).count(), 1, "{}", ended.stderr);
+}
+
+#[test]
 fn what_stands_in_the_events_is_escaped() {
     let place = place("[\"view\", \"like\"]", "[\"purchase\"]", 1);
     place.write("events.jsonl", log(1_200).replace("\"view\"", "\"\\u001b[2Jvi\\new\""));

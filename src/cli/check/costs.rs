@@ -30,7 +30,7 @@ const LIMIT_IS_NEAR: f64 = 15.0 / 16.0;
 
 /// What the column says; see [`GroupPlan::growth_exponent`].
 const GROWTH: &str =
-    "  growth: how the keys grow with the number n of events; n^0: no new ones come, n^1: as fast as ever\n";
+    "  growth: how the keys grow with the number n of events; n^0: no new ones come, n^1: they keep coming\n";
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
