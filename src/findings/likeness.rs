@@ -24,12 +24,14 @@ impl<'a> Likeness<'a> {
     }
 }
 
-/// A text that is nearly the same; or, of paths, one that ends in the same name.
+/// A text that is nearly the same; or, of paths, one that ends in the same name. Of names of two letters each would be
+/// near to each, so these must be the same.
 fn alike<'a>(written: &str, seen: &[&'a str]) -> Option<&'a str> {
-    let plain = plain(last_name(written));
-    // Of a name of two letters each other one would be a slip.
-    let near = (plain.chars().count() > 2).then(|| nearest(written, seen.iter().copied())).flatten();
-    near.or_else(|| seen.iter().copied().find(|name| self::plain(last_name(name)) == plain))
+    let is_long = |text: &str| text.chars().count() > 2;
+    let (whole, last) = (plain(written), plain(last_name(written)));
+    let near = is_long(&whole).then(|| nearest(written, seen.iter().copied())).flatten();
+    let ends_alike = |name: &str| plain(name) == whole || is_long(&last) && plain(last_name(name)) == last;
+    near.or_else(|| seen.iter().copied().find(|name| ends_alike(name)))
 }
 
 fn last_name(path: &str) -> &str {
@@ -62,6 +64,7 @@ mod tests {
     fn a_field_may_stand_in_an_object() {
         assert_eq!(find("userId", &["payload.user_id", "at"], &[]), Some(("payload.user_id", true)));
         assert_eq!(find("user.id", &["userId"], &[]), Some(("userId", true)));
+        assert_eq!(find("user.id", &["post.id"], &[]), None);
     }
 
     #[test]
