@@ -15,7 +15,7 @@ use super::identity::HashSeed;
 use super::operators::Delivery;
 use super::writer::spawn_writer;
 use crate::counter::EventTime;
-use crate::epoch::Generation;
+use crate::epoch::Versions;
 use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, Writers};
 use crate::source::Feed;
@@ -38,8 +38,8 @@ pub struct Run {
     pub dead_letters: DeadLetterFile,
     /// Seeds the identities of rows.
     pub seed: HashSeed,
-    /// Counts the runs that share a state.
-    pub generation: Generation,
+    /// The versions of what it publishes.
+    pub versions: Versions,
     /// When the run began, in the event's unit.
     pub run_start: EventTime,
     /// Serialise what workers exchange, as if they were in different processes.
@@ -102,7 +102,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
                 run.run_start,
                 Arc::clone(&run.metrics),
             ),
-            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.generation, workers, Arc::clone(&run.metrics)),
+            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.versions, workers, Arc::clone(&run.metrics)),
             items: outboxes.items.clone(),
             writers: run.writers,
             dead_letters: outboxes.dead_letters.clone(),

@@ -16,8 +16,8 @@ use self::summary::Summary;
 use super::CliError;
 use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
-use crate::epoch::Generation;
-use crate::pipeline::Pipeline;
+use crate::epoch::{Generation, Versions};
+use crate::pipeline::{Pipeline, StartOffset};
 use crate::sink::{self, DeadLetterFile, OpenOptions, SinkTarget};
 use crate::telemetry::{LogFormat, Metrics};
 
@@ -30,12 +30,19 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let started = Instant::now();
     let pipeline = Arc::new(load_pipeline(args)?);
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
-    let stop = stop_on_signals()?;
+    let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
     let input = Input::open(args, &pipeline, run_start)?;
-    let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(&stop) };
+    let options = OpenOptions {
+        replace: args.replace,
+        run_id: run_id(),
+        generation: generation_now(),
+        starts_at_the_end: starts_at_the_end(args, &pipeline),
+        stop: signalled,
+    };
     let sink = sink::open(&target, &pipeline, &options, &metrics)?;
+    let versions = Versions::new(sink.generation().unwrap_or(options.generation), input.first_window());
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     let (failure, errors) = Failure::new(Arc::clone(&stop));
@@ -47,7 +54,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         writers: target.writers(),
         dead_letters,
         seed: HashSeed::random(),
-        generation: Generation::FIRST,
+        versions,
         run_start,
         serialise: args.serialise,
         metrics: Arc::clone(&metrics),
@@ -89,22 +96,51 @@ fn dead_letter_file(args: &RunArgs, pipeline: &Pipeline, metrics: &Arc<Metrics>)
     DeadLetterFile::new(path.unwrap_or_else(|| DEAD_LETTERS.into()), max, Arc::clone(metrics))
 }
 
+/// What the first signal sets.
+struct Signals {
+    /// Sources stop reading. A failure sets it, too.
+    stop: Arc<AtomicBool>,
+    /// Whoever waits for a service gives up after a while.
+    signalled: Arc<AtomicBool>,
+}
+
 /// The first SIGINT or SIGTERM asks to stop; the second one ends the process at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
+fn stop_on_signals() -> Result<Signals, CliError> {
     const ENDED_BY_SECOND_SIGNAL: i32 = 130;
-    let stop = Arc::new(AtomicBool::new(false));
+    let signals = Signals { stop: Arc::default(), signalled: Arc::default() };
     for signal in signal_hook::consts::TERM_SIGNALS.iter().filter(|signal| **signal != signal_hook::consts::SIGQUIT) {
         // In this order: at the first signal the flag is not yet set.
-        signal_hook::flag::register_conditional_shutdown(*signal, ENDED_BY_SECOND_SIGNAL, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&stop)))
-            .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
+        signal_hook::flag::register_conditional_shutdown(
+            *signal,
+            ENDED_BY_SECOND_SIGNAL,
+            Arc::clone(&signals.signalled),
+        )
+        .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&signals.signalled)))
+        .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&signals.stop)))
+        .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
     }
-    Ok(stop)
+    Ok(signals)
 }
 
 fn now_in(pipeline: &Pipeline) -> EventTime {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     EventTime(pipeline.event.time_unit.from_nanoseconds(since_1970.as_nanos() as i128))
+}
+
+fn starts_at_the_end(args: &RunArgs, pipeline: &Pipeline) -> bool {
+    let start = pipeline.kafka.as_ref().map(|kafka| kafka.start);
+    args.events.is_empty() && start == Some(StartOffset::Latest)
+}
+
+fn generation_now() -> Generation {
+    let (generation, right) = Generation::at(SystemTime::now());
+    if !right {
+        tracing::warn!(
+            "this machine's clock cannot be right (it is before 2020 or after 2105): `version` may be lower in what this \
+             run publishes than in what was published before"
+        );
+    }
+    generation
 }
 
 fn run_id() -> String {

@@ -2,18 +2,19 @@
 //!
 //! One transaction per [`Sink::write`], durable at its commit (WAL with `synchronous=FULL`). Readers
 //! in other processes see whole transactions and never wait. The file says what it is (SQLite's
-//! application id), in which format (its user version), and which run of which pipeline filled it
-//! (table `meta`); it is never overwritten when it is something else.
+//! application id), in which format (its user version), and in table `meta` which run of which pipeline
+//! filled it, the generation of that run and the newest version it has published; it is never overwritten when it is something else.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::item::CountsOf;
 use super::newest::newest;
-use super::{ItemBatch, OpenOptions, Sink, SinkError};
+use super::{ItemBatch, ItemRef, OpenOptions, Sink, SinkError};
+use crate::epoch::{Generation, Version};
 use crate::pipeline::Pipeline;
 
 mod reader;
@@ -53,6 +54,7 @@ pub(super) struct SqliteSink {
     path: PathBuf,
     pipeline: Arc<Pipeline>,
     run_id: String,
+    generation: Generation,
 }
 
 impl SqliteSink {
@@ -64,8 +66,8 @@ impl SqliteSink {
         // Before anything is changed, the journal mode included.
         refuse(&connection, path, options.replace)?;
         make_wal(&connection).map_err(|error| failed(path, error))?;
-        start_over(&mut connection, path, &pipeline.name, options)?;
-        Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id: options.run_id.clone() })
+        let generation = start_over(&mut connection, path, &pipeline.name, options)?;
+        Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id: options.run_id.clone(), generation })
     }
 }
 
@@ -93,8 +95,13 @@ impl Sink for SqliteSink {
                     .map_err(failed)?;
             }
         }
+        record_newest(&transaction, &items).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         Ok(items.len() as u64)
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        Some(self.generation)
     }
 }
 
@@ -153,20 +160,45 @@ fn start_over(
     path: &Path,
     pipeline: &str,
     options: &OpenOptions,
-) -> Result<(), SinkError> {
+) -> Result<Generation, SinkError> {
     let failed = |error| failed(path, error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another run may have filled it meanwhile.
     refuse(&transaction, path, options.replace)?;
+    let recorded = recorded_generation(&transaction).map_err(failed)?;
+    let generation = options.generation.above(recorded).ok_or_else(|| last_generation(path))?;
     let create = || {
         transaction.execute_batch("DROP TABLE IF EXISTS items; DROP TABLE IF EXISTS meta;")?;
         transaction.execute_batch(CREATE_TABLES)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
-        transaction.execute("INSERT INTO meta VALUES ('pipeline', ?1), ('run', ?2)", [pipeline, &options.run_id])
+        transaction.execute(
+            "INSERT INTO meta VALUES ('pipeline', ?1), ('run', ?2), ('generation', ?3)",
+            params![pipeline, options.run_id, generation.0.to_string()],
+        )
     };
     create().map_err(failed)?;
-    transaction.commit().map_err(failed)
+    transaction.commit().map_err(failed)?;
+    Ok(generation)
+}
+
+/// The generation of the run that filled the tables; the zeroth where there are none, or where that run
+/// recorded none.
+fn recorded_generation(connection: &Connection) -> rusqlite::Result<Generation> {
+    if matches!(contents(connection)?, Contents::Nothing) {
+        return Ok(Generation(0));
+    }
+    let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'";
+    let recorded = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(Generation(recorded.unwrap_or(0)))
+}
+
+/// Records the newest version that was published: by it one sees later which state of the run a copy of the file has.
+fn record_newest(connection: &Connection, items: &[ItemRef<'_>]) -> rusqlite::Result<()> {
+    let Some(Version(newest)) = items.iter().map(|item| item.version).max() else { return Ok(()) };
+    let sql = "INSERT OR REPLACE INTO meta VALUES ('newestVersion', ?1)";
+    connection.prepare_cached(sql)?.execute([newest.to_string()])?;
+    Ok(())
 }
 
 fn is_filled_by(connection: &Connection, run_id: &str) -> rusqlite::Result<bool> {
@@ -178,6 +210,13 @@ fn not_empty(path: &Path) -> SinkError {
     SinkError::new(format!(
         "{} holds the items of another run, which this run does not continue: start over with --replace, or name another \
          file with --sink",
+        path.display()
+    ))
+}
+
+fn last_generation(path: &Path) -> SinkError {
+    SinkError::new(format!(
+        "{} was filled by a run of the last generation there is (its clock was wrong): name another file with --sink",
         path.display()
     ))
 }
