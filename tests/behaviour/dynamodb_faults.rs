@@ -188,11 +188,8 @@ fn one_invalid_item_is_found_and_named() {
 
 #[test]
 fn what_will_not_pass_ends_the_run_and_says_what_to_do() {
-    let hints = [
-        ("ResourceNotFoundException", "counter-machine table PIPELINE"),
-        ("AccessDeniedException", "AWS credentials"),
-        ("UnrecognizedClientException", "AWS credentials"),
-    ];
+    let hints =
+        [("ResourceNotFoundException", "counter-machine table PIPELINE"), ("AccessDeniedException", "AWS credentials")];
     for (code, hint) in hints {
         let fake = FakeDynamoDb::start(move |_| Fault::Refused(400, code));
         let metrics = Arc::new(Metrics::default());
