@@ -158,9 +158,36 @@ fn dynamodb(raw: RawDynamoDb, pipeline: &str) -> Result<DynamoDbConfig, Fault> {
     };
     Ok(DynamoDbConfig {
         table,
-        endpoint: raw.endpoint.filter(|endpoint| !endpoint.is_empty()),
+        endpoint: endpoint(raw.endpoint)?,
         region: raw.region.filter(|region| !region.is_empty()).unwrap_or_else(|| DEFAULT_REGION.to_owned()),
     })
+}
+
+/// Empty: AWS's own.
+fn endpoint(endpoint: Option<Text>) -> Result<Option<String>, Fault> {
+    let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.get_ref().is_empty()) else { return Ok(None) };
+    if is_endpoint(endpoint.get_ref()) {
+        return Ok(Some(endpoint.into_inner()));
+    }
+    let message = format!(
+        "\"{}\" is no endpoint of DynamoDB: it begins with \"http://\" or \"https://\", then a host and, if need be, a \
+         port, as in \"http://127.0.0.1:8000\"",
+        endpoint.get_ref()
+    );
+    Err(Fault::new(endpoint.span(), message))
+}
+
+fn is_endpoint(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons of an IPv6 address stand in brackets.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    !host.is_empty()
+        && !text.contains(|character: char| character.is_whitespace() || character.is_control())
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 fn is_table_name(name: &str) -> bool {

@@ -160,7 +160,8 @@ pub(super) struct RawDynamoDb {
     #[schemars(with = "Option<String>")]
     pub table: Option<Text>,
     /// Another endpoint than AWS's own; empty: AWS.
-    pub endpoint: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub endpoint: Option<Text>,
     /// The AWS region; us-east-1 by default.
     pub region: Option<String>,
 }

@@ -43,10 +43,12 @@ fn the_reference_pipeline_is_the_reference_job() {
 
 #[test]
 fn the_reference_pipeline_finds_its_services_by_the_environment() {
-    let pipeline = reference(&|name| Some(format!("my-{name}")));
+    let pipeline = reference(&|name| {
+        Some(if name == "DYNAMODB_ENDPOINT" { "http://my-endpoint".to_owned() } else { format!("my-{name}") })
+    });
     let kafka = pipeline.kafka.expect("a [kafka] section");
     assert_eq!((kafka.brokers.as_str(), kafka.topic.as_str()), ("my-KAFKA_BROKERS", "my-KAFKA_TOPIC"));
-    assert_eq!(pipeline.dynamodb.endpoint.as_deref(), Some("my-DYNAMODB_ENDPOINT"));
+    assert_eq!(pipeline.dynamodb.endpoint.as_deref(), Some("http://my-endpoint"));
     assert_eq!(pipeline.dynamodb.region, "my-AWS_REGION");
 }
 
