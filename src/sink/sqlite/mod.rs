@@ -197,12 +197,10 @@ fn something_else(path: &Path) -> SinkError {
 /// What went wrong with the file, and what to do about it.
 fn failed(path: &Path, error: rusqlite::Error) -> SinkError {
     let (what, hint) = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => {
-            ("is no SQLite database", "it is left as it is: name another file with --sink")
-        }
+        Some(ErrorCode::NotADatabase) => ("is no SQLite database", "it is left as it is: name another file"),
         Some(ErrorCode::DiskFull) => ("cannot grow, the disk is full", "free some space and start again"),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            ("is locked by another process", "stop that one, or name another file with --sink")
+            ("is locked by another process", "stop that one, or name another file")
         }
         Some(ErrorCode::ReadOnly) => ("may not be written to", "look at the permissions of the file and its folder"),
         Some(ErrorCode::CannotOpen) => {
