@@ -170,9 +170,6 @@ impl<'a> Question<'a> {
         }
         let mut names = BTreeSet::new();
         for (key, groups) in &self.keys {
-            if groups.iter().any(|group| group.makes(feature)) && !self.pipeline.keeps(feature) {
-                return Ok(": [features] drops it".to_owned());
-            }
             let items = reader.get(key, None)?.into_iter().map(|item| item.feature_name);
             names.extend(items.filter(|name| self.is_made(groups, name)));
             names.extend(groups.iter().flat_map(|group| self.fixed_names(group)));
@@ -181,7 +178,9 @@ impl<'a> Question<'a> {
         }
         // It may well be one of these, and the key without it.
         let others = names.iter().map(String::as_str).filter(|name| *name != feature);
-        Ok(if names.contains(feature) { String::new() } else { did_you_mean(feature, others) })
+        let meant = if names.contains(feature) { String::new() } else { did_you_mean(feature, others) };
+        let is_dropped = meant.is_empty() && !self.pipeline.keeps(feature);
+        Ok(if is_dropped { ": [features] keeps none of that name".to_owned() } else { meant })
     }
 
     fn fixed_names(&self, group: &Group) -> Vec<String> {

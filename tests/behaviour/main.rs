@@ -20,3 +20,4 @@ mod readme;
 mod recount;
 mod replay;
 mod replay_logs;
+mod wording;
