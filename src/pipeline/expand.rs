@@ -18,7 +18,9 @@ use super::raw::{
     RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
 };
 use super::selection::{FeatureSelection, prune};
-use super::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, StartOffset, WindowConfig};
+use super::{
+    DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, SinkTarget, StartOffset, UnknownSink, WindowConfig,
+};
 use crate::counter::DecayInterval;
 use crate::event::{EventSchema, TimeUnit};
 
@@ -41,7 +43,7 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
     let mut groups = expand_groups(&raw.counters, unit, &event_map, &mut fields)?;
     event_map.note_unselected(&groups);
     let features = FeatureSelection::new(raw.features.as_ref(), &groups)?;
-    let ratios = ratios(&raw.ratios, &groups, &features)?;
+    let (ratios, dropped_ratios) = ratios(&raw.ratios, &groups, &features)?;
     if raw.features.is_some() {
         // What is not needed is taken away before it gets its meaning, so that nothing of it is left:
         // no field to extract, no event to look for.
@@ -57,10 +59,11 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
         dynamodb: dynamodb(raw.dynamodb, &name)?,
         dead_letters: dead_letters(raw.dead_letters)?,
         limits: Limits::expand(&raw.limits)?,
-        sink: raw.sink.filter(|sink| !sink.is_empty()),
+        sink: sink(raw.sink.as_ref())?,
         groups,
         features,
         ratios,
+        dropped_ratios,
         name,
     })
 }
@@ -77,6 +80,12 @@ fn refuse_checkpoint(checkpoint: &Spanned<RawCheckpoint>) -> Fault {
         checkpoint.span(),
         "[checkpoint] is not supported yet: keeping state between runs comes in a later version; remove the section",
     )
+}
+
+/// An empty one, as of a variable that is not set, is none.
+fn sink(raw: Option<&Text>) -> Result<Option<SinkTarget>, Fault> {
+    let Some(text) = raw.filter(|text| !text.get_ref().is_empty()) else { return Ok(None) };
+    text.get_ref().parse().map(Some).map_err(|error: UnknownSink| Fault::new(text.span(), error.to_string()))
 }
 
 fn event(raw: &RawEvent, fields: Fields) -> Result<EventSchema, Fault> {

@@ -28,7 +28,8 @@ fn reference(environment: Environment<'_>) -> Pipeline {
 #[test]
 fn the_reference_pipeline_is_the_reference_job() {
     let pipeline = reference(&|_| None);
-    assert_eq!((pipeline.name.as_str(), pipeline.sink.as_deref()), ("user_counters", Some("sqlite:user_counters.db")));
+    let sink = pipeline.sink.as_ref().map(SinkTarget::to_string);
+    assert_eq!((pipeline.name.as_str(), sink.as_deref()), ("user_counters", Some("sqlite:user_counters.db")));
     assert_eq!((pipeline.event.name_field.as_str(), pipeline.event.time_field.as_str()), ("eventName", "eventTs"));
     assert_eq!(pipeline.event.time_unit, TimeUnit::Seconds);
     assert_eq!(pipeline.window.length, Duration::from_secs(5));

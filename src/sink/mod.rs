@@ -4,6 +4,7 @@
 //! and, where items can be read back, an [`ItemReader`]. A sink runs on a writer thread of its own;
 //! what [`Sink::write`] has returned for is durable, and only that is acknowledged.
 
+mod choice;
 mod dead_letters;
 pub mod dynamodb;
 mod error;
@@ -15,15 +16,15 @@ mod jsonl;
 mod newest;
 mod none;
 mod sqlite;
-mod target;
 
 pub use dead_letters::{DeadLetter, DeadLetterFile, Origin};
 pub use error::{SinkError, SinkErrorKind};
 pub use item::{Count, Item, ItemBatch, ItemRef, published};
-pub use target::{SinkTarget, UnknownSink};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+pub use crate::pipeline::{SinkTarget, UnknownSink};
 
 use crate::epoch::Generation;
 use crate::pipeline::Pipeline;
