@@ -20,8 +20,8 @@ pub enum InputProgress {
         /// Of so many.
         total: Option<u64>,
     },
-    /// Messages of Kafka that are not read yet.
-    Lag(u64),
+    /// Messages of Kafka that are not read yet; `None` while nobody says how many.
+    Lag(Option<u64>),
 }
 
 /// How often the bar's text changes.
@@ -80,7 +80,8 @@ impl Progress {
                 format!("{} of {}", HumanBytes(read), HumanBytes(total))
             }
             InputProgress::Bytes { read, total: None } => HumanBytes(read).to_string(),
-            InputProgress::Lag(messages) => format!("lag {}", HumanCount(messages)),
+            InputProgress::Lag(Some(messages)) => format!("lag {}", HumanCount(messages)),
+            InputProgress::Lag(None) => "lag unknown".to_owned(),
         };
         format!(
             "{input}, {} events, {} events/s, {} rows, {} items written, {} dead letters",

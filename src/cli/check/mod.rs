@@ -14,6 +14,7 @@ use super::CliError;
 use super::output::printed;
 use crate::pipeline::{Pipeline, json_schema};
 use crate::sink::SinkTarget;
+use crate::source::kafka::check_options;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +54,9 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
     let Some(file) = &args.pipeline else { return printed(out.write_all(json_schema().as_bytes())) };
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::load(file, &environment).map_err(|error| CliError::usage(&error))?;
+    if let Some(kafka) = &pipeline.kafka {
+        check_options(kafka)?;
+    }
     if pipeline.sink.is_some() {
         SinkTarget::choose(None, &pipeline, "--sink")?;
     }

@@ -34,7 +34,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let stop = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
-    let input = Input::open(args, &pipeline, run_start)?;
+    let input = Input::open(args, &pipeline, run_start, &stop)?;
     let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(&stop) };
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     dead_letters.try_out()?;
     let sink = sink::open(&target, &pipeline, &options, &metrics)?;
     let (failure, errors) = Failure::new(Arc::clone(&stop));
-    let (feeds, input) = input.start(args.workers, &stop, &metrics)?;
+    let (feeds, input) = input.start(args.workers, &stop, &metrics, &failure)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         feeds,

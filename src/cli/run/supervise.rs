@@ -40,16 +40,17 @@ pub fn wait(
         }
     }
     progress.finish();
-    // Closing the sink is the last thing that may fail.
-    if let Ok(error) = errors.try_recv() {
-        return ended_by(error);
-    }
+    let asked_to_stop = stop.load(Ordering::Acquire);
+    let runs_until_stopped = input.runs_until_stopped;
+    let end = input.join()?;
     if let Some(error) = unreadable {
         return Err(error);
     }
-    let asked_to_stop = stop.load(Ordering::Acquire);
-    let runs_until_stopped = input.runs_until_stopped;
-    match input.join()? {
+    // The last words of a reader, or of the sink at its closing, may have come together with the end.
+    if let Ok(error) = errors.try_recv() {
+        return ended_by(error);
+    }
+    match end {
         LogEnd::Truncated(what) => Err(CliError::Failed(what)),
         LogEnd::Interrupted => Err(interrupted()),
         LogEnd::Finished if asked_to_stop && !runs_until_stopped => Err(interrupted()),

@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::current_time_millis;
 
 use super::batch::Batch;
 use super::clock::KafkaClock;
-use super::context::{Context, Report};
+use super::context::Context;
+use super::ends::EndWait;
 use super::partition::{Partition, Step};
-use super::probe::ask_offsets;
-use super::problem::{describe, passes};
+use super::problem::made_anew;
 use super::reader::KafkaReader;
 use crate::epoch::Epoch;
 use crate::source::{Block, Closed, FeedSender, SourceError};
@@ -37,7 +37,7 @@ pub(super) struct Session<'a> {
 }
 
 /// Why a reader ends before everything is read.
-enum Ended {
+pub(super) enum Ended {
     /// Somebody asked for it, or nobody is left to read for.
     Stopped,
     /// It cannot go on.
@@ -57,18 +57,19 @@ impl From<SourceError> for Ended {
 }
 
 pub(super) struct Reading<'a> {
-    consumer: &'a BaseConsumer<Context>,
-    reader: &'a KafkaReader,
+    pub(super) consumer: &'a BaseConsumer<Context>,
+    pub(super) reader: &'a KafkaReader,
     session: Session<'a>,
-    partitions: Vec<Partition>,
+    pub(super) partitions: Vec<Partition>,
     /// How many partitions the topic has, as far as this reader knows.
-    partition_count: usize,
+    pub(super) partition_count: usize,
     batch: Batch,
     /// The epoch in which the batch is read.
     epoch: Epoch,
     epoch_ends: Instant,
     /// The broker is away.
-    waiting: bool,
+    pub(super) waiting: bool,
+    pub(super) end_wait: EndWait,
 }
 
 impl<'a> Reading<'a> {
@@ -88,6 +89,7 @@ impl<'a> Reading<'a> {
             epoch,
             epoch_ends,
             waiting: false,
+            end_wait: EndWait::new(),
         }
     }
 
@@ -108,11 +110,19 @@ impl<'a> Reading<'a> {
                 self.follow_clock()?;
             }
             self.take_new_partitions()?;
-            match self.consumer.poll(self.patience(now)) {
+            let polled = self.consumer.poll(self.patience(now));
+            // Looked for behind the poll: messages of a topic that was made anew come after the news.
+            if let Some(finding) = self.consumer.context().made_anew() {
+                return Err(made_anew(&self.reader.place, finding).into());
+            }
+            match polled {
                 Some(Ok(message)) => self.take(&message, now)?,
-                Some(Err(KafkaError::PartitionEOF(number))) => self.reached_end(number)?,
+                Some(Err(KafkaError::PartitionEOF(number))) => self.reached_end(number, now),
                 Some(Err(error)) => self.judge(error)?,
-                None if self.batch.is_empty() => self.session.clock.caught_up(),
+                None if self.batch.is_empty() => {
+                    self.session.clock.caught_up();
+                    self.settle_ends(now)?;
+                }
                 None => {}
             }
             if self.batch.is_ready(now) {
@@ -156,14 +166,14 @@ impl<'a> Reading<'a> {
         }
         let new: Vec<_> = (self.partition_count..count)
             .filter(|number| number % self.reader.readers == self.reader.index)
-            .map(|number| Partition::new(number as i32, 0, None))
+            .map(|number| Partition::new(number as i32, self.reader.progress.next(number as i32), None))
             .collect();
         self.partition_count = count;
         self.partitions.extend(&new);
         Ok(self.assign(&new)?)
     }
 
-    fn assign(&self, partitions: &[Partition]) -> Result<(), SourceError> {
+    pub(super) fn assign(&self, partitions: &[Partition]) -> Result<(), SourceError> {
         if partitions.is_empty() {
             return Ok(());
         }
@@ -172,7 +182,11 @@ impl<'a> Reading<'a> {
         self.consumer.incremental_assign(&list).map_err(failed)
     }
 
-    fn list(&self, partitions: &[Partition], offset: impl Fn(&Partition) -> Offset) -> KafkaResult<TopicPartitionList> {
+    pub(super) fn list(
+        &self,
+        partitions: &[Partition],
+        offset: impl Fn(&Partition) -> Offset,
+    ) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
             list.add_partition_offset(&self.reader.place.topic, partition.number, offset(partition))?;
@@ -180,7 +194,7 @@ impl<'a> Reading<'a> {
         Ok(list)
     }
 
-    fn partition(&mut self, number: i32) -> Option<&mut Partition> {
+    pub(super) fn partition(&mut self, number: i32) -> Option<&mut Partition> {
         let place = usize::try_from(number).ok()? / self.reader.readers;
         self.partitions.get_mut(place).filter(|partition| partition.number == number)
     }
@@ -207,74 +221,16 @@ impl<'a> Reading<'a> {
         self.unassign_if_done(number)
     }
 
-    fn reached_end(&mut self, number: i32) -> Result<(), Ended> {
-        let Some(partition) = self.partition(number).filter(|partition| !partition.done) else { return Ok(()) };
-        partition.reached_end();
-        self.reader.progress.reached_end(number);
-        self.unassign_if_done(number)
-    }
-
     /// Leaves a partition that was read to its end: what comes after it need not be fetched.
-    fn unassign_if_done(&mut self, number: i32) -> Result<(), Ended> {
+    pub(super) fn unassign_if_done(&mut self, number: i32) -> Result<(), Ended> {
         let Some(partition) = self.partition(number).filter(|partition| partition.done).copied() else { return Ok(()) };
-        self.list(&[partition], |_| Offset::Invalid)
+        Ok(self.unassign(&partition)?)
+    }
+
+    pub(super) fn unassign(&self, partition: &Partition) -> Result<(), SourceError> {
+        self.list(&[*partition], |_| Offset::Invalid)
             .and_then(|list| self.consumer.incremental_unassign(&list))
-            .map_err(|error| {
-                SourceError::caused_by(format!("{}: cannot leave a partition", self.reader.place), error)
-            })?;
-        Ok(())
-    }
-
-    /// Goes on where librdkafka does; ends where it would skip something or wait for ever.
-    fn judge(&mut self, error: KafkaError) -> Result<(), Ended> {
-        let place = &self.reader.place;
-        let report = self.consumer.context().take_report();
-        let Some(code) = error.rdkafka_error_code() else {
-            return Err(Ended::Failed(SourceError::caused_by(place.to_string(), error)));
-        };
-        let report = report.unwrap_or_else(|| Report { code, text: code.to_string() });
-        if matches!(code, RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) {
-            return Err(Ended::Failed(self.lost_messages(&report)));
-        }
-        if !passes(code) {
-            return Err(Ended::Failed(describe(place, &report)));
-        }
-        self.waiting = true;
-        self.reader.outages.lost(place, &report);
-        Ok(())
-    }
-
-    fn lost_messages(&self, report: &Report) -> SourceError {
-        let ask = |which| ask_offsets(self.consumer, &self.reader.place.topic, self.partition_count, which);
-        let kept = ask(Offset::Beginning).and_then(|begins| Ok((begins, ask(Offset::End)?)));
-        let lost = kept.ok().and_then(|(begins, ends)| {
-            self.partitions.iter().find_map(|partition| {
-                let place = usize::try_from(partition.number).ok()?;
-                let (begin, end) = (*begins.get(place)?, *ends.get(place)?);
-                let is_lost = partition.next < begin || partition.next > end;
-                is_lost.then(|| {
-                    format!(
-                        "partition {}: offset {} is asked for, {begin} to {end} are there",
-                        partition.number, partition.next
-                    )
-                })
-            })
-        });
-        SourceError::new(format!(
-            "{}: {}. Messages were deleted before they were read (by the topic's retention, or with the topic): let \
-             the topic keep them longer; to count what is left, start anew",
-            self.reader.place,
-            lost.unwrap_or_else(|| report.text.clone()),
-        ))
-    }
-
-    fn began_anew(&self, number: i32, offset: i64, expected: i64) -> SourceError {
-        SourceError::new(format!(
-            "{}, partition {number}: offset {offset} comes after offset {}. The topic was deleted and made anew, or a \
-             broker lost messages; to count what is there now, start anew",
-            self.reader.place,
-            expected - 1,
-        ))
+            .map_err(|error| SourceError::caused_by(format!("{}: cannot leave a partition", self.reader.place), error))
     }
 
     /// Sends the batch to the workers, and waits for room; a stop ends the waiting.
