@@ -12,6 +12,7 @@ mod feed;
 mod files;
 mod guide;
 mod kafka;
+mod kafka_runs;
 mod kafka_to_dynamodb;
 mod limits;
 mod pipes;
