@@ -62,6 +62,11 @@ impl Topic {
         let wanted = NewPartitions::new(&self.name, count);
         let done = self.runtime.block_on(self.admin.create_partitions([&wanted], &options)).expect("an answer");
         done[0].as_ref().expect("more partitions");
+        // The broker learns it from its controller; until then a producer's messages for them fail.
+        let known = || self.admin.inner().fetch_metadata(Some(&self.name), WAIT).expect("metadata");
+        while known().topics()[0].partitions().len() < count {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Deletes everything before `offset`, as retention does.

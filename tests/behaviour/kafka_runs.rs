@@ -72,7 +72,8 @@ fn a_topic_that_is_deleted_ends_the_run_with_two_workers() {
     let topic = Topic::new("deleted-under-the-run", 2);
     let producer = topic.producer(&[]);
     send(&producer, &topic.name, 0, 0..5);
-    let run = start(&place(&brokers(), &topic.name, ""), "2", 5);
+    let place = place(&brokers(), &topic.name, "");
+    let run = start(&place, "2", 5);
     topic.delete();
     run.end().exits(1).says(&[&topic.name, "no such topic any more"]);
 }
@@ -86,7 +87,8 @@ fn a_topic_that_is_denied_ends_the_run_with_one_worker_and_with_two() {
         let producer: BaseProducer =
             rdkafka::ClientConfig::new().set("bootstrap.servers", &brokers).create().expect("a producer");
         send(&producer, "events", 1, 0..5);
-        let run = start(&place(&brokers, "events", ""), workers, 5);
+        let place = place(&brokers, "events", "");
+        let run = start(&place, workers, 5);
         cluster
             .request_errors(RDKafkaApiKey::Fetch, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 50]);
         run.end().exits(1).says(&["does not allow the use of topic"]);
@@ -112,6 +114,8 @@ fn an_open_transaction_is_waited_for_at_the_end() {
     assert_eq!(ended.summary("events"), 30);
 }
 
+const PRODUCE: [&str; 5] = ["produce", "p.toml", "events.jsonl", "--create-partitions", "2"];
+
 /// Starts or stops a broker of the test's own, which begins empty.
 fn service(command: &str, port: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/services");
@@ -136,23 +140,29 @@ fn a_broker_that_comes_back_empty_ends_the_run() {
     service("start", &port);
     let broker = OwnBroker(port);
     let brokers = format!("127.0.0.1:{}", broker.0);
-    let place = place(&brokers, "events", "\"reconnect.backoff.max.ms\" = \"500\"");
     let events: String = (0..9).map(|number| format!("{{\"n\":\"like\",\"t\":1,\"u\":\"{number}\"}}\n")).collect();
-    place.write("events.jsonl", events);
-    let produce = ["produce", "p.toml", "events.jsonl", "--create-partitions", "2"];
-    place.run(&produce).exits(0);
-    let run = start(&place, "2", 9);
+    let runs = ["made-again", "missing"].map(|topic| {
+        let place = place(&brokers, topic, "\"reconnect.backoff.max.ms\" = \"500\"");
+        place.write("events.jsonl", &events);
+        place.run(&PRODUCE).exits(0);
+        let run = start(&place, "2", 9);
+        (place, run)
+    });
     service("stop", &broker.0);
     service("start", &broker.0);
-    place.run(&produce).exits(0);
-    run.end().exits(1).says(&["the cluster's id was", "counted and published"]);
+    let [(first, made_again), (_second, missing)] = runs;
+    first.run(&PRODUCE).exits(0);
+    // As many messages as before: only the topic's id is another one.
+    made_again.end().exits(1).says(&["or a broker lost its messages", "counted and published"]);
+    missing.end().exits(1).says(&["the cluster's id was", "counted and published"]);
 }
 
 #[test]
 fn without_a_broker_a_run_says_what_it_waits_for_and_the_first_signal_ends_it() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let brokers = listener.local_addr().expect("an address").to_string();
-    let run = place(&brokers, "events", "").start(&["run", "p.toml", "--sink", "none"]);
+    let place = place(&brokers, "events", "");
+    let run = place.start(&["run", "p.toml", "--sink", "none"]);
     // It has come to its start: from here on signals are heard. It gets no answer.
     let connection = listener.accept().expect("a connection");
     drop((listener, connection));
