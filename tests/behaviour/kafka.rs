@@ -343,9 +343,11 @@ fn a_missing_topic_is_named_and_not_created() {
 #[ignore = "needs Kafka"]
 fn from_earliest_what_retention_takes_before_the_first_message_is_read_is_not_missing() {
     let topic = Topic::new("deleted", 2);
+    topic.fill(0, 0..50);
     topic.fill(1, 0..100);
     let source = KafkaSource::connect(&topic.config(), until_end(), &AtomicBool::new(false)).expect("connected");
     // As when the table is waited for, and retention goes on.
+    topic.delete_records_before(0, 50);
     topic.delete_records_before(1, 60);
     let run = run(source.into_readers(1).expect("a reader"), |_, _| {});
     assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);

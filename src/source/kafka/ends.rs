@@ -65,9 +65,7 @@ impl Reading<'_> {
             return Ok(());
         }
         self.end_wait.look_at = now + LOOK_EVERY;
-        let positions = self.consumer.position().map_err(|error| {
-            SourceError::caused_by(format!("{}: the position is not known", self.reader.place), error)
-        })?;
+        let positions = self.consumer.position().map_err(|error| self.cannot("tell the position", error))?;
         for element in positions.elements() {
             let Offset::Offset(position) = element.offset() else { continue };
             let number = element.partition();

@@ -38,37 +38,35 @@ impl Reading<'_> {
         let Ok((begins, ends)) = ask(Offset::Beginning).and_then(|begins| Ok((begins, ask(Offset::End)?))) else {
             return Err(self.lost_messages(&report.text).into());
         };
-        let mut moved = Vec::new();
         for partition in self.partitions.iter_mut().filter(|partition| !partition.done) {
-            let number = usize::try_from(partition.number).unwrap_or_default();
-            let (Some(begin), Some(end)) = (begins.get(number), ends.get(number)) else { continue };
-            if (*begin..=*end).contains(&partition.next) {
+            let Partition { number, next, .. } = *partition;
+            let place = usize::try_from(number).unwrap_or_default();
+            let (Some(begin), Some(end)) = (begins.get(place), ends.get(place)) else { continue };
+            if (*begin..=*end).contains(&next) {
                 continue;
             }
-            if !(partition.untouched && self.reader.from_beginning && partition.next < *begin) {
-                let Partition { number, next, .. } = *partition;
+            if !(partition.untouched && self.reader.from_beginning && next < *begin) {
                 let gap = format!("partition {number}: offset {next} is asked for, {begin} to {end} are there");
                 return Err(self.lost_messages(&gap).into());
             }
+            tracing::info!("{}, partition {number}: its messages begin at offset {begin} by now", self.reader.place);
             partition.passed(*begin);
-            moved.push(*partition);
+            self.reader.progress.reached(number, *begin);
         }
-        if moved.is_empty() {
+        // Each partition may fail once; more than that is no matter of its beginning.
+        self.looked_again += 1;
+        if self.looked_again > self.partitions.len() {
             return Err(self.lost_messages(&report.text).into());
         }
-        self.begin_at(&moved)
+        self.assign_anew()
     }
 
-    /// Reads partitions from where they stand, wherever that was before.
-    fn begin_at(&mut self, partitions: &[Partition]) -> Result<(), Ended> {
-        for partition in partitions {
-            let Partition { number, next, .. } = *partition;
-            tracing::info!("{}, partition {number}: its messages begin at offset {next} by now", self.reader.place);
-            self.reader.progress.reached(number, next);
-            self.unassign(partition)?;
-        }
-        let unread: Vec<_> = partitions.iter().filter(|partition| !partition.done).copied().collect();
-        Ok(self.assign(&unread)?)
+    /// Reads all partitions on from where they stand: librdkafka does not say which of them it has given up.
+    fn assign_anew(&self) -> Result<(), Ended> {
+        let unread: Vec<_> = self.partitions.iter().filter(|partition| !partition.done).copied().collect();
+        self.list(&unread, |partition| Offset::Offset(partition.next))
+            .and_then(|list| self.consumer.assign(&list))
+            .map_err(|error| self.cannot("assign partitions", error))
     }
 
     fn lost_messages(&self, gap: &str) -> SourceError {

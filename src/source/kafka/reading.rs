@@ -70,6 +70,8 @@ pub(super) struct Reading<'a> {
     /// The broker is away.
     pub(super) waiting: bool,
     pub(super) end_wait: EndWait,
+    /// How often in a row offsets were asked for that are not there.
+    pub(super) looked_again: usize,
 }
 
 impl<'a> Reading<'a> {
@@ -90,13 +92,18 @@ impl<'a> Reading<'a> {
             epoch_ends,
             waiting: false,
             end_wait: EndWait::new(),
+            looked_again: 0,
         }
     }
 
     pub(super) fn run(mut self) -> Result<(), SourceError> {
         match self.read() {
             Ok(()) | Err(Ended::Stopped) => Ok(()),
-            Err(Ended::Failed(error)) => Err(error),
+            Err(Ended::Failed(error)) => {
+                // What was read before still counts; a stop that ends this, too, is no news.
+                let _ = self.hand_over();
+                Err(error)
+            }
         }
     }
 
@@ -170,16 +177,16 @@ impl<'a> Reading<'a> {
             .collect();
         self.partition_count = count;
         self.partitions.extend(&new);
-        Ok(self.assign(&new)?)
+        self.assign(&new)
     }
 
-    pub(super) fn assign(&self, partitions: &[Partition]) -> Result<(), SourceError> {
+    fn assign(&self, partitions: &[Partition]) -> Result<(), Ended> {
         if partitions.is_empty() {
             return Ok(());
         }
-        let failed = |error| SourceError::caused_by(format!("{}: cannot assign partitions", self.reader.place), error);
-        let list = self.list(partitions, |partition| Offset::Offset(partition.next)).map_err(failed)?;
-        self.consumer.incremental_assign(&list).map_err(failed)
+        self.list(partitions, |partition| Offset::Offset(partition.next))
+            .and_then(|list| self.consumer.incremental_assign(&list))
+            .map_err(|error| self.cannot("assign partitions", error))
     }
 
     pub(super) fn list(
@@ -204,6 +211,7 @@ impl<'a> Reading<'a> {
             self.waiting = false;
             self.reader.outages.found(&self.reader.place);
         }
+        self.looked_again = 0;
         let (number, offset) = (message.partition(), message.offset());
         let Some(partition) = self.partition(number).filter(|partition| !partition.done) else { return Ok(()) };
         let expected = partition.next;
@@ -224,13 +232,13 @@ impl<'a> Reading<'a> {
     /// Leaves a partition that was read to its end: what comes after it need not be fetched.
     pub(super) fn unassign_if_done(&mut self, number: i32) -> Result<(), Ended> {
         let Some(partition) = self.partition(number).filter(|partition| partition.done).copied() else { return Ok(()) };
-        Ok(self.unassign(&partition)?)
+        self.list(&[partition], |_| Offset::Invalid)
+            .and_then(|list| self.consumer.incremental_unassign(&list))
+            .map_err(|error| self.cannot("leave a partition", error))
     }
 
-    pub(super) fn unassign(&self, partition: &Partition) -> Result<(), SourceError> {
-        self.list(&[*partition], |_| Offset::Invalid)
-            .and_then(|list| self.consumer.incremental_unassign(&list))
-            .map_err(|error| SourceError::caused_by(format!("{}: cannot leave a partition", self.reader.place), error))
+    pub(super) fn cannot(&self, what: &str, error: KafkaError) -> Ended {
+        Ended::Failed(SourceError::caused_by(format!("{}: cannot {what}", self.reader.place), error))
     }
 
     /// Sends the batch to the workers, and waits for room; a stop ends the waiting.
