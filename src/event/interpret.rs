@@ -15,6 +15,9 @@ use crate::counter::EventTime;
 /// make in one group: beyond it the event is a dead letter, so that none explodes memory.
 pub const MAX_MEMBERS: usize = 1_000;
 
+/// The longest name of an event, in bytes of UTF-8: whoever makes events could else fill the memory with names.
+pub const MAX_NAME_BYTES: usize = 1024;
+
 /// A piece of text of an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Text {
@@ -22,6 +25,13 @@ pub(super) enum Text {
     InLine(usize, usize),
     /// It had to be unescaped: likewise, but in [`Contents`].
     Unescaped(usize, usize),
+}
+
+impl Text {
+    fn len(self) -> usize {
+        let (Text::InLine(start, end) | Text::Unescaped(start, end)) = self;
+        end - start
+    }
 }
 
 /// What an event's fields hold. Its room is used again for the next event.
@@ -105,7 +115,8 @@ impl Located<'_> {
     #[inline]
     fn name(&self, unescaped: &mut Vec<u8>) -> Result<Text, Reason> {
         let token = self.tokens.name(self.slots);
-        self.text(token, unescaped).flatten().ok_or(Reason::BadName)
+        let fits = |text: &Text| text.len() <= MAX_NAME_BYTES;
+        self.text(token, unescaped).flatten().filter(fits).ok_or(Reason::BadName)
     }
 
     #[inline]

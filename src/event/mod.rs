@@ -29,7 +29,7 @@ mod walk;
 mod tests;
 
 pub use decoder::{Decoder, Event, Utf8};
-pub use interpret::MAX_MEMBERS;
+pub use interpret::{MAX_MEMBERS, MAX_NAME_BYTES};
 pub use path::{FieldPath, InvalidPath};
 pub use schema::{DeclaredField, EventSchema, FieldId, TimeUnit};
 pub use verdict::Reason;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::RunArgs;
@@ -164,7 +164,10 @@ fn start_kafka(
         let (sender, feed) = feed(FIRST_EPOCH);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
-        let read = move || reader.run(sender, &clock, &metrics, &stop).map(|()| LogEnd::Finished);
+        let read = move || {
+            reader.run(sender, &clock, &metrics, &stop)?;
+            Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
+        };
         readers.push(spawn(format!("reader {number}"), failure, read)?);
     }
     readers.push(spawn("kafka-watcher".to_owned(), failure, move || watcher.run().map(|()| LogEnd::Finished))?);

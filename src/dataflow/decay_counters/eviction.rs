@@ -63,6 +63,7 @@ impl DecayCounters {
 
     /// Gives back the memory of rows that are gone, where memory is limited, and looks at what is left.
     fn give_back(&mut self, limiter: &mut Limiter) {
+        self.features.give_back();
         if limiter.budget.counts_bytes() {
             self.compact();
         }
