@@ -57,7 +57,7 @@ impl Topic {
         }
     }
 
-    fn add_partitions(&self, count: usize) {
+    pub fn add_partitions(&self, count: usize) {
         let options = AdminOptions::new().operation_timeout(Some(WAIT));
         let wanted = NewPartitions::new(&self.name, count);
         let done = self.runtime.block_on(self.admin.create_partitions([&wanted], &options)).expect("an answer");

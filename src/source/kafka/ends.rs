@@ -90,9 +90,15 @@ impl Reading<'_> {
             return Ok(());
         }
         self.end_wait.ask_at = now + ASK_EVERY;
-        // Where committed messages end. Brokers that do not answer are waited for in another place.
+        // Where committed messages end.
         let ends = ask_offsets(self.consumer, &self.reader.place.topic, self.partition_count, Offset::End);
-        let Ok(ends) = ends else { return Ok(()) };
+        let Ok(ends) = ends else {
+            // Only the silence of brokers that answer says something.
+            for since in self.partitions.iter_mut().filter_map(|partition| partition.at_end_since.as_mut()) {
+                *since = now;
+            }
+            return Ok(());
+        };
         let waiting: Vec<_> = self.partitions.iter().filter(waits).copied().collect();
         let mut held_up = None;
         for partition in waiting {
