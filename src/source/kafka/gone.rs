@@ -31,8 +31,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Some offset that was asked for is not there. Where nothing was read yet and the beginning was asked for, that is
-    /// where it is now: what retention took before the first message was read is not missing. Else messages are lost.
+    /// Some offset that was asked for is not there. Where it was to be the beginning, that is where it is now: what
+    /// retention took before the first message was read is not missing. Else messages are lost.
     fn look_again(&mut self, report: &Report) -> Result<(), Ended> {
         let ask = |which| ask_offsets(self.consumer, &self.reader.place.topic, self.partition_count, which);
         let Ok((begins, ends)) = ask(Offset::Beginning).and_then(|begins| Ok((begins, ask(Offset::End)?))) else {
@@ -45,7 +45,7 @@ impl Reading<'_> {
             if (*begin..=*end).contains(&next) {
                 continue;
             }
-            if !(partition.untouched && self.reader.from_beginning && next < *begin) {
+            if !partition.at_beginning || next > *end {
                 let gap = format!("partition {number}: offset {next} is asked for, {begin} to {end} are there");
                 return Err(self.lost_messages(&gap).into());
             }

@@ -109,7 +109,11 @@ impl KafkaSource {
         let progress = Arc::new(KafkaProgress::default());
         let mut partitions = Vec::with_capacity(count);
         for (number, (start, end)) in (0..).zip(starts.into_iter().zip(&ends)) {
-            partitions.push(Partition::new(number, start, options.until_end.then_some(*end)));
+            let partition = Partition::new(number, start, options.until_end.then_some(*end));
+            partitions.push(match config.start {
+                StartOffset::Earliest => partition.from_beginning(),
+                StartOffset::Latest => partition,
+            });
             progress.add_partition(start, *end);
         }
         Ok(KafkaSource { config: config.clone(), options, place, probe, partitions, ends, progress })
@@ -143,7 +147,6 @@ impl KafkaSource {
             progress: Arc::clone(&self.progress),
             outages: Arc::clone(&outages),
             transactions_within: self.options.transactions_within,
-            from_beginning: self.config.start == StartOffset::Earliest,
             _reading: reading.clone(),
         });
         let readers = readers.collect();
@@ -164,5 +167,7 @@ impl KafkaSource {
 /// Whether this Kafka's options are ones that a run takes, without asking any broker.
 pub fn check_options(config: &KafkaConfig) -> Result<(), SourceError> {
     let place = Place { brokers: config.brokers.clone(), topic: config.topic.clone() };
-    Probe::new(consumer_settings(config, 1)?, place).map(drop)
+    let mut settings = consumer_settings(config, 1)?;
+    settings.remove("bootstrap.servers");
+    Probe::new(settings, place).map(drop)
 }

@@ -13,8 +13,8 @@ pub(super) struct Partition {
     pub(super) until: Option<i64>,
     /// Everything before `until` has been taken.
     pub(super) done: bool,
-    /// Nothing was taken yet.
-    pub(super) untouched: bool,
+    /// Its beginning was asked for, wherever that is by now: nothing was taken yet.
+    pub(super) at_beginning: bool,
     /// Since when nothing more is to be had.
     pub(super) at_end_since: Option<Instant>,
 }
@@ -32,7 +32,12 @@ pub(super) enum Step {
 impl Partition {
     pub(super) fn new(number: i32, next: i64, until: Option<i64>) -> Partition {
         let done = until.is_some_and(|until| next >= until);
-        Partition { number, next, until, done, untouched: true, at_end_since: None }
+        Partition { number, next, until, done, at_beginning: false, at_end_since: None }
+    }
+
+    /// The same, where `next` is its beginning.
+    pub(super) fn from_beginning(self) -> Partition {
+        Partition { at_beginning: true, ..self }
     }
 
     /// Takes notice of the message at this offset.
@@ -45,7 +50,7 @@ impl Partition {
         if offset < self.next {
             return Step::Backwards;
         }
-        self.untouched = false;
+        self.at_beginning = false;
         self.passed(offset + 1);
         Step::Take
     }

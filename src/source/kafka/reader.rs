@@ -31,8 +31,6 @@ pub struct KafkaReader {
     pub(super) outages: Arc<OutageLog>,
     /// How long messages of a transaction that is open are waited for at the end.
     pub(super) transactions_within: Duration,
-    /// Whether the beginning of the topic was asked for, wherever that is by now.
-    pub(super) from_beginning: bool,
     /// Dropped with the reader: without readers there is nothing to watch.
     pub(super) _reading: Sender<()>,
 }

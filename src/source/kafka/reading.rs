@@ -69,6 +69,8 @@ pub(super) struct Reading<'a> {
     epoch_ends: Instant,
     /// The broker is away.
     pub(super) waiting: bool,
+    /// It cannot go on.
+    failed: bool,
     pub(super) end_wait: EndWait,
     /// How often in a row offsets were asked for that are not there.
     pub(super) looked_again: usize,
@@ -91,6 +93,7 @@ impl<'a> Reading<'a> {
             epoch,
             epoch_ends,
             waiting: false,
+            failed: false,
             end_wait: EndWait::new(),
             looked_again: 0,
         }
@@ -100,7 +103,8 @@ impl<'a> Reading<'a> {
         match self.read() {
             Ok(()) | Err(Ended::Stopped) => Ok(()),
             Err(Ended::Failed(error)) => {
-                // What was read before still counts; a stop that ends this, too, is no news.
+                // What was read before still counts, where there is room for it: the error must not wait.
+                self.failed = true;
                 let _ = self.hand_over();
                 Err(error)
             }
@@ -173,7 +177,10 @@ impl<'a> Reading<'a> {
         }
         let new: Vec<_> = (self.partition_count..count)
             .filter(|number| number % self.reader.readers == self.reader.index)
-            .map(|number| Partition::new(number as i32, self.reader.progress.next(number as i32), None))
+            .map(|number| {
+                let number = number as i32;
+                Partition::new(number, self.reader.progress.next(number), None).from_beginning()
+            })
             .collect();
         self.partition_count = count;
         self.partitions.extend(&new);
@@ -241,7 +248,7 @@ impl<'a> Reading<'a> {
         Ended::Failed(SourceError::caused_by(format!("{}: cannot {what}", self.reader.place), error))
     }
 
-    /// Sends the batch to the workers, and waits for room; a stop ends the waiting.
+    /// Sends the batch to the workers, and waits for room; a stop or a failure ends the waiting.
     fn hand_over(&mut self) -> Result<(), Ended> {
         if !self.batch.is_empty() {
             let payload = self.batch.take();
@@ -259,7 +266,7 @@ impl<'a> Reading<'a> {
 
     fn send(&self, mut block: Block) -> Result<(), Ended> {
         while let Some(unsent) = self.session.sender.try_send(block, PATIENCE)? {
-            if self.session.stop.load(Ordering::Relaxed) {
+            if self.failed || self.session.stop.load(Ordering::Relaxed) {
                 return Err(Ended::Stopped);
             }
             block = unsent;
