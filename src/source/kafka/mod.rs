@@ -110,10 +110,7 @@ impl KafkaSource {
         let mut partitions = Vec::with_capacity(count);
         for (number, (start, end)) in (0..).zip(starts.into_iter().zip(&ends)) {
             let partition = Partition::new(number, start, options.until_end.then_some(*end));
-            partitions.push(match config.start {
-                StartOffset::Earliest => partition.from_beginning(),
-                StartOffset::Latest => partition,
-            });
+            partitions.push(Partition { at_beginning: config.start == StartOffset::Earliest, ..partition });
             progress.add_partition(start, *end);
         }
         Ok(KafkaSource { config: config.clone(), options, place, probe, partitions, ends, progress })

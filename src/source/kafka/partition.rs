@@ -35,11 +35,6 @@ impl Partition {
         Partition { number, next, until, done, at_beginning: false, at_end_since: None }
     }
 
-    /// The same, where `next` is its beginning.
-    pub(super) fn from_beginning(self) -> Partition {
-        Partition { at_beginning: true, ..self }
-    }
-
     /// Takes notice of the message at this offset.
     pub(super) fn step(&mut self, offset: i64) -> Step {
         self.at_end_since = None;

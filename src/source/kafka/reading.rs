@@ -178,8 +178,8 @@ impl<'a> Reading<'a> {
         let new: Vec<_> = (self.partition_count..count)
             .filter(|number| number % self.reader.readers == self.reader.index)
             .map(|number| {
-                let number = number as i32;
-                Partition::new(number, self.reader.progress.next(number), None).from_beginning()
+                let begin = self.reader.progress.next(number as i32);
+                Partition { at_beginning: true, ..Partition::new(number as i32, begin, None) }
             })
             .collect();
         self.partition_count = count;
