@@ -10,6 +10,8 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use crate::kafka::Topic;
 use crate::program::{Running, Workplace};
 
+const DENIED: [RDKafkaRespErr; 50] = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 50];
+
 const WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 
 fn place(brokers: &str, topic: &str, options: &str) -> Workplace {
@@ -140,10 +142,21 @@ fn a_topic_that_is_denied_ends_the_run_with_one_worker_and_with_two() {
         send(&producer, "events", 0, 0..5);
         let place = place(&cluster.bootstrap_servers(), "events", "");
         let run = start(&place, workers, 5);
-        cluster
-            .request_errors(RDKafkaApiKey::Fetch, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 50]);
+        cluster.request_errors(RDKafkaApiKey::Fetch, &DENIED);
         run.end().exits(1).says(&["does not allow the use of topic"]);
     }
+}
+
+#[test]
+fn a_failure_of_a_reader_is_told_while_the_sink_stands_still() {
+    let (cluster, producer) = mock_cluster();
+    // More items than anybody takes.
+    send(&producer, "events", 0, 0..20_000);
+    let place = place(&cluster.bootstrap_servers(), "events", "");
+    let run = start(&place, "2", 1);
+    cluster.request_errors(RDKafkaApiKey::Fetch, &DENIED);
+    run.says("stopping, what was read is being published: Kafka at");
+    run.end().exits(1).says(&["error: Kafka at"]);
 }
 
 #[test]

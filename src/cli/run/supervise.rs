@@ -27,8 +27,11 @@ pub fn wait(
         select! {
             recv(execution.done()) -> _ => break,
             recv(errors) -> error => match error {
-                // What was read before still counts: the sources stop, and the rest drains.
+                // What was read before still counts: the sources stop, and the rest drains. That may wait for a service, and a
+                // second signal would end the wait without a word of this.
                 Ok(RunError::Source(error)) => {
+                    let error = CliError::from(error);
+                    tracing::warn!("stopping, what was read is being published: {error}");
                     unreadable.get_or_insert(error);
                 }
                 Ok(error) => {
@@ -56,7 +59,7 @@ pub fn wait(
     // The last words of a reader, and of the sink at its closing, may come together with the end.
     match errors.try_recv() {
         Ok(RunError::Source(error)) => {
-            unreadable.get_or_insert(error);
+            unreadable.get_or_insert(error.into());
         }
         Ok(error) => return RunEnd::after(error),
         Err(_) => {}

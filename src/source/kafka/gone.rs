@@ -40,8 +40,8 @@ impl Reading<'_> {
         };
         for partition in self.partitions.iter_mut().filter(|partition| !partition.done) {
             let Partition { number, next, .. } = *partition;
-            let place = usize::try_from(number).unwrap_or_default();
-            let (Some(begin), Some(end)) = (begins.get(place), ends.get(place)) else { continue };
+            let index = usize::try_from(number).unwrap_or_default();
+            let (Some(begin), Some(end)) = (begins.get(index), ends.get(index)) else { continue };
             if (*begin..=*end).contains(&next) {
                 continue;
             }
