@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use counter_machine::clock::WallClock;
 use counter_machine::epoch::Epoch;
@@ -410,7 +410,9 @@ fn messages_of_an_open_transaction_are_lag_and_its_mark_is_not() {
     let source = KafkaSource::connect(&topic.config(), options, &AtomicBool::new(false)).expect("connected");
     let progress = source.progress();
     let lag_becomes = |lag: u64| {
+        let deadline = Instant::now() + WAIT;
         while progress.lag() != Some(lag) {
+            assert!(Instant::now() < deadline, "the lag is {:?} and not {lag}", progress.lag());
             std::thread::sleep(Duration::from_millis(5));
         }
     };

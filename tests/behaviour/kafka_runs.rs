@@ -70,6 +70,22 @@ fn a_partition_that_cannot_be_read_on_ends_the_run_with_one_worker_and_with_two(
 
 #[test]
 #[ignore = "needs Kafka"]
+fn messages_that_go_while_the_sink_is_waited_for_are_not_missing() {
+    let topic = Topic::new("gone-before-the-run", 1);
+    send(&topic.producer(&[]), &topic.name, 0, 0..10);
+    let place = place(&brokers(), &topic.name, "");
+    assert!(Command::new("mkfifo").arg(place.path("items")).status().expect("a command").success());
+    let run = place.start(&["run", "p.toml", "--until-end", "--sink", "jsonl:items"]);
+    // Nobody reads the pipe yet. By now the run has found the topic and where it begins.
+    run.says("waiting for the sink");
+    topic.delete_records_before(0, 6);
+    let items = std::fs::read_to_string(place.path("items")).expect("items");
+    assert_eq!(items.lines().count(), 4, "{items}");
+    run.end().exits(0);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
 fn a_topic_that_is_deleted_ends_the_run_with_one_worker_and_with_two() {
     let topic = Topic::new("deleted-under-the-run", 2);
     let producer = topic.producer(&[]);
