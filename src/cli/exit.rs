@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::sink::{SinkError, SinkErrorKind};
-use crate::source::SourceError;
+use crate::source::{SourceError, SourceErrorKind};
 use crate::telemetry::Printable;
 
 /// Why a command failed. The text says what, where and what to do.
@@ -60,7 +60,11 @@ impl From<SinkError> for CliError {
 
 impl From<SourceError> for CliError {
     fn from(error: SourceError) -> CliError {
-        if error.is_service_lost() { CliError::Lost(with_causes(&error)) } else { CliError::failed(&error) }
+        match error.kind() {
+            SourceErrorKind::Usage => CliError::usage(&error),
+            SourceErrorKind::ServiceLost => CliError::Lost(with_causes(&error)),
+            SourceErrorKind::Failed => CliError::failed(&error),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::event::{Decoder, Reason, Utf8};
 use crate::findings::{Observations, Observer};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetter, Origin};
-use crate::source::{Block, LogBytes, Message, Payload, SourceError};
+use crate::source::{Block, HEAD_BYTES, LogBytes, Message, Payload, SourceError};
 use crate::telemetry::Metrics;
 
 /// What a worker does with the blocks it takes: decode, route and add up, event by event, without a
@@ -139,8 +139,7 @@ impl BlockCounter {
             match self.count_event(line, self.run_start, utf8) {
                 Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => {
-                    let origin = log_origin(file, offset + start as u64);
-                    self.dead_letters.push(DeadLetter { reason, origin, bytes: line.to_vec(), length: None });
+                    self.dead_letters.push(dead_letter(reason, log_origin(file, offset + start as u64), line));
                 }
             }
             start = end + 1;
@@ -166,16 +165,11 @@ impl BlockCounter {
             let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
             match self.count_event(payload, arrival, Utf8::Unchecked) {
                 Ok(counted) => tally.events += u64::from(counted),
-                Err(reason) => self.dead_letters.push(DeadLetter {
-                    reason,
-                    origin: Origin::Kafka {
-                        topic: topic.to_string(),
-                        partition: message.partition,
-                        offset: message.offset,
-                    },
-                    bytes: payload.to_vec(),
-                    length: None,
-                }),
+                Err(reason) => {
+                    let Message { partition, offset, .. } = *message;
+                    let origin = Origin::Kafka { topic: topic.to_string(), partition, offset };
+                    self.dead_letters.push(dead_letter(reason, origin, payload));
+                }
             }
         }
         self.metrics.bytes.add(bytes.len() as u64);
@@ -212,6 +206,13 @@ impl BlockCounter {
             self.window = window;
         }
     }
+}
+
+/// Of what is too long only the beginning is kept.
+fn dead_letter(reason: Reason, origin: Origin, bytes: &[u8]) -> DeadLetter {
+    let kept = if reason == Reason::TooLong { bytes.len().min(HEAD_BYTES) } else { bytes.len() };
+    let length = (kept < bytes.len()).then_some(bytes.len() as u64);
+    DeadLetter { reason, origin, bytes: bytes[..kept].to_vec(), length }
 }
 
 fn log_origin(file: &Path, offset: u64) -> Origin {

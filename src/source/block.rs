@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use crate::epoch::{Epoch, Window};
 
+/// How much is kept of a line or message that is too long.
+pub const HEAD_BYTES: usize = 1_024;
+
 /// A piece of input that one worker decodes.
 #[derive(Clone, Debug)]
 pub struct Block {
@@ -39,7 +42,7 @@ pub enum Payload {
         offset: u64,
         /// How long it is, without its newline.
         length: u64,
-        /// Its first bytes.
+        /// Its first [`HEAD_BYTES`].
         head: Vec<u8>,
     },
     /// Kafka messages.

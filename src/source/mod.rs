@@ -11,7 +11,7 @@ pub mod kafka;
 pub mod log;
 pub mod synthetic;
 
-pub use block::{Block, LogBytes, Message, Payload};
+pub use block::{Block, HEAD_BYTES, LogBytes, Message, Payload};
 pub use feed::{Closed, Feed, FeedSender, feed};
 
 /// Why a source cannot go on: what, where, and what to do.
@@ -19,27 +19,42 @@ pub use feed::{Closed, Feed, FeedSender, feed};
 #[error("{message}")]
 pub struct SourceError {
     message: String,
-    /// Whether a service does not answer, so that starting again may help.
-    service_lost: bool,
+    kind: SourceErrorKind,
     /// The library's own error.
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// Whose fault an error is, and whether starting again may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceErrorKind {
+    /// Input cannot be read.
+    Failed,
+    /// A service does not answer; starting again may help.
+    ServiceLost,
+    /// The pipeline file asks for what cannot be.
+    Usage,
+}
+
 impl SourceError {
     /// An error of the source's own finding.
     pub fn new(message: impl Into<String>) -> SourceError {
-        SourceError { message: message.into(), service_lost: false, source: None }
+        SourceError { message: message.into(), kind: SourceErrorKind::Failed, source: None }
     }
 
     /// A service that does not answer; starting again may help.
     pub fn service_lost(message: impl Into<String>) -> SourceError {
-        SourceError { service_lost: true, ..SourceError::new(message) }
+        SourceError { kind: SourceErrorKind::ServiceLost, ..SourceError::new(message) }
     }
 
-    /// Whether a service does not answer.
-    pub fn is_service_lost(&self) -> bool {
-        self.service_lost
+    /// The same error as one of the pipeline file's.
+    pub fn of_usage(self) -> SourceError {
+        SourceError { kind: SourceErrorKind::Usage, ..self }
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> SourceErrorKind {
+        self.kind
     }
 
     /// An error that a library reported while the source was doing what `message` says.

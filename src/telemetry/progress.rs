@@ -22,8 +22,8 @@ pub enum InputProgress {
         /// Of so many.
         total: Option<u64>,
     },
-    /// Messages of Kafka that are not read yet.
-    Lag(u64),
+    /// Messages of Kafka that are not read yet; `None` while nobody says how many.
+    Lag(Option<u64>),
 }
 
 /// Shows how a run is getting on.
@@ -71,7 +71,8 @@ impl Progress {
                 format!("{} of {}", HumanBytes(read), HumanBytes(total))
             }
             InputProgress::Bytes { read, total: None } => HumanBytes(read).to_string(),
-            InputProgress::Lag(messages) => format!("lag {}", HumanCount(messages)),
+            InputProgress::Lag(Some(messages)) => format!("lag {}", HumanCount(messages)),
+            InputProgress::Lag(None) => "lag unknown".to_owned(),
         };
         vec![
             input,
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn no_line_is_as_wide_as_the_terminal_and_no_fact_is_cut() {
-        let inputs = [FILES, InputProgress::Bytes { read: 7, total: None }, InputProgress::Lag(1_234_567)];
+        let inputs = [FILES, InputProgress::Bytes { read: 7, total: None }, InputProgress::Lag(Some(1_234_567))];
         for input in inputs {
             let whole = shown(input, 1_000);
             for columns in 0..250 {

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use counter_machine::clock::WallClock;
 use counter_machine::epoch::Epoch;
 use counter_machine::pipeline::{KafkaConfig, StartOffset};
-use counter_machine::source::kafka::{KafkaClock, KafkaOptions, KafkaReader, KafkaSource, TopicWriter};
-use counter_machine::source::{Block, Feed, Payload, SourceError, feed};
+use counter_machine::source::kafka::{KafkaClock, KafkaOptions, KafkaReader, KafkaSource, TopicWatcher, TopicWriter};
+use counter_machine::source::{Block, Feed, Payload, SourceError, SourceErrorKind, feed};
 use counter_machine::telemetry::Metrics;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
@@ -22,25 +22,30 @@ fn brokers() -> String {
 }
 
 /// A topic of the test's own.
-struct Topic {
-    name: String,
+pub struct Topic {
+    pub name: String,
     admin: AdminClient<DefaultClientContext>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Topic {
-    fn new(purpose: &str, partitions: i32) -> Topic {
+    pub fn new(purpose: &str, partitions: i32) -> Topic {
         Topic::with_settings(purpose, partitions, &[])
     }
 
     fn with_settings(purpose: &str, partitions: i32, settings: &[(&str, &str)]) -> Topic {
         let topic = Topic::not_created(purpose);
-        let mut new_topic = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(1));
+        topic.create(partitions, settings);
+        topic
+    }
+
+    /// Makes the topic, again where it was deleted.
+    pub fn create(&self, partitions: i32, settings: &[(&str, &str)]) {
+        let mut new_topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
         new_topic.config = settings.to_vec();
         let options = AdminOptions::new().operation_timeout(Some(WAIT));
-        let created = topic.runtime.block_on(topic.admin.create_topics([&new_topic], &options)).expect("an answer");
+        let created = self.runtime.block_on(self.admin.create_topics([&new_topic], &options)).expect("an answer");
         created[0].as_ref().expect("a topic");
-        topic
     }
 
     fn not_created(purpose: &str) -> Topic {
@@ -52,22 +57,27 @@ impl Topic {
         }
     }
 
-    fn add_partitions(&self, count: usize) {
+    pub fn add_partitions(&self, count: usize) {
         let options = AdminOptions::new().operation_timeout(Some(WAIT));
         let wanted = NewPartitions::new(&self.name, count);
         let done = self.runtime.block_on(self.admin.create_partitions([&wanted], &options)).expect("an answer");
         done[0].as_ref().expect("more partitions");
+        // The broker learns it from its controller; until then a producer's messages for them fail.
+        let known = || self.admin.inner().fetch_metadata(Some(&self.name), WAIT).expect("metadata");
+        while known().topics()[0].partitions().len() < count {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Deletes everything before `offset`, as retention does.
-    fn delete_records_before(&self, partition: i32, offset: i64) {
+    pub fn delete_records_before(&self, partition: i32, offset: i64) {
         let mut offsets = rdkafka::TopicPartitionList::new();
         offsets.add_partition_offset(&self.name, partition, rdkafka::Offset::Offset(offset)).expect("a partition");
         let options = AdminOptions::new().operation_timeout(Some(WAIT));
         self.runtime.block_on(self.admin.delete_records(&offsets, &options)).expect("deleted");
     }
 
-    fn delete(&self) {
+    pub fn delete(&self) {
         let options = AdminOptions::new().operation_timeout(Some(WAIT));
         self.runtime.block_on(self.admin.delete_topics(&[&self.name], &options)).expect("deleted");
     }
@@ -81,7 +91,7 @@ impl Topic {
         }
     }
 
-    fn producer(&self, settings: &[(&str, &str)]) -> BaseProducer {
+    pub fn producer(&self, settings: &[(&str, &str)]) -> BaseProducer {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers()).set("linger.ms", "5");
         for (name, value) in settings {
@@ -138,12 +148,13 @@ fn take(feed: &Feed, count: usize) -> Vec<String> {
 /// What all workers together read, in the order of each.
 struct Run {
     read: Vec<Vec<String>>,
+    /// How the readers ended, and behind them the watcher.
     ended: Vec<Result<(), SourceError>>,
     metrics: Metrics,
 }
 
 /// Runs the readers, each with a feed of its own, and `act` beside them, which may stop them.
-fn run(readers: Vec<KafkaReader>, act: impl FnOnce(&[Feed], &AtomicBool)) -> Run {
+fn run((readers, watcher): (Vec<KafkaReader>, TopicWatcher), act: impl FnOnce(&[Feed], &AtomicBool)) -> Run {
     let clock = KafkaClock::Wall(WallClock::new(Duration::from_millis(200), Epoch(0)));
     let (metrics, stop) = (Metrics::default(), AtomicBool::new(false));
     let (senders, feeds): (Vec<_>, Vec<_>) = readers.iter().map(|_| feed(Epoch(0))).unzip();
@@ -154,6 +165,7 @@ fn run(readers: Vec<KafkaReader>, act: impl FnOnce(&[Feed], &AtomicBool)) -> Run
             .zip(senders)
             .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, metrics, stop)))
             .collect();
+        let watching = scope.spawn(move || watcher.run().inspect_err(|_| stop.store(true, Ordering::Relaxed)));
         let _stop_on_panic = StopOnPanic(stop);
         act(&feeds, stop);
         let taking: Vec<_> = feeds
@@ -162,7 +174,7 @@ fn run(readers: Vec<KafkaReader>, act: impl FnOnce(&[Feed], &AtomicBool)) -> Run
             .collect();
         (
             taking.into_iter().map(|taken| taken.join().expect("no panic")).collect(),
-            running.into_iter().map(|ended| ended.join().expect("no panic")).collect(),
+            running.into_iter().chain([watching]).map(|ended| ended.join().expect("no panic")).collect(),
         )
     });
     Run { read, ended, metrics }
@@ -180,7 +192,7 @@ impl Drop for StopOnPanic<'_> {
 }
 
 fn run_to_end(topic: &Topic, workers: usize) -> Run {
-    let source = KafkaSource::connect(&topic.config(), until_end()).expect("connected");
+    let source = KafkaSource::connect(&topic.config(), until_end(), &AtomicBool::new(false)).expect("connected");
     let run = run(source.into_readers(workers).expect("readers"), |_, _| {});
     assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
     run
@@ -193,15 +205,15 @@ fn two_readers_read_eight_partitions_exactly_once() {
     for partition in 0..8 {
         topic.fill(partition, 0..5_000);
     }
-    let source = KafkaSource::connect(&topic.config(), until_end()).expect("connected");
-    assert_eq!(source.progress().lag(), 40_000);
+    let source = KafkaSource::connect(&topic.config(), until_end(), &AtomicBool::new(false)).expect("connected");
+    assert_eq!(source.progress().lag(), Some(40_000));
     let progress = source.progress();
     let readers = source.into_readers(2).expect("readers");
     // What is written after the start is not part of the run.
     topic.fill(3, 5_000..5_100);
     let run = run(readers, |_, _| {});
     assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
-    assert_eq!(progress.lag(), 0);
+    assert_eq!(progress.lag(), Some(0));
 
     for (worker, read) in run.read.iter().enumerate() {
         let expected: BTreeSet<_> = (0..8)
@@ -221,9 +233,9 @@ fn two_readers_read_eight_partitions_exactly_once() {
 fn a_partition_that_is_added_is_read_from_its_beginning() {
     let topic = Topic::new("added", 2);
     topic.fill(0, 0..10);
-    let look_for_partitions_every = Duration::from_millis(100);
-    let options = KafkaOptions { look_for_partitions_every, ..KafkaOptions::default() };
-    let source = KafkaSource::connect(&topic.config(), options).expect("connected");
+    let look_every = Duration::from_millis(100);
+    let options = KafkaOptions { look_every, ..KafkaOptions::default() };
+    let source = KafkaSource::connect(&topic.config(), options, &AtomicBool::new(false)).expect("connected");
     let run = run(source.into_readers(2).expect("readers"), |feeds, stop| {
         assert_eq!(take(&feeds[0], 10).len(), 10);
         topic.add_partitions(4);
@@ -281,7 +293,8 @@ fn a_stop_ends_a_reader_whose_feed_is_full() {
         producer.send(BaseRecord::<(), str>::to(&topic.name).payload(&payload)).expect("room");
     }
     producer.flush(WAIT).expect("delivered");
-    let source = KafkaSource::connect(&topic.config(), KafkaOptions::default()).expect("connected");
+    let source =
+        KafkaSource::connect(&topic.config(), KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
     let run = run(source.into_readers(1).expect("a reader"), |feeds, stop| {
         while !feeds[0].blocks.is_full() {
             std::thread::sleep(Duration::from_millis(5));
@@ -298,7 +311,7 @@ fn from_latest_only_what_comes_after_the_start_is_read() {
     let topic = Topic::new("latest", 1);
     topic.fill(0, 0..100);
     let config = KafkaConfig { start: StartOffset::Latest, ..topic.config() };
-    let source = KafkaSource::connect(&config, KafkaOptions::default()).expect("connected");
+    let source = KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
     let run = run(source.into_readers(1).expect("a reader"), |feeds, stop| {
         topic.fill(0, 100..110);
         let expected: Vec<_> = (100..110).map(|number| payload(0, number)).collect();
@@ -318,22 +331,135 @@ fn a_missing_topic_is_named_and_not_created() {
         options: BTreeMap::new(),
     };
     for _ in 0..2 {
-        let text = KafkaSource::connect(&config, KafkaOptions::default()).err().expect("no topic").to_string();
+        let text = KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false))
+            .err()
+            .expect("no topic")
+            .to_string();
         assert!(text.contains("no topic \"no-such-topic\""), "{text}");
     }
 }
 
 #[test]
 #[ignore = "needs Kafka"]
-fn messages_that_were_deleted_before_they_were_read_end_the_run() {
+fn from_earliest_what_retention_takes_before_the_first_message_is_read_is_not_missing() {
     let topic = Topic::new("deleted", 2);
+    topic.fill(0, 0..50);
     topic.fill(1, 0..100);
-    let source = KafkaSource::connect(&topic.config(), until_end()).expect("connected");
+    let source = KafkaSource::connect(&topic.config(), until_end(), &AtomicBool::new(false)).expect("connected");
+    // As when the table is waited for, and retention goes on.
+    topic.delete_records_before(0, 50);
+    topic.delete_records_before(1, 60);
+    let run = run(source.into_readers(1).expect("a reader"), |_, _| {});
+    assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
+    assert_eq!(run.read[0], (60..100).map(|number| payload(1, number)).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn from_latest_messages_that_are_deleted_before_they_are_read_end_the_run() {
+    let topic = Topic::new("deleted-latest", 2);
+    topic.fill(1, 0..10);
+    let config = KafkaConfig { start: StartOffset::Latest, ..topic.config() };
+    let source = KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
+    topic.fill(1, 10..100);
     topic.delete_records_before(1, 60);
     let run = run(source.into_readers(1).expect("a reader"), |_, _| {});
     let text = run.ended[0].as_ref().expect_err("lost messages").to_string();
-    assert!(text.contains("partition 1: offset 0 is asked for, 60 to 100 are there"), "{text}");
+    assert!(text.contains("partition 1: offset 10 is asked for, 60 to 100 are there"), "{text}");
     assert!(run.read[0].is_empty(), "nothing is skipped silently");
+}
+
+/// A topic with ten messages and then twenty of a transaction that is open.
+fn with_open_transaction(purpose: &str) -> (Topic, BaseProducer) {
+    let topic = Topic::new(purpose, 1);
+    topic.fill(0, 0..10);
+    let producer = topic.producer(&[("transactional.id", &topic.name)]);
+    producer.init_transactions(WAIT).expect("transactions");
+    producer.begin_transaction().expect("a transaction");
+    topic.send(&producer, 0, 10..30);
+    producer.flush(WAIT).expect("delivered");
+    (topic, producer)
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn an_open_transaction_is_waited_for_at_the_end_and_then_named() {
+    let (topic, producer) = with_open_transaction("open-at-end");
+    let options = KafkaOptions { transactions_within: Duration::ZERO, ..until_end() };
+    let source = KafkaSource::connect(&topic.config(), options, &AtomicBool::new(false)).expect("connected");
+    let ended = run(source.into_readers(1).expect("a reader"), |_, _| {});
+    assert_eq!(ended.read[0].len(), 10);
+    let error = ended.ended[0].as_ref().expect_err("not all was read");
+    assert!(error.to_string().contains("an open transaction holds back offsets 10 to 30"), "{error}");
+    assert_eq!(error.kind(), SourceErrorKind::ServiceLost, "starting again helps");
+
+    let source = KafkaSource::connect(&topic.config(), until_end(), &AtomicBool::new(false)).expect("connected");
+    let ended = run(source.into_readers(1).expect("a reader"), |feeds, _| {
+        assert_eq!(take(&feeds[0], 10).len(), 10);
+        producer.commit_transaction(WAIT).expect("committed");
+    });
+    assert!(ended.ended.iter().all(Result::is_ok), "{:?}", ended.ended);
+    assert_eq!(ended.read[0].len(), 20);
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn messages_of_an_open_transaction_are_lag_and_its_mark_is_not() {
+    let (topic, producer) = with_open_transaction("open-live");
+    let options = KafkaOptions { look_every: Duration::from_millis(50), ..KafkaOptions::default() };
+    let source = KafkaSource::connect(&topic.config(), options, &AtomicBool::new(false)).expect("connected");
+    let progress = source.progress();
+    let lag_becomes = |lag: u64| {
+        let deadline = Instant::now() + WAIT;
+        while progress.lag() != Some(lag) {
+            assert!(Instant::now() < deadline, "the lag is {:?} and not {lag}", progress.lag());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let run = run(source.into_readers(1).expect("a reader"), |feeds, stop| {
+        assert_eq!(take(&feeds[0], 10).len(), 10);
+        lag_becomes(20);
+        producer.commit_transaction(WAIT).expect("committed");
+        assert_eq!(take(&feeds[0], 20).len(), 20);
+        // Behind the last message stands the mark.
+        lag_becomes(0);
+        producer.begin_transaction().expect("a transaction");
+        topic.send(&producer, 0, 30..35);
+        producer.flush(WAIT).expect("delivered");
+        lag_becomes(5);
+        producer.abort_transaction(WAIT).expect("aborted");
+        lag_becomes(0);
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
+}
+
+/// Reads ten messages, has the topic made anew with so many, and returns how the run ended.
+fn made_anew_with(messages: u32) -> String {
+    let topic = Topic::new("anew", 1);
+    topic.fill(0, 0..10);
+    let options = KafkaOptions { look_every: Duration::from_millis(200), ..KafkaOptions::default() };
+    let source = KafkaSource::connect(&topic.config(), options, &AtomicBool::new(false)).expect("connected");
+    let run = run(source.into_readers(1).expect("a reader"), |feeds, stop| {
+        assert_eq!(take(&feeds[0], 10).len(), 10);
+        topic.delete();
+        topic.create(1, &[]);
+        topic.fill(0, 0..messages);
+        assert!(feeds[0].blocks.recv_timeout(WAIT).is_err(), "none of the new messages is read");
+        stop.store(true, Ordering::Relaxed);
+    });
+    let error = run.ended.into_iter().find_map(Result::err).expect("another topic");
+    assert_eq!(error.kind(), SourceErrorKind::Failed);
+    error.to_string()
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_topic_that_is_made_anew_ends_the_run_whatever_its_offsets() {
+    for messages in [0, 3, 10, 30] {
+        let text = made_anew_with(messages);
+        assert!(text.contains("made anew") || text.contains("no such topic"), "{text}");
+    }
 }
 
 #[test]
@@ -344,12 +470,12 @@ fn a_topic_that_is_deleted_while_it_is_read_ends_the_run() {
     let mut config = topic.config();
     // How long a topic that is not there is taken for one that is not there yet.
     config.options.insert("topic.metadata.propagation.max.ms".to_owned(), "500".to_owned());
-    let source = KafkaSource::connect(&config, KafkaOptions::default()).expect("connected");
+    let source = KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
     let run = run(source.into_readers(1).expect("a reader"), |feeds, _| {
         assert_eq!(take(&feeds[0], 10).len(), 10);
         topic.delete();
     });
-    let text = run.ended[0].as_ref().expect_err("no topic any more").to_string();
+    let text = run.ended.into_iter().find_map(Result::err).expect("no topic any more").to_string();
     assert!(text.contains(&topic.name), "{text}");
 }
 

@@ -16,6 +16,7 @@ mod files;
 mod findings;
 mod guide;
 mod kafka;
+mod kafka_runs;
 mod kafka_to_dynamodb;
 mod limits;
 mod pipes;

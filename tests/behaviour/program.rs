@@ -2,10 +2,11 @@
 //!
 //! Nothing waits for ever: after [`PATIENCE`] a test fails with what the program said until then.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,9 @@ pub struct Running {
     command: String,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
-    stderr: Option<JoinHandle<String>>,
+    /// What it has said on stderr until now, and the thread that listens.
+    said: Arc<Mutex<String>>,
+    stderr: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -94,14 +97,18 @@ impl Running {
         let (sender, lines) = sync_channel(MOST_LINES);
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut pipe = child.stderr.take().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let said: Arc<Mutex<String>> = Arc::default();
+        let listener = Arc::clone(&said);
         let stderr = std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = pipe.read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
+            for line in stderr.split(b'\n').map_while(Result::ok) {
+                let mut said = listener.lock().unwrap();
+                said.push_str(&String::from_utf8_lossy(&line));
+                said.push('\n');
+            }
         });
         let stdin = child.stdin.take();
-        Running { child, command, stdin, lines, stderr: Some(stderr) }
+        Running { child, command, stdin, lines, said, stderr: Some(stderr) }
     }
 
     pub fn write(&mut self, text: &str) {
@@ -128,6 +135,15 @@ impl Running {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Timeout) => panic!("{}: no line came", self.command),
             Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Waits until it has said this on stderr.
+    pub fn says(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said.lock().unwrap().contains(text) {
+            assert!(Instant::now() < deadline, "{} does not say `{text}`", self.command);
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -188,7 +204,10 @@ impl Running {
     }
 
     fn stderr(&mut self) -> String {
-        self.stderr.take().map(|thread| thread.join().unwrap()).unwrap_or_default()
+        if let Some(thread) = self.stderr.take() {
+            thread.join().unwrap();
+        }
+        self.said.lock().unwrap().clone()
     }
 }
 

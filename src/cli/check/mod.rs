@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::CliError;
 use super::output::{print, printed};
 use crate::pipeline::{Pipeline, json_schema};
+use crate::source::kafka::check_options;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +57,9 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
     let Some(file) = &args.pipeline else { return printed(out.write_all(json_schema().as_bytes())) };
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::load(file, &environment).map_err(|error| CliError::usage(&error))?;
+    if let Some(kafka) = &pipeline.kafka {
+        check_options(kafka)?;
+    }
     if args.list {
         return print(out, &describe::list(&pipeline));
     }

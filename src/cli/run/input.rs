@@ -9,6 +9,7 @@ use super::RunArgs;
 use crate::cli::CliError;
 use crate::clock::WallClock;
 use crate::counter::EventTime;
+use crate::dataflow::Failure;
 use crate::epoch::{Epoch, Window};
 use crate::pipeline::{ClockKind, Pipeline};
 use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
@@ -40,7 +41,7 @@ enum Source {
 /// A source that is being read.
 pub struct RunningInput {
     progress: ProgressOf,
-    readers: Vec<JoinHandle<Result<LogEnd, SourceError>>>,
+    readers: Vec<JoinHandle<LogEnd>>,
     /// Whether being asked to stop is the ordinary end.
     pub runs_until_stopped: bool,
 }
@@ -52,7 +53,13 @@ enum ProgressOf {
 
 impl Input {
     /// Finds the source that the arguments or the pipeline file name, before anything is written.
-    pub fn open(args: &RunArgs, pipeline: &Pipeline, run_start: EventTime) -> Result<Input, CliError> {
+    /// A `stop` ends the wait for it.
+    pub fn open(
+        args: &RunArgs,
+        pipeline: &Pipeline,
+        run_start: EventTime,
+        stop: &AtomicBool,
+    ) -> Result<Input, CliError> {
         let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
         let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
         let first_epoch = match clock {
@@ -60,7 +67,7 @@ impl Input {
             ClockKind::Event => Epoch(1),
         };
         let source = if args.events.is_empty() {
-            open_kafka(args, pipeline, clock, first_epoch)?
+            open_kafka(args, pipeline, clock, first_epoch, stop)?
         } else {
             open_log(args, pipeline, clock, run_start, first_epoch)?
         };
@@ -80,17 +87,18 @@ impl Input {
         }
     }
 
-    /// Starts to read: one feed per worker.
+    /// Starts to read: one feed per worker. A reader that cannot go on tells `failure`.
     pub fn start(
         self,
         workers: usize,
         stop: &Arc<AtomicBool>,
         metrics: &Arc<Metrics>,
+        failure: &Failure,
     ) -> Result<(Vec<Feed>, RunningInput), CliError> {
         match self.source {
-            Source::Log(source) => start_log(source, self.first_epoch, workers, stop),
+            Source::Log(source) => start_log(source, self.first_epoch, workers, stop, failure),
             Source::Kafka { source, clock, until_end } => {
-                let running = start_kafka(*source, clock, self.first_epoch, workers, stop, metrics)?;
+                let running = start_kafka(*source, clock, self.first_epoch, workers, stop, metrics, failure)?;
                 Ok((running.0, RunningInput { runs_until_stopped: !until_end, ..running.1 }))
             }
         }
@@ -117,7 +125,13 @@ fn open_log(
     Ok(Source::Log(LogSource::open(&args.events, options).map_err(|error| CliError::usage(&error))?))
 }
 
-fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind, first_epoch: Epoch) -> Result<Source, CliError> {
+fn open_kafka(
+    args: &RunArgs,
+    pipeline: &Pipeline,
+    clock: ClockKind,
+    first_epoch: Epoch,
+    stop: &AtomicBool,
+) -> Result<Source, CliError> {
     let Some(config) = &pipeline.kafka else {
         return Err(CliError::Usage(
             "nothing to read: give --events PATH..., or a [kafka] section in the pipeline file".to_owned(),
@@ -135,7 +149,12 @@ fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind, first_epoch
         )),
     };
     let options = KafkaOptions { until_end: args.until_end, ..KafkaOptions::default() };
-    let source = KafkaSource::connect(config, options)?;
+    tracing::info!(
+        "reading topic \"{}\" of Kafka at {} (event logs are named with --events)",
+        config.topic,
+        config.brokers
+    );
+    let source = KafkaSource::connect(config, options, stop)?;
     Ok(Source::Kafka { source: Box::new(source), clock, until_end: args.until_end })
 }
 
@@ -144,11 +163,12 @@ fn start_log(
     first_epoch: Epoch,
     workers: usize,
     stop: &Arc<AtomicBool>,
+    failure: &Failure,
 ) -> Result<(Vec<Feed>, RunningInput), CliError> {
     let (sender, shared) = feed(first_epoch);
     let progress = source.progress();
     let stop = Arc::clone(stop);
-    let reader = spawn("reader".to_owned(), move || source.run(sender, &stop))?;
+    let reader = spawn("reader".to_owned(), failure, move || source.run(sender, &stop))?;
     let running =
         RunningInput { progress: ProgressOf::Log(progress), readers: vec![reader], runs_until_stopped: false };
     Ok((vec![shared; workers], running))
@@ -161,11 +181,13 @@ fn start_kafka(
     workers: usize,
     stop: &Arc<AtomicBool>,
     metrics: &Arc<Metrics>,
+    failure: &Failure,
 ) -> Result<(Vec<Feed>, RunningInput), CliError> {
     let progress = source.progress();
     let clock = Arc::new(clock);
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
-    for (number, reader) in source.into_readers(workers)?.into_iter().enumerate() {
+    let (kafka_readers, watcher) = source.into_readers(workers)?;
+    for (number, reader) in kafka_readers.into_iter().enumerate() {
         let (sender, feed) = feed(first_epoch);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
@@ -173,16 +195,25 @@ fn start_kafka(
             reader.run(sender, &clock, &metrics, &stop)?;
             Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
         };
-        readers.push(spawn(format!("reader {number}"), read)?);
+        readers.push(spawn(format!("reader {number}"), failure, read)?);
     }
+    readers.push(spawn("kafka-watcher".to_owned(), failure, move || watcher.run().map(|()| LogEnd::Finished))?);
     Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: true }))
 }
 
+/// Starts a thread that reads, whose error is heard at once: nobody joins it before the run is over.
 fn spawn(
     name: String,
+    failure: &Failure,
     read: impl FnOnce() -> Result<LogEnd, SourceError> + Send + 'static,
-) -> Result<JoinHandle<Result<LogEnd, SourceError>>, CliError> {
-    let thread = std::thread::Builder::new().name(name).spawn(read);
+) -> Result<JoinHandle<LogEnd>, CliError> {
+    let failure = failure.clone();
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        read().unwrap_or_else(|error| {
+            failure.source(error);
+            LogEnd::Interrupted
+        })
+    });
     thread.map_err(|error| CliError::Failed(format!("cannot start a reader: {error}")))
 }
 
@@ -195,12 +226,12 @@ impl RunningInput {
         }
     }
 
-    /// Waits for the readers, which have ended or are about to, and says how: the worst of their ends.
-    pub fn join(self) -> Result<LogEnd, SourceError> {
+    /// Waits for the readers, which have ended or are about to, and says how: the worst of their ends. Their errors are
+    /// told to [`Failure`].
+    pub fn join(self) -> Result<LogEnd, CliError> {
         let mut end = LogEnd::Finished;
         for reader in self.readers {
-            let result = reader.join().unwrap_or_else(|_| Err(SourceError::new("a reader has panicked")));
-            match result? {
+            match reader.join().map_err(|_| CliError::Failed("a reader has panicked".to_owned()))? {
                 LogEnd::Finished => {}
                 other => end = other,
             }

@@ -40,7 +40,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
     let observations = Arc::new(Observations::new(&pipeline, run_start));
-    let input = Input::open(args, &pipeline, run_start)?;
+    let input = Input::open(args, &pipeline, run_start, &stop)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
@@ -58,7 +58,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();
-    let (feeds, input) = input.start(args.workers, &stop, &metrics)?;
+    let (feeds, input) = input.start(args.workers, &stop, &metrics, &failure)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         feeds,

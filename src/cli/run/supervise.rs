@@ -27,8 +27,13 @@ pub fn wait(
         select! {
             recv(execution.done()) -> _ => break,
             recv(errors) -> error => match error {
-                // What was read before still counts: the sources stop, and the rest drains.
-                Ok(RunError::Source(error)) => unreadable = Some(error),
+                // What was read before still counts: the sources stop, and the rest drains. That may wait for a service, and a
+                // second signal would end the wait without a word of this.
+                Ok(RunError::Source(error)) => {
+                    let error = CliError::from(error);
+                    tracing::warn!("stopping, what was read is being published: {error}");
+                    unreadable.get_or_insert(error);
+                }
                 Ok(error) => {
                     progress.finish();
                     execution.give_up();
@@ -49,23 +54,28 @@ pub fn wait(
         }
     }
     progress.finish();
-    // Closing the sink is the last thing that may fail.
-    if let Ok(error) = errors.try_recv() {
-        return RunEnd::after(error);
+    let ends_by_itself = !input.runs_until_stopped;
+    let end = input.join();
+    // The last words of a reader, and of the sink at its closing, may come together with the end.
+    match errors.try_recv() {
+        Ok(RunError::Source(error)) => {
+            unreadable.get_or_insert(error.into());
+        }
+        Ok(error) => return RunEnd::after(error),
+        Err(_) => {}
     }
     match unreadable {
         Some(error) => RunEnd::failed(Part::Input, error),
-        None => end_of(input),
+        None => end_of(end, ends_by_itself),
     }
 }
 
 /// How a run ended of which everything that was read is published.
-fn end_of(input: RunningInput) -> RunEnd {
-    let runs_until_stopped = input.runs_until_stopped;
-    match input.join() {
+fn end_of(input: Result<LogEnd, CliError>, ends_by_itself: bool) -> RunEnd {
+    match input {
         Ok(LogEnd::Finished) => RunEnd::Done,
-        Ok(LogEnd::Interrupted) if runs_until_stopped => RunEnd::AskedToStop,
-        Ok(LogEnd::Interrupted) => RunEnd::Interrupted,
+        Ok(LogEnd::Interrupted) if ends_by_itself => RunEnd::Interrupted,
+        Ok(LogEnd::Interrupted) => RunEnd::AskedToStop,
         Ok(LogEnd::Truncated(what)) => RunEnd::failed(Part::DamagedLog, CliError::Failed(Printable(what).to_string())),
         Err(error) => RunEnd::failed(Part::Input, error),
     }

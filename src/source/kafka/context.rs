@@ -1,6 +1,6 @@
 //! What librdkafka reports beside messages.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -13,6 +13,8 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 pub(crate) struct Context {
     last_report: Mutex<Option<Report>>,
     failed_delivery: Mutex<Option<KafkaError>>,
+    /// librdkafka's words for the change of a topic's id.
+    made_anew: OnceLock<String>,
 }
 
 /// An error as librdkafka tells it.
@@ -28,6 +30,11 @@ impl Context {
         self.last_report.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Says, once it is so, that a topic has another id than before: it was deleted and made anew.
+    pub(crate) fn made_anew(&self) -> Option<&str> {
+        self.made_anew.get().map(String::as_str)
+    }
+
     /// The first message that could not be delivered, if any.
     pub(crate) fn failed_delivery(&self) -> Option<KafkaError> {
         self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -38,6 +45,9 @@ impl ClientContext for Context {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         // What matters of it comes as an error too.
         tracing::debug!(target: "librdkafka", "{facility}: {message}");
+        if let Some(change) = change_of_id(message) {
+            self.made_anew.get_or_init(|| change.to_owned());
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -51,6 +61,16 @@ impl ClientContext for Context {
     }
 }
 
+/// The part of a log line that tells of a topic with a new id; librdkafka has no other way to say it. The first id that
+/// it learns is a change from none.
+fn change_of_id(message: &str) -> Option<&str> {
+    const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    let at = message.find("Topic ")?;
+    let line = &message[at..];
+    let (_, ids) = line.split_once(" changed id from ")?;
+    (!ids.starts_with(NO_ID) && !ids.starts_with("to ")).then_some(line)
+}
+
 impl ConsumerContext for Context {}
 
 impl ProducerContext for Context {
@@ -60,5 +80,24 @@ impl ProducerContext for Context {
         if let Err((error, _)) = result {
             self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_whose_id_changes_was_made_anew() {
+        let context = Context::default();
+        let level = RDKafkaLogLevel::Debug;
+        context.log(
+            level,
+            "METADATA",
+            "[thrd:main]: Topic e changed id from AAAAAAAAAAAAAAAAAAAAAA to VtqfF9zRQ4S7ZBz4",
+        );
+        assert_eq!(context.made_anew(), None, "the first id");
+        context.log(level, "METADATA", "[thrd:main]: Topic e changed id from VtqfF9zRQ4S7ZBz4 to 1k3pVhB5QTmvwVqk");
+        assert_eq!(context.made_anew(), Some("Topic e changed id from VtqfF9zRQ4S7ZBz4 to 1k3pVhB5QTmvwVqk"));
     }
 }

@@ -7,13 +7,16 @@
 //! reader hands over is a prefix of each of its partitions, in order, whatever happens to brokers:
 //! librdkafka reconnects and goes on where it was, and where it cannot the reader fails.
 //!
-//! Offsets need not follow each other: compaction and the marks of transactions leave gaps. So the
-//! end of a partition is where librdkafka says it is, not where offsets have been counted up to.
+//! Offsets need not follow each other: compaction and the marks of transactions leave gaps. So what was
+//! read to the end is what librdkafka's position says it is, not what the last message says (`ends.rs`).
+//! A [`TopicWatcher`] sees to it that the topic stays the one that was found.
 
 mod batch;
 mod clock;
 mod context;
+mod ends;
 mod event_clock;
+mod gone;
 mod partition;
 mod probe;
 mod problem;
@@ -23,24 +26,27 @@ mod reading;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod watcher;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use rdkafka::topic_partition_list::Offset;
 
 pub use clock::KafkaClock;
 pub use event_clock::EventClock;
 pub use progress::KafkaProgress;
 pub use reader::KafkaReader;
+pub use watcher::TopicWatcher;
 pub use writer::TopicWriter;
 
 use partition::Partition;
-use probe::Probe;
+use probe::{Probe, Wait};
 use problem::{OutageLog, Place};
-use reader::Watcher;
-use settings::consumer_settings;
+use settings::{consumer_settings, watchful};
 
 use crate::pipeline::{KafkaConfig, StartOffset};
 use crate::source::SourceError;
@@ -52,8 +58,10 @@ pub struct KafkaOptions {
     pub until_end: bool,
     /// How long to wait for a broker's answer at the start.
     pub connect_within: Duration,
-    /// How often to look for partitions that were added to the topic.
-    pub look_for_partitions_every: Duration,
+    /// How often to look how long the partitions are, for new ones, and whether the topic is still the same.
+    pub look_every: Duration,
+    /// How long to wait, at the end, for messages of a transaction that is still open.
+    pub transactions_within: Duration,
 }
 
 impl Default for KafkaOptions {
@@ -61,7 +69,9 @@ impl Default for KafkaOptions {
         KafkaOptions {
             until_end: false,
             connect_within: Duration::from_secs(30),
-            look_for_partitions_every: Duration::from_secs(30),
+            look_every: Duration::from_secs(2),
+            // Twice what producers give a transaction, unless told otherwise; then the broker aborts it.
+            transactions_within: Duration::from_secs(120),
         }
     }
 }
@@ -74,28 +84,36 @@ pub struct KafkaSource {
     probe: Probe,
     /// By number.
     partitions: Vec<Partition>,
+    /// Where the partitions end.
+    ends: Vec<i64>,
     progress: Arc<KafkaProgress>,
 }
 
 impl KafkaSource {
-    /// Finds the topic, and resolves where reading begins and ends.
-    pub fn connect(config: &KafkaConfig, options: KafkaOptions) -> Result<KafkaSource, SourceError> {
-        let deadline = Instant::now() + options.connect_within;
+    /// Finds the topic, and resolves where reading begins and ends. Setting `stop` ends the wait for brokers.
+    pub fn connect(config: &KafkaConfig, options: KafkaOptions, stop: &AtomicBool) -> Result<KafkaSource, SourceError> {
+        let wait = Wait { deadline: Instant::now() + options.connect_within, stop };
         let place = Place { brokers: config.brokers.clone(), topic: config.topic.clone() };
-        let probe = Probe::new(consumer_settings(config, 1)?, place.clone())?;
-        let count = probe.partition_count(deadline)?;
-        let ends = probe.offsets(count, Offset::End, deadline)?;
+        let settings = consumer_settings(config, 1)?;
+        // Messages of open transactions are there, too: where those begin is no end.
+        let mut all_messages = settings.clone();
+        all_messages.set("isolation.level", "read_uncommitted");
+        let probe = Probe::new(all_messages, place.clone())?;
+        let count = probe.partition_count(wait)?;
+        let ends = probe.offsets(count, Offset::End, wait)?;
         let starts = match config.start {
-            StartOffset::Earliest => probe.offsets(count, Offset::Beginning, deadline)?,
-            StartOffset::Latest => ends.clone(),
+            StartOffset::Earliest => probe.offsets(count, Offset::Beginning, wait)?,
+            // Here it is one: what an open transaction commits later comes after the start.
+            StartOffset::Latest => Probe::new(settings, place.clone())?.offsets(count, Offset::End, wait)?,
         };
         let progress = Arc::new(KafkaProgress::default());
         let mut partitions = Vec::with_capacity(count);
-        for (number, (start, end)) in (0..).zip(starts.into_iter().zip(ends)) {
-            partitions.push(Partition::new(number, start, options.until_end.then_some(end)));
-            progress.add_partition(start, end);
+        for (number, (start, end)) in (0..).zip(starts.into_iter().zip(&ends)) {
+            let partition = Partition::new(number, start, options.until_end.then_some(*end));
+            partitions.push(Partition { at_beginning: config.start == StartOffset::Earliest, ..partition });
+            progress.add_partition(start, *end);
         }
-        Ok(KafkaSource { config: config.clone(), options, place, probe, partitions, progress })
+        Ok(KafkaSource { config: config.clone(), options, place, probe, partitions, ends, progress })
     }
 
     /// How many partitions the topic has.
@@ -108,13 +126,13 @@ impl KafkaSource {
         Arc::clone(&self.progress)
     }
 
-    /// One reader per worker, in the order of the workers. A worker beyond the number of partitions
-    /// has nothing to read, but its reader still tells it the time.
-    pub fn into_readers(self, workers: usize) -> Result<Vec<KafkaReader>, SourceError> {
-        let settings = consumer_settings(&self.config, workers)?;
+    /// One reader per worker, in the order of the workers, and the one that watches the topic for them; each is to run
+    /// on a thread of its own. A worker beyond the number of partitions has nothing to read, but its reader still tells
+    /// it the time.
+    pub fn into_readers(self, workers: usize) -> Result<(Vec<KafkaReader>, TopicWatcher), SourceError> {
+        let settings = watchful(consumer_settings(&self.config, workers)?);
         let outages = Arc::new(OutageLog::default());
-        let watcher = Watcher { probe: self.probe, look_for_partitions_every: self.options.look_for_partitions_every };
-        let mut watcher = (!self.options.until_end).then_some(watcher);
+        let (reading, finished) = bounded(0);
         let readers = (0..workers).map(|index| KafkaReader {
             place: self.place.clone(),
             settings: settings.clone(),
@@ -125,8 +143,28 @@ impl KafkaSource {
             until_end: self.options.until_end,
             progress: Arc::clone(&self.progress),
             outages: Arc::clone(&outages),
-            watcher: watcher.take(),
+            transactions_within: self.options.transactions_within,
+            _reading: reading.clone(),
         });
-        Ok(readers.collect())
+        let readers = readers.collect();
+        let watcher = TopicWatcher {
+            cluster_id: self.probe.cluster_id(),
+            probe: self.probe,
+            place: self.place,
+            progress: self.progress,
+            look_every: self.options.look_every,
+            until_end: self.options.until_end,
+            ends: self.ends,
+            finished,
+        };
+        Ok((readers, watcher))
     }
+}
+
+/// Whether this Kafka's options are ones that a run takes, without asking any broker.
+pub fn check_options(config: &KafkaConfig) -> Result<(), SourceError> {
+    let place = Place { brokers: config.brokers.clone(), topic: config.topic.clone() };
+    let mut settings = consumer_settings(config, 1)?;
+    settings.remove("bootstrap.servers");
+    Probe::new(settings, place).map(drop)
 }

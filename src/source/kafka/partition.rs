@@ -1,5 +1,7 @@
 //! Where a reader stands in one partition.
 
+use std::time::Instant;
+
 /// One partition that a reader reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Partition {
@@ -11,6 +13,10 @@ pub(super) struct Partition {
     pub(super) until: Option<i64>,
     /// Everything before `until` has been taken.
     pub(super) done: bool,
+    /// Its beginning was asked for, wherever that is by now: nothing was taken yet.
+    pub(super) at_beginning: bool,
+    /// Since when nothing more is to be had.
+    pub(super) at_end_since: Option<Instant>,
 }
 
 /// What to do with a message.
@@ -25,11 +31,13 @@ pub(super) enum Step {
 
 impl Partition {
     pub(super) fn new(number: i32, next: i64, until: Option<i64>) -> Partition {
-        Partition { number, next, until, done: until.is_some_and(|until| next >= until) }
+        let done = until.is_some_and(|until| next >= until);
+        Partition { number, next, until, done, at_beginning: false, at_end_since: None }
     }
 
     /// Takes notice of the message at this offset.
     pub(super) fn step(&mut self, offset: i64) -> Step {
+        self.at_end_since = None;
         if self.until.is_some_and(|until| offset >= until) {
             self.done = true;
             return Step::Skip;
@@ -37,15 +45,20 @@ impl Partition {
         if offset < self.next {
             return Step::Backwards;
         }
-        self.next = offset + 1;
-        self.done = self.until.is_some_and(|until| self.next >= until);
+        self.at_beginning = false;
+        self.passed(offset + 1);
         Step::Take
     }
 
-    /// The partition holds nothing more at present; what is found at the end of the log is never
-    /// before what was the end at the start.
-    pub(super) fn reached_end(&mut self) {
-        self.done = self.until.is_some();
+    /// Everything before this offset was seen: the marks of transactions are passed without a message.
+    pub(super) fn passed(&mut self, position: i64) {
+        self.next = self.next.max(position);
+        self.done = self.until.is_some_and(|until| self.next >= until);
+    }
+
+    /// Everything before the end was seen, though the last offsets are gone without a trace.
+    pub(super) fn passed_end(&mut self) {
+        self.passed(self.until.unwrap_or(self.next));
     }
 }
 
@@ -71,7 +84,9 @@ mod tests {
     fn an_end_without_a_message_is_reached_too() {
         let mut partition = Partition::new(3, 5, Some(9));
         partition.step(6);
-        partition.reached_end();
+        partition.passed(8);
+        assert!(!partition.done, "its end on a broker that lags behind is not the end");
+        partition.passed(9);
         assert!(partition.done);
         assert!(Partition::new(3, 9, Some(9)).done, "nothing to read from the start");
     }
@@ -80,7 +95,7 @@ mod tests {
     fn without_an_end_it_is_never_done() {
         let mut partition = Partition::new(0, 0, None);
         partition.step(7);
-        partition.reached_end();
+        partition.passed_end();
         assert!(!partition.done);
     }
 

@@ -1,50 +1,61 @@
 //! Asks Kafka about the topic: at the start, and now and then while it is read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::{Context, Report};
-use super::problem::{Place, describe, passes};
-use super::progress::KafkaProgress;
+use super::problem::{OutageLog, Place, describe, passes};
 use super::settings::with_tls_hint;
 use crate::source::SourceError;
 
-/// How long one request may take before a report of librdkafka's is looked for.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
+/// How long one request may take before a report of librdkafka's is looked for, and whether to stop.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A topic that was made a moment ago may not be known to every broker yet.
 const NEW_TOPIC_PATIENCE: Duration = Duration::from_secs(3);
 
 const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
-/// How often the ends of the partitions are asked for, to know the lag.
-const ENDS_EVERY: Duration = Duration::from_secs(2);
-
 /// A client that asks and does not read.
 pub(crate) struct Probe {
     consumer: BaseConsumer<Context>,
     place: Place,
+    outages: OutageLog,
+}
+
+/// How long to wait for an answer at the start.
+#[derive(Clone, Copy)]
+pub(super) struct Wait<'a> {
+    pub(super) deadline: Instant,
+    /// Ends the wait as well.
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Wait<'_> {
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.stop.load(Ordering::Relaxed)
+    }
 }
 
 impl Probe {
     pub(crate) fn new(mut settings: ClientConfig, place: Place) -> Result<Probe, SourceError> {
         settings.remove("group.id");
-        Ok(Probe { consumer: new_consumer(&settings, &place)?, place })
+        Ok(Probe { consumer: new_consumer(&settings, &place)?, place, outages: OutageLog::default() })
     }
 
     /// The number of partitions; an error where there is no such topic, or no answer in time.
-    pub(super) fn partition_count(&self, deadline: Instant) -> Result<usize, SourceError> {
-        let new_topic_deadline = deadline.min(Instant::now() + NEW_TOPIC_PATIENCE);
+    pub(super) fn partition_count(&self, wait: Wait<'_>) -> Result<usize, SourceError> {
+        let new_topic = Wait { deadline: wait.deadline.min(Instant::now() + NEW_TOPIC_PATIENCE), ..wait };
         loop {
-            if let Some(count) = self.find_partition_count(deadline)? {
+            if let Some(count) = self.find_partition_count(wait)? {
                 return Ok(count);
             }
-            if Instant::now() >= new_topic_deadline {
+            if new_topic.is_over() {
                 let code = RDKafkaErrorCode::UnknownTopicOrPartition;
                 return Err(describe(&self.place, &Report { code, text: code.to_string() }));
             }
@@ -53,47 +64,30 @@ impl Probe {
     }
 
     /// The number of partitions; `None` where there is no such topic.
-    pub(super) fn find_partition_count(&self, deadline: Instant) -> Result<Option<usize>, SourceError> {
-        self.try_until(deadline, || match self.ask_partition_count() {
+    pub(super) fn find_partition_count(&self, wait: Wait<'_>) -> Result<Option<usize>, SourceError> {
+        self.try_until(wait, || match self.ask_partition_count() {
             Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(None),
             answer => answer.map(Some),
         })
     }
 
     /// Where each of so many partitions begins or ends.
-    pub(super) fn offsets(&self, count: usize, which: Offset, deadline: Instant) -> Result<Vec<i64>, SourceError> {
-        self.try_until(deadline, || ask_offsets(&self.consumer, &self.place.topic, count, which))
+    pub(super) fn offsets(&self, count: usize, which: Offset, wait: Wait<'_>) -> Result<Vec<i64>, SourceError> {
+        self.try_until(wait, || self.ask_offsets(count, which))
     }
 
-    /// Keeps the progress up to date until `finished` is disconnected.
-    pub(super) fn watch(&self, progress: &KafkaProgress, look_for_partitions_every: Duration, finished: &Receiver<()>) {
-        let mut last_look = Instant::now();
-        let pause = ENDS_EVERY.min(look_for_partitions_every);
-        while finished.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-            let mut count = progress.partition_count();
-            if last_look.elapsed() >= look_for_partitions_every {
-                last_look = Instant::now();
-                count = self.ask_partition_count().unwrap_or(count);
-            }
-            // A broker that does not answer is the readers' to tell of.
-            if let Ok(ends) = ask_offsets(&self.consumer, &self.place.topic, count, Offset::End) {
-                self.note_ends(progress, &ends);
-            }
-            self.hear_reports(Duration::from_millis(1));
-        }
+    /// Where each of so many partitions begins or ends, asked once.
+    pub(super) fn ask_offsets(&self, count: usize, which: Offset) -> KafkaResult<Vec<i64>> {
+        ask_offsets(&self.consumer, &self.place.topic, count, which)
     }
 
-    fn note_ends(&self, progress: &KafkaProgress, ends: &[i64]) {
-        for (partition, end) in (0..).zip(ends) {
-            if partition as usize >= progress.partition_count() {
-                tracing::info!("Kafka topic \"{}\": found the new partition {partition}", self.place.topic);
-                progress.add_partition(0, *end);
-            }
-            progress.ends_at(partition, *end);
-        }
+    /// The id of the cluster that answered last; old brokers have none.
+    pub(super) fn cluster_id(&self) -> Option<String> {
+        self.consumer.client().fetch_cluster_id(Duration::ZERO)
     }
 
-    fn ask_partition_count(&self) -> KafkaResult<usize> {
+    /// The number of partitions, asked once.
+    pub(super) fn ask_partition_count(&self) -> KafkaResult<usize> {
         let metadata = self.consumer.fetch_metadata(Some(&self.place.topic), REQUEST_PATIENCE)?;
         let topic = metadata.topics().first();
         match topic.map(|topic| (topic.error(), topic.partitions().len())) {
@@ -103,7 +97,7 @@ impl Probe {
         }
     }
 
-    fn try_until<T>(&self, deadline: Instant, ask: impl Fn() -> KafkaResult<T>) -> Result<T, SourceError> {
+    fn try_until<T>(&self, wait: Wait<'_>, ask: impl Fn() -> KafkaResult<T>) -> Result<T, SourceError> {
         let mut last_report = None;
         loop {
             let error = match ask() {
@@ -120,14 +114,15 @@ impl Probe {
                 Some(report) if passes(code) => report.clone(),
                 _ => Report { code, text: code.to_string() },
             };
-            if !passes(report.code) || Instant::now() >= deadline {
+            if !passes(report.code) || wait.is_over() {
                 return Err(describe(&self.place, &report));
             }
+            self.outages.lost(&self.place, &report);
         }
     }
 
     /// Lets librdkafka report what it has to, for so long.
-    fn hear_reports(&self, patience: Duration) {
+    pub(super) fn hear_reports(&self, patience: Duration) {
         let until = Instant::now() + patience;
         while self.consumer.poll(until.saturating_duration_since(Instant::now())).is_some() {}
     }
@@ -137,7 +132,7 @@ impl Probe {
 pub(super) fn new_consumer(settings: &ClientConfig, place: &Place) -> Result<BaseConsumer<Context>, SourceError> {
     settings.create_with_context(Context::default()).map_err(|error| match error {
         KafkaError::ClientCreation(problem) => {
-            SourceError::new(with_tls_hint(&problem, &format!("Kafka at {}: ", place.brokers)))
+            SourceError::new(with_tls_hint(&problem, &format!("Kafka at {}: ", place.brokers))).of_usage()
         }
         error => SourceError::caused_by(format!("{place}: cannot make a client"), error),
     })

@@ -10,7 +10,7 @@ use super::context::Report;
 use crate::source::SourceError;
 
 /// How often a lost broker is told of.
-const WARN_EVERY: Duration = Duration::from_secs(10);
+pub(super) const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Where a client reads or writes, for messages.
 #[derive(Clone, Debug)]
@@ -90,6 +90,14 @@ pub(crate) fn describe(place: &Place, report: &Report) -> SourceError {
         code => format!("{place}: {text} ({code:?})"),
     };
     if passes(report.code) { SourceError::service_lost(explanation) } else { SourceError::new(explanation) }
+}
+
+/// The error that ends a run whose topic is no longer the one that it began to read.
+pub(super) fn made_anew(place: &Place, finding: &str) -> SourceError {
+    SourceError::new(format!(
+        "{place}: {finding}. The topic was deleted and made anew, or a broker lost its messages: what was read of it is \
+         counted and published; to count what is there now, start anew"
+    ))
 }
 
 /// Tells of a lost broker, and of its return, without flooding the log.

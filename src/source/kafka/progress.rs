@@ -1,6 +1,6 @@
 //! How far the partitions have been read, and how far there is to go.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 /// Shared by the readers, which say how far they are, the watcher, which says how long the
@@ -11,6 +11,8 @@ pub struct KafkaProgress {
     partitions: RwLock<Vec<Partition>>,
     /// How many they are: readers look for new ones with every message.
     count: AtomicUsize,
+    /// Nobody says how long the partitions are by now.
+    ends_unknown: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -22,10 +24,19 @@ struct Partition {
 }
 
 impl KafkaProgress {
-    /// Messages that are still to be read, about: some offsets carry no message.
-    pub fn lag(&self) -> u64 {
+    /// Messages that are still to be read, about: some offsets carry no message. Messages of a transaction that is
+    /// still open are among them. `None` while the brokers do not say how many there are.
+    pub fn lag(&self) -> Option<u64> {
+        if self.ends_unknown.load(Ordering::Relaxed) {
+            return None;
+        }
         let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
-        partitions.iter().map(Partition::lag).sum()
+        Some(partitions.iter().map(Partition::lag).sum())
+    }
+
+    /// Whether the brokers say how long the partitions are.
+    pub(super) fn set_ends_known(&self, known: bool) {
+        self.ends_unknown.store(!known, Ordering::Relaxed);
     }
 
     pub(super) fn partition_count(&self) -> usize {
@@ -40,19 +51,19 @@ impl KafkaProgress {
         self.count.store(partitions.len(), Ordering::Release);
     }
 
-    /// The reader handed over everything before `next`.
+    /// Everything before `next` was handed over, or holds no message.
     pub(super) fn reached(&self, partition: i32, next: i64) {
-        // The end may have been reached where no message is: that stands.
-        self.with(partition, |partition| {
-            partition.next.fetch_max(next, Ordering::Relaxed);
-        });
+        self.with(partition, |partition| partition.next.fetch_max(next, Ordering::Relaxed));
     }
 
-    /// The reader has nothing more to hand over.
-    pub(super) fn reached_end(&self, partition: i32) {
-        self.with(partition, |partition| {
-            partition.next.fetch_max(partition.end.load(Ordering::Relaxed), Ordering::Relaxed);
-        });
+    /// The offset of the next message to hand over.
+    pub(super) fn next(&self, partition: i32) -> i64 {
+        self.with(partition, |partition| partition.next.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// Where the partition ends, or where reading will.
+    pub(super) fn end(&self, partition: i32) -> i64 {
+        self.with(partition, |partition| partition.end.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
     /// The partition ends here by now.
@@ -60,11 +71,9 @@ impl KafkaProgress {
         self.with(partition, |partition| partition.end.store(end, Ordering::Relaxed));
     }
 
-    fn with(&self, partition: i32, act: impl FnOnce(&Partition)) {
+    fn with<T>(&self, partition: i32, act: impl FnOnce(&Partition) -> T) -> Option<T> {
         let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(partition) = usize::try_from(partition).ok().and_then(|place| partitions.get(place)) {
-            act(partition);
-        }
+        usize::try_from(partition).ok().and_then(|place| partitions.get(place)).map(act)
     }
 }
 
@@ -84,13 +93,13 @@ mod tests {
         let progress = KafkaProgress::default();
         progress.add_partition(10, 30);
         progress.add_partition(0, 5);
-        assert_eq!(progress.lag(), 25);
+        assert_eq!(progress.lag(), Some(25));
         progress.reached(0, 29);
         progress.ends_at(1, 7);
-        assert_eq!(progress.lag(), 1 + 7);
+        assert_eq!(progress.lag(), Some(1 + 7));
         progress.reached(1, 9);
-        assert_eq!(progress.lag(), 1, "a partition past its known end does not make up for another one");
-        progress.reached_end(0);
-        assert_eq!(progress.lag(), 0, "the last offset may be a transaction's mark, which is no message");
+        assert_eq!(progress.lag(), Some(1), "a partition past its known end does not make up for another one");
+        progress.set_ends_known(false);
+        assert_eq!(progress.lag(), None, "what is not known is not said");
     }
 }

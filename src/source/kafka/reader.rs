@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::Sender;
 use rdkafka::ClientConfig;
 
 use super::clock::KafkaClock;
 use super::partition::Partition;
-use super::probe::{Probe, new_consumer};
+use super::probe::new_consumer;
 use super::problem::{OutageLog, Place};
 use super::progress::KafkaProgress;
 use super::reading::{Reading, Session};
@@ -30,14 +29,10 @@ pub struct KafkaReader {
     pub(super) until_end: bool,
     pub(super) progress: Arc<KafkaProgress>,
     pub(super) outages: Arc<OutageLog>,
-    /// The first reader of a run without an end also watches the topic.
-    pub(super) watcher: Option<Watcher>,
-}
-
-/// Looks for new partitions and for the ends of all.
-pub(super) struct Watcher {
-    pub(super) probe: Probe,
-    pub(super) look_for_partitions_every: Duration,
+    /// How long messages of a transaction that is open are waited for at the end.
+    pub(super) transactions_within: Duration,
+    /// Dropped with the reader: without readers there is nothing to watch.
+    pub(super) _reading: Sender<()>,
 }
 
 impl KafkaReader {
@@ -49,26 +44,14 @@ impl KafkaReader {
     /// stamped with the clock's epoch at the time they were read. A stop hands over what was read
     /// only if there is room for it.
     pub fn run(
-        mut self,
+        self,
         sender: FeedSender,
         clock: &KafkaClock,
         metrics: &Metrics,
         stop: &AtomicBool,
     ) -> Result<(), SourceError> {
-        let watcher = self.watcher.take();
-        let progress = Arc::clone(&self.progress);
         let consumer = new_consumer(&self.settings, &self.place)?;
-        thread::scope(|scope| {
-            // Disconnected when this reader ends, however it ends; then the watcher ends too.
-            let (_reading, finished) = bounded(0);
-            if let Some(Watcher { probe, look_for_partitions_every }) = watcher {
-                thread::Builder::new()
-                    .name("kafka-watcher".to_owned())
-                    .spawn_scoped(scope, move || probe.watch(&progress, look_for_partitions_every, &finished))
-                    .map_err(|error| SourceError::caused_by("cannot start a thread for Kafka", error))?;
-            }
-            let session = Session { sender: &sender, clock, metrics, stop };
-            Reading::new(&consumer, &self, session).run()
-        })
+        let session = Session { sender: &sender, clock, metrics, stop };
+        Reading::new(&consumer, &self, session).run()
     }
 }

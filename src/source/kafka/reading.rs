@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::util::current_time_millis;
 
 use super::batch::Batch;
 use super::clock::KafkaClock;
-use super::context::{Context, Report};
+use super::context::Context;
+use super::ends::EndWait;
 use super::partition::{Partition, Step};
-use super::probe::ask_offsets;
-use super::problem::{describe, passes};
+use super::problem::made_anew;
 use super::reader::KafkaReader;
 use crate::epoch::Epoch;
 use crate::source::{Block, Closed, FeedSender, SourceError};
@@ -37,7 +37,7 @@ pub(super) struct Session<'a> {
 }
 
 /// Why a reader ends before everything is read.
-enum Ended {
+pub(super) enum Ended {
     /// Somebody asked for it, or nobody is left to read for.
     Stopped,
     /// It cannot go on.
@@ -57,18 +57,23 @@ impl From<SourceError> for Ended {
 }
 
 pub(super) struct Reading<'a> {
-    consumer: &'a BaseConsumer<Context>,
-    reader: &'a KafkaReader,
+    pub(super) consumer: &'a BaseConsumer<Context>,
+    pub(super) reader: &'a KafkaReader,
     session: Session<'a>,
-    partitions: Vec<Partition>,
+    pub(super) partitions: Vec<Partition>,
     /// How many partitions the topic has, as far as this reader knows.
-    partition_count: usize,
+    pub(super) partition_count: usize,
     batch: Batch,
     /// The epoch in which the batch is read.
     epoch: Epoch,
     epoch_ends: Instant,
     /// The broker is away.
-    waiting: bool,
+    pub(super) waiting: bool,
+    /// It cannot go on.
+    failed: bool,
+    pub(super) end_wait: EndWait,
+    /// How often in a row offsets were asked for that are not there.
+    pub(super) looked_again: usize,
 }
 
 impl<'a> Reading<'a> {
@@ -88,13 +93,21 @@ impl<'a> Reading<'a> {
             epoch,
             epoch_ends,
             waiting: false,
+            failed: false,
+            end_wait: EndWait::new(),
+            looked_again: 0,
         }
     }
 
     pub(super) fn run(mut self) -> Result<(), SourceError> {
         match self.read() {
             Ok(()) | Err(Ended::Stopped) => Ok(()),
-            Err(Ended::Failed(error)) => Err(error),
+            Err(Ended::Failed(error)) => {
+                // What was read before still counts, where there is room for it: the error must not wait.
+                self.failed = true;
+                let _ = self.hand_over();
+                Err(error)
+            }
         }
     }
 
@@ -108,11 +121,19 @@ impl<'a> Reading<'a> {
                 self.follow_clock()?;
             }
             self.take_new_partitions()?;
-            match self.consumer.poll(self.patience(now)) {
+            let polled = self.consumer.poll(self.patience(now));
+            // Looked for behind the poll: messages of a topic that was made anew come after the news.
+            if let Some(finding) = self.consumer.context().made_anew() {
+                return Err(made_anew(&self.reader.place, finding).into());
+            }
+            match polled {
                 Some(Ok(message)) => self.take(&message, now)?,
-                Some(Err(KafkaError::PartitionEOF(number))) => self.reached_end(number)?,
+                Some(Err(KafkaError::PartitionEOF(number))) => self.reached_end(number, now),
                 Some(Err(error)) => self.judge(error)?,
-                None if self.batch.is_empty() => self.session.clock.caught_up(),
+                None if self.batch.is_empty() => {
+                    self.session.clock.caught_up();
+                    self.settle_ends(now)?;
+                }
                 None => {}
             }
             if self.batch.is_ready(now) {
@@ -156,23 +177,30 @@ impl<'a> Reading<'a> {
         }
         let new: Vec<_> = (self.partition_count..count)
             .filter(|number| number % self.reader.readers == self.reader.index)
-            .map(|number| Partition::new(number as i32, 0, None))
+            .map(|number| {
+                let begin = self.reader.progress.next(number as i32);
+                Partition { at_beginning: true, ..Partition::new(number as i32, begin, None) }
+            })
             .collect();
         self.partition_count = count;
         self.partitions.extend(&new);
-        Ok(self.assign(&new)?)
+        self.assign(&new)
     }
 
-    fn assign(&self, partitions: &[Partition]) -> Result<(), SourceError> {
+    fn assign(&self, partitions: &[Partition]) -> Result<(), Ended> {
         if partitions.is_empty() {
             return Ok(());
         }
-        let failed = |error| SourceError::caused_by(format!("{}: cannot assign partitions", self.reader.place), error);
-        let list = self.list(partitions, |partition| Offset::Offset(partition.next)).map_err(failed)?;
-        self.consumer.incremental_assign(&list).map_err(failed)
+        self.list(partitions, |partition| Offset::Offset(partition.next))
+            .and_then(|list| self.consumer.incremental_assign(&list))
+            .map_err(|error| self.cannot("assign partitions", error))
     }
 
-    fn list(&self, partitions: &[Partition], offset: impl Fn(&Partition) -> Offset) -> KafkaResult<TopicPartitionList> {
+    pub(super) fn list(
+        &self,
+        partitions: &[Partition],
+        offset: impl Fn(&Partition) -> Offset,
+    ) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
             list.add_partition_offset(&self.reader.place.topic, partition.number, offset(partition))?;
@@ -180,7 +208,7 @@ impl<'a> Reading<'a> {
         Ok(list)
     }
 
-    fn partition(&mut self, number: i32) -> Option<&mut Partition> {
+    pub(super) fn partition(&mut self, number: i32) -> Option<&mut Partition> {
         let place = usize::try_from(number).ok()? / self.reader.readers;
         self.partitions.get_mut(place).filter(|partition| partition.number == number)
     }
@@ -190,6 +218,7 @@ impl<'a> Reading<'a> {
             self.waiting = false;
             self.reader.outages.found(&self.reader.place);
         }
+        self.looked_again = 0;
         let (number, offset) = (message.partition(), message.offset());
         let Some(partition) = self.partition(number).filter(|partition| !partition.done) else { return Ok(()) };
         let expected = partition.next;
@@ -207,77 +236,19 @@ impl<'a> Reading<'a> {
         self.unassign_if_done(number)
     }
 
-    fn reached_end(&mut self, number: i32) -> Result<(), Ended> {
-        let Some(partition) = self.partition(number).filter(|partition| !partition.done) else { return Ok(()) };
-        partition.reached_end();
-        self.reader.progress.reached_end(number);
-        self.unassign_if_done(number)
-    }
-
     /// Leaves a partition that was read to its end: what comes after it need not be fetched.
-    fn unassign_if_done(&mut self, number: i32) -> Result<(), Ended> {
+    pub(super) fn unassign_if_done(&mut self, number: i32) -> Result<(), Ended> {
         let Some(partition) = self.partition(number).filter(|partition| partition.done).copied() else { return Ok(()) };
         self.list(&[partition], |_| Offset::Invalid)
             .and_then(|list| self.consumer.incremental_unassign(&list))
-            .map_err(|error| {
-                SourceError::caused_by(format!("{}: cannot leave a partition", self.reader.place), error)
-            })?;
-        Ok(())
+            .map_err(|error| self.cannot("leave a partition", error))
     }
 
-    /// Goes on where librdkafka does; ends where it would skip something or wait for ever.
-    fn judge(&mut self, error: KafkaError) -> Result<(), Ended> {
-        let place = &self.reader.place;
-        let report = self.consumer.context().take_report();
-        let Some(code) = error.rdkafka_error_code() else {
-            return Err(Ended::Failed(SourceError::caused_by(place.to_string(), error)));
-        };
-        let report = report.unwrap_or_else(|| Report { code, text: code.to_string() });
-        if matches!(code, RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) {
-            return Err(Ended::Failed(self.lost_messages(&report)));
-        }
-        if !passes(code) {
-            return Err(Ended::Failed(describe(place, &report)));
-        }
-        self.waiting = true;
-        self.reader.outages.lost(place, &report);
-        Ok(())
+    pub(super) fn cannot(&self, what: &str, error: KafkaError) -> Ended {
+        Ended::Failed(SourceError::caused_by(format!("{}: cannot {what}", self.reader.place), error))
     }
 
-    fn lost_messages(&self, report: &Report) -> SourceError {
-        let ask = |which| ask_offsets(self.consumer, &self.reader.place.topic, self.partition_count, which);
-        let kept = ask(Offset::Beginning).and_then(|begins| Ok((begins, ask(Offset::End)?)));
-        let lost = kept.ok().and_then(|(begins, ends)| {
-            self.partitions.iter().find_map(|partition| {
-                let place = usize::try_from(partition.number).ok()?;
-                let (begin, end) = (*begins.get(place)?, *ends.get(place)?);
-                let is_lost = partition.next < begin || partition.next > end;
-                is_lost.then(|| {
-                    format!(
-                        "partition {}: offset {} is asked for, {begin} to {end} are there",
-                        partition.number, partition.next
-                    )
-                })
-            })
-        });
-        SourceError::new(format!(
-            "{}: {}. Messages were deleted before they were read (by the topic's retention, or with the topic): let \
-             the topic keep them longer; to count what is left, start anew",
-            self.reader.place,
-            lost.unwrap_or_else(|| report.text.clone()),
-        ))
-    }
-
-    fn began_anew(&self, number: i32, offset: i64, expected: i64) -> SourceError {
-        SourceError::new(format!(
-            "{}, partition {number}: offset {offset} comes after offset {}. The topic was deleted and made anew, or a \
-             broker lost messages; to count what is there now, start anew",
-            self.reader.place,
-            expected - 1,
-        ))
-    }
-
-    /// Sends the batch to the workers, and waits for room; a stop ends the waiting.
+    /// Sends the batch to the workers, and waits for room; a stop or a failure ends the waiting.
     fn hand_over(&mut self) -> Result<(), Ended> {
         if !self.batch.is_empty() {
             let payload = self.batch.take();
@@ -295,7 +266,7 @@ impl<'a> Reading<'a> {
 
     fn send(&self, mut block: Block) -> Result<(), Ended> {
         while let Some(unsent) = self.session.sender.try_send(block, PATIENCE)? {
-            if self.session.stop.load(Ordering::Relaxed) {
+            if self.failed || self.session.stop.load(Ordering::Relaxed) {
                 return Err(Ended::Stopped);
             }
             block = unsent;

@@ -2,6 +2,7 @@
 //! `[kafka.options]`, passed through as they stand.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
 use crate::pipeline::KafkaConfig;
@@ -40,6 +41,10 @@ const QUEUED_KIB: usize = 64 * 1024;
 
 /// The settings of every client of this Kafka.
 pub(crate) fn client_settings(config: &KafkaConfig) -> Result<ClientConfig, SourceError> {
+    checked_settings(config).map_err(SourceError::of_usage)
+}
+
+fn checked_settings(config: &KafkaConfig) -> Result<ClientConfig, SourceError> {
     let mut settings = ClientConfig::new();
     settings.set("bootstrap.servers", &config.brokers);
     for (name, value) in &config.options {
@@ -72,6 +77,14 @@ pub(super) fn consumer_settings(config: &KafkaConfig, readers: usize) -> Result<
         settings.set(name, value);
     }
     Ok(settings)
+}
+
+/// The settings of a consumer that learns when its topic was made anew: librdkafka tells the change of a topic's id only
+/// in what it logs of metadata, whatever else is to be logged.
+pub(super) fn watchful(mut settings: ClientConfig) -> ClientConfig {
+    let wanted = settings.get("debug").map_or_else(|| "metadata".to_owned(), |debug| format!("{debug},metadata"));
+    settings.set("debug", wanted).set_log_level(RDKafkaLogLevel::Debug);
+    settings
 }
 
 fn refuse_if_fixed(name: &str, value: &str) -> Result<(), SourceError> {

@@ -1,7 +1,7 @@
 //! The source against librdkafka's own mock cluster: what brokers do wrong, without a broker.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -12,7 +12,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use super::*;
 use crate::clock::WallClock;
 use crate::epoch::Epoch;
-use crate::source::{Block, Feed, Payload, feed};
+use crate::source::{Block, Feed, Payload, SourceErrorKind, feed};
 use crate::telemetry::Metrics;
 
 const TOPIC: &str = "events";
@@ -84,18 +84,20 @@ fn take_messages(feed: &Feed, count: usize) -> Vec<String> {
 
 /// Runs the only reader of a live source beside `act`, stops it, and returns how it ended.
 fn live(config: &KafkaConfig, act: impl FnOnce(&Feed, &KafkaProgress)) -> Result<(), SourceError> {
-    let source = KafkaSource::connect(config, KafkaOptions::default())?;
+    let options = KafkaOptions { look_every: Duration::from_millis(50), ..KafkaOptions::default() };
+    let source = KafkaSource::connect(config, options, &AtomicBool::new(false))?;
     let progress = source.progress();
-    let mut readers = source.into_readers(1)?;
+    let (mut readers, watcher) = source.into_readers(1)?;
     let reader = readers.pop().expect("a reader");
     let (sender, feed) = feed(Epoch(0));
     let (stop, metrics, clock) = (AtomicBool::new(false), Metrics::default(), wall_clock());
     std::thread::scope(|scope| {
         let running = scope.spawn(|| reader.run(sender, &clock, &metrics, &stop));
+        let watching = scope.spawn(|| watcher.run());
         let stop_at_the_end = StopGuard(&stop);
         act(&feed, &progress);
         drop(stop_at_the_end);
-        running.join().expect("no panic")
+        running.join().expect("no panic").and(watching.join().expect("no panic"))
     })
 }
 
@@ -114,15 +116,16 @@ fn readers_share_all_partitions_and_stop_at_the_ends_found_at_the_start() {
     for partition in 0..4 {
         produce(&cluster, partition, numbered(0..100));
     }
-    let source = KafkaSource::connect(&config(cluster.bootstrap_servers()), until_end()).expect("connected");
-    assert_eq!((source.partition_count(), source.progress().lag()), (5, 400));
+    let source = KafkaSource::connect(&config(cluster.bootstrap_servers()), until_end(), &AtomicBool::new(false))
+        .expect("connected");
+    assert_eq!((source.partition_count(), source.progress().lag()), (5, Some(400)));
     let progress = source.progress();
     produce(&cluster, 1, numbered(100..150));
 
     let (clock, metrics, stop) = (wall_clock(), Metrics::default(), AtomicBool::new(false));
     let mut read = Vec::new();
     // Seven workers: two of them have nothing to read, and end at once.
-    for (index, reader) in source.into_readers(7).expect("readers").into_iter().enumerate() {
+    for (index, reader) in source.into_readers(7).expect("readers").0.into_iter().enumerate() {
         let (sender, feed) = feed(Epoch(0));
         std::thread::scope(|scope| {
             let running = scope.spawn(|| reader.run(sender, &clock, &metrics, &stop));
@@ -137,7 +140,7 @@ fn readers_share_all_partitions_and_stop_at_the_ends_found_at_the_start() {
         (0..4).flat_map(|partition| (0..100).map(move |offset| (partition, offset, offset.to_string()))).collect();
     expected.sort();
     assert_eq!(read, expected);
-    assert_eq!(progress.lag(), 0);
+    assert_eq!(progress.lag(), Some(0));
 }
 
 #[test]
@@ -183,17 +186,22 @@ fn a_full_feed_makes_the_reader_wait_and_a_stop_ends_the_wait() {
 }
 
 #[test]
-fn a_broker_that_is_away_is_waited_for() {
+fn a_broker_that_is_away_is_waited_for_and_the_lag_is_unknown_meanwhile() {
     let cluster = cluster(1);
     produce(&cluster, 0, numbered(0..50));
-    let ended = live(&config(cluster.bootstrap_servers()), |feed, _| {
+    let ended = live(&config(cluster.bootstrap_servers()), |feed, progress| {
         let mut read = take_messages(feed, 50);
         cluster.broker_down(1).expect("down");
-        std::thread::sleep(Duration::from_millis(500));
+        while progress.lag().is_some() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         cluster.broker_up(1).expect("up");
         produce(&cluster, 0, numbered(50..100));
         read.extend(take_messages(feed, 50));
         assert_eq!(read, numbered(0..100).collect::<Vec<_>>());
+        while progress.lag() != Some(0) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     });
     ended.expect("stopped");
 }
@@ -231,16 +239,26 @@ fn a_denied_topic_ends_the_reader() {
 fn a_missing_topic_is_named_with_what_to_do() {
     let cluster = cluster(1);
     let config = KafkaConfig { topic: "evnets".to_owned(), ..config(cluster.bootstrap_servers()) };
-    let text = KafkaSource::connect(&config, impatient()).err().expect("no such topic").to_string();
+    let text =
+        KafkaSource::connect(&config, impatient(), &AtomicBool::new(false)).err().expect("no such topic").to_string();
     assert!(text.contains("no topic \"evnets\"") && text.contains("--create-partitions"), "{text}");
 }
 
 #[test]
 fn a_missing_broker_is_named_with_what_to_do() {
     let config = config("127.0.0.1:1".to_owned());
-    let text = KafkaSource::connect(&config, impatient()).err().expect("no broker").to_string();
+    let text =
+        KafkaSource::connect(&config, impatient(), &AtomicBool::new(false)).err().expect("no broker").to_string();
     assert!(text.contains("127.0.0.1:1") && text.contains("is it running"), "{text}");
     assert!(text.contains("refused"), "librdkafka's own words are there: {text}");
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_a_broker() {
+    let stop = AtomicBool::new(true);
+    let options = KafkaOptions { connect_within: Duration::from_secs(3_600), ..KafkaOptions::default() };
+    let error = KafkaSource::connect(&config("127.0.0.1:1".to_owned()), options, &stop).err().expect("stopped");
+    assert_eq!(error.kind(), SourceErrorKind::ServiceLost);
 }
 
 #[test]
@@ -249,7 +267,7 @@ fn from_latest_only_what_comes_after_the_start_is_read() {
     produce(&cluster, 0, numbered(0..50));
     let config = KafkaConfig { start: StartOffset::Latest, ..config(cluster.bootstrap_servers()) };
     let ended = live(&config, |feed, progress| {
-        assert_eq!(progress.lag(), 0);
+        assert_eq!(progress.lag(), Some(0));
         produce(&cluster, 0, numbered(50..60));
         assert_eq!(take_messages(feed, 10), numbered(50..60).collect::<Vec<_>>());
     });

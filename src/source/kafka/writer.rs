@@ -1,5 +1,6 @@
 //! Sends messages to the topic that a pipeline reads.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -9,7 +10,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::context::{Context, Report};
-use super::probe::Probe;
+use super::probe::{Probe, Wait};
 use super::problem::{OutageLog, Place, describe};
 use super::settings::client_settings;
 use crate::pipeline::KafkaConfig;
@@ -61,18 +62,19 @@ impl TopicWriter {
         compression: &str,
         create_partitions: Option<u16>,
     ) -> Result<TopicWriter, SourceError> {
-        let deadline = Instant::now() + CONNECT_WITHIN;
+        let never = AtomicBool::new(false);
+        let wait = Wait { deadline: Instant::now() + CONNECT_WITHIN, stop: &never };
         let place = Place { brokers: config.brokers.clone(), topic: config.topic.clone() };
         let settings = client_settings(config)?;
         let probe = Probe::new(settings.clone(), place.clone())?;
         let found = match create_partitions {
-            None => Some(probe.partition_count(deadline)?),
-            Some(_) => probe.find_partition_count(deadline)?,
+            None => Some(probe.partition_count(wait)?),
+            Some(_) => probe.find_partition_count(wait)?,
         };
         if let (None, Some(partitions)) = (found, create_partitions) {
             create_topic(&settings, &place, partitions)?;
         }
-        let partition_count = found.map_or_else(|| probe.partition_count(deadline), Ok)?;
+        let partition_count = found.map_or_else(|| probe.partition_count(wait), Ok)?;
         let producer = new_producer(settings, compression)
             .map_err(|error| SourceError::caused_by(format!("{place}: cannot write"), error))?;
         let outages = OutageLog::default();

@@ -6,13 +6,10 @@
 
 use memchr::{memchr, memrchr};
 
-use crate::source::LogBytes;
+use crate::source::{HEAD_BYTES, LogBytes};
 
 /// The UTF-8 byte-order mark, which is skipped at a log's beginning.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-
-/// How much of a line that is too long is kept.
-pub(super) const HEAD_BYTES: usize = 1_024;
 
 /// Where to cut.
 #[derive(Clone, Copy, Debug)]

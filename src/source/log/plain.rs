@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use memchr::{memchr, memrchr};
 
-use super::cut::{BYTE_ORDER_MARK, HEAD_BYTES, Limits, Piece};
+use super::cut::{BYTE_ORDER_MARK, Limits, Piece};
 use super::open::{BecameShorter, unreadable};
-use crate::source::{LogBytes, SourceError};
+use crate::source::{HEAD_BYTES, LogBytes, SourceError};
 
 /// How much is read at first to find a block's last newline.
 const FIRST_LOOK_BYTES: u64 = 4 * 1_024;
