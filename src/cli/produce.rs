@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::CliError;
 use crate::counter::EventTime;
-use crate::event::{DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
+use crate::event::{Ahead, Arrival, DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
 use crate::pipeline::Pipeline;
 use crate::source::SourceError;
 use crate::source::kafka::TopicWriter;
@@ -127,13 +127,19 @@ impl KeyOf {
     /// The key is the value of this field, as the text that a counter group would make of it.
     fn new(schema: &EventSchema, field: FieldPath) -> KeyOf {
         let field = DeclaredField { as_key: true, ..DeclaredField::unused(field) };
-        let schema = EventSchema { max_ahead: None, fields: vec![field], ..schema.clone() };
+        let schema = EventSchema {
+            max_ahead: None,
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
+            fields: vec![field],
+            ..schema.clone()
+        };
         KeyOf { decoder: Decoder::new(Arc::new(schema)) }
     }
 
     /// `None` where the line is no event, or has no such field.
     fn of<'a>(&'a mut self, line: &'a [u8]) -> Option<&'a [u8]> {
-        self.decoder.decode(line, EventTime(0), Utf8::Unchecked).ok()??.key(KeyOf::FIELD)
+        self.decoder.decode(line, Arrival::before(EventTime(0)), Utf8::Unchecked).ok()??.key(KeyOf::FIELD)
     }
 }
 
@@ -187,6 +193,8 @@ mod tests {
             time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(10),
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
             max_bytes: 1 << 20,
             fields: Vec::new(),
         };

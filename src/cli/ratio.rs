@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::show::{Reading, TEXT_COLUMNS, print_aligned, show_value};
+use super::show::{ReadAt, Reading, TEXT_COLUMNS, TOO_EARLY, print_aligned, show_value};
 use super::time::show_time;
 use crate::counter::{DecayInterval, EventTime, wilson_lower_bound};
 use crate::pipeline::{Ratio, format_duration, from_units};
@@ -32,11 +32,11 @@ struct RatioValue {
     decay_interval: DecayInterval,
     /// The time at which both features are read.
     time: EventTime,
-    /// The numerator at that time; 0 where there is no such item.
-    numerator: f64,
-    denominator: f64,
-    /// `None` where the denominator is not above 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The numerator at that time; 0 where there is no such item; `None` where that time is before the
+    /// last update of either, so that nothing is known.
+    numerator: Option<f64>,
+    denominator: Option<f64>,
+    /// `None` where nothing is known or the denominator is not above 0.
     value: Option<f64>,
     /// With the ratio's prior added to both sides.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,9 +52,9 @@ struct RatioValue {
 impl<'a> RatioReading<'a> {
     /// Reads a ratio from the items of one key; `None` where neither of its features has one.
     ///
-    /// Both are read at the same time: at `at`, or at the later of their last updates where that is
-    /// later or no time is asked for.
-    pub(super) fn of(ratio: &'a Ratio, key: &'a str, items: &[Item], at: Option<EventTime>) -> Option<Self> {
+    /// Both are read at the same time: at `at`, or at the later of their last updates where no time is
+    /// asked for.
+    pub(super) fn of(ratio: &'a Ratio, key: &'a str, items: &[Item], at: Option<ReadAt>) -> Option<Self> {
         let item = |name: &str| items.iter().find(|item| item.feature_name == name);
         let (above, below) = (item(&ratio.numerator), item(&ratio.denominator));
         let value = |interval: &DecayInterval| {
@@ -76,6 +76,9 @@ impl<'a> RatioReading<'a> {
         let mut lines = vec![heading.into_iter().map(str::to_owned).collect()];
         lines.extend(self.ratios.iter().map(|value| value.line(reading, prior.is_some())));
         print_aligned(&lines, TEXT_COLUMNS, out)?;
+        if self.ratios.iter().any(|value| value.numerator.is_none()) {
+            writeln!(out, "{TOO_EARLY}")?;
+        }
         self.since.map_or(Ok(()), |since| reading.show_since(since, out))
     }
 
@@ -87,6 +90,13 @@ impl<'a> RatioReading<'a> {
 }
 
 impl RatioValue {
+    /// What it was then cannot be told.
+    fn unknown(decay_interval: DecayInterval, time: EventTime) -> RatioValue {
+        let (numerator, denominator, value) = (None, None, None);
+        let (smoothed, sample_size, lower_bound) = (None, None, None);
+        RatioValue { decay_interval, time, numerator, denominator, value, smoothed, sample_size, lower_bound }
+    }
+
     fn line(&self, reading: &Reading, with_prior: bool) -> Vec<String> {
         let unit = reading.unit;
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), show_value);
@@ -94,8 +104,8 @@ impl RatioValue {
             format_duration(from_units(self.decay_interval.units(), unit)),
             self.time.0.to_string(),
             show_time(self.time.0, unit),
-            show_value(self.numerator),
-            show_value(self.denominator),
+            shown(self.numerator),
+            shown(self.denominator),
             shown(self.value),
         ];
         line.extend(with_prior.then(|| shown(self.smoothed)));
@@ -109,10 +119,13 @@ fn read(
     interval: DecayInterval,
     above: Option<Count>,
     below: Option<Count>,
-    at: Option<EventTime>,
+    at: Option<ReadAt>,
 ) -> Option<RatioValue> {
     let last_update = |count: Option<Count>| count.map(|count| count.last_update);
-    let time = last_update(above).max(last_update(below))?.max(at.unwrap_or(EventTime(i64::MIN)));
+    let newest = last_update(above).max(last_update(below))?;
+    let Some(time) = at.map_or(Some(newest), |at| at.of(newest)) else {
+        return at.map(|at| RatioValue::unknown(interval, at.time));
+    };
     let value_at = |count: Option<Count>| count.map_or(0.0, |count| count.value_at(time));
     let (numerator, denominator) = (value_at(above), value_at(below));
     let value = Some(numerator / denominator).filter(|value| denominator > 0.0 && value.is_finite());
@@ -121,8 +134,8 @@ fn read(
     Some(RatioValue {
         decay_interval: interval,
         time,
-        numerator,
-        denominator,
+        numerator: Some(numerator),
+        denominator: Some(denominator),
         value,
         // A denominator may be negative, after more retractions than events.
         smoothed: smoothed.filter(|smoothed| smoothed.is_finite() && denominator >= 0.0),
@@ -169,7 +182,8 @@ mod tests {
 
     fn value(items: &[Item], at: Option<i64>) -> RatioValue {
         let ratio = ratio();
-        let reading = RatioReading::of(&ratio, "p", items, at.map(EventTime)).expect("an item");
+        let reading = RatioReading::of(&ratio, "p", items, at.map(|at| ReadAt { time: EventTime(at), is_now: false }))
+            .expect("an item");
         assert_eq!(reading.ratios.len(), 1, "only the intervals that both have");
         reading.ratios[0]
     }
@@ -194,7 +208,7 @@ mod tests {
     fn both_sides_are_read_at_the_later_of_their_last_updates() {
         let likes = 8.0 * (-0.5f64).exp();
         let read = value(&[item("like", 95, 8.0, None), item("view", 100, 40.0, Some(32.0))], None);
-        assert_eq!((read.time, read.denominator), (EventTime(100), 40.0));
+        assert_eq!((read.time, read.denominator), (EventTime(100), Some(40.0)));
         assert_close(read.value, likes / 40.0);
         assert_close(read.smoothed, (likes + 1.0) / 60.0);
         assert_close(read.sample_size, 50.0);
@@ -205,17 +219,22 @@ mod tests {
     fn a_later_time_decays_both_and_leaves_ratio_and_sample_size_as_they_are() {
         let items = [item("like", 100, 8.0, None), item("view", 100, 40.0, Some(32.0))];
         let read = value(&items, Some(130));
-        assert_close(Some(read.numerator), 8.0 * (-3.0f64).exp());
+        assert_close(read.numerator, 8.0 * (-3.0f64).exp());
         assert_close(read.value, 0.2);
         assert_close(read.sample_size, 50.0);
         assert_close(read.smoothed, (8.0 * (-3.0f64).exp() + 1.0) / (40.0 * (-3.0f64).exp() + 20.0));
-        assert_eq!(value(&items, Some(50)), value(&items, None), "nobody knows what it was then");
+        assert_eq!(value(&items, Some(99)), RatioValue::unknown(interval(10), EventTime(99)), "nobody knows");
+        let now = Some(ReadAt { time: EventTime(99), is_now: true });
+        assert_eq!(RatioReading::of(&ratio(), "p", &items, now).unwrap().ratios[0], value(&items, None));
     }
 
     #[test]
     fn what_is_missing_above_is_nothing_and_below_leaves_no_ratio() {
         let read = value(&[item("view", 100, 40.0, None)], None);
-        assert_eq!((read.numerator, read.value, read.sample_size, read.lower_bound), (0.0, Some(0.0), None, None));
+        assert_eq!(
+            (read.numerator, read.value, read.sample_size, read.lower_bound),
+            (Some(0.0), Some(0.0), None, None)
+        );
         let read = value(&[item("like", 100, 4.0, None)], None);
         assert_eq!((read.value, read.smoothed), (None, Some(5.0 / 20.0)));
         for denominator in [0.0, -3.0] {

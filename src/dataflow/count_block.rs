@@ -10,7 +10,7 @@ use super::route::{RouteTally, Router};
 use super::window_sums::WindowSums;
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
-use crate::event::{Decoder, MedianClock, Reason, Utf8};
+use crate::event::{Arrival, Decoder, MedianClock, Reason, Utf8};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetter, Origin};
 use crate::source::{Block, LogBytes, Message, Payload, SourceError};
@@ -24,8 +24,6 @@ pub struct BlockCounter {
     sums: WindowSums,
     pipeline: Arc<Pipeline>,
     metrics: Arc<Metrics>,
-    /// When the run began, in the event's unit: the arrival of every line of a log.
-    run_start: EventTime,
     stream: StreamTime,
     window: Window,
     buffer: Vec<u8>,
@@ -42,13 +40,7 @@ struct Tally {
 
 impl BlockCounter {
     /// Counts for this many workers' rows.
-    pub fn new(
-        pipeline: Arc<Pipeline>,
-        seed: HashSeed,
-        workers: usize,
-        run_start: EventTime,
-        metrics: Arc<Metrics>,
-    ) -> BlockCounter {
+    pub fn new(pipeline: Arc<Pipeline>, seed: HashSeed, workers: usize, metrics: Arc<Metrics>) -> BlockCounter {
         BlockCounter {
             decoder: Decoder::new(Arc::new(pipeline.event.clone())),
             router: Router::new(Arc::clone(&pipeline), seed),
@@ -56,7 +48,6 @@ impl BlockCounter {
             stream: StreamTime::new(pipeline.window_units()),
             pipeline,
             metrics,
-            run_start,
             window: Window::default(),
             buffer: Vec::new(),
             dead_letters: Vec::new(),
@@ -81,7 +72,7 @@ impl BlockCounter {
         let mut tally = Tally::default();
         match &block.payload {
             Payload::Lines { file, offset, bytes: LogBytes::Read(bytes) } => {
-                self.count_lines(file, *offset, bytes, &block.window_starts, &mut tally);
+                self.count_lines(file, *offset, bytes, block, &mut tally);
             }
             Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length } } => {
                 let mut buffer = std::mem::take(&mut self.buffer);
@@ -89,7 +80,7 @@ impl BlockCounter {
                 handle.read_exact_at(&mut buffer, *offset).map_err(|error| {
                     SourceError::caused_by(format!("{}: cannot read at offset {offset}", file.display()), error)
                 })?;
-                self.count_lines(file, *offset, &buffer, &block.window_starts, &mut tally);
+                self.count_lines(file, *offset, &buffer, block, &mut tally);
                 self.buffer = buffer;
             }
             Payload::LineTooLong { file, offset, length, head } => {
@@ -113,16 +104,9 @@ impl BlockCounter {
         Ok(std::mem::take(&mut self.dead_letters))
     }
 
-    fn count_lines(
-        &mut self,
-        file: &Arc<Path>,
-        offset: u64,
-        bytes: &[u8],
-        window_starts: &[(usize, Window)],
-        tally: &mut Tally,
-    ) {
+    fn count_lines(&mut self, file: &Arc<Path>, offset: u64, bytes: &[u8], block: &Block, tally: &mut Tally) {
         let utf8 = check_utf8(bytes);
-        let mut starts = window_starts.iter().copied().peekable();
+        let mut starts = block.window_starts.iter().copied().peekable();
         let mut start = 0;
         while start < bytes.len() {
             let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
@@ -130,7 +114,7 @@ impl BlockCounter {
                 self.enter_window(window);
             }
             let line = &bytes[start..end];
-            match self.count_event(line, self.run_start, utf8, &mut tally.routes) {
+            match self.count_event(line, block.arrival, utf8, &mut tally.routes) {
                 Ok(Some(time)) => {
                     tally.events += 1;
                     tally.late_events += u64::from(self.stream.is_late(time));
@@ -154,15 +138,13 @@ impl BlockCounter {
         window_starts: &[(usize, Window)],
         tally: &mut Tally,
     ) {
-        let unit = self.pipeline.event.time_unit;
         let mut starts = window_starts.iter().copied().peekable();
         for (place, message) in messages.iter().enumerate() {
             while let Some((_, window)) = starts.next_if(|(start, _)| *start <= place) {
                 self.enter_window(window);
             }
             let payload = &bytes[message.start..][..message.length];
-            let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
-            match self.count_event(payload, arrival, Utf8::Unchecked, &mut tally.routes) {
+            match self.count_event(payload, message.arrival, Utf8::Unchecked, &mut tally.routes) {
                 Ok(Some(time)) => {
                     tally.events += 1;
                     tally.late_events += u64::from(self.stream.is_late(time));
@@ -188,7 +170,7 @@ impl BlockCounter {
     fn count_event(
         &mut self,
         bytes: &[u8],
-        arrival: EventTime,
+        arrival: Arrival,
         utf8: Utf8,
         tally: &mut RouteTally,
     ) -> Result<Option<EventTime>, Reason> {

@@ -14,7 +14,6 @@ use super::graph::{self, Parts};
 use super::identity::HashSeed;
 use super::operators::Delivery;
 use super::writer::spawn_writer;
-use crate::counter::EventTime;
 use crate::epoch::Generation;
 use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, Writers};
@@ -40,8 +39,6 @@ pub struct Run {
     pub seed: HashSeed,
     /// Counts the runs that share a state.
     pub generation: Generation,
-    /// When the run began, in the event's unit.
-    pub run_start: EventTime,
     /// Serialise what workers exchange, as if they were in different processes.
     pub serialise: bool,
     /// What is counted of the run.
@@ -95,13 +92,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         .into_iter()
         .map(|feed| Parts {
             feed,
-            counter: BlockCounter::new(
-                Arc::clone(&run.pipeline),
-                run.seed,
-                workers,
-                run.run_start,
-                Arc::clone(&run.metrics),
-            ),
+            counter: BlockCounter::new(Arc::clone(&run.pipeline), run.seed, workers, Arc::clone(&run.metrics)),
             counters: DecayCounters::new(Arc::clone(&run.pipeline), run.generation, workers, Arc::clone(&run.metrics)),
             items: outboxes.items.clone(),
             writers: run.writers,

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Generation, Window};
+use crate::event::Arrival;
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetterFile, Item, ItemBatch, Sink, SinkError, Writers};
 use crate::source::{Block, FeedSender, LogBytes, Message, Payload, feed};
@@ -111,7 +112,6 @@ impl Setup {
             dead_letters: DeadLetterFile::new(directory.path().join("dead.jsonl"), None, Arc::clone(&metrics)),
             seed: HashSeed(42),
             generation: Generation::FIRST,
-            run_start: EventTime(2_000_000_000),
             serialise: self.serialise,
             metrics: Arc::clone(&metrics),
             failure,
@@ -127,11 +127,15 @@ impl Setup {
     }
 }
 
+/// Later than every event of these tests.
+const ARRIVAL: Arrival = Arrival::before(EventTime(2_000_000_000));
+
 fn block(epoch: u64, lines: &str, window_starts: Vec<(usize, Window)>) -> Block {
     let bytes = LogBytes::Read(lines.as_bytes().to_vec());
     Block {
         epoch: Epoch(epoch),
         window_starts,
+        arrival: ARRIVAL,
         payload: Payload::Lines { file: std::path::Path::new("test.jsonl").into(), offset: 0, bytes },
     }
 }
@@ -294,10 +298,10 @@ fn windows_begin_at_messages_too() {
     let mut messages = Vec::new();
     for (offset, line) in (0i64..).zip(&lines) {
         let start = messages.last().map_or(0, |last: &Message| last.start + last.length);
-        messages.push(Message { partition: 0, offset, timestamp_ms: 0, start, length: line.len() });
+        messages.push(Message { partition: 0, offset, arrival: ARRIVAL, start, length: line.len() });
     }
     let payload = Payload::Messages { topic: "topic".into(), bytes: lines.concat().into_bytes(), messages };
-    let block = Block { epoch: Epoch(3), window_starts: vec![(1, Window(4))], payload };
+    let block = Block { epoch: Epoch(3), window_starts: vec![(1, Window(4))], arrival: ARRIVAL, payload };
     let (items, metrics) = Setup::new("none", 1).run(move |sender, _| sender.send(block).expect("taken"));
     let published: Vec<_> = items.iter().map(|item| (item.key.as_str(), item.version.0 & 0xff)).collect();
     assert_eq!((published, metrics.all_dead_letters()), (vec![("1", 3), ("1", 4), ("2", 4)], 0));

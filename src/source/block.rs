@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::epoch::{Epoch, Window};
+use crate::event::Arrival;
 
 /// A piece of input that one worker decodes.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Block {
     /// message that belongs to the window, ascending. Before the first of these, and where there
     /// are none, everything belongs to the window with the epoch's own number.
     pub window_starts: Vec<(usize, Window)>,
+    /// When its lines arrived, or its messages were read, in the unit of the events' times.
+    pub arrival: Arrival,
     /// The events.
     pub payload: Payload,
 }
@@ -74,8 +77,8 @@ pub struct Message {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
-    /// The record's timestamp, in milliseconds since 1970: when it arrived.
-    pub timestamp_ms: i64,
+    /// When it arrived, in the unit of the events' times.
+    pub arrival: Arrival,
     /// Where its payload begins in the block's bytes.
     pub start: usize,
     /// How long its payload is.

@@ -5,6 +5,7 @@
 //! A source runs on threads of its own and hands blocks to workers through a bounded [`Feed`]; the
 //! workers decode. When the dataflow does not keep up, the feed is full and the source stands still.
 
+mod arrival_clock;
 mod block;
 mod feed;
 pub mod kafka;
@@ -13,6 +14,7 @@ mod stream_clock;
 pub mod synthetic;
 mod wall_clock;
 
+pub use arrival_clock::ArrivalClock;
 pub use block::{Block, LogBytes, Message, Payload};
 pub use feed::{Closed, Feed, FeedSender, feed};
 pub use stream_clock::{Begins, StreamClock};

@@ -6,12 +6,11 @@ use std::thread::JoinHandle;
 
 use super::RunArgs;
 use crate::cli::CliError;
-use crate::counter::EventTime;
 use crate::epoch::Epoch;
 use crate::pipeline::{ClockKind, Pipeline};
-use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
+use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
-use crate::source::{Feed, SourceError, WallClock, feed};
+use crate::source::{ArrivalClock, Feed, SourceError, WallClock, feed};
 use crate::telemetry::{InputProgress, Metrics};
 
 /// The epoch that a run without state begins with.
@@ -27,6 +26,8 @@ pub enum Input {
         source: Box<KafkaSource>,
         /// What drives its windows.
         clock: KafkaClock,
+        /// When messages arrive.
+        arrivals: RecordArrivals,
         /// Whether reading stops by itself.
         until_end: bool,
     },
@@ -47,14 +48,10 @@ enum ProgressOf {
 
 impl Input {
     /// Finds the source that the arguments or the pipeline file name, before anything is written.
-    pub fn open(args: &RunArgs, pipeline: &Pipeline, run_start: EventTime) -> Result<Input, CliError> {
+    pub fn open(args: &RunArgs, pipeline: &Pipeline) -> Result<Input, CliError> {
         let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
         let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
-        if args.events.is_empty() {
-            open_kafka(args, pipeline, clock)
-        } else {
-            open_log(args, pipeline, clock, run_start)
-        }
+        if args.events.is_empty() { open_kafka(args, pipeline, clock) } else { open_log(args, pipeline, clock) }
     }
 
     /// Starts to read: one feed per worker.
@@ -66,22 +63,24 @@ impl Input {
     ) -> Result<(Vec<Feed>, RunningInput), CliError> {
         match self {
             Input::Log(source) => start_log(source, workers, stop),
-            Input::Kafka { source, clock, until_end } => {
-                let running = start_kafka(*source, clock, workers, stop, metrics)?;
+            Input::Kafka { source, clock, arrivals, until_end } => {
+                let running = start_kafka(*source, clock, arrivals, workers, stop, metrics)?;
                 Ok((running.0, RunningInput { runs_until_stopped: !until_end, ..running.1 }))
             }
         }
     }
 }
 
-fn open_log(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind, run_start: EventTime) -> Result<Input, CliError> {
+fn open_log(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<Input, CliError> {
+    let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let options = LogOptions {
         schema: Arc::new(pipeline.event.clone()),
         clock,
         window_length: pipeline.window.length,
         replay_batch: pipeline.window.replay_batch,
         every_window: args.every_window,
-        arrival: run_start,
+        run_start: now.now(),
+        now,
         first_epoch: FIRST_EPOCH,
         block_bytes: LogOptions::BLOCK_BYTES,
     };
@@ -107,7 +106,8 @@ fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<I
     };
     let options = KafkaOptions { until_end: args.until_end, ..KafkaOptions::default() };
     let source = KafkaSource::connect(config, options)?;
-    Ok(Input::Kafka { source: Box::new(source), clock, until_end: args.until_end })
+    let arrivals = RecordArrivals::new(ArrivalClock::of_this_machine(pipeline.event.time_unit));
+    Ok(Input::Kafka { source: Box::new(source), clock, arrivals, until_end: args.until_end })
 }
 
 fn start_log(source: LogSource, workers: usize, stop: &Arc<AtomicBool>) -> Result<(Vec<Feed>, RunningInput), CliError> {
@@ -123,18 +123,20 @@ fn start_log(source: LogSource, workers: usize, stop: &Arc<AtomicBool>) -> Resul
 fn start_kafka(
     source: KafkaSource,
     clock: KafkaClock,
+    arrivals: RecordArrivals,
     workers: usize,
     stop: &Arc<AtomicBool>,
     metrics: &Arc<Metrics>,
 ) -> Result<(Vec<Feed>, RunningInput), CliError> {
     let progress = source.progress();
-    let clock = Arc::new(clock);
+    let (clock, arrivals) = (Arc::new(clock), Arc::new(arrivals));
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
     for (number, reader) in source.into_readers(workers)?.into_iter().enumerate() {
         let (sender, feed) = feed(FIRST_EPOCH);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
-        let read = move || reader.run(sender, &clock, &metrics, &stop).map(|()| LogEnd::Finished);
+        let arrivals = Arc::clone(&arrivals);
+        let read = move || reader.run(sender, &clock, &arrivals, &metrics, &stop).map(|()| LogEnd::Finished);
         readers.push(spawn(format!("reader {number}"), read)?);
     }
     Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: true }))

@@ -7,14 +7,13 @@ mod supervise;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 pub use args::RunArgs;
 
 use self::input::Input;
 use self::summary::Summary;
 use super::CliError;
-use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::Generation;
 use crate::pipeline::Pipeline;
@@ -32,8 +31,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     let stop = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
-    let run_start = now_in(&pipeline);
-    let input = Input::open(args, &pipeline, run_start)?;
+    let input = Input::open(args, &pipeline)?;
     let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(&stop) };
     let sink = sink::open(&target, &pipeline, &options, &metrics)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
@@ -48,7 +46,6 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         dead_letters,
         seed: HashSeed::random(),
         generation: Generation::FIRST,
-        run_start,
         serialise: args.serialise,
         metrics: Arc::clone(&metrics),
         failure,
@@ -100,11 +97,6 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
             .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
     }
     Ok(stop)
-}
-
-fn now_in(pipeline: &Pipeline) -> EventTime {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    EventTime(pipeline.event.time_unit.from_nanoseconds(since_1970.as_nanos() as i128))
 }
 
 fn run_id() -> String {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::event_clock::EventClock;
 use crate::epoch::Epoch;
+use crate::event::Arrival;
 use crate::source::{Block, Payload, WallClock};
 
 /// How soon a reader without messages notices that others moved the event clock.
@@ -35,13 +36,13 @@ impl KafkaClock {
         }
     }
 
-    /// Stamps what was read while [`KafkaClock::now`] gave `epoch`.
-    pub(super) fn stamp(&self, epoch: Epoch, payload: Payload) -> Vec<Block> {
+    /// Stamps what was read while [`KafkaClock::now`] gave `epoch`, and which was read at the latest then.
+    pub(super) fn stamp(&self, epoch: Epoch, read: Arrival, payload: Payload) -> Vec<Block> {
         match (self, payload) {
             (KafkaClock::Event(clock), Payload::Messages { topic, bytes, messages }) => {
-                clock.stamp(&topic, bytes, messages)
+                clock.stamp(&topic, read, bytes, messages)
             }
-            (_, payload) => vec![Block { epoch, window_starts: Vec::new(), payload }],
+            (_, payload) => vec![Block { epoch, window_starts: Vec::new(), arrival: read, payload }],
         }
     }
 }

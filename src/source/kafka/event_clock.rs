@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
-use crate::event::{Decoder, EventSchema, MedianClock, Utf8};
+use crate::event::{Arrival, Decoder, EventSchema, MedianClock, Utf8};
 use crate::source::{Begins, Block, Message, Payload, StreamClock};
 
 /// Drives the windows of a replay from Kafka.
@@ -59,7 +59,7 @@ impl EventClock {
     }
 
     /// Stamps messages, and moves on by their times.
-    pub(super) fn stamp(&self, topic: &Arc<str>, bytes: Vec<u8>, messages: Vec<Message>) -> Vec<Block> {
+    pub(super) fn stamp(&self, topic: &Arc<str>, read: Arrival, bytes: Vec<u8>, messages: Vec<Message>) -> Vec<Block> {
         // Decoding is done before the clock is taken, so that readers do not wait for each other.
         let looked_at = if self.every_window { 0 } else { messages.len().saturating_sub(MedianClock::SAMPLES) };
         let times = self.times_of(&bytes, &messages[looked_at..]);
@@ -67,11 +67,11 @@ impl EventClock {
         let epoch = state.clock.epoch();
         let blocks = if self.every_window {
             let parts = split_by_epoch(&mut state.clock, times);
-            split_messages(topic, bytes, messages, parts)
+            split_messages(topic, read, bytes, messages, parts)
         } else {
             state.clock.after_block(messages.len() as u64, times.into_iter().flatten());
             let payload = Payload::Messages { topic: Arc::clone(topic), bytes, messages };
-            vec![Block { epoch, window_starts: Vec::new(), payload }]
+            vec![Block { epoch, window_starts: Vec::new(), arrival: read, payload }]
         };
         let ended = state.clock.epoch() > epoch;
         state.open_since = match (ended, self.every_window) {
@@ -87,11 +87,9 @@ impl EventClock {
     /// The times of those messages that are events.
     fn times_of(&self, bytes: &[u8], messages: &[Message]) -> Vec<Option<EventTime>> {
         let mut decoder = Decoder::new(Arc::clone(&self.schema));
-        let unit = self.schema.time_unit;
         let time_of = |message: &Message| {
             let payload = bytes.get(message.start..message.start + message.length)?;
-            let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
-            let event = decoder.decode(payload, arrival, Utf8::Unchecked).ok()?;
+            let event = decoder.decode(payload, message.arrival, Utf8::Unchecked).ok()?;
             event.map(|event| event.time())
         };
         messages.iter().map(time_of).collect()
@@ -141,7 +139,13 @@ fn split_by_epoch(clock: &mut StreamClock, times: Vec<Option<EventTime>>) -> Vec
     parts
 }
 
-fn split_messages(topic: &Arc<str>, bytes: Vec<u8>, messages: Vec<Message>, parts: Vec<Part>) -> Vec<Block> {
+fn split_messages(
+    topic: &Arc<str>,
+    read: Arrival,
+    bytes: Vec<u8>,
+    messages: Vec<Message>,
+    parts: Vec<Part>,
+) -> Vec<Block> {
     let mut left = VecDeque::from(messages);
     let whole = parts.len() == 1;
     let mut bytes = bytes;
@@ -150,7 +154,7 @@ fn split_messages(topic: &Arc<str>, bytes: Vec<u8>, messages: Vec<Message>, part
         let mut messages: Vec<_> = left.drain(..messages).collect();
         let bytes = if whole { std::mem::take(&mut bytes) } else { take_payloads(&bytes, &mut messages) };
         let payload = Payload::Messages { topic: Arc::clone(topic), bytes, messages };
-        blocks.push(Block { epoch, window_starts, payload });
+        blocks.push(Block { epoch, window_starts, arrival: read, payload });
     }
     blocks
 }
@@ -168,8 +172,10 @@ fn take_payloads(bytes: &[u8], messages: &mut [Message]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{FieldPath, TimeUnit};
+    use crate::event::{Ahead, FieldPath, TimeUnit};
     use crate::source::kafka::batch::Batch;
+
+    const ARRIVED: Arrival = Arrival::at(EventTime(1_000));
 
     fn clock(replay_batch: u64, every_window: bool) -> EventClock {
         let schema = EventSchema {
@@ -177,6 +183,8 @@ mod tests {
             time_field: FieldPath::top_level("t"),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(10),
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
             max_bytes: 1 << 20,
             fields: Vec::new(),
         };
@@ -188,10 +196,10 @@ mod tests {
         let mut batch = Batch::new(Arc::from("events"));
         for (offset, second) in (0..).zip(seconds) {
             let payload = format!("{{\"n\":\"like\",\"t\":{second}}}");
-            batch.push(0, offset, 1_000_000, payload.as_bytes(), Instant::now());
+            batch.push(0, offset, ARRIVED, payload.as_bytes(), Instant::now());
         }
         let Payload::Messages { topic, bytes, messages } = batch.take() else { panic!("messages") };
-        clock.stamp(&topic, bytes, messages)
+        clock.stamp(&topic, ARRIVED, bytes, messages)
     }
 
     fn payloads(block: &Block) -> Vec<String> {

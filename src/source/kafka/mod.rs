@@ -10,6 +10,7 @@
 //! Offsets need not follow each other: compaction and the marks of transactions leave gaps. So the
 //! end of a partition is where librdkafka says it is, not where offsets have been counted up to.
 
+mod arrivals;
 mod batch;
 mod clock;
 mod context;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::topic_partition_list::Offset;
 
+pub use arrivals::RecordArrivals;
 pub use clock::KafkaClock;
 pub use event_clock::EventClock;
 pub use progress::KafkaProgress;

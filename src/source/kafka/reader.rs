@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use rdkafka::ClientConfig;
 
+use super::arrivals::RecordArrivals;
 use super::clock::KafkaClock;
 use super::partition::Partition;
 use super::probe::{Probe, new_consumer};
@@ -52,6 +53,7 @@ impl KafkaReader {
         mut self,
         sender: FeedSender,
         clock: &KafkaClock,
+        arrivals: &RecordArrivals,
         metrics: &Metrics,
         stop: &AtomicBool,
     ) -> Result<(), SourceError> {
@@ -67,7 +69,7 @@ impl KafkaReader {
                     .spawn_scoped(scope, move || probe.watch(&progress, look_for_partitions_every, &finished))
                     .map_err(|error| SourceError::caused_by("cannot start a thread for Kafka", error))?;
             }
-            let session = Session { sender: &sender, clock, metrics, stop };
+            let session = Session { sender: &sender, clock, arrivals, metrics, stop };
             Reading::new(&consumer, &self, session).run()
         })
     }

@@ -11,8 +11,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::util::current_time_millis;
 
+use super::arrivals::RecordArrivals;
 use super::batch::Batch;
 use super::clock::KafkaClock;
 use super::context::{Context, Report};
@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub(super) struct Session<'a> {
     pub(super) sender: &'a FeedSender,
     pub(super) clock: &'a KafkaClock,
+    pub(super) arrivals: &'a RecordArrivals,
     pub(super) metrics: &'a Metrics,
     pub(super) stop: &'a AtomicBool,
 }
@@ -197,8 +198,9 @@ impl<'a> Reading<'a> {
             Step::Backwards => return Err(Ended::Failed(self.began_anew(number, offset, expected))),
             Step::Take => match message.payload() {
                 Some(payload) => {
-                    let arrived = message.timestamp().to_millis().unwrap_or_else(current_time_millis);
-                    self.batch.push(number, offset, arrived, payload, now);
+                    let timestamp_ms = message.timestamp().to_millis();
+                    let arrival = self.session.arrivals.arrival(&self.reader.place, timestamp_ms);
+                    self.batch.push(number, offset, arrival, payload, now);
                 }
                 None => self.session.metrics.tombstones.add(1),
             },
@@ -281,7 +283,7 @@ impl<'a> Reading<'a> {
     fn hand_over(&mut self) -> Result<(), Ended> {
         if !self.batch.is_empty() {
             let payload = self.batch.take();
-            for block in self.session.clock.stamp(self.epoch, payload) {
+            for block in self.session.clock.stamp(self.epoch, self.session.arrivals.now(), payload) {
                 self.send(block)?;
             }
         }

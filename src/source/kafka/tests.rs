@@ -11,7 +11,8 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
 use crate::epoch::Epoch;
-use crate::source::{Block, Feed, Payload, WallClock, feed};
+use crate::event::TimeUnit;
+use crate::source::{ArrivalClock, Block, Feed, Payload, WallClock, feed};
 use crate::telemetry::Metrics;
 
 const TOPIC: &str = "events";
@@ -55,6 +56,10 @@ fn numbered(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
     range.map(|number| number.to_string())
 }
 
+fn arrivals() -> RecordArrivals {
+    RecordArrivals::new(ArrivalClock::of_this_machine(TimeUnit::Seconds))
+}
+
 fn wall_clock() -> KafkaClock {
     KafkaClock::Wall(WallClock::new(Duration::from_millis(100), Epoch(0)))
 }
@@ -90,7 +95,7 @@ fn live(config: &KafkaConfig, act: impl FnOnce(&Feed, &KafkaProgress)) -> Result
     let (sender, feed) = feed(Epoch(0));
     let (stop, metrics, clock) = (AtomicBool::new(false), Metrics::default(), wall_clock());
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| reader.run(sender, &clock, &metrics, &stop));
+        let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &stop));
         let stop_at_the_end = StopGuard(&stop);
         act(&feed, &progress);
         drop(stop_at_the_end);
@@ -124,7 +129,7 @@ fn readers_share_all_partitions_and_stop_at_the_ends_found_at_the_start() {
     for (index, reader) in source.into_readers(7).expect("readers").into_iter().enumerate() {
         let (sender, feed) = feed(Epoch(0));
         std::thread::scope(|scope| {
-            let running = scope.spawn(|| reader.run(sender, &clock, &metrics, &stop));
+            let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &stop));
             let mine: Vec<_> = feed.blocks.iter().flat_map(|block| messages_of(&block)).collect();
             running.join().expect("no panic").expect("read to the end");
             assert!(mine.iter().all(|(partition, _, _)| *partition as usize % 7 == index));

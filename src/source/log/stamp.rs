@@ -12,9 +12,11 @@ use super::open::unreadable;
 use super::tail::BlockTail;
 use super::times::LineTimes;
 use super::windows::{EpochPart, split_by_epoch};
+use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
+use crate::event::Arrival;
 use crate::pipeline::ClockKind;
-use crate::source::{Block, Closed, FeedSender, LogBytes, Payload, SourceError, StreamClock, WallClock};
+use crate::source::{ArrivalClock, Block, Closed, FeedSender, LogBytes, Payload, SourceError, StreamClock, WallClock};
 
 /// How long whoever waits may take to notice that the run should stop.
 pub(super) const STOP_NOTICE: Duration = Duration::from_millis(100);
@@ -41,6 +43,10 @@ pub(super) struct Stamper<'a> {
     outlet: Outlet<'a>,
     rhythm: Rhythm,
     times: LineTimes,
+    run_start: EventTime,
+    now: ArrivalClock,
+    /// Whether the lines of the current log arrive as they are read.
+    is_live: bool,
     window_length: Duration,
     /// Since when the current epoch holds something.
     open_since: Option<Instant>,
@@ -69,7 +75,10 @@ impl<'a> Stamper<'a> {
         Stamper {
             outlet: Outlet { sender, stop },
             rhythm,
-            times: LineTimes::new(&options.schema, options.arrival),
+            times: LineTimes::new(&options.schema),
+            run_start: options.run_start,
+            now: options.now.clone(),
+            is_live: false,
             window_length: length,
             open_since: None,
         }
@@ -78,6 +87,15 @@ impl<'a> Stamper<'a> {
     /// Whether the times of all lines are needed, so that they must be read here.
     pub(super) fn reads_every_line(&self) -> bool {
         matches!(self.rhythm, Rhythm::EveryWindow(_))
+    }
+
+    /// Begins a log. The lines of a pipe arrive when they are read; those of a file did before the run.
+    pub(super) fn begin_log(&mut self, is_pipe: bool) {
+        self.is_live = is_pipe;
+    }
+
+    fn arrival(&self) -> Arrival {
+        if self.is_live { Arrival::at(self.now.now()) } else { Arrival::before(self.run_start) }
     }
 
     /// Set when the run should stop.
@@ -92,16 +110,17 @@ impl<'a> Stamper<'a> {
 
     /// Stamps the next piece of this log and hands it over.
     pub(super) fn hand_over(&mut self, log: &Arc<Path>, piece: Piece) -> Result<(), Stop> {
+        let arrival = self.arrival();
         match &mut self.rhythm {
-            Rhythm::Wall(clock) => self.outlet.send(clock.now().0, Vec::new(), payload(log, piece)),
+            Rhythm::Wall(clock) => self.outlet.send(clock.now().0, Vec::new(), arrival, payload(log, piece)),
             Rhythm::Blocks(clock) => {
                 let epoch = clock.epoch();
                 let tail = match &piece {
-                    Piece::Lines { offset, bytes } => BlockTail::of(bytes, *offset, &mut self.times)
+                    Piece::Lines { offset, bytes } => BlockTail::of(bytes, *offset, arrival, &mut self.times)
                         .map_err(|error| Stop::Failed(unreadable(log, error)))?,
                     Piece::LineTooLong { .. } => BlockTail::LINE_WITHOUT_TIME,
                 };
-                self.outlet.send(epoch, Vec::new(), payload(log, piece))?;
+                self.outlet.send(epoch, Vec::new(), arrival, payload(log, piece))?;
                 let next_epoch = clock.after_block(tail.estimated_lines, tail.times);
                 self.outlet.sender.announce(next_epoch);
                 let ended = next_epoch > epoch;
@@ -110,7 +129,7 @@ impl<'a> Stamper<'a> {
             }
             Rhythm::EveryWindow(clock) => {
                 let epoch = clock.epoch();
-                self.outlet.send_by_epoch(log, piece, clock, &mut self.times)?;
+                self.outlet.send_by_epoch(log, piece, arrival, clock, &mut self.times)?;
                 self.open_since = self.open_since.filter(|_| clock.epoch() == epoch).or_else(|| Some(Instant::now()));
                 Ok(())
             }
@@ -140,8 +159,14 @@ struct Outlet<'a> {
 
 impl Outlet<'_> {
     /// Hands over a block; waits while the feed is full, but not when the run should stop.
-    fn send(&self, epoch: Epoch, window_starts: Vec<(usize, Window)>, payload: Payload) -> Result<(), Stop> {
-        let mut block = Block { epoch, window_starts, payload };
+    fn send(
+        &self,
+        epoch: Epoch,
+        window_starts: Vec<(usize, Window)>,
+        arrival: Arrival,
+        payload: Payload,
+    ) -> Result<(), Stop> {
+        let mut block = Block { epoch, window_starts, arrival, payload };
         loop {
             block = match self.sender.try_send(block, STOP_NOTICE) {
                 Ok(None) => return Ok(()),
@@ -159,20 +184,21 @@ impl Outlet<'_> {
         &self,
         log: &Arc<Path>,
         piece: Piece,
+        arrival: Arrival,
         clock: &mut StreamClock,
         times: &mut LineTimes,
     ) -> Result<(), Stop> {
         let Piece::Lines { offset, bytes: LogBytes::Read(mut bytes) } = piece else {
             clock.observe(None);
             let part = EpochPart::begin(clock, 0);
-            return self.send(part.epoch, part.window_starts, payload(log, piece));
+            return self.send(part.epoch, part.window_starts, arrival, payload(log, piece));
         };
-        for part in split_by_epoch(&bytes, clock, times) {
+        for part in split_by_epoch(&bytes, arrival, clock, times) {
             let offset = offset + part.range.start as u64;
             let whole = part.range.len() == bytes.len();
             let bytes = if whole { std::mem::take(&mut bytes) } else { bytes[part.range].to_vec() };
             let lines = Piece::Lines { offset, bytes: LogBytes::Read(bytes) };
-            self.send(part.epoch, part.window_starts, payload(log, lines))?;
+            self.send(part.epoch, part.window_starts, arrival, payload(log, lines))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use memchr::memchr;
 
 use super::times::LineTimes;
 use crate::epoch::{Epoch, Window};
-use crate::event::Utf8;
+use crate::event::{Arrival, Utf8};
 use crate::source::{Begins, StreamClock};
 
 /// Lines of one epoch.
@@ -29,7 +29,12 @@ impl EpochPart {
 }
 
 /// Shows the clock every line, and cuts where epochs begin.
-pub(super) fn split_by_epoch(lines: &[u8], clock: &mut StreamClock, times: &mut LineTimes) -> Vec<EpochPart> {
+pub(super) fn split_by_epoch(
+    lines: &[u8],
+    arrival: Arrival,
+    clock: &mut StreamClock,
+    times: &mut LineTimes,
+) -> Vec<EpochPart> {
     // Over a whole piece this costs next to nothing; line by line it would.
     let utf8 = if std::str::from_utf8(lines).is_ok() { Utf8::Checked } else { Utf8::Unchecked };
     let mut parts = Vec::new();
@@ -38,7 +43,7 @@ pub(super) fn split_by_epoch(lines: &[u8], clock: &mut StreamClock, times: &mut 
         let line_start = part.range.end;
         let rest = &lines[line_start..];
         let newline = memchr(b'\n', rest);
-        let begins = match times.time_of(&rest[..newline.unwrap_or(rest.len())], utf8) {
+        let begins = match times.time_of(&rest[..newline.unwrap_or(rest.len())], arrival, utf8) {
             Ok(None) => Begins::Nothing,
             Ok(time) => clock.observe(time),
             Err(_) => clock.observe(None),
