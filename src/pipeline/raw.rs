@@ -78,11 +78,10 @@ pub(super) struct RawEvent {
     /// How much later than its arrival an event may be; `none`: no limit; 1m by default.
     #[schemars(with = "Option<String>")]
     pub max_ahead: Option<Text>,
-    /// What becomes of an event that is further ahead: `dead_letter`, by default, or `arrival`: it counts at its arrival.
+    /// What becomes of an event that is further ahead; `dead_letter` by default.
     #[schemars(with = "Option<Ahead>")]
     pub ahead: Option<Spanned<Ahead>>,
-    /// The field with the time of arrival, in the event's time unit; by default, and where it says none, an event arrives
-    /// at its Kafka record's timestamp, or when the bytes of a pipe come; before the start of the run where it is in a file.
+    /// The field with the time of arrival, in the event's time unit; by default the source says when an event arrived.
     #[schemars(with = "Option<String>")]
     pub arrival: Option<Text>,
     /// A longer line or message is a dead letter; 1048576 by default.
