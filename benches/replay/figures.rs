@@ -54,6 +54,8 @@ pub fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if !path.exists() {
         let unfinished = path.with_extension("unfinished");
+        // Of a benchmark that was interrupted.
+        let _ = std::fs::remove_file(&unfinished);
         make(&unfinished);
         std::fs::rename(&unfinished, &path).expect("the file is made");
     }

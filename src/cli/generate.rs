@@ -1,7 +1,7 @@
 //! `counter-machine generate`: a synthetic event log.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use crate::counter::EventTime;
 use crate::event::{EventSchema, TimeUnit};
 use crate::pipeline::{Pipeline, parse_duration, to_units};
 use crate::source::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog, Traffic};
+use crate::telemetry::Printable;
 
 /// Write a synthetic event log: seeded, Zipf-skewed, the same bytes on every machine.
 #[derive(Debug, Args)]
@@ -134,8 +135,22 @@ fn feed(args: &GenerateArgs, event: &EventSchema) -> Result<FeedConfig, CliError
 fn write(args: &GenerateArgs, log: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
     match &args.output {
         None => printed(log(&mut io::stdout().lock())),
-        Some(path) => write_file(path, log)
-            .map_err(|error| CliError::Failed(format!("cannot write to {}: {error}", path.display()))),
+        Some(path) => {
+            refuse_content(path)?;
+            write_file(path, log)
+                .map_err(|error| CliError::Failed(format!("cannot write to {}: {error}", Printable(path.display()))))
+        }
+    }
+}
+
+/// A log that is there already may be a real one, or something else.
+fn refuse_content(path: &Path) -> Result<(), CliError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.len() > 0 => Err(CliError::Usage(format!(
+            "{} is not empty, and is left as it is: name another file with --output, or remove that one first",
+            Printable(path.display())
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -183,7 +198,7 @@ mod tests {
         let output = path.to_str().expect("a path of UTF-8");
         let args = parse(&["--events", "20000", "--output", output]).expect("valid arguments");
         run(&args).expect("a log");
-        std::fs::read(path).expect("the log")
+        fs::read(path).expect("the log")
     }
 
     #[test]
@@ -228,14 +243,14 @@ mod tests {
         let (pipeline, output) = (path("p.toml"), path("log.jsonl"));
         let text = "name = \"p\"\n[event]\nname = \"what\"\ntime = \"when\"\ntime_unit = \"ms\"\n\
                     [[counters]]\nname = \"post\"\nkey = [\"postId\"]\nevents = \"*\"\ndecays = [\"1h\"]\n";
-        std::fs::write(&pipeline, text).expect("written");
+        fs::write(&pipeline, text).expect("written");
         let arguments = ["--pipeline", &pipeline, "--events", "10", "--output", &output];
         run(&parse(&arguments).expect("valid arguments")).expect("a log");
-        let log = std::fs::read_to_string(&output).expect("the log");
+        let log = fs::read_to_string(&output).expect("the log");
         assert_eq!(log.lines().count(), 10);
         assert!(log.lines().all(|line| line.starts_with("{\"what\":\"") && line.contains("\"when\":1707605599")));
 
-        std::fs::write(&pipeline, text.replace("postId", "itemId")).expect("written");
+        fs::write(&pipeline, text.replace("postId", "itemId")).expect("written");
         let error = run(&parse(&arguments).expect("valid arguments")).expect_err("a feed has no items").to_string();
         assert!(error.contains("the field \"itemId\", which the events of a generated feed do not have"), "{error}");
         assert!(parse(&["--pipeline", &pipeline, "--mix", "a=1"]).is_err(), "a feed has its own mix");

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::RowId;
 use super::records::{Form, Iter, Record, Records};
+use crate::clock::TimeSamples;
 use crate::counter::{EventTime, MemberHash, Sighting, Uniques, UniquesSet};
 use crate::epoch::Window;
 use crate::pipeline::FeatureKey;
@@ -18,8 +19,8 @@ use crate::pipeline::FeatureKey;
 pub struct ContributionBatch {
     /// The index of the worker that holds the rows.
     pub target: u64,
-    /// The time in the stream when the epoch ended, as far as the sender knows it.
-    pub stream_time: Option<EventTime>,
+    /// Times of events that the sender saw in the epoch: from all of them follows the stream's time.
+    pub times: TimeSamples,
     /// The features that contributions refer to, with the sender's numbers of them.
     pub features: Vec<(u32, FeatureKey)>,
     /// The windows of the epoch, ascending, and where the records of each end.

@@ -8,9 +8,9 @@ use super::contribution::ContributionBatch;
 use super::identity::HashSeed;
 use super::route::{RouteTally, Router};
 use super::window_sums::WindowSums;
-use crate::counter::EventTime;
+use crate::clock::TimeSampler;
 use crate::epoch::{Epoch, Window};
-use crate::event::{Arrival, Decoder, MedianClock, Reason, Utf8};
+use crate::event::{Arrival, Decoder, Reason, Utf8};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetter, Origin};
 use crate::source::{Block, LogBytes, Message, Payload, SourceError};
@@ -24,7 +24,7 @@ pub struct BlockCounter {
     sums: WindowSums,
     pipeline: Arc<Pipeline>,
     metrics: Arc<Metrics>,
-    stream: StreamTime,
+    times: TimeSampler,
     window: Window,
     buffer: Vec<u8>,
     dead_letters: Vec<DeadLetter>,
@@ -34,7 +34,6 @@ pub struct BlockCounter {
 #[derive(Default)]
 struct Tally {
     events: u64,
-    late_events: u64,
     routes: RouteTally,
 }
 
@@ -45,7 +44,7 @@ impl BlockCounter {
             decoder: Decoder::new(Arc::new(pipeline.event.clone())),
             router: Router::new(Arc::clone(&pipeline), seed),
             sums: WindowSums::new(workers),
-            stream: StreamTime::new(pipeline.window_units()),
+            times: TimeSampler::default(),
             pipeline,
             metrics,
             window: Window::default(),
@@ -62,7 +61,7 @@ impl BlockCounter {
     /// Ends the epoch: the sums of its events, one batch for each worker.
     pub fn end_epoch(&mut self) -> Vec<ContributionBatch> {
         self.sums.close_window(self.window, &self.pipeline);
-        let batches = self.sums.take_epoch(self.stream.clock.now(), self.router.features()).collect();
+        let batches = self.sums.take_epoch(&self.times.take(), self.router.features()).collect();
         self.router.forget_if_many();
         batches
     }
@@ -98,7 +97,6 @@ impl BlockCounter {
         }
         self.sums.make_room(self.window, &self.pipeline, self.router.features());
         self.metrics.events.add(tally.events);
-        self.metrics.late_events.add(tally.late_events);
         self.metrics.missing_keys.add(tally.routes.missing_keys);
         self.metrics.missing_values.add(tally.routes.missing_values);
         Ok(std::mem::take(&mut self.dead_letters))
@@ -115,11 +113,7 @@ impl BlockCounter {
             }
             let line = &bytes[start..end];
             match self.count_event(line, block.arrival, utf8, &mut tally.routes) {
-                Ok(Some(time)) => {
-                    tally.events += 1;
-                    tally.late_events += u64::from(self.stream.is_late(time));
-                }
-                Ok(None) => {}
+                Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => {
                     let origin = log_origin(file, offset + start as u64);
                     self.dead_letters.push(DeadLetter { reason, origin, bytes: line.to_vec(), length: None });
@@ -145,11 +139,7 @@ impl BlockCounter {
             }
             let payload = &bytes[message.start..][..message.length];
             match self.count_event(payload, message.arrival, Utf8::Unchecked, &mut tally.routes) {
-                Ok(Some(time)) => {
-                    tally.events += 1;
-                    tally.late_events += u64::from(self.stream.is_late(time));
-                }
-                Ok(None) => {}
+                Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => self.dead_letters.push(DeadLetter {
                     reason,
                     origin: Origin::Kafka {
@@ -165,7 +155,7 @@ impl BlockCounter {
         self.metrics.bytes.add(bytes.len() as u64);
     }
 
-    /// Counts one event and returns its time; `None` for a blank line.
+    /// Counts one event; there is none on a blank line.
     #[inline]
     fn count_event(
         &mut self,
@@ -173,10 +163,11 @@ impl BlockCounter {
         arrival: Arrival,
         utf8: Utf8,
         tally: &mut RouteTally,
-    ) -> Result<Option<EventTime>, Reason> {
-        let Some(event) = self.decoder.decode(bytes, arrival, utf8)? else { return Ok(None) };
+    ) -> Result<bool, Reason> {
+        let Some(event) = self.decoder.decode(bytes, arrival, utf8)? else { return Ok(false) };
         self.router.route(&event, &mut self.sums, tally)?;
-        Ok(Some(event.time()))
+        self.times.observe(event.time(), event.arrival());
+        Ok(true)
     }
 
     fn enter_windows(&mut self, window_starts: &[(usize, Window)], place: usize) {
@@ -200,34 +191,4 @@ fn log_origin(file: &Path, offset: u64) -> Origin {
 /// One check of a whole block instead of one per line: a line of valid text is valid text.
 fn check_utf8(bytes: &[u8]) -> Utf8 {
     if std::str::from_utf8(bytes).is_ok() { Utf8::Checked } else { Utf8::Unchecked }
-}
-
-/// The time in the stream, as one worker sees it.
-struct StreamTime {
-    clock: MedianClock,
-    window_units: i64,
-    late_before: EventTime,
-    events: usize,
-}
-
-impl StreamTime {
-    /// The clock looks at every so many events: a median for each would cost too much.
-    const LOOK_AT_EVERY: usize = 16;
-
-    fn new(window_units: i64) -> StreamTime {
-        StreamTime { clock: MedianClock::default(), window_units, late_before: EventTime(i64::MIN), events: 0 }
-    }
-
-    /// Takes notice of an event, and says whether it is late: its time lies before the window that
-    /// the stream is in, so that a job with windows of event time would drop it.
-    #[inline]
-    fn is_late(&mut self, time: EventTime) -> bool {
-        if self.events.is_multiple_of(Self::LOOK_AT_EVERY) {
-            self.clock.observe(time);
-            let window_start = |now: EventTime| EventTime(now.0 - now.0.rem_euclid(self.window_units));
-            self.late_before = self.clock.now().map_or(self.late_before, window_start);
-        }
-        self.events += 1;
-        time < self.late_before
-    }
 }

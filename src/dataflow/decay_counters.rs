@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::contribution::{Amount, Contribution, ContributionBatch, Contributions};
 use super::features::FeatureTable;
 use super::limits::Limiter;
-use super::rows::{RowRef, RowTable, StoredKey, TextStore, UniquesStore};
+use super::rows::{RowRef, RowTable, StoredKey, Swept, TextStore, UniquesStore};
+use crate::clock::StreamTime;
 use crate::counter::{EventTime, Uniques};
 use crate::epoch::{Generation, Version, Window};
 use crate::pipeline::{Group, NOTHING_LEFT_AFTER, Pipeline, RowShape};
@@ -34,7 +35,7 @@ pub struct DecayCounters {
     uniques: UniquesStore,
     texts: TextStore,
     features: FeatureTable,
-    stream_time: Option<EventTime>,
+    stream: StreamTime,
     /// Keeps the rows within the pipeline's limits, where it has any.
     limiter: Option<Limiter>,
     changed: Vec<(u32, RowRef)>,
@@ -70,7 +71,7 @@ impl DecayCounters {
             uniques: if measured { UniquesStore::measured() } else { UniquesStore::default() },
             texts: TextStore::default(),
             features: FeatureTable::default(),
-            stream_time: None,
+            stream: StreamTime::default(),
             limiter,
             changed: Vec::new(),
             values: Vec::new(),
@@ -99,9 +100,11 @@ impl DecayCounters {
             }
         }
         items.finish(&mut emit);
-        self.stream_time = batches.iter().filter_map(|batch| batch.stream_time).chain(self.stream_time).max();
+        self.stream.learn(batches.iter().map(|batch| &batch.times));
         let new_rows = self.row_count() - rows_before;
         self.metrics.rows.add(new_rows as u64);
+        self.tables.iter_mut().for_each(RowTable::want_sweep);
+        // A first slice, so that no row is evicted while others have expired.
         self.forget_expired();
         self.make_room();
     }
@@ -214,22 +217,30 @@ impl DecayCounters {
         self.changed.clear();
     }
 
-    /// Looks at a few rows and forgets those whose time has passed by the stream's own time.
-    fn forget_expired(&mut self) {
-        let Some(now) = self.stream_time else { return };
+    /// Looks at some of the rows and forgets those whose time has passed by the stream's own time. To be called
+    /// between other work, until it says that there is nothing more to do: each call takes little time, and together they
+    /// look at a share of all rows for every epoch.
+    pub fn forget_expired(&mut self) -> Swept {
+        let Some(now) = self.stream.now() else { return Swept::Enough };
         let mut forgotten = 0;
+        let mut swept = Swept::Enough;
         for (group, tables) in self.pipeline.groups.iter().zip(self.tables.chunks_exact_mut(RowShape::ALL.len())) {
             let Some(horizon) = kept_for(group).and_then(|kept_for| now.0.checked_sub(kept_for)) else { continue };
             let DecayCounters { uniques, texts, features, .. } = self;
             for table in tables {
-                table.sweep_expired(EventTime(horizon), |table, row| {
+                let result = table.sweep_expired(EventTime(horizon), |table, row| {
                     release(table, row, texts, uniques, features);
                     forgotten += 1;
                 });
+                swept = swept.max(result);
             }
+        }
+        if forgotten > 0 {
+            self.features.give_back();
         }
         self.metrics.rows_expired.add(forgotten);
         self.metrics.rows.subtract(forgotten);
+        swept
     }
 
     fn row_count(&self) -> usize {

@@ -73,6 +73,24 @@ impl FeatureTable {
         }
     }
 
+    /// Gives back what is not needed any more, after very many features: their numbers at the end, and the room of
+    /// their names.
+    pub fn give_back(&mut self) {
+        const WORTH_IT: usize = 1024;
+        if self.places.capacity() > WORTH_IT.max(4 * self.places.len()) {
+            self.places.shrink_to(2 * self.places.len());
+        }
+        if self.free.len() > WORTH_IT.max(self.slots.len() / 2) {
+            while self.slots.pop_if(|slot| slot.rows == 0).is_some() {}
+            let numbers = self.slots.len() as u32;
+            self.free.retain(|number| *number < numbers);
+            // The lowest ones are given first, so that those at the end become free.
+            self.free.sort_unstable_by(|one, other| other.cmp(one));
+            self.free.shrink_to(2 * self.free.len());
+            self.slots.shrink_to(2 * self.slots.len());
+        }
+    }
+
     /// The bytes that it takes.
     pub fn allocated_bytes(&self) -> usize {
         let places = self.places.capacity() * (size_of::<(FeatureKey, u32)>() + 1);
@@ -83,5 +101,34 @@ impl FeatureTable {
     /// How many numbers are given, including free ones.
     pub fn numbers(&self) -> usize {
         self.slots.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{GroupId, MeasureId};
+    use crate::sink::fixtures;
+
+    #[test]
+    fn an_explosion_of_names_leaves_nothing_behind() {
+        let pipeline = fixtures::pipeline();
+        let key =
+            |number: usize| FeatureKey { group: GroupId(0), measure: MeasureId(0), name: format!("name {number}") };
+        let mut table = FeatureTable::default();
+        let add = |table: &mut FeatureTable, number| {
+            let feature = table.number_of(&key(number), &pipeline);
+            table.add_row(feature);
+            feature
+        };
+        let first = add(&mut table, 0);
+        let before = table.allocated_bytes();
+        let exploded: Vec<u32> = (1..100_000).map(|number| add(&mut table, number)).collect();
+        assert!(table.allocated_bytes() > 1_000_000);
+        exploded.into_iter().for_each(|feature| table.remove_row(feature));
+        table.give_back();
+        assert!(table.allocated_bytes() < before + 10_000, "{} bytes", table.allocated_bytes());
+        assert_eq!(add(&mut table, 5), 1);
+        assert_eq!(*table.get(first), key(0));
     }
 }

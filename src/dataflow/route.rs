@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::identity::{FeatureHash, HashSeed, RowId};
 use super::keys::{KeyForm, Keys};
@@ -15,19 +15,27 @@ use crate::pipeline::{Condition, FeatureKey, Group, GroupId, Measure, MeasureId,
 /// The longest feature name, in bytes: DynamoDB's limit, whatever the sink.
 pub const MAX_FEATURE_NAME_BYTES: usize = 1024;
 
-/// Event names may be made up by whoever makes the events: beyond this many features the router
-/// forgets them and learns anew those that still come.
+/// Event names may be made up by whoever makes the events: beyond this many features, or so many bytes of names, the
+/// router forgets them and learns anew those that still come.
 const MAX_FEATURES: usize = 1 << 16;
+const MAX_NAME_BYTES: usize = 4 << 20;
+
+/// So many names that no group wants are kept in mind; then they are forgotten.
+const MAX_UNWANTED_NAMES: usize = 1 << 12;
 
 /// Turns events into contributions: one for each measure and key of each group that wants the event.
 ///
-/// It learns event names as they come; what a name needs is worked out once.
+/// It learns event names as they come; what a name needs is worked out once. Names that no group wants are kept apart, as
+/// they may be forgotten at any time.
 pub struct Router {
     pipeline: Arc<Pipeline>,
     seed: HashSeed,
     features: Vec<FeatureKey>,
     places: HashMap<Box<[u8]>, usize, RandomState>,
     names: Vec<NameRoutes>,
+    /// What the names and the features' names take, in bytes.
+    name_bytes: usize,
+    unwanted: HashSet<Box<[u8]>, RandomState>,
     /// The name of the last event: names come in runs.
     last: usize,
     keys: Keys,
@@ -126,6 +134,8 @@ impl Router {
             features: Vec::new(),
             places: HashMap::with_hasher(RandomState::default()),
             names: Vec::new(),
+            name_bytes: 0,
+            unwanted: HashSet::with_hasher(RandomState::default()),
             last: 0,
             keys: Keys::default(),
             key_ends: Vec::new(),
@@ -140,17 +150,20 @@ impl Router {
 
     /// Forgets all names if there are very many. Only when no sums refer to the features.
     pub fn forget_if_many(&mut self) {
-        if self.features.len() > MAX_FEATURES || self.names.len() > MAX_FEATURES {
-            self.features.clear();
-            self.places.clear();
-            self.names.clear();
+        let names = self.features.len().max(self.names.len());
+        if names > MAX_FEATURES || self.name_bytes > MAX_NAME_BYTES {
+            // With their memory.
+            self.features = Vec::new();
+            self.places = HashMap::with_hasher(RandomState::default());
+            self.names = Vec::new();
+            self.name_bytes = 0;
         }
     }
 
     /// Adds one event to the sums of the open window: to all its rows or, where it must not count,
     /// to none.
     pub fn route(&mut self, event: &Event<'_>, sums: &mut WindowSums, tally: &mut RouteTally) -> Result<(), Reason> {
-        let place = self.place_of(event.name());
+        let Some(place) = self.place_of(event.name()) else { return Ok(()) };
         let routes = self.names[place].keys.as_ref().map_err(|reason| *reason)?;
         self.keys.clear();
         self.key_ends.clear();
@@ -194,19 +207,22 @@ impl Router {
         }
     }
 
-    fn place_of(&mut self, name: &[u8]) -> usize {
+    /// The place of the name's routes; `None` where no group wants events of this name.
+    fn place_of(&mut self, name: &[u8]) -> Option<usize> {
         if self.names.get(self.last).is_some_and(|routes| *routes.name == *name) {
-            return self.last;
+            return Some(self.last);
         }
-        self.last = match self.places.get(name) {
+        let place = match self.places.get(name) {
             Some(place) => *place,
-            None => self.learn(name),
+            None if self.unwanted.contains(name) => return None,
+            None => self.learn(name)?,
         };
-        self.last
+        self.last = place;
+        Some(place)
     }
 
     /// Works out what events of this name add to.
-    fn learn(&mut self, name: &[u8]) -> usize {
+    fn learn(&mut self, name: &[u8]) -> Option<usize> {
         let mut keys: Vec<KeyRoutes> = Vec::new();
         let mut verdict = Ok(());
         let text = String::from_utf8_lossy(name).into_owned();
@@ -219,9 +235,17 @@ impl Router {
                 add_targets(&mut keys, group, targets);
             }
         }
+        if keys.is_empty() && verdict.is_ok() {
+            if self.unwanted.len() == MAX_UNWANTED_NAMES {
+                self.unwanted.clear();
+            }
+            self.unwanted.insert(name.into());
+            return None;
+        }
         self.names.push(NameRoutes { name: name.into(), keys: verdict.map(|()| keys) });
         self.places.insert(name.into(), self.names.len() - 1);
-        self.names.len() - 1
+        self.name_bytes += 2 * name.len();
+        Some(self.names.len() - 1)
     }
 
     fn targets(
@@ -262,6 +286,7 @@ impl Router {
         let pooled = !self.pipeline.group(key.group).feature.names_event() || self.pipeline.event_map.pools(event);
         let known = if pooled { self.features.iter().position(|feature| *feature == key) } else { None };
         let place = known.unwrap_or_else(|| {
+            self.name_bytes += key.name.len();
             self.features.push(key);
             self.features.len() - 1
         });

@@ -1,6 +1,7 @@
 //! Starts the workers and the writer threads of a run.
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -13,7 +14,7 @@ use super::failure::Failure;
 use super::graph::{self, Parts};
 use super::identity::HashSeed;
 use super::operators::Delivery;
-use super::writer::spawn_writer;
+use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
 use crate::epoch::Generation;
 use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, Writers};
@@ -47,9 +48,14 @@ pub struct Run {
     pub failure: Failure,
 }
 
+/// How long giving up waits for what is just being written.
+const GIVING_UP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A run that is under way.
 pub struct Execution {
     done: Receiver<()>,
+    writers_ended: Receiver<()>,
+    keep_writing: KeepWriting,
     sample: Arc<OnceLock<Sample>>,
 }
 
@@ -63,13 +69,21 @@ pub struct Sample {
 }
 
 impl Execution {
-    /// Becomes ready (by disconnecting) once everything that was read is durable in the sink.
+    /// Becomes ready (by disconnecting) once everything that was read is durable in the sink, the sink is closed,
+    /// and every thread of the run has ended. An error of closing has been reported by then.
     pub fn done(&self) -> &Receiver<()> {
         &self.done
     }
 
+    /// Ends writing after an error that keeps the workers from ending: what is just being written is finished, and
+    /// what was written to is closed. Does not wait for long, since a service may be away.
+    pub fn give_up(self) {
+        drop(self.keep_writing);
+        let _ = self.writers_ended.recv_timeout(GIVING_UP_PATIENCE);
+    }
+
     /// Some row that was published; none before the first was.
-    pub fn sample(&self) -> &OnceLock<Sample> {
+    pub fn sample(&self) -> &Arc<OnceLock<Sample>> {
         &self.sample
     }
 }
@@ -85,7 +99,9 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
     let (done_sender, done) = bounded(0);
     let workers = run.feeds.len();
     let sample = Arc::new(OnceLock::new());
-    let outboxes = spawn_writers(run.sink, run.dead_letters, &run.metrics, &sample, &run.failure)?;
+    let (keep_writing, given_up) = keep_writing();
+    let items = ItemWriter { sink: run.sink, metrics: Arc::clone(&run.metrics), sample: Arc::clone(&sample) };
+    let (outboxes, writers) = spawn_writers(items, run.dead_letters, &given_up, &run.failure)?;
     // Each worker takes its own part out; a worker is built only once.
     let parts: Vec<Mutex<Option<Parts>>> = run
         .feeds
@@ -102,46 +118,42 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         .map(|parts| Mutex::new(Some(parts)))
         .collect();
     drop(outboxes);
-    let failure = run.failure;
+    let (failure, worker_failure) = (run.failure.clone(), run.failure);
     let guards = timely::execute(timely_config(workers, run.serialise), move |worker| {
         let parts = parts.get(worker.index()).and_then(|parts| parts.lock().ok()?.take());
         match parts {
             Some(parts) => work(worker, parts),
-            None => failure.bug("a worker was started twice"),
+            None => worker_failure.bug("a worker was started twice"),
         }
     })
     .map_err(std::io::Error::other)?;
+    let (writers_ended_sender, writers_ended) = bounded(0);
     std::thread::Builder::new().name("join".to_owned()).spawn(move || {
+        // In this order: writers end once the workers have nothing more for them, or alone when writing is given up.
+        if writers.into_iter().any(|writer| writer.join().is_err()) {
+            failure.bug("a writer has panicked");
+        }
+        drop(writers_ended_sender);
         drop(guards);
         drop(done_sender);
     })?;
-    Ok(Execution { done, sample })
+    Ok(Execution { done, writers_ended, keep_writing, sample })
 }
 
+/// Starts the writers; they end with the outboxes, or when writing is given up.
 fn spawn_writers(
-    mut sink: Box<dyn Sink>,
-    mut dead_letters: DeadLetterFile,
-    metrics: &Arc<Metrics>,
-    sample: &Arc<OnceLock<Sample>>,
+    items: ItemWriter,
+    dead_letters: DeadLetterFile,
+    given_up: &GivenUp,
     failure: &Failure,
-) -> std::io::Result<Outboxes> {
-    let (items, item_inbox) = unbounded();
-    let (metrics, sample) = (Arc::clone(metrics), Arc::clone(sample));
-    let write_items = move |batches: &[ItemBatch]| {
-        metrics.items_written.add(sink.write(batches)?);
-        if sample.get().is_none()
-            && let Some((group, key)) = batches.iter().find_map(ItemBatch::first_key)
-        {
-            let _ = sample.set(Sample { group, key: String::from_utf8_lossy(key).into_owned() });
-        }
-        Ok(())
-    };
-    spawn_writer("sink", item_inbox, write_items, failure.clone())?;
+) -> std::io::Result<(Outboxes, [JoinHandle<()>; 2])> {
+    let (item_outbox, item_inbox) = unbounded();
     let (dead_letter_outbox, dead_letter_inbox) = unbounded();
-    let write_dead_letters =
-        move |batches: &[Vec<DeadLetter>]| batches.iter().try_for_each(|batch| dead_letters.write(batch));
-    spawn_writer("dead letters", dead_letter_inbox, write_dead_letters, failure.clone())?;
-    Ok(Outboxes { items, dead_letters: dead_letter_outbox })
+    let writers = [
+        spawn_writer("sink", item_inbox, given_up.clone(), items, failure.clone())?,
+        spawn_writer("dead letters", dead_letter_inbox, given_up.clone(), dead_letters, failure.clone())?,
+    ];
+    Ok((Outboxes { items: item_outbox, dead_letters: dead_letter_outbox }, writers))
 }
 
 fn timely_config(workers: usize, serialise: bool) -> timely::Config {

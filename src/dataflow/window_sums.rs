@@ -5,6 +5,7 @@ use super::identity::RowId;
 use super::records::{KeyWords, append_key_words};
 use super::route::{EventAmount, Rows};
 use super::target_sums::TargetSums;
+use crate::clock::TimeSamples;
 use crate::counter::EventTime;
 use crate::epoch::Window;
 use crate::pipeline::{FeatureKey, Pipeline};
@@ -111,16 +112,20 @@ impl WindowSums {
         self.targets.iter_mut().for_each(|target| target.close_window(window, pipeline));
     }
 
-    /// Ends the epoch: the batches for all workers. Every worker gets one, be it empty: it carries the
-    /// time in the stream.
+    /// Ends the epoch: the batches for all workers. Every worker gets one, be it empty: with the first of each goes
+    /// what tells the stream's time.
     pub fn take_epoch(
         &mut self,
-        stream_time: Option<EventTime>,
+        times: &TimeSamples,
         features: &[FeatureKey],
     ) -> impl Iterator<Item = ContributionBatch> {
         self.targets.iter_mut().zip(0u64..).flat_map(move |(sums, target)| {
-            let batches = sums.take_epoch(features).into_iter();
-            batches.map(move |batch| ContributionBatch { target, stream_time, ..batch })
+            let mut batches = sums.take_epoch(features);
+            batches.iter_mut().for_each(|batch| batch.target = target);
+            if let Some(first) = batches.first_mut() {
+                first.times = times.clone();
+            }
+            batches.into_iter()
         })
     }
 

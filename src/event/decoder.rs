@@ -35,6 +35,7 @@ pub struct Event<'a> {
     contents: &'a Contents,
     name: Text,
     time: EventTime,
+    arrival: EventTime,
 }
 
 impl Decoder {
@@ -97,8 +98,8 @@ impl Decoder {
     #[inline]
     fn interpret<'a>(&'a mut self, line: &'a [u8], arrival: Arrival) -> Result<Event<'a>, Reason> {
         let located = Located { schema: &self.schema, slots: &self.slots, line, tokens: &self.tokens };
-        let (name, time) = located.interpret(arrival, &mut self.contents)?;
-        Ok(Event { line, contents: &self.contents, name, time })
+        let (name, time, arrival) = located.interpret(arrival, &mut self.contents)?;
+        Ok(Event { line, contents: &self.contents, name, time, arrival })
     }
 }
 
@@ -113,6 +114,12 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn time(&self) -> EventTime {
         self.time
+    }
+
+    /// When it arrived, as far as that is known: not later than this.
+    #[inline]
+    pub fn arrival(&self) -> EventTime {
+        self.arrival
     }
 
     /// What the field adds to a key: text as it stands, an integer in decimal, `true` or `false`;

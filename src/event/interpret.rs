@@ -15,6 +15,9 @@ use crate::counter::EventTime;
 /// make in one group: beyond it the event is a dead letter, so that none explodes memory.
 pub const MAX_MEMBERS: usize = 1_000;
 
+/// The longest name of an event, in bytes of UTF-8: whoever makes events could else fill the memory with names.
+pub const MAX_NAME_BYTES: usize = 1024;
+
 /// A piece of text of an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Text {
@@ -22,6 +25,13 @@ pub(super) enum Text {
     InLine(usize, usize),
     /// It had to be unescaped: likewise, but in [`Contents`].
     Unescaped(usize, usize),
+}
+
+impl Text {
+    fn len(self) -> usize {
+        let (Text::InLine(start, end) | Text::Unescaped(start, end)) = self;
+        end - start
+    }
 }
 
 /// What an event's fields hold. Its room is used again for the next event.
@@ -80,14 +90,19 @@ pub(super) struct Located<'a> {
 }
 
 impl Located<'_> {
-    /// Fills `contents`, and returns the event's name and time. Of several reasons against the
+    /// Fills `contents`, and returns the event's name, its time and when it arrived. Of several reasons against the
     /// event it gives the first in the order of [`Reason::ALL`].
     #[inline]
-    pub(super) fn interpret(&self, arrival: Arrival, contents: &mut Contents) -> Result<(Text, EventTime), Reason> {
+    pub(super) fn interpret(
+        &self,
+        arrival: Arrival,
+        contents: &mut Contents,
+    ) -> Result<(Text, EventTime, EventTime), Reason> {
         contents.unescaped.clear();
         contents.fields.clear();
         contents.members.clear();
         let name = self.name(&mut contents.unescaped)?;
+        let arrival = self.arrival(arrival, &mut contents.unescaped);
         let time = self.time(arrival, &mut contents.unescaped)?;
         let mut all_values_are_numbers = true;
         for (field, token) in self.schema.fields.iter().zip(self.tokens.fields(self.slots)) {
@@ -99,23 +114,19 @@ impl Located<'_> {
             });
             contents.fields.push(FieldContent { key, value, members });
         }
-        if all_values_are_numbers { Ok((name, time)) } else { Err(Reason::BadValue) }
+        if all_values_are_numbers { Ok((name, time, arrival.time())) } else { Err(Reason::BadValue) }
     }
 
     #[inline]
     fn name(&self, unescaped: &mut Vec<u8>) -> Result<Text, Reason> {
         let token = self.tokens.name(self.slots);
-        self.text(token, unescaped).flatten().ok_or(Reason::BadName)
+        let fits = |text: &Text| text.len() <= MAX_NAME_BYTES;
+        self.text(token, unescaped).flatten().filter(fits).ok_or(Reason::BadName)
     }
 
     #[inline]
     fn time(&self, arrival: Arrival, unescaped: &mut Vec<u8>) -> Result<EventTime, Reason> {
-        let time = self.units(self.tokens.time(self.slots), unescaped);
-        let arrival = match self.tokens.arrival(self.slots) {
-            None => arrival,
-            Some(token) => self.arrival(token, arrival, unescaped),
-        };
-        match (time, self.schema.max_ahead) {
+        match (self.units(self.tokens.time(self.slots), unescaped), self.schema.max_ahead) {
             (Ok(units), Some(max_ahead)) if units > arrival.time().0.saturating_add(max_ahead) => self.ahead(arrival),
             (Ok(units), _) => Ok(EventTime(units)),
             (Err(Reason::TimeAhead), _) => self.ahead(arrival),
@@ -125,7 +136,9 @@ impl Located<'_> {
 
     /// The event's arrival: what its own field says, or what the source knows where that says nothing
     /// that can be.
-    fn arrival(&self, token: Token, arrival: Arrival, unescaped: &mut Vec<u8>) -> Arrival {
+    #[inline]
+    fn arrival(&self, arrival: Arrival, unescaped: &mut Vec<u8>) -> Arrival {
+        let Some(token) = self.tokens.arrival(self.slots) else { return arrival };
         match self.units(token, unescaped) {
             Ok(units) => arrival.with_field(EventTime(units), self.schema.time_unit),
             Err(_) => arrival,

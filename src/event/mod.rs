@@ -13,7 +13,6 @@
 mod array;
 mod arrival;
 mod careful;
-mod clock;
 mod decoder;
 mod interpret;
 mod nested;
@@ -31,9 +30,8 @@ mod walk;
 mod tests;
 
 pub use arrival::{Arrival, earliest_arrival};
-pub use clock::MedianClock;
 pub use decoder::{Decoder, Event, Utf8};
-pub use interpret::MAX_MEMBERS;
+pub use interpret::{MAX_MEMBERS, MAX_NAME_BYTES};
 pub use path::{FieldPath, InvalidPath};
 pub use schema::{Ahead, DeclaredField, EventSchema, FieldId, TimeUnit};
 pub use verdict::Reason;

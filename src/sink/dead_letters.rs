@@ -1,20 +1,26 @@
 //! Dead letters: events that could not be counted, kept with their reason and position.
 //!
-//! A JSONL file that is only appended to. What [`DeadLetterFile::write`] has returned for is
-//! durable. The file is made with the first dead letter: a clean run leaves none.
+//! A JSONL file that is only appended to, and only if it holds dead letters. What [`DeadLetterFile::write`] has
+//! returned for is durable. The file is made with the first dead letter: a clean run leaves none. One that is moved
+//! or deleted under a run is made anew.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 
-use super::SinkError;
-use super::files::{make_durable, make_entry_durable};
+use super::files::make_durable;
+use super::{SinkError, SinkErrorKind};
 use crate::event::Reason;
+use crate::file_id::FileId;
 use crate::telemetry::Metrics;
+
+mod place;
+
+use self::place::{open, open_recognised, try_to_make};
 
 /// An event that could not be counted.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -67,6 +73,23 @@ impl DeadLetterFile {
         DeadLetterFile { path: path.into(), max, written: 0, metrics, file: None }
     }
 
+    /// Tries, before anything depends on it, whether dead letters can be kept in this place. Leaves nothing behind. Waits
+    /// for whoever reads a named pipe.
+    pub fn try_out(&mut self) -> Result<(), SinkError> {
+        let outcome = match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(metadata) if !metadata.is_file() => open(&self.path).map(|stream| self.file = Some(stream)),
+            Ok(_) => open_recognised(&self.path).map(|_| ()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => try_to_make(&self.path),
+            Err(error) => Err(error),
+        };
+        outcome.map_err(|error| {
+            let hint = "name another file with --dead-letters PATH, or path in [dead_letters]";
+            let path = self.path.display();
+            SinkError::io(format!("events that cannot be counted would go to {path}, which cannot be: {hint}"), error)
+        })
+    }
+
     /// Where they go.
     pub fn path(&self) -> &Path {
         &self.path
@@ -78,6 +101,7 @@ impl DeadLetterFile {
         let Some(last) = dead_letters.last() else { return Ok(()) };
         self.append(dead_letters).map_err(|error| {
             SinkError::io(format!("cannot keep events that could not be counted in {}", self.path.display()), error)
+                .of_kind(SinkErrorKind::DeadLetters)
         })?;
         for dead_letter in dead_letters {
             self.metrics.dead_letters(dead_letter.reason).add(1);
@@ -91,7 +115,8 @@ impl DeadLetterFile {
                 self.path.display(),
                 last.reason.as_str(),
                 last.origin,
-            ))),
+            ))
+            .of_kind(SinkErrorKind::TooManyDeadLetters)),
             _ => Ok(()),
         }
     }
@@ -102,9 +127,9 @@ impl DeadLetterFile {
             serde_json::to_writer(&mut lines, &Line::of(dead_letter))?;
             lines.push(b'\n');
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            closed => closed.insert(open(&self.path)?),
+        let file = match self.file.take().filter(|file| FileId::is_in_place(file, &self.path)) {
+            Some(file) => self.file.insert(file),
+            None => self.file.insert(open(&self.path)?),
         };
         file.write_all(&lines)?;
         make_durable(file)
@@ -120,30 +145,6 @@ impl std::fmt::Display for Origin {
             }
         }
     }
-}
-
-/// Opens the file at its end; a line that a crash has cut short there stays one line.
-fn open(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    let mut file = options.read(true).open(path)?;
-    if file.seek(SeekFrom::End(0))? > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-        }
-    }
-    make_entry_durable(path)?;
-    Ok(file)
 }
 
 /// A dead letter as it stands in the file.
@@ -209,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/dead_letters.jsonl");
         DeadLetterFile::new(&path, None, Arc::default()).write(dead_letters).unwrap();
-        std::fs::read_to_string(path).unwrap()
+        fs::read_to_string(path).unwrap()
     }
 
     #[test]
@@ -237,14 +238,15 @@ mod tests {
     fn they_are_appended_and_counted_and_a_cut_line_stays_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead_letters.jsonl");
-        std::fs::write(&path, "{\"reas").unwrap();
+        fs::write(&path, "{\"reas").unwrap();
         let metrics = Arc::new(Metrics::default());
         for _ in 0..2 {
             let mut file = DeadLetterFile::new(&path, None, Arc::clone(&metrics));
+            file.try_out().unwrap();
             file.write(&[in_log(Reason::BadKey, b"x"), in_log(Reason::BadName, b"y")]).unwrap();
             file.write(&[in_log(Reason::BadKey, b"x")]).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 7);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 7);
         assert_eq!(metrics.dead_letters(Reason::BadKey).get(), 4);
         assert_eq!(metrics.all_dead_letters(), 6);
     }
@@ -258,6 +260,62 @@ mod tests {
     }
 
     #[test]
+    fn trying_out_leaves_nothing_behind_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/folder/dead_letters.jsonl");
+        let mut file = DeadLetterFile::new(&path, None, Arc::default());
+        file.try_out().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        file.write(&[in_log(Reason::BadKey, b"x")]).unwrap();
+        let before = fs::read(&path).unwrap();
+        DeadLetterFile::new(&path, None, Arc::default()).try_out().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_place_where_they_cannot_be_kept_is_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "{\"eventName\":\"like\"}\n").unwrap();
+        for path in [folder.path().to_owned(), file.join("dead_letters.jsonl"), file.clone()] {
+            let error = DeadLetterFile::new(&path, None, Arc::default()).try_out().unwrap_err().to_string();
+            assert!(error.contains(&path.display().to_string()) && error.contains("--dead-letters"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{\"eventName\":\"like\"}\n");
+        let mut letters = DeadLetterFile::new(&file, None, Arc::default());
+        letters.write(&[in_log(Reason::BadKey, b"x")]).unwrap_err();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{\"eventName\":\"like\"}\n");
+    }
+
+    #[test]
+    fn a_file_that_is_moved_away_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead_letters.jsonl");
+        let mut file = DeadLetterFile::new(&path, None, Arc::default());
+        for _ in 0..2 {
+            file.write(&[in_log(Reason::BadKey, b"x")]).unwrap();
+            fs::rename(&path, folder.path().join("old.jsonl")).unwrap();
+        }
+        file.write(&[in_log(Reason::BadKey, b"x"), in_log(Reason::BadKey, b"x")]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_whose_reader_leaves_is_a_failure() {
+        use std::os::fd::AsRawFd as _;
+        let (reader, writer) = io::pipe().unwrap();
+        let mut file =
+            DeadLetterFile::new(format!("/proc/self/fd/{}", writer.as_raw_fd()), None, Arc::<Metrics>::default());
+        file.try_out().unwrap();
+        file.write(&[in_log(Reason::BadKey, b"x")]).unwrap();
+        drop(reader);
+        let error = file.write(&[in_log(Reason::BadKey, b"x")]).unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::DeadLetters);
+        assert!(error.to_string().contains("whoever read it has gone"), "{error}");
+    }
+
+    #[test]
     fn more_than_may_be_are_written_and_then_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead_letters.jsonl");
@@ -265,7 +323,7 @@ mod tests {
         file.write(&[in_log(Reason::BadKey, b"x"), in_log(Reason::BadKey, b"y")]).unwrap();
         let error = file.write(&[in_log(Reason::BadTime, b"z")]).unwrap_err().to_string();
         assert!(error.contains("3 events") && error.contains("bad_time at events.jsonl, offset 80"), "{error}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
     }
 
     #[cfg(target_os = "linux")]

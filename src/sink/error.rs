@@ -22,8 +22,15 @@ pub enum SinkErrorKind {
     Usage,
     /// A service did not answer; starting again may help.
     ServiceLost,
-    /// Whoever read the output has gone (as `| head` does): reason to end, not to complain.
+    /// Whoever read stdout has gone (as `| head` does): reason to end, not to complain. Behind any other pipe
+    /// somebody is missing, which is a failure.
     ClosedPipe,
+    /// What was written is not there any more: another run has replaced it, or somebody has deleted it.
+    Gone,
+    /// Events that could not be counted could not be kept either.
+    DeadLetters,
+    /// More events could not be counted than may be.
+    TooManyDeadLetters,
 }
 
 impl SinkError {
@@ -48,13 +55,24 @@ impl SinkError {
     /// An input or output error that happened while the sink was doing what `message` says.
     pub fn io(message: impl Into<String>, source: io::Error) -> SinkError {
         match source.kind() {
-            io::ErrorKind::BrokenPipe => SinkError::caused_by(message, source).of_kind(SinkErrorKind::ClosedPipe),
+            io::ErrorKind::BrokenPipe => {
+                SinkError::caused_by(format!("{}: whoever read it has gone", message.into()), source)
+            }
             io::ErrorKind::StorageFull => {
                 let message = format!("{}: the disk is full; free some space and start again", message.into());
                 SinkError::caused_by(message, source)
             }
             _ => SinkError::caused_by(message, source),
         }
+    }
+
+    /// The same for what goes to stdout.
+    pub fn stdout(message: impl Into<String>, source: io::Error) -> SinkError {
+        let kind = match source.kind() {
+            io::ErrorKind::BrokenPipe => SinkErrorKind::ClosedPipe,
+            _ => SinkErrorKind::Failed,
+        };
+        SinkError::io(message, source).of_kind(kind)
     }
 
     /// The same error, of another kind.

@@ -1,10 +1,12 @@
 //! What every sink into a file needs: written bytes that stay written.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use super::SinkError;
+use crate::file_id::folder_of;
 
 /// Opens a file of items to read it.
 pub(super) fn open_to_read(path: &Path) -> Result<File, SinkError> {
@@ -15,18 +17,99 @@ pub(super) fn open_to_read(path: &Path) -> Result<File, SinkError> {
     })
 }
 
+/// Locks a sink's file for as long as `file` is open: two runs never fill one file.
+pub(super) fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(SinkError::new(format!(
+            "{}: another run is writing to it now: wait for its end or stop it, or name another file with --sink",
+            path.display()
+        ))),
+        // A file system without locks: then nobody holds one.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
+/// A file that another run has filled.
+pub(super) fn not_empty(path: &Path) -> SinkError {
+    SinkError::new(format!(
+        "{} holds the items of another run, which this run does not continue: start over with --replace, or name another \
+         file with --sink",
+        path.display()
+    ))
+}
+
 /// Makes what was written to `file` survive a crash of the machine. A pipe or a terminal has
-/// nothing to survive.
+/// nothing to survive. An error when the file was deleted meanwhile: what is written there is lost.
 pub(super) fn make_durable(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() { file.sync_data() } else { Ok(()) }
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    if metadata.nlink() == 0 {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted while this run was writing to it"));
+    }
+    file.sync_data()
+}
+
+/// How much of a file is looked at, at its beginning and at its end, to see what it is.
+const LOOKED_AT_BYTES: u64 = 1 << 20;
+
+/// Whether a file holds lines of this kind alone, or nothing: what its first and its last whole line say. A line that
+/// was cut by a crash, or is too long to look at, begins like one.
+pub(super) fn holds_only(file: &File, beginning: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> io::Result<bool> {
+    let length = file.metadata()?.len();
+    let looked_at = usize::try_from(length.min(LOOKED_AT_BYTES)).unwrap_or_default();
+    let mut bytes = vec![0; looked_at];
+    file.read_exact_at(&mut bytes, 0)?;
+    let Some(end_of_first) = memchr::memchr(b'\n', &bytes) else {
+        return Ok(bytes.starts_with(beginning) || beginning.starts_with(&bytes));
+    };
+    if !is_ours(&bytes[..end_of_first]) {
+        return Ok(false);
+    }
+    file.read_exact_at(&mut bytes, length - looked_at as u64)?;
+    let Some(end_of_last) = memchr::memrchr(b'\n', &bytes) else { return Ok(true) };
+    let cut = &bytes[end_of_last + 1..];
+    let last_begins = match memchr::memrchr(b'\n', &bytes[..end_of_last]) {
+        Some(end_of_other) => end_of_other + 1,
+        None if looked_at as u64 == length => 0,
+        None => return Ok(true),
+    };
+    let is_beginning = cut.starts_with(beginning) || beginning.starts_with(cut);
+    Ok(is_beginning && is_ours(&bytes[last_begins..end_of_last]))
 }
 
 /// Makes a file that was just created in this place survive a crash of the machine.
 pub(super) fn make_entry_durable(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     // Where folders cannot be opened (not on Unix), there is no way to do it and none is needed.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) { File::open(folder_of(path))?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn holds_only_numbers(content: &[u8]) -> bool {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        let is_number = |line: &[u8]| line.starts_with(b"no. ") && line[4..].iter().all(u8::is_ascii_digit);
+        holds_only(&file, b"no. ", is_number).unwrap()
+    }
+
+    #[test]
+    fn first_and_last_line_say_what_a_file_holds() {
+        let long = [&b"no. 1\nno. "[..], &[b'1'; 3 << 20], b"\n"].concat();
+        for content in [&b""[..], b"no. 1\n", b"no. 1\nno. 2\n", b"no. 1\nno", b"no. 1\nno. 23", b"n", b"no. 2", &long]
+        {
+            assert!(holds_only_numbers(content), "{}", content.len());
+        }
+        let other_tail = [long.as_slice(), b"yes\n"].concat();
+        for content in
+            [&b"\n"[..], b"yes", b"yes\nno. 1\n", b"no. 1\nyes\n", b"no. 1\nno. 2\nyes", b"no. 1\n\n", &other_tail]
+        {
+            assert!(!holds_only_numbers(content), "{}", content.len());
+        }
+    }
 }

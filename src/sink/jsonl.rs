@@ -2,14 +2,15 @@
 //! published, of which a reader takes the newest state of each item.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions as FileOptions, TryLockError};
+use std::fs::{File, OpenOptions as FileOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{make_durable, make_entry_durable, open_to_read};
-use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError};
+use super::files::{holds_only, lock, make_durable, make_entry_durable, not_empty, open_to_read};
+use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError, SinkErrorKind};
 use crate::pipeline::Pipeline;
+use crate::telemetry::write_json;
 
 /// Lines are handed over in pieces of about this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -45,7 +46,7 @@ impl Sink for JsonLinesSink {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
         let mut written = 0;
         for item in batches.iter().flat_map(|batch| batch.items(&self.pipeline)) {
-            serde_json::to_writer(&mut self.lines, &item)
+            write_json(&mut self.lines, &item)
                 .map_err(|error| SinkError::caused_by("cannot write an item as JSON", error))?;
             self.lines.push(b'\n');
             written += 1;
@@ -80,39 +81,45 @@ impl Output {
 
     fn failed(&self, error: io::Error) -> SinkError {
         match self {
-            Output::File { path, .. } => SinkError::io(format!("cannot write items to {}", path.display()), error),
-            Output::Stdout => SinkError::io("cannot write items to stdout", error),
+            Output::File { path, .. } => {
+                let deleted = error.kind() == io::ErrorKind::NotFound;
+                let error = SinkError::io(format!("cannot write items to {}", path.display()), error);
+                if deleted { error.of_kind(SinkErrorKind::Gone) } else { error }
+            }
+            Output::Stdout => SinkError::stdout("cannot write items to stdout", error),
         }
     }
 }
 
 fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
     let failed = |error| SinkError::io(format!("cannot open {} for items", path.display()), error);
-    // Not truncated here: what is in it goes only when it is known that it may.
-    let file = FileOptions::new().create(true).append(true).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
+    // Not truncated here: what is in it goes only when it is known that it may. A pipe that could also be read from
+    // would not tell when its reader has gone.
+    let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    let file = FileOptions::new().create(true).append(true).read(!is_stream).open(path).map_err(failed)?;
+    if is_stream {
         return Ok(file);
     }
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let message = "another run is writing to it; stop that one, or name another file with --sink";
-            return Err(SinkError::new(format!("{}: {message}", path.display())));
+    lock(&file, path)?;
+    if file.metadata().map_err(failed)?.len() > 0 {
+        let is_item = |line: &[u8]| serde_json::from_slice::<Item>(line).is_ok();
+        let is_ours = holds_only(&file, br#"{"key":""#, is_item).map_err(failed)?;
+        match (is_ours, replace) {
+            (true, true) => {}
+            (true, false) => return Err(not_empty(path)),
+            (false, _) => return Err(something_else(path)),
         }
-        // A file system without locks: then nobody holds one.
-        Err(TryLockError::Error(_)) => {}
-    }
-    if metadata.len() > 0 && !replace {
-        return Err(SinkError::new(format!(
-            "{} is not empty, and this run does not continue what is in it: start over with --replace, or name another \
-             file with --sink",
-            path.display()
-        )));
     }
     file.set_len(0).map_err(failed)?;
     make_entry_durable(path).map_err(failed)?;
     Ok(file)
+}
+
+fn something_else(path: &Path) -> SinkError {
+    SinkError::new(format!(
+        "{} holds something else than published items, and is left as it is: name another file with --sink",
+        path.display()
+    ))
 }
 
 /// Reads the newest state of every item.
@@ -175,7 +182,7 @@ impl ItemReader for JsonLinesReader {
 
     fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
         for item in self.newest(|_| true)?.into_values() {
-            visit(item).map_err(|error| SinkError::io("cannot pass on an item", error))?;
+            visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
         }
         Ok(())
     }
@@ -184,7 +191,6 @@ impl ItemReader for JsonLinesReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::SinkErrorKind;
     use crate::sink::fixtures::{Row, batch, pipeline};
 
     fn open(path: &Path, replace: bool) -> Result<JsonLinesSink, SinkError> {
@@ -225,15 +231,34 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_empty_is_refused_and_kept_unless_it_is_to_be_replaced() {
+    fn items_are_refused_and_kept_unless_they_are_to_be_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
-        std::fs::write(&path, "something\n").unwrap();
+        open(&path, false).unwrap().write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        let mut items = std::fs::read_to_string(&path).unwrap();
+        // What a run that was killed may have left.
+        items.push_str(&items.clone()[..9]);
+        std::fs::write(&path, &items).unwrap();
         let error = open(&path, false).unwrap_err().to_string();
         assert!(error.contains("items.jsonl") && error.contains("--replace") && error.contains("--sink"), "{error}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "something\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), items);
         open(&path, true).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        for content in ["something\n", "\n", "{\"eventName\":\"like\",\"userId\":\"1\",\"eventTs\":1}\n"] {
+            std::fs::write(&path, content).unwrap();
+            for replace in [false, true] {
+                let error = open(&path, replace).unwrap_err().to_string();
+                assert!(error.contains("items.jsonl") && error.contains("left as it is"), "{error}");
+                assert!(!error.contains("--replace"), "{error}");
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+            }
+        }
     }
 
     #[test]
@@ -271,14 +296,25 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_closed_pipe_is_an_error_of_its_own_kind() {
+    fn a_pipe_whose_reader_leaves_is_a_failure() {
         use std::os::fd::AsRawFd;
         let (reader, writer) = io::pipe().unwrap();
         let mut sink = open(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())), false).unwrap();
         sink.write(&[batch(&[Row::new("a", "like")])]).unwrap();
         drop(reader);
         let error = sink.write(&[batch(&[Row::new("a", "like")])]).unwrap_err();
-        assert_eq!(error.kind(), SinkErrorKind::ClosedPipe);
+        assert_eq!(error.kind(), SinkErrorKind::Failed);
+        assert!(error.to_string().contains("whoever read it has gone"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_deleted_under_a_run_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        let mut sink = open(&path, false).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let error = sink.write(&[batch(&[Row::new("a", "like")])]).unwrap_err();
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("was deleted"), "{error}");
     }
 
     #[cfg(target_os = "linux")]

@@ -33,6 +33,12 @@ pub trait Sink: Send {
     /// Makes these batches durable, oldest first, and returns how many items that took. Of several
     /// items of one key and feature a table writes only the newest; a log writes each.
     fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError>;
+
+    /// Brings what was written into order at the end of a run, and says what could not be. Everything is durable
+    /// before.
+    fn close(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
 /// Reads items back.
@@ -92,7 +98,9 @@ pub fn open_reader(target: &SinkTarget, pipeline: Option<&Pipeline>) -> Result<B
             Some(pipeline) => Box::new(dynamodb::DynamoDbReader::open(&pipeline.dynamodb)?),
             None => return Err(SinkError::usage("`dynamodb` is the table that a pipeline names: add --pipeline FILE")),
         },
-        SinkTarget::Sqlite(path) => Box::new(sqlite::SqliteReader::open(path)?),
+        SinkTarget::Sqlite(path) => {
+            Box::new(sqlite::SqliteReader::open(path, pipeline.map(|pipeline| pipeline.name.as_str()))?)
+        }
         SinkTarget::JsonLines(path) => Box::new(jsonl::JsonLinesReader::open(path)?),
         SinkTarget::Stdout => return cannot_read("which is a stream"),
         SinkTarget::None => return cannot_read("which keeps none"),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::sqlite::companions;
 use super::{SinkError, Writers};
 use crate::pipeline::Pipeline;
 
@@ -45,6 +46,15 @@ impl SinkTarget {
         text.parse().map_err(|error: UnknownSink| SinkError::usage(format!("the pipeline {}: {error}", pipeline.name)))
     }
 
+    /// The files that a run writes to, those that SQLite keeps beside its own included.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            SinkTarget::Sqlite(path) => std::iter::once(path.clone()).chain(companions(path)).collect(),
+            SinkTarget::JsonLines(path) => vec![path.clone()],
+            SinkTarget::DynamoDb | SinkTarget::Stdout | SinkTarget::None => Vec::new(),
+        }
+    }
+
     /// How many writers it wants.
     pub fn writers(&self) -> Writers {
         match self {
@@ -62,7 +72,7 @@ impl FromStr for SinkTarget {
             None if text == "dynamodb" => Ok(SinkTarget::DynamoDb),
             None if text == "none" => Ok(SinkTarget::None),
             Some(("sqlite", path)) if !path.is_empty() => Ok(SinkTarget::Sqlite(path.into())),
-            Some(("jsonl", "-")) => Ok(SinkTarget::Stdout),
+            Some(("jsonl", "-" | "/dev/stdout")) => Ok(SinkTarget::Stdout),
             Some(("jsonl", path)) if !path.is_empty() => Ok(SinkTarget::JsonLines(path.into())),
             _ => Err(UnknownSink(text.to_owned())),
         }
@@ -92,6 +102,11 @@ mod tests {
             let target: SinkTarget = text.parse().unwrap();
             assert_eq!(target.to_string(), text);
         }
+    }
+
+    #[test]
+    fn stdout_is_one_sink_by_either_name() {
+        assert_eq!("jsonl:/dev/stdout".parse(), Ok(SinkTarget::Stdout));
     }
 
     #[test]

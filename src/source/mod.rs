@@ -5,20 +5,14 @@
 //! A source runs on threads of its own and hands blocks to workers through a bounded [`Feed`]; the
 //! workers decode. When the dataflow does not keep up, the feed is full and the source stands still.
 
-mod arrival_clock;
 mod block;
 mod feed;
 pub mod kafka;
 pub mod log;
-mod stream_clock;
 pub mod synthetic;
-mod wall_clock;
 
-pub use arrival_clock::ArrivalClock;
 pub use block::{Block, LogBytes, Message, Payload};
 pub use feed::{Closed, Feed, FeedSender, feed};
-pub use stream_clock::{Begins, StreamClock};
-pub use wall_clock::WallClock;
 
 /// Why a source cannot go on: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,6 @@ use crate::event::Reason;
 pub struct Metrics {
     /// Events that were counted.
     pub events: Counter,
-    /// Events whose time lay before the window that the stream was in: a job with windows of event
-    /// time would drop them. They are counted all the same.
-    pub late_events: Counter,
     /// Times an event added nothing to a group because a key field was missing, null or empty.
     pub missing_keys: Counter,
     /// Times a row was not touched because the field of its value or weight was missing or null.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use counter_machine::clock::{ArrivalClock, WallClock};
 use counter_machine::epoch::Epoch;
 use counter_machine::event::TimeUnit;
 use counter_machine::pipeline::{KafkaConfig, StartOffset};
 use counter_machine::source::kafka::{KafkaClock, KafkaOptions, KafkaReader, KafkaSource, RecordArrivals, TopicWriter};
-use counter_machine::source::{ArrivalClock, Block, Feed, Payload, SourceError, WallClock, feed};
+use counter_machine::source::{Block, Feed, Payload, SourceError, feed};
 use counter_machine::telemetry::Metrics;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};

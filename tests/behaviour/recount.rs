@@ -168,9 +168,10 @@ pub fn row_of(weights: &[(i64, f64)], intervals: &[i64]) -> Row {
 }
 
 /// The window of each event, counted from 1 in the order in which the clock comes to them. The clock
-/// is the running median of the last nine times, and never goes back.
+/// is the running median of the last nine times, and stays where it is while that lies behind it for less than 64 events.
 pub fn windows(times: impl Iterator<Item = i64>, length: i64) -> Vec<u64> {
     let (mut recent, mut now) = (VecDeque::new(), None);
+    let mut medians_behind = Vec::new();
     let (mut place, mut window) = (None, 1);
     let mut windows = Vec::new();
     for time in times {
@@ -181,7 +182,15 @@ pub fn windows(times: impl Iterator<Item = i64>, length: i64) -> Vec<u64> {
         if recent.len() == 9 {
             let mut sorted = Vec::from(recent.clone());
             sorted.sort_unstable();
-            now = now.max(Some(sorted[4]));
+            if now.is_some_and(|now| sorted[4] < now) {
+                medians_behind.push(sorted[4]);
+            } else {
+                now = Some(sorted[4]);
+                medians_behind.clear();
+            }
+            if medians_behind.len() == 64 {
+                now = medians_behind.drain(..).max();
+            }
         }
         let new_place = now.map(|now: i64| now.div_euclid(length));
         if place.is_some() && place != new_place {

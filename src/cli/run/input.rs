@@ -1,16 +1,18 @@
 //! The source of a run: which one, and the threads it reads on.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::RunArgs;
 use crate::cli::CliError;
+use crate::clock::{ArrivalClock, WallClock};
 use crate::epoch::Epoch;
 use crate::pipeline::{ClockKind, Pipeline};
 use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
-use crate::source::{ArrivalClock, Feed, SourceError, WallClock, feed};
+use crate::source::{Feed, SourceError, feed};
 use crate::telemetry::{InputProgress, Metrics};
 
 /// The epoch that a run without state begins with.
@@ -52,6 +54,14 @@ impl Input {
         let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
         let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
         if args.events.is_empty() { open_kafka(args, pipeline, clock) } else { open_log(args, pipeline, clock) }
+    }
+
+    /// The names of the event logs that are read.
+    pub fn logs(&self) -> Vec<&Path> {
+        match self {
+            Input::Log(source) => source.names().collect(),
+            Input::Kafka { .. } => Vec::new(),
+        }
     }
 
     /// Starts to read: one feed per worker.
@@ -136,7 +146,10 @@ fn start_kafka(
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
         let arrivals = Arc::clone(&arrivals);
-        let read = move || reader.run(sender, &clock, &arrivals, &metrics, &stop).map(|()| LogEnd::Finished);
+        let read = move || {
+            reader.run(sender, &clock, &arrivals, &metrics, &stop)?;
+            Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
+        };
         readers.push(spawn(format!("reader {number}"), read)?);
     }
     Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: true }))

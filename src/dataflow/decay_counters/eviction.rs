@@ -46,7 +46,7 @@ impl DecayCounters {
     }
 
     fn evict(&mut self, mut excess: Usage, limiter: &mut Limiter) -> Gone {
-        let now = self.stream_time.unwrap_or(EventTime(i64::MIN));
+        let now = self.stream.middle().unwrap_or(EventTime(i64::MIN));
         limiter.evicted.begin_eviction(now);
         let mut gone = Gone::default();
         for _ in 0..ROUNDS {
@@ -63,6 +63,7 @@ impl DecayCounters {
 
     /// Gives back the memory of rows that are gone, where memory is limited, and looks at what is left.
     fn give_back(&mut self, limiter: &mut Limiter) {
+        self.features.give_back();
         if limiter.budget.counts_bytes() {
             self.compact();
         }

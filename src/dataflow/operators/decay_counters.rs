@@ -10,6 +10,7 @@ use timely::dataflow::operators::{Capability, Operator};
 use super::super::contribution::ContributionBatch;
 use super::super::decay_counters::DecayCounters;
 use super::super::failure::Failure;
+use super::super::rows::Swept;
 use crate::sink::ItemBatch;
 
 /// Sends each batch to the worker that holds its rows. There, all input is pulled first; then the
@@ -20,7 +21,9 @@ pub fn decay_counters<'scope>(
     failure: Failure,
 ) -> StreamVec<'scope, u64, ItemBatch> {
     let to_owner = Exchange::new(|batch: &ContributionBatch| batch.target);
-    contributions.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(to_owner, "decay_counters", |_, _| {
+    let scope = contributions.scope();
+    contributions.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(to_owner, "decay_counters", |_, info| {
+        let again = scope.activator_for(info.address);
         let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<ContributionBatch>)> = BTreeMap::new();
         move |(input, frontier), output| {
             input.for_each_stamp(|stamp, batches| {
@@ -38,6 +41,10 @@ pub fn decay_counters<'scope>(
                 let (capability, batches) = first.remove();
                 let mut session = output.session(&capability);
                 counters.apply_epoch(&batches, |items| session.give(items));
+            }
+            // It holds no epoch, so whatever else there is to do comes between.
+            if counters.forget_expired() == Swept::MoreToDo {
+                again.activate();
             }
         }
     })

@@ -23,9 +23,10 @@ use self::memory::{MemberBits, RowMemory};
 use super::identity::{HashSeed, RowId};
 use super::route::{RouteTally, Router};
 use super::window_sums::WindowSums;
+use crate::clock::MedianClock;
 use crate::counter::EventTime;
 use crate::epoch::{Generation, Version, Window};
-use crate::event::{Arrival, Decoder, Event, FieldId, MedianClock, Reason, Utf8};
+use crate::event::{Arrival, Decoder, Event, FieldId, Reason, Utf8};
 use crate::pipeline::{FeatureKey, Pipeline, RowShape};
 use crate::sink::{Count, Item, dynamodb};
 
@@ -41,8 +42,8 @@ pub struct Planner {
     /// When every event arrived, in the event's unit.
     arrival: Arrival,
     clock: MedianClock,
-    /// The first window that the clock has shown, and the one it is in.
-    windows: Option<(i64, i64)>,
+    /// Those that the clock has been in.
+    windows: Option<Windows>,
     events: u64,
     dead_letters: BTreeMap<Reason, u64>,
     missing: RouteTally,
@@ -53,6 +54,15 @@ pub struct Planner {
     /// The fields whose different values are counted, and of the event at hand the hashes of these.
     member_fields: Vec<FieldId>,
     members: Vec<Option<u64>>,
+}
+
+/// The windows that a clock has been in, counted in window lengths since 1970.
+#[derive(Clone, Copy)]
+struct Windows {
+    /// The one that it started in.
+    anchor: i64,
+    first: i64,
+    last: i64,
 }
 
 /// What the rows and items of one feature are like.
@@ -211,9 +221,11 @@ impl Planner {
         // Before the clock has started, all is in the window that it will start with.
         let Some(now) = self.clock.now() else { return 0 };
         let window = now.0.div_euclid(self.pipeline.window_units());
-        let (first, last) = self.windows.get_or_insert((window, window));
-        *last = window;
-        u32::try_from(window - *first).unwrap_or(u32::MAX)
+        let windows = self.windows.get_or_insert(Windows { anchor: window, first: window, last: window });
+        windows.first = windows.first.min(window);
+        windows.last = windows.last.max(window);
+        // Only told apart from each other: that they wrap after 2^32 does no harm.
+        window.wrapping_sub(windows.anchor) as u32
     }
 
     fn learn_features(&mut self, time: EventTime) {
@@ -240,7 +252,9 @@ impl Planner {
             events: self.events,
             missing_keys: self.missing.missing_keys,
             missing_values: self.missing.missing_values,
-            windows: self.windows.map_or(u64::from(self.events > 0), |(first, last)| (last - first) as u64 + 1),
+            windows: self
+                .windows
+                .map_or(u64::from(self.events > 0), |windows| windows.last.abs_diff(windows.first) + 1),
             is_estimate: self.groups.iter().any(|group| group.rows.is_thinned() || group.keys.is_thinned()),
             groups: self
                 .pipeline

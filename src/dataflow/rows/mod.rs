@@ -15,7 +15,7 @@ mod stored_key;
 mod text_store;
 mod uniques_store;
 
-pub use row_table::{RowRef, RowTable, row_bytes};
+pub use row_table::{RowRef, RowTable, Swept, row_bytes};
 pub use stored_key::StoredKey;
 pub use text_store::{TextRef, TextStore};
 pub use uniques_store::UniquesStore;

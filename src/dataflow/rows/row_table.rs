@@ -38,11 +38,16 @@ const SLAB_BYTES: usize = 2 * 1024 * 1024;
 /// When so many parts of a slab have been used and are not any more, their memory is given back.
 const WASTE: usize = 16;
 
-/// A sweep looks at so many rows, at least.
+/// For every epoch the sweep looks at so many rows, at least,
 const SWEEP_AT_LEAST: usize = 1024;
-/// And at so many for each row that was added since the last: sweeping faster than rows are added
-/// bounds the share of dead ones.
+/// and at this part of all rows: so what has expired is gone after so many epochs, however much it is,
+const SWEEP_ONE_IN: usize = 256;
+/// and at so many for each row that was added: sweeping faster than rows are added bounds the share of dead ones.
 const SWEEP_PER_NEW_ROW: usize = 4;
+/// It does so in slices of so many rows, so that nobody waits for it,
+const SLICE: usize = 1 << 14;
+/// or of this part of what it has to do, if that is more: so it never falls behind.
+const SLICE_ONE_IN: usize = 8;
 
 /// How many tables the index is cut into.
 const INDEX_TABLES: usize = 64;
@@ -55,6 +60,15 @@ const INDEX_BYTES: usize = 22;
 /// this length.
 pub fn row_bytes(width: usize, key_bytes: usize) -> usize {
     8 * (HEADER_WORDS + width) + TextStore::bytes_of(key_bytes) + INDEX_BYTES
+}
+
+/// Whether a sweep has looked at as many rows as the last epoch wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Swept {
+    /// It has.
+    Enough,
+    /// It has not yet.
+    MoreToDo,
 }
 
 /// The place of a row in its table: until a row is removed from it.
@@ -73,8 +87,12 @@ pub struct RowTable {
     touched: usize,
     index: Vec<FlatIndex>,
     sweep_from: u32,
-    /// How many rows were added since the last sweep.
+    /// How many rows were added since the last epoch's end.
     added: usize,
+    /// How many rows the sweep has still to look at.
+    to_sweep: usize,
+    /// How many rows there were when the sweep last began anew.
+    pass_rows: usize,
     /// No row's last update lies before this.
     oldest: EventTime,
     /// The oldest last update that the sweep has seen since it began anew, or that was added.
@@ -93,6 +111,8 @@ impl RowTable {
             index: (0..INDEX_TABLES).map(|_| FlatIndex::default()).collect(),
             sweep_from: 0,
             added: 0,
+            to_sweep: 0,
+            pass_rows: 0,
             oldest: EventTime(i64::MAX),
             oldest_seen: EventTime(i64::MAX),
         }
@@ -233,20 +253,31 @@ impl RowTable {
         set_key(words, moved);
     }
 
-    /// Looks at some rows and takes away those whose last update lies before `horizon`; `expired` sees
-    /// each of them before. Goes on where the last sweep stopped, and costs nothing while no row is
-    /// that old.
-    pub fn sweep_expired(&mut self, horizon: EventTime, mut expired: impl FnMut(&RowTable, RowRef)) {
-        let budget = SWEEP_AT_LEAST + SWEEP_PER_NEW_ROW * std::mem::take(&mut self.added);
-        if self.oldest < horizon {
-            self.sweep(budget, |table, row| {
-                let goes = table.last_update(row) < horizon;
-                if goes {
-                    expired(table, row);
-                }
-                goes
-            });
+    /// Takes notice of an epoch's end: there are some more rows to look at.
+    pub fn want_sweep(&mut self) {
+        let share = SWEEP_AT_LEAST.max(self.len().max(self.pass_rows) / SWEEP_ONE_IN);
+        let wanted = self.to_sweep + share + SWEEP_PER_NEW_ROW * std::mem::take(&mut self.added);
+        self.to_sweep = wanted.min(self.len());
+    }
+
+    /// Looks at a slice of the rows that the last epochs wanted to be looked at, and takes away those whose last update
+    /// lies before `horizon`; `expired` sees each of them before. Goes on where the last sweep stopped, and costs
+    /// nothing while no row is that old.
+    pub fn sweep_expired(&mut self, horizon: EventTime, mut expired: impl FnMut(&RowTable, RowRef)) -> Swept {
+        if self.oldest >= horizon {
+            self.to_sweep = 0;
+            return Swept::Enough;
         }
+        let slice = self.to_sweep.min(SLICE.max(self.to_sweep / SLICE_ONE_IN));
+        self.to_sweep -= slice;
+        self.sweep(slice, |table, row| {
+            let goes = table.last_update(row) < horizon;
+            if goes {
+                expired(table, row);
+            }
+            goes
+        });
+        if self.to_sweep > 0 { Swept::MoreToDo } else { Swept::Enough }
     }
 
     /// Looks at the next `budget` rows and takes away those that `goes` is true of. Begins where
@@ -255,6 +286,7 @@ impl RowTable {
         for _ in 0..budget.min(self.len()) {
             if self.sweep_from >= self.used {
                 self.sweep_from = 0;
+                self.pass_rows = self.len();
                 self.oldest = std::mem::replace(&mut self.oldest_seen, EventTime(i64::MAX));
             }
             let row = RowRef(self.sweep_from);
@@ -416,7 +448,8 @@ mod tests {
         for key in 0..50_000u64 {
             insert(&mut table, &mut texts, key);
             if key % 1_000 == 0 {
-                table.sweep_expired(EventTime(key as i64 - 999), |_, _| forgotten += 1);
+                table.want_sweep();
+                while table.sweep_expired(EventTime(key as i64 - 999), |_, _| forgotten += 1) == Swept::MoreToDo {}
             }
             largest = largest.max(table.allocated_bytes());
         }
@@ -425,6 +458,31 @@ mod tests {
         assert!(largest < 4_000 * 48 + 64 * 1_024, "{largest} bytes");
         (49_001..50_000).for_each(|key| assert_holds(&table, &texts, key));
         assert_eq!(table.find(id(40_000)), None);
+    }
+
+    #[test]
+    fn what_has_expired_is_gone_after_so_many_epochs_however_much_it_is_and_in_small_slices() {
+        for rows in [5_000, 300_000] {
+            let (mut table, mut texts) = (RowTable::new(1), TextStore::default());
+            (0..rows).for_each(|key| insert(&mut table, &mut texts, key));
+            table.want_sweep();
+            while table.sweep_expired(EventTime(1), |_, _| {}) == Swept::MoreToDo {}
+            let mut held = Vec::new();
+            for _ in 0..=SWEEP_ONE_IN {
+                held.push(table.len());
+                table.want_sweep();
+                loop {
+                    let before = table.len();
+                    let swept = table.sweep_expired(EventTime(i64::MAX), |_, _| {});
+                    assert!(before - table.len() <= SLICE.max(rows as usize / SLICE_ONE_IN));
+                    if swept == Swept::Enough {
+                        break;
+                    }
+                }
+            }
+            assert_eq!(table.len(), 0, "nothing was added meanwhile");
+            assert!(held[1] > rows as usize / 2, "the first epoch takes only its share: {held:?}");
+        }
     }
 
     #[test]

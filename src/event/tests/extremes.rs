@@ -39,6 +39,17 @@ fn with_extra(value: &str) -> String {
 }
 
 #[test]
+fn a_name_may_be_so_long_and_no_longer() {
+    for (name, is_one) in [("x".repeat(1024), true), ("x".repeat(1025), false), ("\u{e9}".repeat(512), true)] {
+        let escaped = name.replace('x', "\\u0078");
+        for name in [name, escaped] {
+            let line = format!(r#"{{"eventName":"{name}","userId":"1234","eventTs":1707605599}}"#);
+            assert_eq!(reason(&line), (!is_one).then_some(Reason::BadName));
+        }
+    }
+}
+
+#[test]
 fn twenty_thousand_brackets_overflow_no_stack() {
     let (open, close) = ("[".repeat(20_000), "]".repeat(20_000));
     let (open_objects, close_objects) = (r#"{"a":"#.repeat(20_000), "}".repeat(20_000));

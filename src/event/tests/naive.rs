@@ -71,7 +71,7 @@ impl Members {
             return Ok(Err(Reason::TooDeep));
         }
         let name = match self.last(&schema.name_field) {
-            Value::String(name) if !name.is_empty() => name.clone(),
+            Value::String(name) if !name.is_empty() && name.len() <= 1024 => name.clone(),
             _ => return Ok(Err(Reason::BadName)),
         };
         let time = match time(self.last(&schema.time_field), schema.time_unit)? {

@@ -53,7 +53,7 @@ impl ItemReader for DynamoDbReader {
         let mut items = found.iter().map(item).collect::<Result<Vec<_>, _>>()?;
         items.sort_unstable_by(|a, b| (&a.key, &a.feature_name).cmp(&(&b.key, &b.feature_name)));
         for item in items {
-            visit(item).map_err(|error| SinkError::io("cannot pass on an item", error))?;
+            visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
         }
         Ok(())
     }

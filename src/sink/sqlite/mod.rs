@@ -4,21 +4,35 @@
 //! in other processes see whole transactions and never wait. The file says what it is (SQLite's
 //! application id), in which format (its user version), and which run of which pipeline filled it
 //! (table `meta`); it is never overwritten when it is something else.
+//!
+//! While a run writes, the file is locked for it, and three files belong together: `PATH`, `PATH-wal` and `PATH-shm`.
+//! At a clean end everything is in `PATH`, which is no longer in WAL mode, so that it can be copied, and read
+//! by whoever may only read it. A run that was killed leaves what the next to open it needs.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
+use super::files::{lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
-use super::{ItemBatch, OpenOptions, Sink, SinkError};
+use super::{ItemBatch, OpenOptions, Sink, SinkError, SinkErrorKind};
+use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
 
+mod companions;
+mod end;
+mod failure;
 mod reader;
 
+pub(super) use companions::companions;
 pub(super) use reader::SqliteReader;
+
+use self::failure::failed;
 
 /// "cntr": marks a database of ours.
 const APPLICATION_ID: i32 = 0x636e_7472;
@@ -53,31 +67,50 @@ pub(super) struct SqliteSink {
     path: PathBuf,
     pipeline: Arc<Pipeline>,
     run_id: String,
+    /// Locked for this run. Dropped after the connection: closing any handle of a file ends the locks that SQLite
+    /// holds on it in this process.
+    file: File,
 }
 
 impl SqliteSink {
     /// Items go to the database in this file. Refuses one that is not empty, unless it is to be
     /// replaced, and any file that is something else.
     pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &OpenOptions) -> Result<Self, SinkError> {
+        companions::refuse_strangers(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = connect(path, flags).map_err(|error| failed(path, error))?;
+        // For reading: some file systems make one kind of locks out of these and SQLite's own, where it is for writing.
+        let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
+        lock(&file, path)?;
         // Before anything is changed, the journal mode included.
-        refuse(&connection, path, options.replace)?;
+        refuse(&connection, path, &pipeline.name, options.replace)?;
         make_wal(&connection).map_err(|error| failed(path, error))?;
         start_over(&mut connection, path, &pipeline.name, options)?;
-        Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id: options.run_id.clone() })
+        Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id: options.run_id.clone(), file })
+    }
+
+    /// An error when the path no longer leads to the file that this run has opened. Then SQLite must not tidy up
+    /// either: the `-wal` in this place may belong to another database by now.
+    fn require_in_place(&self) -> Result<(), SinkError> {
+        if FileId::is_in_place(&self.file, &self.path) {
+            return Ok(());
+        }
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        Err(SinkError::new(format!(
+            "{} was moved, replaced or deleted while this run was writing to it: its items are not there; start again",
+            self.path.display()
+        ))
+        .of_kind(SinkErrorKind::Gone))
     }
 }
 
 impl Sink for SqliteSink {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
         let failed = |error| failed(&self.path, error);
+        self.require_in_place()?;
         let items = newest(batches, &self.pipeline);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        if !is_filled_by(&transaction, &self.run_id).map_err(failed)? {
-            let message = "another run has replaced what this one wrote; this one stops";
-            return Err(SinkError::new(format!("{}: {message}", self.path.display())));
-        }
+        require_own(&transaction, &self.path, &self.run_id)?;
         {
             let mut upsert = transaction.prepare_cached(UPSERT).map_err(failed)?;
             let mut counts = Vec::new();
@@ -95,6 +128,13 @@ impl Sink for SqliteSink {
         }
         transaction.commit().map_err(failed)?;
         Ok(items.len() as u64)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), SinkError> {
+        self.require_in_place()?;
+        require_own(&self.connection, &self.path, &self.run_id)?;
+        end::make_whole(&self.connection, &self.path).map_err(|error| failed(&self.path, error))?;
+        self.connection.close().map_err(|(_, error)| failed(&self.path, error))
     }
 }
 
@@ -130,11 +170,14 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn refuse(connection: &Connection, path: &Path, replace: bool) -> Result<(), SinkError> {
+fn refuse(connection: &Connection, path: &Path, pipeline: &str, replace: bool) -> Result<(), SinkError> {
     match contents(connection).map_err(|error| failed(path, error))? {
         Contents::Nothing | Contents::NoItems => Ok(()),
         Contents::Items if replace => Ok(()),
-        Contents::Items => Err(not_empty(path)),
+        Contents::Items => Err(match filled_by(connection).map_err(|error| failed(path, error))? {
+            Some(other) if other != pipeline => of_another_pipeline(path, &other),
+            _ => not_empty(path),
+        }),
         Contents::NewerFormat(format) => Err(newer_format(path, format)),
         Contents::SomethingElse => Err(something_else(path)),
     }
@@ -157,7 +200,7 @@ fn start_over(
     let failed = |error| failed(path, error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another run may have filled it meanwhile.
-    refuse(&transaction, path, options.replace)?;
+    refuse(&transaction, path, pipeline, options.replace)?;
     let create = || {
         transaction.execute_batch("DROP TABLE IF EXISTS items; DROP TABLE IF EXISTS meta;")?;
         transaction.execute_batch(CREATE_TABLES)?;
@@ -166,7 +209,18 @@ fn start_over(
         transaction.execute("INSERT INTO meta VALUES ('pipeline', ?1), ('run', ?2)", [pipeline, &options.run_id])
     };
     create().map_err(failed)?;
-    transaction.commit().map_err(failed)
+    transaction.commit().map_err(failed)?;
+    // What was dropped leaves a file of free pages, which would stay as large as ever. There is next to nothing to copy.
+    connection.execute_batch("VACUUM").map_err(failed)
+}
+
+/// An error when another run has filled the file since.
+fn require_own(connection: &Connection, path: &Path, run_id: &str) -> Result<(), SinkError> {
+    if is_filled_by(connection, run_id).map_err(|error| failed(path, error))? {
+        return Ok(());
+    }
+    let message = "another run has replaced what this one wrote; this one stops";
+    Err(SinkError::new(format!("{}: {message}", path.display())).of_kind(SinkErrorKind::Gone))
 }
 
 fn is_filled_by(connection: &Connection, run_id: &str) -> rusqlite::Result<bool> {
@@ -174,10 +228,16 @@ fn is_filled_by(connection: &Connection, run_id: &str) -> rusqlite::Result<bool>
     connection.prepare_cached(sql)?.query_row([run_id], |row| row.get(0))
 }
 
-fn not_empty(path: &Path) -> SinkError {
+/// The name of the pipeline whose items these are.
+fn filled_by(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT value FROM meta WHERE name = 'pipeline'";
+    connection.query_row(sql, [], |row| row.get(0)).optional()
+}
+
+fn of_another_pipeline(path: &Path, pipeline: &str) -> SinkError {
     SinkError::new(format!(
-        "{} holds the items of another run, which this run does not continue: start over with --replace, or name another \
-         file with --sink",
+        "{} holds the items of another pipeline, {pipeline}: name another file with --sink (or empty that one with \
+         --replace)",
         path.display()
     ))
 }
@@ -192,26 +252,6 @@ fn something_else(path: &Path) -> SinkError {
         "{} is a database of something else, and is left as it is: name another file with --sink",
         path.display()
     ))
-}
-
-/// What went wrong with the file, and what to do about it.
-fn failed(path: &Path, error: rusqlite::Error) -> SinkError {
-    let (what, hint) = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => {
-            ("is no SQLite database", "it is left as it is: name another file with --sink")
-        }
-        Some(ErrorCode::DiskFull) => ("cannot grow, the disk is full", "free some space and start again"),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            ("is locked by another process", "stop that one, or name another file with --sink")
-        }
-        Some(ErrorCode::ReadOnly) => ("may not be written to", "look at the permissions of the file and its folder"),
-        Some(ErrorCode::CannotOpen) => {
-            ("cannot be opened", "see that it is a file, that its folder exists, and that both may be written to")
-        }
-        Some(ErrorCode::DatabaseCorrupt) => ("is damaged", "move it away and start over"),
-        _ => ("cannot be used", "see what SQLite says"),
-    };
-    SinkError::caused_by(format!("{} {what} ({hint})", path.display()), error)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
-use super::{Contents, connect, contents, failed, newer_format};
+use super::failure::failed;
+use super::{Contents, connect, contents, filled_by, newer_format};
 use crate::counter::EventTime;
 use crate::epoch::Version;
 use crate::sink::files::open_to_read;
@@ -23,12 +24,21 @@ pub(in crate::sink) struct SqliteReader {
 
 impl SqliteReader {
     /// Items come from the database in this file.
-    pub(in crate::sink) fn open(path: &Path) -> Result<Self, SinkError> {
+    /// Warns when they are of another pipeline than this one.
+    pub(in crate::sink) fn open(path: &Path, pipeline: Option<&str>) -> Result<Self, SinkError> {
         // SQLite says only "unable to open", whatever the reason.
         open_to_read(path)?;
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| failed(path, error))?;
         match contents(&connection).map_err(|error| failed(path, error))? {
-            Contents::Items | Contents::NoItems => Ok(SqliteReader { connection, path: path.to_owned() }),
+            Contents::Items | Contents::NoItems => {
+                let other = filled_by(&connection).map_err(|error| failed(path, error))?;
+                if let (Some(pipeline), Some(other)) = (pipeline, other)
+                    && pipeline != other
+                {
+                    tracing::warn!("{} holds the items of the pipeline {other}, not of {pipeline}", path.display());
+                }
+                Ok(SqliteReader { connection, path: path.to_owned() })
+            }
             Contents::NewerFormat(format) => Err(newer_format(path, format)),
             Contents::Nothing | Contents::SomethingElse => {
                 Err(SinkError::new(format!("{} is a database, but holds no table of items", path.display())))
@@ -53,7 +63,7 @@ impl ItemReader for SqliteReader {
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let item = item(row).map_err(failed)?;
-            visit(item).map_err(|error| SinkError::io("cannot pass on an item", error))?;
+            visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
         }
         Ok(())
     }

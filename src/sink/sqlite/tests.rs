@@ -22,7 +22,7 @@ fn all(path: &Path) -> Vec<Item> {
         items.push(item);
         Ok(())
     };
-    SqliteReader::open(path).unwrap().each(visit).unwrap();
+    SqliteReader::open(path, None).unwrap().each(visit).unwrap();
     items
 }
 
@@ -35,7 +35,7 @@ fn items_read_back_as_they_were_written_while_the_run_is_writing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
-    let mut reader = SqliteReader::open(&path).unwrap();
+    let mut reader = SqliteReader::open(&path, None).unwrap();
     let first = batch(&[Row::new("b", "view"), Row::new("ü\0|", "like"), Row::new("B", "like").value(0.1).since(3)]);
     assert_eq!(sink.write(std::slice::from_ref(&first)).unwrap(), 3);
     let pipeline = pipeline();
@@ -84,10 +84,133 @@ fn a_run_whose_table_another_run_has_replaced_stops() {
     let path = folder.path().join("items.db");
     let mut first = open_as(&path, false, "first").unwrap();
     first.write(&[one_item()]).unwrap();
+    // As on a file system without locks.
+    first.file.unlock().unwrap();
     open_as(&path, true, "second").unwrap();
     let error = first.write(&[one_item()]).unwrap_err().to_string();
     assert!(error.contains("another run"), "{error}");
     assert_eq!(all(&path), []);
+}
+
+#[test]
+fn a_table_that_another_run_is_writing_to_is_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut first = open_as(&path, false, "first").unwrap();
+    for replace in [false, true] {
+        let error = open_as(&path, replace, "second").unwrap_err().to_string();
+        assert!(error.contains("another run is writing to it now") && !error.contains("--replace"), "{error}");
+    }
+    first.write(&[one_item()]).unwrap();
+    assert_eq!(all(&path).len(), 1);
+}
+
+/// What stands beside the file, and whether the file is in WAL mode.
+fn left(folder: &Path) -> (Vec<String>, bool) {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<_> = files.filter(|name| name != "items.db").collect();
+    files.sort();
+    (files, std::fs::read(folder.join("items.db")).unwrap()[18] == 2)
+}
+
+/// The items in a copy of nothing but the file.
+fn in_a_copy(path: &Path) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(path, &copy).unwrap();
+    all(&copy).len()
+}
+
+#[test]
+fn closing_leaves_one_file_with_everything_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    sink.write(&[one_item()]).unwrap();
+    Box::new(sink).close().unwrap();
+    assert_eq!(left(folder.path()), (Vec::new(), false));
+    assert_eq!(in_a_copy(&path), 1);
+    // And the next run finds what it expects.
+    Box::new(open(&path, true).unwrap()).close().unwrap();
+    assert_eq!(all(&path).len(), 0);
+}
+
+#[test]
+fn a_reader_that_has_the_file_open_does_not_keep_it_from_being_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    let mut reader = SqliteReader::open(&path, None).unwrap();
+    assert_eq!(reader.get("a", None).unwrap().len(), 0);
+    sink.write(&[one_item()]).unwrap();
+    Box::new(sink).close().unwrap();
+    assert_eq!(in_a_copy(&path), 1);
+    assert_eq!(std::fs::metadata(folder.path().join("items.db-wal")).unwrap().len(), 0);
+    assert_eq!(reader.get("a", None).unwrap().len(), 1);
+}
+
+#[test]
+fn a_reader_of_an_older_state_keeps_it_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    let count = |connection: &Connection| -> i64 {
+        connection.query_row("SELECT count(*) FROM items", [], |row| row.get(0)).unwrap()
+    };
+    let mut reader = Connection::open(&path).unwrap();
+    let reading = reader.transaction().unwrap();
+    assert_eq!(count(&reading), 0);
+    sink.write(&[one_item()]).unwrap();
+    Box::new(sink).close().unwrap();
+    assert_eq!(count(&reading), 0);
+    reading.commit().unwrap();
+    assert_eq!(count(&reader), 1);
+    assert_eq!(all(&path).len(), 1);
+}
+
+#[test]
+fn a_file_that_is_moved_away_under_a_run_is_told_and_what_is_in_its_place_now_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    sink.write(&[one_item()]).unwrap();
+    for ending in ["", "-wal", "-shm"] {
+        let name = format!("items.db{ending}");
+        std::fs::rename(folder.path().join(&name), folder.path().join(format!("old {name}"))).unwrap();
+        std::fs::write(folder.path().join(&name), "another's").unwrap();
+    }
+    for error in [sink.write(&[one_item()]).unwrap_err(), Box::new(sink).close().unwrap_err()] {
+        assert!(error.to_string().contains("moved, replaced or deleted"), "{error}");
+    }
+    for ending in ["", "-wal", "-shm"] {
+        assert_eq!(std::fs::read_to_string(folder.path().join(format!("items.db{ending}"))).unwrap(), "another's");
+    }
+}
+
+#[test]
+fn replacing_many_items_gives_their_space_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    let many: Vec<_> = (0..5_000).map(|i| Row::new(&format!("key {i}"), "like")).collect();
+    sink.write(&[batch(&many)]).unwrap();
+    Box::new(sink).close().unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() > 1_000_000);
+    let mut sink = open(&path, true).unwrap();
+    sink.write(&[one_item()]).unwrap();
+    Box::new(sink).close().unwrap();
+    assert_eq!(all(&path).len(), 1);
+    assert!(std::fs::metadata(&path).unwrap().len() < 100_000);
+}
+
+#[test]
+fn the_items_of_another_pipeline_name_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    open(&path, false).unwrap().write(&[one_item()]).unwrap();
+    let feed = Arc::new(Pipeline { name: "feed".to_owned(), ..pipeline() });
+    let error = SqliteSink::open(&path, feed, &OpenOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("another pipeline, user_counters"), "{error}");
 }
 
 #[test]
@@ -105,7 +228,7 @@ fn a_file_of_something_else_is_left_as_it_is() {
             let error = open(path, replace).unwrap_err().to_string();
             assert!(error.contains("left as it is"), "{error}");
         }
-        assert!(SqliteReader::open(path).is_err());
+        assert!(SqliteReader::open(path, None).is_err());
         assert_eq!(std::fs::read(path).unwrap(), before);
     }
 }
@@ -123,7 +246,7 @@ fn an_empty_file_is_filled() {
 fn a_missing_file_is_not_made_by_reading() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
-    let error = SqliteReader::open(&path).unwrap_err();
+    let error = SqliteReader::open(&path, None).unwrap_err();
     assert!(error.to_string().contains("items.db"));
     assert!(!path.exists());
 }

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::problem::Place;
+use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
 use crate::event::{Arrival, earliest_arrival};
-use crate::source::ArrivalClock;
 
 /// So much may the clocks of brokers and of this machine differ without a word.
 const TOLERANCE_SECONDS: i64 = 60;

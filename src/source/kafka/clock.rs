@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::event_clock::EventClock;
+use crate::clock::WallClock;
 use crate::epoch::Epoch;
 use crate::event::Arrival;
-use crate::source::{Block, Payload, WallClock};
+use crate::source::{Block, Payload};
 
 /// How soon a reader without messages notices that others moved the event clock.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -41,6 +42,11 @@ impl KafkaClock {
         match (self, payload) {
             (KafkaClock::Event(clock), Payload::Messages { topic, bytes, messages }) => {
                 clock.stamp(&topic, read, bytes, messages)
+            }
+            (KafkaClock::Wall(clock), Payload::Messages { topic, bytes, messages }) => {
+                clock.after_block(epoch, messages.len() as u64, bytes.len() as u64);
+                let payload = Payload::Messages { topic, bytes, messages };
+                vec![Block { epoch, window_starts: Vec::new(), arrival: read, payload }]
             }
             (_, payload) => vec![Block { epoch, window_starts: Vec::new(), arrival: read, payload }],
         }

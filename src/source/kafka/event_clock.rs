@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock::{Begins, MedianClock, StreamClock};
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
-use crate::event::{Arrival, Decoder, EventSchema, MedianClock, Utf8};
-use crate::source::{Begins, Block, Message, Payload, StreamClock};
+use crate::event::{Arrival, Decoder, EventSchema, Utf8};
+use crate::source::{Block, Message, Payload};
 
 /// Drives the windows of a replay from Kafka.
 ///
@@ -66,10 +67,11 @@ impl EventClock {
         let mut state = self.lock();
         let epoch = state.clock.epoch();
         let blocks = if self.every_window {
-            let parts = split_by_epoch(&mut state.clock, times);
+            let lengths = messages.iter().map(|message| message.length as u64);
+            let parts = split_by_epoch(&mut state.clock, times.into_iter().zip(lengths));
             split_messages(topic, read, bytes, messages, parts)
         } else {
-            state.clock.after_block(messages.len() as u64, times.into_iter().flatten());
+            state.clock.after_block(messages.len() as u64, bytes.len() as u64, times.into_iter().flatten());
             let payload = Payload::Messages { topic: Arc::clone(topic), bytes, messages };
             vec![Block { epoch, window_starts: Vec::new(), arrival: read, payload }]
         };
@@ -118,12 +120,12 @@ impl Part {
     }
 }
 
-/// Shows the clock every message, and cuts where epochs begin.
-fn split_by_epoch(clock: &mut StreamClock, times: Vec<Option<EventTime>>) -> Vec<Part> {
+/// Shows the clock every message, by its time and its length, and cuts where epochs begin.
+fn split_by_epoch(clock: &mut StreamClock, messages: impl Iterator<Item = (Option<EventTime>, u64)>) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut part = Part::begin(clock);
-    for time in times {
-        match clock.observe(time) {
+    for (time, bytes) in messages {
+        match clock.observe(time, bytes) {
             Begins::Nothing => {}
             Begins::Window(window) => {
                 let place = part.messages;

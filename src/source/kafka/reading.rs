@@ -286,6 +286,8 @@ impl<'a> Reading<'a> {
             for block in self.session.clock.stamp(self.epoch, self.session.arrivals.now(), payload) {
                 self.send(block)?;
             }
+            // The block may have been the last that its epoch can hold.
+            self.epoch_ends = Instant::now();
         }
         for partition in &self.partitions {
             self.reader.progress.reached(partition.number, partition.next);

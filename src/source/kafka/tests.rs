@@ -10,9 +10,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
+use crate::clock::{ArrivalClock, WallClock};
 use crate::epoch::Epoch;
 use crate::event::TimeUnit;
-use crate::source::{ArrivalClock, Block, Feed, Payload, WallClock, feed};
+use crate::source::{Block, Feed, Payload, feed};
 use crate::telemetry::Metrics;
 
 const TOPIC: &str = "events";

@@ -62,6 +62,17 @@ pub(super) enum Piece {
     },
 }
 
+impl Piece {
+    /// How many of its bytes go to the workers.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        match self {
+            Piece::Lines { bytes: LogBytes::Read(bytes), .. } => bytes.len() as u64,
+            Piece::Lines { bytes: LogBytes::InFile { length, .. }, .. } => *length as u64,
+            Piece::LineTooLong { head, .. } => head.len() as u64,
+        }
+    }
+}
+
 /// Cuts a stream of bytes that comes in chunks of any size.
 #[derive(Debug)]
 pub(super) struct LineCutter {

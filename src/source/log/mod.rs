@@ -35,7 +35,7 @@ mod tests;
 pub use lines::{LogLine, for_each_line};
 pub use progress::LogProgress;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -47,7 +47,8 @@ use plain::PlainFile;
 use stamp::{Stamper, Stop};
 use stream::read_stream;
 
-use super::{ArrivalClock, FeedSender, SourceError};
+use super::{FeedSender, SourceError};
+use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
 use crate::epoch::Epoch;
 use crate::event::EventSchema;
@@ -117,6 +118,11 @@ impl LogSource {
         refuse_unknown_arrival(&options.schema, &logs)?;
         let total_bytes = logs.iter().map(Log::length).sum();
         Ok(LogSource { logs, options, progress: Arc::new(LogProgress::new(total_bytes)) })
+    }
+
+    /// The names of the logs that are read, in order; `-` is standard input.
+    pub fn names(&self) -> impl Iterator<Item = &Path> {
+        self.logs.iter().map(|log| &*log.name)
     }
 
     /// How far reading has come, now and later.

@@ -12,11 +12,12 @@ use super::open::unreadable;
 use super::tail::BlockTail;
 use super::times::LineTimes;
 use super::windows::{EpochPart, split_by_epoch};
+use crate::clock::{ArrivalClock, StreamClock, WallClock};
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
 use crate::event::Arrival;
 use crate::pipeline::ClockKind;
-use crate::source::{ArrivalClock, Block, Closed, FeedSender, LogBytes, Payload, SourceError, StreamClock, WallClock};
+use crate::source::{Block, Closed, FeedSender, LogBytes, Payload, SourceError};
 
 /// How long whoever waits may take to notice that the run should stop.
 pub(super) const STOP_NOTICE: Duration = Duration::from_millis(100);
@@ -112,16 +113,22 @@ impl<'a> Stamper<'a> {
     pub(super) fn hand_over(&mut self, log: &Arc<Path>, piece: Piece) -> Result<(), Stop> {
         let arrival = self.arrival();
         match &mut self.rhythm {
-            Rhythm::Wall(clock) => self.outlet.send(clock.now().0, Vec::new(), arrival, payload(log, piece)),
+            Rhythm::Wall(clock) => {
+                let (epoch, bytes) = (clock.now().0, piece.kept_bytes());
+                self.outlet.send(epoch, Vec::new(), arrival, payload(log, piece))?;
+                // How many lines they are nobody has counted; they bind no more memory than their bytes.
+                clock.after_block(epoch, 0, bytes);
+                Ok(())
+            }
             Rhythm::Blocks(clock) => {
-                let epoch = clock.epoch();
+                let (epoch, bytes) = (clock.epoch(), piece.kept_bytes());
                 let tail = match &piece {
                     Piece::Lines { offset, bytes } => BlockTail::of(bytes, *offset, arrival, &mut self.times)
                         .map_err(|error| Stop::Failed(unreadable(log, error)))?,
                     Piece::LineTooLong { .. } => BlockTail::LINE_WITHOUT_TIME,
                 };
                 self.outlet.send(epoch, Vec::new(), arrival, payload(log, piece))?;
-                let next_epoch = clock.after_block(tail.estimated_lines, tail.times);
+                let next_epoch = clock.after_block(tail.estimated_lines, bytes, tail.times);
                 self.outlet.sender.announce(next_epoch);
                 let ended = next_epoch > epoch;
                 self.open_since = if ended { None } else { self.open_since.or_else(|| Some(Instant::now())) };
@@ -189,7 +196,7 @@ impl Outlet<'_> {
         times: &mut LineTimes,
     ) -> Result<(), Stop> {
         let Piece::Lines { offset, bytes: LogBytes::Read(mut bytes) } = piece else {
-            clock.observe(None);
+            clock.observe(None, piece.kept_bytes());
             let part = EpochPart::begin(clock, 0);
             return self.send(part.epoch, part.window_starts, arrival, payload(log, piece));
         };

@@ -6,8 +6,9 @@ use memchr::memchr_iter;
 
 use super::plain::read_back;
 use super::times::LineTimes;
+use crate::clock::MedianClock;
 use crate::counter::EventTime;
-use crate::event::{Arrival, MedianClock, Utf8};
+use crate::event::{Arrival, Utf8};
 use crate::source::LogBytes;
 
 /// What a block's last lines tell. They are as many as the clock's median is taken over, or all

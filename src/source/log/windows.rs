@@ -5,9 +5,9 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::times::LineTimes;
+use crate::clock::{Begins, StreamClock};
 use crate::epoch::{Epoch, Window};
 use crate::event::{Arrival, Utf8};
-use crate::source::{Begins, StreamClock};
 
 /// Lines of one epoch.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,10 +43,11 @@ pub(super) fn split_by_epoch(
         let line_start = part.range.end;
         let rest = &lines[line_start..];
         let newline = memchr(b'\n', rest);
+        let length = newline.map_or(rest.len(), |newline| newline + 1);
         let begins = match times.time_of(&rest[..newline.unwrap_or(rest.len())], arrival, utf8) {
             Ok(None) => Begins::Nothing,
-            Ok(time) => clock.observe(time),
-            Err(_) => clock.observe(None),
+            Ok(time) => clock.observe(time, length as u64),
+            Err(_) => clock.observe(None, length as u64),
         };
         match begins {
             Begins::Nothing => {}
@@ -56,7 +57,7 @@ pub(super) fn split_by_epoch(
                 parts.push(std::mem::replace(&mut part, next));
             }
         }
-        part.range.end += newline.map_or(rest.len(), |newline| newline + 1);
+        part.range.end += length;
     }
     parts.push(part);
     parts.retain(|part| !part.range.is_empty());

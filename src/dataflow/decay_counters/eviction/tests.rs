@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::clock::TimeSamples;
 use crate::counter::{MemberHash, Uniques};
 use crate::dataflow::contribution::ContributionBatch;
 use crate::dataflow::identity::{HashSeed, RowId};
 use crate::dataflow::records::{Form, KeyWords, append_key_words};
+use crate::dataflow::rows::Swept;
 use crate::epoch::{Generation, Window};
 use crate::pipeline::{FeatureKey, GroupId, MeasureId};
 use crate::sink::Item;
@@ -97,7 +99,9 @@ impl Worker {
 
     fn apply(&mut self, now: i64, events: impl IntoIterator<Item = Event>) {
         self.epoch += 1;
-        let mut batch = ContributionBatch { stream_time: Some(EventTime(now)), ..ContributionBatch::default() };
+        // So many that the stream's time is known.
+        let times = TimeSamples::of(vec![EventTime(now); 512]);
+        let mut batch = ContributionBatch { times, ..ContributionBatch::default() };
         for event in events {
             self.push(&mut batch, &event);
         }
@@ -108,6 +112,7 @@ impl Worker {
                 items.insert((item.key.clone(), item.feature_name.clone()), item);
             }
         });
+        while self.counters.forget_expired() == Swept::MoreToDo {}
         let used = self.used();
         self.most = Usage { rows: self.most.rows.max(used.rows), bytes: self.most.bytes.max(used.bytes) };
         let held = self.metrics.rows.get() as usize;
@@ -155,6 +160,14 @@ impl Worker {
 
 fn values(item: &Item) -> Vec<f64> {
     item.counts.values().map(|count| count.value).collect()
+}
+
+#[test]
+fn what_has_expired_goes_before_anything_is_evicted() {
+    let mut worker = Worker::new("rows = 2200");
+    worker.apply(0, (0..1_000).map(|visit| event(VISIT, format!("old {visit}"), 0, 1.0)));
+    worker.apply(86_400, (0..1_200).map(|visit| event(VISIT, visit, 86_400, 1.0)));
+    assert_eq!((worker.used().rows, worker.metrics.evictions.rows.get()), (1_200, 0));
 }
 
 #[test]

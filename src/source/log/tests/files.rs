@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 
 use super::*;
+use crate::clock::StreamClock;
 use crate::event::Utf8;
-use crate::source::StreamClock;
 use crate::source::log::times::LineTimes;
 
 #[test]
@@ -53,7 +53,7 @@ fn with_every_window_each_line_has_its_window_whatever_the_block_size() {
         for line in log.split_inclusive(|byte| *byte == b'\n') {
             match times.time_of(line.trim_ascii_end(), arrival, Utf8::Unchecked) {
                 Ok(None) => {}
-                time => drop(clock.observe(time.ok().flatten())),
+                time => drop(clock.observe(time.ok().flatten(), line.len() as u64)),
             }
             expected.insert(offset, (clock.epoch(), clock.window()));
             offset += line.len() as u64;

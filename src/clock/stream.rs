@@ -12,12 +12,18 @@
 //!   since the last.
 //! - [`StreamClock::observe`]: the source shows the clock every event. Windows begin at single
 //!   events, and an epoch ends where a window does, so it is made of whole windows.
+//!
+//! An epoch that grows too large ([`EpochSize`]) ends wherever the clock stands: many events at one time, or a
+//! clock that was led astray, must not make one epoch of all that follows. That ends its window too; what
+//! follows is a window with a number of its own.
 
 use std::time::Duration;
 
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
-use crate::event::{MedianClock, TimeUnit};
+use crate::event::TimeUnit;
+
+use super::{EpochSize, MedianClock};
 
 /// Tells one source the current window and epoch. A pure function of what it was shown.
 #[derive(Clone, Debug)]
@@ -31,7 +37,7 @@ pub struct StreamClock {
     place: Option<i64>,
     window: Window,
     epoch: Epoch,
-    events_in_epoch: u64,
+    size: EpochSize,
 }
 
 /// What begins with an event.
@@ -57,7 +63,7 @@ impl StreamClock {
             place: None,
             window: Window(first.0),
             epoch: first,
-            events_in_epoch: 0,
+            size: EpochSize::default(),
         }
     }
 
@@ -71,36 +77,46 @@ impl StreamClock {
         self.window
     }
 
-    /// Takes notice of a block of about so many events that ends with events at these times, and
+    /// Takes notice of a block of about so many events and bytes that ends with events at these times, and
     /// says which epoch the next block belongs to.
-    pub fn after_block(&mut self, events: u64, tail_times: impl IntoIterator<Item = EventTime>) -> Epoch {
-        self.events_in_epoch += events;
+    pub fn after_block(&mut self, events: u64, bytes: u64, tail_times: impl IntoIterator<Item = EventTime>) -> Epoch {
+        self.size.add(events, bytes);
         for time in tail_times {
             self.follow(time);
         }
-        if self.window.0 > self.epoch.0 && self.events_in_epoch >= self.replay_batch {
+        if self.is_full() {
+            self.pause();
+        } else if self.window.0 > self.epoch.0 && self.size.events >= self.replay_batch {
             self.begin_epoch();
         }
         self.epoch
     }
 
-    /// Takes notice of one event, or of one that has no time by which the clock may go, and says
+    /// Takes notice of one event of so many bytes, or of one that has no time by which the clock may go, and says
     /// what begins with it.
-    pub fn observe(&mut self, time: Option<EventTime>) -> Begins {
+    pub fn observe(&mut self, time: Option<EventTime>, bytes: u64) -> Begins {
         let begins_window = time.is_some_and(|time| self.follow(time));
         let begins = match begins_window {
-            true if self.events_in_epoch >= self.replay_batch => Begins::Epoch(self.begin_epoch()),
+            _ if self.is_full() => {
+                self.window.0 += u64::from(!begins_window);
+                Begins::Epoch(self.begin_epoch())
+            }
+            true if self.size.events >= self.replay_batch => Begins::Epoch(self.begin_epoch()),
             true => Begins::Window(self.window),
             false => Begins::Nothing,
         };
-        self.events_in_epoch += 1;
+        self.size.add(1, bytes);
         begins
+    }
+
+    fn is_full(&self) -> bool {
+        self.size.is_full(self.replay_batch.saturating_mul(4).max(EpochSize::MOST_EVENTS))
     }
 
     /// Ends the window and the epoch here, whatever the times say: the stream pauses. An epoch in
     /// which nothing was read yet goes on. Says which epoch the next event belongs to.
     pub fn pause(&mut self) -> Epoch {
-        if self.events_in_epoch > 0 {
+        if self.size != EpochSize::default() {
             self.window.0 += 1;
             self.begin_epoch();
         }
@@ -109,7 +125,7 @@ impl StreamClock {
 
     fn begin_epoch(&mut self) -> Epoch {
         self.epoch = Epoch(self.window.0);
-        self.events_in_epoch = 0;
+        self.size = EpochSize::default();
         self.epoch
     }
 
@@ -143,12 +159,12 @@ mod tests {
     #[test]
     fn an_epoch_ends_at_a_block_past_a_window_and_past_the_batch() {
         let mut clock = clock(100);
-        assert_eq!(clock.after_block(60, tail_at(1_000)), Epoch(7), "the clock starts in the first window");
-        assert_eq!(clock.after_block(60, tail_at(1_004)), Epoch(7), "enough events, but the same window");
-        assert_eq!(clock.after_block(60, tail_at(1_005)), Epoch(8));
-        assert_eq!(clock.after_block(60, tail_at(1_010)), Epoch(8), "a window's end, but too few events");
-        assert_eq!(clock.after_block(60, tail_at(1_011)), Epoch(9), "the window ended since the epoch began");
-        assert_eq!(clock.after_block(1_000, []), Epoch(9), "without times the clock stands still");
+        assert_eq!(clock.after_block(60, 1, tail_at(1_000)), Epoch(7), "the clock starts in the first window");
+        assert_eq!(clock.after_block(60, 1, tail_at(1_004)), Epoch(7), "enough events, but the same window");
+        assert_eq!(clock.after_block(60, 1, tail_at(1_005)), Epoch(8));
+        assert_eq!(clock.after_block(60, 1, tail_at(1_010)), Epoch(8), "a window's end, but too few events");
+        assert_eq!(clock.after_block(60, 1, tail_at(1_011)), Epoch(9), "the window ended since the epoch began");
+        assert_eq!(clock.after_block(1_000, 1, []), Epoch(9), "without times the clock stands still");
     }
 
     #[test]
@@ -156,7 +172,7 @@ mod tests {
         let mut clock = clock(12);
         let mut begins = Vec::new();
         for event in 0..40 {
-            begins.push(clock.observe(Some(EventTime(event))));
+            begins.push(clock.observe(Some(EventTime(event)), 1));
         }
         let windows: Vec<_> = begins.iter().copied().filter(|begins| *begins != Begins::Nothing).collect();
         // The median trails by four seconds, so the last of 40 seconds stands in the window at 35.
@@ -179,12 +195,12 @@ mod tests {
     fn events_without_a_time_count_for_the_batch_and_begin_nothing() {
         let mut clock = clock(50);
         for _ in 0..50 {
-            assert_eq!(clock.observe(None), Begins::Nothing);
+            assert_eq!(clock.observe(None, 1), Begins::Nothing);
         }
         for _ in 0..MedianClock::SAMPLES {
-            assert_eq!(clock.observe(Some(EventTime(0))), Begins::Nothing);
+            assert_eq!(clock.observe(Some(EventTime(0)), 1), Begins::Nothing);
         }
-        let first_later = (0..5).map(|_| clock.observe(Some(EventTime(5)))).last();
+        let first_later = (0..5).map(|_| clock.observe(Some(EventTime(5)), 1)).last();
         assert_eq!(first_later, Some(Begins::Epoch(Epoch(8))));
     }
 
@@ -193,8 +209,36 @@ mod tests {
         let mut clock = clock(0);
         for event in 0..1_000 {
             let wrong = event % 9 < 4;
-            let begins = clock.observe(Some(EventTime(if wrong { i64::MAX } else { 3 })));
+            let begins = clock.observe(Some(EventTime(if wrong { i64::MAX } else { 3 })), 1);
             assert_eq!(begins, Begins::Nothing);
+        }
+    }
+
+    #[test]
+    fn an_epoch_that_grows_too_large_ends_inside_its_window() {
+        let mut every_event = clock(1_000);
+        for event in 0..EpochSize::MOST_EVENTS {
+            assert_eq!(every_event.observe(Some(EventTime(3)), 1), Begins::Nothing, "{event}");
+        }
+        assert_eq!(every_event.observe(Some(EventTime(3)), 1), Begins::Epoch(Epoch(8)));
+        assert_eq!(every_event.observe(Some(EventTime(3)), EpochSize::MOST_BYTES), Begins::Nothing);
+        assert_eq!(every_event.observe(None, 1), Begins::Epoch(Epoch(9)), "also by bytes, and without a time");
+        let mut blocks = clock(u64::MAX);
+        assert_eq!(blocks.after_block(1 << 40, EpochSize::MOST_BYTES - 1, tail_at(3)), Epoch(7), "so many are wanted");
+        assert_eq!(blocks.after_block(1, 1, tail_at(3)), Epoch(8));
+        assert_eq!(blocks.after_block(1, 1, tail_at(3)), Epoch(8));
+    }
+
+    #[test]
+    fn windows_go_on_behind_a_run_of_wrong_clocks() {
+        for wrong in [8_640_000, -8_640_000] {
+            let mut clock = clock(1);
+            (0..1_000).for_each(|second| _ = clock.observe(Some(EventTime(second)), 1));
+            (0..10_000).for_each(|_| _ = clock.observe(Some(EventTime(wrong)), 1));
+            let before = clock.window();
+            (1_000..2_000).for_each(|second| _ = clock.observe(Some(EventTime(second)), 1));
+            let windows = clock.window().0 - before.0;
+            assert!((180..=210).contains(&windows), "{windows} windows in 1,000 seconds");
         }
     }
 
@@ -202,10 +246,10 @@ mod tests {
     fn a_pause_ends_an_epoch_only_once() {
         let mut clock = clock(1_000);
         assert_eq!(clock.pause(), Epoch(7), "nothing was read yet");
-        clock.observe(Some(EventTime(3)));
+        clock.observe(Some(EventTime(3)), 1);
         assert_eq!(clock.pause(), Epoch(8));
         assert_eq!(clock.pause(), Epoch(8));
-        clock.after_block(1, []);
+        clock.after_block(1, 1, []);
         assert_eq!(clock.pause(), Epoch(9));
     }
 
@@ -218,7 +262,7 @@ mod tests {
         ] {
             let mut clock = StreamClock::new(length, unit, 0, Epoch(0));
             for time in [0, 1, i64::MAX, i64::MIN] {
-                clock.after_block(1, vec![EventTime(time); MedianClock::SAMPLES]);
+                clock.after_block(1, 1, vec![EventTime(time); MedianClock::SAMPLES]);
             }
             assert!(clock.epoch() <= Epoch(3));
         }
@@ -231,7 +275,7 @@ mod tests {
             let mut since_epoch = 0;
             for (event, time) in times.into_iter().enumerate() {
                 let before = (clock.epoch(), clock.window());
-                match clock.observe(Some(EventTime(time))) {
+                match clock.observe(Some(EventTime(time)), 1) {
                     Begins::Nothing => prop_assert_eq!((clock.epoch(), clock.window()), before),
                     Begins::Window(window) => {
                         prop_assert_eq!(window, Window(before.1.0 + 1));

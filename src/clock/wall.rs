@@ -1,8 +1,11 @@
 //! The live clock: the epoch follows the wall clock, window by window.
+//!
+//! A window in which very much comes is more than one epoch: see [`EpochSize`].
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::EpochSize;
 use crate::epoch::Epoch;
 
 /// Tells every source thread of a process the current epoch.
@@ -20,24 +23,42 @@ pub struct WallClock {
 struct State {
     epoch: Epoch,
     ends: Instant,
+    size: EpochSize,
 }
 
 impl WallClock {
     /// A clock with windows of this length, whose first epoch is at least `first`.
     pub fn new(length: Duration, first: Epoch) -> WallClock {
         let epoch = wall_window(SystemTime::now(), length).max(first);
-        WallClock { length, state: Mutex::new(State { epoch, ends: window_end(length) }) }
+        WallClock { length, state: Mutex::new(State { epoch, ends: window_end(length), size: EpochSize::default() }) }
     }
 
     /// The current epoch, and when it ends.
     pub fn now(&self) -> (Epoch, Instant) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if Instant::now() >= state.ends {
-            let next = Epoch(state.epoch.0 + 1);
-            *state =
-                State { epoch: wall_window(SystemTime::now(), self.length).max(next), ends: window_end(self.length) };
+            let epoch = wall_window(SystemTime::now(), self.length).max(Epoch(state.epoch.0 + 1));
+            *state = State { epoch, ends: window_end(self.length), size: EpochSize::default() };
         }
         (state.epoch, state.ends)
+    }
+
+    /// Takes notice of a block that was read in this epoch. If it is the last one that the epoch can hold, the epoch and
+    /// its window end here, and the next epoch begins: `now` then says so.
+    pub fn after_block(&self, epoch: Epoch, events: u64, bytes: u64) {
+        let mut state = self.lock();
+        if state.epoch != epoch {
+            return;
+        }
+        state.size.add(events, bytes);
+        if state.size.is_full(EpochSize::MOST_EVENTS) {
+            state.epoch.0 += 1;
+            state.size = EpochSize::default();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,6 +78,20 @@ fn window_end(length: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_epoch_that_grows_too_large_ends_before_its_window() {
+        let clock = WallClock::new(Duration::from_secs(1_000_000), Epoch(5_000_000_000));
+        let (first, ends) = clock.now();
+        clock.after_block(first, EpochSize::MOST_EVENTS - 1, 1);
+        assert_eq!(clock.now(), (first, ends));
+        clock.after_block(first, 1, 1);
+        assert_eq!(clock.now(), (Epoch(first.0 + 1), ends));
+        clock.after_block(first, 1, EpochSize::MOST_BYTES);
+        assert_eq!(clock.now().0, Epoch(first.0 + 1), "what another reader read in the epoch before does not count");
+        clock.after_block(Epoch(first.0 + 1), 1, EpochSize::MOST_BYTES);
+        assert_eq!(clock.now().0, Epoch(first.0 + 2));
+    }
 
     #[test]
     fn epochs_rise_from_a_first_one_that_the_wall_clock_has_not_reached() {

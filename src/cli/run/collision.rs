@@ -1,0 +1,150 @@
+//! A run never writes to what it reads, nor to one file as two things: looked at before anything is made or emptied.
+//!
+//! Files are known by device and inode, so that links and other spellings of a path hide nothing; a file that is not
+//! there yet is known by its folder and name. Terminals and devices may be anything at once.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+
+use crate::cli::CliError;
+use crate::file_id::{FileId, folder_of};
+use crate::sink::SinkTarget;
+use crate::telemetry::Printable;
+
+/// More links than this, one behind the other, lead nowhere.
+const MOST_LINKS: usize = 40;
+
+/// Refuses a run that would write to one of its inputs, or items and dead letters to one file.
+pub fn refuse(pipeline: &Path, logs: &[&Path], sink: &SinkTarget, dead_letters: &Path) -> Result<(), CliError> {
+    let mut reads = vec![Used::at("the pipeline file", pipeline)];
+    reads.extend(logs.iter().map(|log| match log.to_str() {
+        Some("-") => Used::stream("the event log", "stdin", io::stdin().as_fd()),
+        _ => Used::at("an event log", log),
+    }));
+    let mut writes: Vec<Used> = sink.files().iter().map(|file| Used::at("--sink", file)).collect();
+    if *sink == SinkTarget::Stdout {
+        writes.push(Used::stream("--sink", "stdout", io::stdout().as_fd()));
+    }
+    let dead_letters = Used::at("--dead-letters", dead_letters);
+    for read in &reads {
+        if let Some(write) = writes.iter().chain([&dead_letters]).find(|write| write.is(read)) {
+            return Err(CliError::Usage(format!(
+                "{} is {} of this run ({}), which must not be written to: name another file with {}",
+                write.name, read.role, read.name, write.role
+            )));
+        }
+    }
+    match writes.iter().find(|write| write.is(&dead_letters)) {
+        None => Ok(()),
+        Some(sink) => Err(CliError::Usage(format!(
+            "{} would take both items and dead letters ({}): name another file with --sink or --dead-letters",
+            sink.name, dead_letters.name
+        ))),
+    }
+}
+
+/// A file that a run uses.
+struct Used {
+    /// What it is to the run; of one that is written to, the flag that names it.
+    role: &'static str,
+    name: String,
+    /// `None` for what may be anything at once, and for what cannot be looked at: opening it will tell.
+    place: Option<Place>,
+}
+
+/// Which file.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    There(FileId),
+    ToBeMade { folder: FileId, name: OsString },
+}
+
+impl Used {
+    fn at(role: &'static str, path: &Path) -> Used {
+        Used { role, name: Printable(path.display()).to_string(), place: Place::at(path) }
+    }
+
+    fn stream(role: &'static str, name: &str, stream: impl AsFd) -> Used {
+        let metadata = stream.as_fd().try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
+        Used { role, name: name.to_owned(), place: metadata.ok().and_then(|metadata| Place::of(&metadata)) }
+    }
+
+    fn is(&self, other: &Used) -> bool {
+        self.place.is_some() && self.place == other.place
+    }
+}
+
+impl Place {
+    fn at(path: &Path) -> Option<Place> {
+        match fs::metadata(path) {
+            Ok(metadata) => Place::of(&metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Place::to_be_made(path),
+            Err(_) => None,
+        }
+    }
+
+    fn of(metadata: &Metadata) -> Option<Place> {
+        let kind = metadata.file_type();
+        (kind.is_file() || kind.is_fifo()).then(|| Place::There(FileId::of(metadata)))
+    }
+
+    /// Where a file would be made: a link to what is not there leads to where that would be.
+    fn to_be_made(path: &Path) -> Option<Place> {
+        let mut path = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            let Ok(target) = fs::read_link(&path) else {
+                let folder = FileId::at(folder_of(&path)).ok()?;
+                return Some(Place::ToBeMade { folder, name: path.file_name()?.to_owned() });
+            };
+            path = folder_of(&path).join(target);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn place(folder: &Path, name: &str) -> Option<Place> {
+        Place::at(&folder.join(name))
+    }
+
+    #[test]
+    fn a_file_is_one_through_links_and_spellings_whether_it_is_there_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        fs::write(folder.join("there"), "").unwrap();
+        fs::create_dir(folder.join("sub")).unwrap();
+        fs::hard_link(folder.join("there"), folder.join("hard")).unwrap();
+        for (target, link) in [("there", "soft"), ("missing", "sub/to_missing"), ("..", "sub/up")] {
+            let target = if link == "sub/to_missing" { Path::new("..").join(target) } else { target.into() };
+            symlink(target, folder.join(link)).unwrap();
+        }
+        for (one, other) in [
+            ("there", "hard"),
+            ("there", "soft"),
+            ("there", "sub/../there"),
+            ("missing", "sub/to_missing"),
+            ("missing", "sub/up/missing"),
+        ] {
+            assert!(place(folder, one).is_some());
+            assert_eq!(place(folder, one), place(folder, other), "{one} {other}");
+        }
+        assert_ne!(place(folder, "missing"), place(folder, "other"));
+        assert_ne!(place(folder, "missing"), place(folder, "sub/missing"));
+        symlink("loop", folder.join("loop")).unwrap();
+        assert_eq!(place(folder, "loop"), None);
+    }
+
+    #[test]
+    fn a_device_is_no_file_that_could_be_spoilt() {
+        assert_eq!(Place::at(Path::new("/dev/null")), None);
+    }
+}

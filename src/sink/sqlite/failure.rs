@@ -1,0 +1,35 @@
+//! What SQLite's errors mean to a person.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::sink::{SinkError, SinkErrorKind};
+
+/// What went wrong with the file, and what to do about it.
+pub(super) fn failed(path: &Path, error: rusqlite::Error) -> SinkError {
+    // SQLite has no code for it.
+    if error.to_string().contains("no such table") {
+        let message = "has lost its tables (another program has changed it: start over with --replace)";
+        return SinkError::caused_by(format!("{} {message}", path.display()), error).of_kind(SinkErrorKind::Gone);
+    }
+    let (what, hint) = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => {
+            ("is no SQLite database", "it is left as it is: name another file with --sink")
+        }
+        Some(ErrorCode::DiskFull) => ("cannot grow, the disk is full", "free some space and start again"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            ("is locked by another process", "stop that one, or name another file with --sink")
+        }
+        Some(ErrorCode::ReadOnly) => (
+            "may not be written to",
+            "look at the permissions of the file and its folder; in WAL mode readers write, too",
+        ),
+        Some(ErrorCode::CannotOpen) => {
+            ("cannot be opened", "see that it is a file, that its folder exists, and that both may be written to")
+        }
+        Some(ErrorCode::DatabaseCorrupt) => ("is damaged", "move it away and start over"),
+        _ => ("cannot be used", "see what SQLite says"),
+    };
+    SinkError::caused_by(format!("{} {what} ({hint})", path.display()), error)
+}
