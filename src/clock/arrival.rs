@@ -1,4 +1,4 @@
-//! The reader's own clock: the one place that asks what time it is when something arrives.
+//! The readers' own clock: it tells when something arrives.
 
 use std::fmt;
 use std::sync::Arc;

@@ -70,16 +70,16 @@ impl BlockCounter {
     pub fn count(&mut self, block: &Block) -> Result<Vec<DeadLetter>, SourceError> {
         let mut tally = Tally::default();
         match &block.payload {
-            Payload::Lines { file, offset, bytes: LogBytes::Read(bytes) } => {
-                self.count_lines(file, *offset, bytes, block, &mut tally);
+            Payload::Lines { file, offset, bytes: LogBytes::Read(bytes), arrival } => {
+                self.count_lines(file, *offset, bytes, *arrival, block, &mut tally);
             }
-            Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length } } => {
+            Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length }, arrival } => {
                 let mut buffer = std::mem::take(&mut self.buffer);
                 buffer.resize(*length, 0);
                 handle.read_exact_at(&mut buffer, *offset).map_err(|error| {
                     SourceError::caused_by(format!("{}: cannot read at offset {offset}", file.display()), error)
                 })?;
-                self.count_lines(file, *offset, &buffer, block, &mut tally);
+                self.count_lines(file, *offset, &buffer, *arrival, block, &mut tally);
                 self.buffer = buffer;
             }
             Payload::LineTooLong { file, offset, length, head } => {
@@ -102,7 +102,15 @@ impl BlockCounter {
         Ok(std::mem::take(&mut self.dead_letters))
     }
 
-    fn count_lines(&mut self, file: &Arc<Path>, offset: u64, bytes: &[u8], block: &Block, tally: &mut Tally) {
+    fn count_lines(
+        &mut self,
+        file: &Arc<Path>,
+        offset: u64,
+        bytes: &[u8],
+        arrival: Arrival,
+        block: &Block,
+        tally: &mut Tally,
+    ) {
         let utf8 = check_utf8(bytes);
         let mut starts = block.window_starts.iter().copied().peekable();
         let mut start = 0;
@@ -112,7 +120,7 @@ impl BlockCounter {
                 self.enter_window(window);
             }
             let line = &bytes[start..end];
-            match self.count_event(line, block.arrival, utf8, &mut tally.routes) {
+            match self.count_event(line, arrival, utf8, &mut tally.routes) {
                 Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => {
                     let origin = log_origin(file, offset + start as u64);

@@ -137,8 +137,7 @@ fn block(epoch: u64, lines: &str, window_starts: Vec<(usize, Window)>) -> Block 
     Block {
         epoch: Epoch(epoch),
         window_starts,
-        arrival: ARRIVAL,
-        payload: Payload::Lines { file: std::path::Path::new("test.jsonl").into(), offset: 0, bytes },
+        payload: Payload::Lines { file: std::path::Path::new("test.jsonl").into(), offset: 0, bytes, arrival: ARRIVAL },
     }
 }
 
@@ -303,7 +302,7 @@ fn windows_begin_at_messages_too() {
         messages.push(Message { partition: 0, offset, arrival: ARRIVAL, start, length: line.len() });
     }
     let payload = Payload::Messages { topic: "topic".into(), bytes: lines.concat().into_bytes(), messages };
-    let block = Block { epoch: Epoch(3), window_starts: vec![(1, Window(4))], arrival: ARRIVAL, payload };
+    let block = Block { epoch: Epoch(3), window_starts: vec![(1, Window(4))], payload };
     let (items, metrics) = Setup::new("none", 1).run(move |sender, _| sender.send(block).expect("taken"));
     let published: Vec<_> = items.iter().map(|item| (item.key.as_str(), item.version.0 & 0xff)).collect();
     assert_eq!((published, metrics.all_dead_letters()), (vec![("1", 3), ("1", 4), ("2", 4)], 0));

@@ -16,8 +16,6 @@ pub struct Block {
     /// message that belongs to the window, ascending. Before the first of these, and where there
     /// are none, everything belongs to the window with the epoch's own number.
     pub window_starts: Vec<(usize, Window)>,
-    /// When its lines arrived, or its messages were read, in the unit of the events' times.
-    pub arrival: Arrival,
     /// The events.
     pub payload: Payload,
 }
@@ -33,6 +31,8 @@ pub enum Payload {
         offset: u64,
         /// The bytes.
         bytes: LogBytes,
+        /// When they arrived, in the unit of the events' times.
+        arrival: Arrival,
     },
     /// A line that is longer than an event may be.
     LineTooLong {

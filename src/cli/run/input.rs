@@ -10,7 +10,7 @@ use crate::cli::CliError;
 use crate::clock::{ArrivalClock, WallClock};
 use crate::epoch::Epoch;
 use crate::pipeline::{ClockKind, Pipeline};
-use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
+use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
 use crate::source::{Feed, SourceError, feed};
 use crate::telemetry::{InputProgress, Metrics};
@@ -106,7 +106,7 @@ fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<I
     let window = &pipeline.window;
     let clock = match clock {
         ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, FIRST_EPOCH)),
-        ClockKind::Event => KafkaClock::Event(EventClock::new(
+        ClockKind::Event => KafkaClock::Event(EventStamper::new(
             &pipeline.event,
             window.length,
             window.replay_batch,

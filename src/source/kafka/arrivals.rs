@@ -27,11 +27,6 @@ impl RecordArrivals {
         RecordArrivals { clock, said: AtomicBool::new(false) }
     }
 
-    /// When what is read now arrives.
-    pub(super) fn now(&self) -> Arrival {
-        Arrival::at(self.clock.now())
-    }
-
     /// When a message arrived that is read now and whose record has this timestamp, in milliseconds
     /// since 1970.
     pub(super) fn arrival(&self, place: &Place, timestamp_ms: Option<i64>) -> Arrival {

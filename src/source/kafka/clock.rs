@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::event_clock::EventClock;
+use super::stamp::EventStamper;
 use crate::clock::WallClock;
 use crate::epoch::Epoch;
-use crate::event::Arrival;
 use crate::source::{Block, Payload};
 
 /// How soon a reader without messages notices that others moved the event clock.
@@ -17,7 +16,7 @@ pub enum KafkaClock {
     /// Live: each window of the wall clock is an epoch.
     Wall(WallClock),
     /// A replay: windows follow the times of the messages.
-    Event(EventClock),
+    Event(EventStamper),
 }
 
 impl KafkaClock {
@@ -25,7 +24,7 @@ impl KafkaClock {
     pub(super) fn now(&self) -> (Epoch, Instant) {
         match self {
             KafkaClock::Wall(clock) => clock.now(),
-            KafkaClock::Event(clock) => (clock.epoch(), Instant::now() + LOOK_AGAIN),
+            KafkaClock::Event(stamper) => (stamper.clock().epoch(), Instant::now() + LOOK_AGAIN),
         }
     }
 
@@ -33,22 +32,22 @@ impl KafkaClock {
     pub(super) fn caught_up(&self) {
         match self {
             KafkaClock::Wall(_) => {}
-            KafkaClock::Event(clock) => clock.caught_up(),
+            KafkaClock::Event(stamper) => stamper.clock().caught_up(),
         }
     }
 
-    /// Stamps what was read while [`KafkaClock::now`] gave `epoch`, and which was read at the latest then.
-    pub(super) fn stamp(&self, epoch: Epoch, read: Arrival, payload: Payload) -> Vec<Block> {
+    /// Stamps what was read while [`KafkaClock::now`] gave `epoch`.
+    pub(super) fn stamp(&self, epoch: Epoch, payload: Payload) -> Vec<Block> {
         match (self, payload) {
-            (KafkaClock::Event(clock), Payload::Messages { topic, bytes, messages }) => {
-                clock.stamp(&topic, read, bytes, messages)
+            (KafkaClock::Event(stamper), Payload::Messages { topic, bytes, messages }) => {
+                stamper.stamp(topic, bytes, messages)
             }
             (KafkaClock::Wall(clock), Payload::Messages { topic, bytes, messages }) => {
                 clock.after_block(epoch, messages.len() as u64, bytes.len() as u64);
                 let payload = Payload::Messages { topic, bytes, messages };
-                vec![Block { epoch, window_starts: Vec::new(), arrival: read, payload }]
+                vec![Block { epoch, window_starts: Vec::new(), payload }]
             }
-            (_, payload) => vec![Block { epoch, window_starts: Vec::new(), arrival: read, payload }],
+            (_, payload) => vec![Block { epoch, window_starts: Vec::new(), payload }],
         }
     }
 }

@@ -14,7 +14,6 @@ mod arrivals;
 mod batch;
 mod clock;
 mod context;
-mod event_clock;
 mod partition;
 mod probe;
 mod problem;
@@ -22,6 +21,7 @@ mod progress;
 mod reader;
 mod reading;
 mod settings;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -33,9 +33,9 @@ use rdkafka::topic_partition_list::Offset;
 
 pub use arrivals::RecordArrivals;
 pub use clock::KafkaClock;
-pub use event_clock::EventClock;
 pub use progress::KafkaProgress;
 pub use reader::KafkaReader;
+pub use stamp::EventStamper;
 pub use writer::TopicWriter;
 
 use partition::Partition;

@@ -283,7 +283,7 @@ impl<'a> Reading<'a> {
     fn hand_over(&mut self) -> Result<(), Ended> {
         if !self.batch.is_empty() {
             let payload = self.batch.take();
-            for block in self.session.clock.stamp(self.epoch, self.session.arrivals.now(), payload) {
+            for block in self.session.clock.stamp(self.epoch, payload) {
                 self.send(block)?;
             }
             // The block may have been the last that its epoch can hold.

@@ -116,8 +116,8 @@ fn take_all(feed: &Feed) -> Vec<Block> {
 
 fn bytes_of(block: &Block) -> Option<(&Path, u64, Vec<u8>)> {
     match &block.payload {
-        Payload::Lines { file, offset, bytes: LogBytes::Read(bytes) } => Some((file, *offset, bytes.clone())),
-        Payload::Lines { file, offset, bytes: LogBytes::InFile { file: open, length } } => {
+        Payload::Lines { file, offset, bytes: LogBytes::Read(bytes), .. } => Some((file, *offset, bytes.clone())),
+        Payload::Lines { file, offset, bytes: LogBytes::InFile { file: open, length }, .. } => {
             let mut bytes = vec![0; *length];
             open.read_exact_at(&mut bytes, *offset).unwrap();
             Some((file, *offset, bytes))
