@@ -24,7 +24,8 @@ use crate::event::{Ahead, EventSchema, TimeUnit};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(5);
 const DEFAULT_REPLAY_BATCH: u64 = 50_000;
-const DEFAULT_MAX_AHEAD: Duration = Duration::from_secs(60);
+/// How much later than its arrival an event may be where the file does not say so.
+pub const DEFAULT_MAX_AHEAD: Duration = Duration::from_secs(60);
 const DEFAULT_MAX_BYTES: usize = 1 << 20;
 const DEFAULT_REGION: &str = "us-east-1";
 /// The largest `max_bytes`: a few of these are in memory at a time.

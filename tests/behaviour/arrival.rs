@@ -1,7 +1,10 @@
 //! Clocks that are ahead: what one wrong clock does to the counters of all others, and when an event counts as ahead.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
 use crate::program::{Ended, Workplace};
@@ -58,6 +61,20 @@ fn one_clock_ahead_of_a_thousand_leaves_short_decays_as_they_are() {
                 assert!(ten_minutes["value"].as_f64().unwrap() > 440.0, "{ahead} {settings}: {ten_minutes}");
             }
         }
+    }
+}
+
+#[test]
+fn by_default_a_clock_an_hour_ahead_of_now_is_refused() {
+    for workers in ["1", "2"] {
+        let place = place("");
+        let now = now_ms() / 1_000;
+        let log: String = (now - 999..=now).chain([now + HOUR]).map(|time| line(time, 0)).collect();
+        let ended = run(&place, log, workers);
+        assert_eq!((ended.summary("events"), ended.summary("dead letters")), (1_000, 1));
+        let ten_minutes = counts(&place)["600"].clone();
+        assert_eq!(ten_minutes["lastUpdate"], now);
+        assert!(ten_minutes["value"].as_f64().unwrap() > 480.0, "{ten_minutes}");
     }
 }
 
@@ -124,6 +141,42 @@ fn what_comes_through_a_pipe_too_far_ahead_counts_when_it_came() {
     assert!((before..=now_ms()).contains(&counted_at), "{counted_at}");
     run.close_stdin();
     run.end().exits(0);
+}
+
+/// Writes an event of each of these times to one of two partitions, in a record with this timestamp.
+fn write_records(brokers: &str, records: &[(i64, i64)]) {
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    for (partition, (time, timestamp)) in records.iter().enumerate() {
+        let payload = line(*time, 0);
+        let record = BaseRecord::<(), str>::to("events").partition(partition as i32 % 2);
+        producer.send(record.payload(&payload).timestamp(*timestamp)).unwrap();
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn record_timestamps_that_cannot_be_are_no_arrival_and_that_is_said_once() {
+    const LATER: i64 = HOUR * 1_000;
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("events", 2, 1).unwrap();
+    let now = now_ms();
+    // Milliseconds, seconds, next to nothing, and whatever a clock says that is an hour ahead.
+    let timestamps = [now, now / 1_000, 1, now + LATER];
+    let records: Vec<_> =
+        timestamps.iter().flat_map(|timestamp| [(now, *timestamp), (now + LATER, *timestamp)]).collect();
+    write_records(&cluster.bootstrap_servers(), &records);
+    for (ahead, counted) in [("", 4), ("ahead = \"arrival\"", 8)] {
+        for (workers, clock) in [("1", "wall"), ("2", "wall"), ("2", "event")] {
+            let place = place(&format!("time_unit = \"ms\"\nmax_ahead = \"1m\"\n{ahead}"));
+            let kafka = format!("[kafka]\nbrokers = \"{}\"\ntopic = \"events\"\n", cluster.bootstrap_servers());
+            place.write("p.toml", place.read("p.toml") + &kafka);
+            let ended = place.run(&["run", "p.toml", "--until-end", "-w", workers, "--clock", clock]).exits(0);
+            assert_eq!((ended.summary("events"), ended.summary("dead letters")), (counted, 8 - counted), "{ended:?}");
+            assert_eq!(ended.stderr.matches("cannot be the time of its arrival").count(), 1, "{ended:?}");
+            let last_update = counts(&place)["600000"]["lastUpdate"].as_i64().unwrap();
+            assert!((now..=now_ms()).contains(&last_update), "{last_update}");
+        }
+    }
 }
 
 #[test]
