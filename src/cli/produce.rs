@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::CliError;
 use super::output::print;
 use crate::counter::EventTime;
-use crate::event::{Ahead, Arrival, DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
+use crate::event::{Arrival, DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
 use crate::pipeline::Pipeline;
 use crate::source::SourceError;
 use crate::source::kafka::TopicWriter;
@@ -135,13 +135,7 @@ impl KeyOf {
     /// The key is the value of this field, as the text that a counter group would make of it.
     fn new(schema: &EventSchema, field: FieldPath) -> KeyOf {
         let field = DeclaredField { as_key: true, ..DeclaredField::unused(field) };
-        let schema = EventSchema {
-            max_ahead: None,
-            ahead: Ahead::DeadLetter,
-            arrival_field: None,
-            fields: vec![field],
-            ..schema.clone()
-        };
+        let schema = EventSchema { fields: vec![field], ..schema.at_any_time() };
         KeyOf { decoder: Decoder::new(Arc::new(schema)) }
     }
 
@@ -184,7 +178,7 @@ mod tests {
     use rdkafka::mocking::MockCluster;
 
     use super::*;
-    use crate::event::TimeUnit;
+    use crate::event::{Ahead, TimeUnit};
 
     fn keys(field: &str) -> KeyOf {
         let schema = EventSchema {

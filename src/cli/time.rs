@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::CliError;
+use crate::counter::EventTime;
 use crate::event::TimeUnit;
+use crate::findings::likely_unit;
 
 /// Reads a TIME: `now`, RFC 3339, or a number in `unit`. Returns it in that unit.
 pub(super) fn parse_time(text: &str, unit: TimeUnit, now: Timestamp) -> Result<i64, CliError> {
@@ -26,12 +28,7 @@ pub(super) fn parse_time(text: &str, unit: TimeUnit, now: Timestamp) -> Result<i
 
 /// Says that a time is far from the present in its own unit, and near to it in another.
 fn other_unit(units: i64, unit: TimeUnit, now: Timestamp) -> Option<String> {
-    const YEAR_2000_SECONDS: i64 = 946_684_800;
-    const FUTURE_SECONDS: i64 = 20 * 366 * 86_400;
-    let is_likely =
-        |unit: &TimeUnit| (YEAR_2000_SECONDS..=now.as_second() + FUTURE_SECONDS).contains(&unit.to_seconds(units));
-    let all = [TimeUnit::Seconds, TimeUnit::Milliseconds, TimeUnit::Microseconds, TimeUnit::Nanoseconds];
-    let other = all.into_iter().find(is_likely).filter(|_| !is_likely(&unit))?;
+    let other = likely_unit(EventTime(units), unit, now.as_second())?;
     let meant = unit.from_nanoseconds(i128::from(units) * i128::from(1_000_000_000 / other.per_second()));
     Some(format!(
         "{units} looks like {}, but times are in {} here: {meant} would be {}",

@@ -15,7 +15,8 @@ use super::graph::{self, Parts};
 use super::identity::HashSeed;
 use super::operators::Delivery;
 use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
-use crate::epoch::Generation;
+use crate::epoch::Versions;
+use crate::findings::Observations;
 use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, Writers};
 use crate::source::Feed;
@@ -38,12 +39,14 @@ pub struct Run {
     pub dead_letters: DeadLetterFile,
     /// Seeds the identities of rows.
     pub seed: HashSeed,
-    /// Counts the runs that share a state.
-    pub generation: Generation,
+    /// The versions of what it publishes.
+    pub versions: Versions,
     /// Serialise what workers exchange, as if they were in different processes.
     pub serialise: bool,
     /// What is counted of the run.
     pub metrics: Arc<Metrics>,
+    /// What is noted of the events.
+    pub observations: Arc<Observations>,
     /// Where errors go.
     pub failure: Failure,
 }
@@ -108,8 +111,14 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         .into_iter()
         .map(|feed| Parts {
             feed,
-            counter: BlockCounter::new(Arc::clone(&run.pipeline), run.seed, workers, Arc::clone(&run.metrics)),
-            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.generation, workers, Arc::clone(&run.metrics)),
+            counter: BlockCounter::new(
+                Arc::clone(&run.pipeline),
+                run.seed,
+                workers,
+                Arc::clone(&run.metrics),
+                Arc::clone(&run.observations),
+            ),
+            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.versions, workers, Arc::clone(&run.metrics)),
             items: outboxes.items.clone(),
             writers: run.writers,
             dead_letters: outboxes.dead_letters.clone(),

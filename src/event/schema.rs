@@ -36,6 +36,11 @@ impl EventSchema {
         self.ahead == Ahead::Arrival && self.arrival_field.is_none()
     }
 
+    /// The same events, for a reader that takes them whatever their time.
+    pub fn at_any_time(&self) -> EventSchema {
+        EventSchema { max_ahead: None, ahead: Ahead::DeadLetter, arrival_field: None, ..self.clone() }
+    }
+
     /// The same events, for a reader that wants their names and times only.
     pub fn without_fields(&self) -> EventSchema {
         EventSchema { fields: Vec::new(), ..self.clone() }
@@ -96,6 +101,17 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
+    /// As a pipeline file names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TimeUnit::Seconds => "s",
+            TimeUnit::Milliseconds => "ms",
+            TimeUnit::Microseconds => "us",
+            TimeUnit::Nanoseconds => "ns",
+            TimeUnit::Rfc3339 => "rfc3339",
+        }
+    }
+
     /// How many units make a second.
     pub fn per_second(self) -> i64 {
         match self {
