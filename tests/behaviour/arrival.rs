@@ -117,30 +117,34 @@ fn now_ms() -> i64 {
 
 #[test]
 fn a_pipe_goes_on_counting_long_after_it_was_opened() {
-    let place = place("time_unit = \"ms\"\nmax_ahead = \"0s\"");
-    let mut run = place.start(&["run", "p.toml", "--events", "-", "--sink", "jsonl:-"]);
-    // What has been published was read after the start of the run.
-    run.write(&line(1, 1));
-    run.line();
-    let later = now_ms();
-    run.write(&line(later, later));
-    let item: Value = serde_json::from_str(&run.line()).unwrap();
-    assert_eq!(item["counts"]["600000"]["lastUpdate"], later);
-    run.close_stdin();
-    assert_eq!(run.end().exits(0).summary("events"), 2);
+    for workers in ["1", "2"] {
+        let place = place("time_unit = \"ms\"\nmax_ahead = \"0s\"");
+        let mut run = place.start(&["run", "p.toml", "--events", "-", "--sink", "jsonl:-", "-w", workers]);
+        // What has been published was read after the start of the run.
+        run.write(&line(1, 1));
+        run.line();
+        let later = now_ms();
+        run.write(&line(later, later));
+        let item: Value = serde_json::from_str(&run.line()).unwrap();
+        assert_eq!(item["counts"]["600000"]["lastUpdate"], later);
+        run.close_stdin();
+        assert_eq!(run.end().exits(0).summary("events"), 2);
+    }
 }
 
 #[test]
 fn what_comes_through_a_pipe_too_far_ahead_counts_when_it_came() {
-    let place = place("time_unit = \"ms\"\nahead = \"arrival\"");
-    let mut run = place.start(&["run", "p.toml", "--events", "-", "--sink", "jsonl:-"]);
-    let before = now_ms();
-    run.write(&line(before + 23 * HOUR * 1_000, 0));
-    let item: Value = serde_json::from_str(&run.line()).unwrap();
-    let counted_at = item["counts"]["600000"]["lastUpdate"].as_i64().unwrap();
-    assert!((before..=now_ms()).contains(&counted_at), "{counted_at}");
-    run.close_stdin();
-    run.end().exits(0);
+    for workers in ["1", "2"] {
+        let place = place("time_unit = \"ms\"\nahead = \"arrival\"");
+        let mut run = place.start(&["run", "p.toml", "--events", "-", "--sink", "jsonl:-", "-w", workers]);
+        let before = now_ms();
+        run.write(&line(before + 23 * HOUR * 1_000, 0));
+        let item: Value = serde_json::from_str(&run.line()).unwrap();
+        let counted_at = item["counts"]["600000"]["lastUpdate"].as_i64().unwrap();
+        assert!((before..=now_ms()).contains(&counted_at), "{counted_at}");
+        run.close_stdin();
+        run.end().exits(0);
+    }
 }
 
 /// Writes an event of each of these times to one of two partitions, in a record with this timestamp.
