@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use counter_machine::counter::EventTime;
 use counter_machine::dataflow::plan::Planner;
+use counter_machine::event::Arrival;
 use counter_machine::pipeline::Pipeline;
 
 use super::Size;
@@ -89,7 +90,7 @@ fn without_uniques() -> PathBuf {
 /// To how many rows an event adds, on average.
 fn updates_per_event(pipeline: &Path, log: &Path) -> f64 {
     let pipeline = Pipeline::load(pipeline, &|_| None).expect("a valid pipeline");
-    let mut planner = Planner::new(Arc::new(pipeline), EventTime(i64::MAX / 2));
+    let mut planner = Planner::new(Arc::new(pipeline), Arrival::before(EventTime(i64::MAX / 2)));
     let lines = BufReader::new(std::fs::File::open(log).expect("the log")).split(b'\n');
     lines.take(SAMPLE).for_each(|line| planner.observe(&line.expect("a line")));
     let plan = planner.finish();

@@ -13,7 +13,7 @@ use super::output::printed;
 use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::event::{EventSchema, TimeUnit};
-use crate::pipeline::{Pipeline, parse_duration, to_units};
+use crate::pipeline::{DEFAULT_MAX_AHEAD, Pipeline, parse_duration, to_units};
 use crate::source::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog, Traffic};
 use crate::telemetry::Printable;
 
@@ -86,6 +86,9 @@ fn parse_start(text: &str) -> Result<EventTime, String> {
 
 /// Writes the log to where the arguments say.
 pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
+    if let Some(warning) = ahead_of_now(args, Timestamp::now()) {
+        tracing::warn!("{warning}");
+    }
     match &args.pipeline {
         None => {
             let config = SyntheticConfig { traffic: traffic(args), mix: args.mix.clone() };
@@ -99,6 +102,19 @@ pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
             write(args, |out| log.write_lines(args.events, out))
         }
     }
+}
+
+/// Says that a run that reads the log now would refuse its last events.
+fn ahead_of_now(args: &GenerateArgs, now: Timestamp) -> Option<String> {
+    let last = args.start.0 as f64 + args.events as f64 / args.events_per_second;
+    let ahead = last - now.as_second() as f64;
+    let limit = DEFAULT_MAX_AHEAD.as_secs_f64();
+    (ahead > limit).then(|| {
+        format!(
+            "the last events of this log are {ahead:.0} s ahead of now: a run that reads them before then takes them for dead \
+             letters where max_ahead is {limit:.0} s, its default. Give an earlier --start, or a higher --events-per-second"
+        )
+    })
 }
 
 fn traffic(args: &GenerateArgs) -> Traffic {
@@ -199,6 +215,16 @@ mod tests {
         let args = parse(&["--events", "20000", "--output", output]).expect("valid arguments");
         run(&args).expect("a log");
         fs::read(path).expect("the log")
+    }
+
+    #[test]
+    fn a_log_that_ends_in_the_future_is_warned_of() {
+        let now = Timestamp::from_second(1_707_605_599).expect("a time");
+        let warning = |arguments: &[&str]| ahead_of_now(&parse(arguments).expect("valid arguments"), now);
+        let warned = warning(&["--events", "3600000"]).expect("a warning");
+        assert!(warned.contains("3600 s ahead of now") && warned.contains("max_ahead is 60 s"), "{warned}");
+        assert_eq!(warning(&["--events", "60000"]), None);
+        assert_eq!(warning(&["--events", "3600000", "--start", "1707602000"]), None);
     }
 
     #[test]

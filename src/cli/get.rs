@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::CliError;
 use super::output::printed;
 use super::ratio::RatioReading;
-use super::show::Reading;
+use super::show::{ReadAt, Reading};
 use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::event::FieldId;
@@ -143,7 +143,8 @@ impl<'a> Question<'a> {
         let unit = pipeline.event.time_unit;
         let at = args.at.as_deref().map(|text| parse_time(text, unit, now)).transpose()?;
         let as_of = at.map_or(now.as_second(), |at| unit.to_seconds(at));
-        let reading = Reading { unit, at: at.map(EventTime), as_of };
+        let is_now = args.at.as_deref().is_some_and(|text| text.trim() == "now");
+        let reading = Reading { unit, at: at.map(|at| ReadAt { time: EventTime(at), is_now }), as_of };
         Ok(Question { pipeline, keys: keys(pipeline, &args.key)?, feature: args.feature.as_deref(), reading })
     }
 
@@ -338,6 +339,9 @@ mod tests {
         let pipeline = matrix();
         let args = args(&["--key", "userId=7", "--at", "100"]);
         let question = Question::of(&args, &pipeline, Timestamp::from_second(500).unwrap()).unwrap();
-        assert_eq!((question.reading.at, question.reading.as_of), (Some(EventTime(100)), 100));
+        assert_eq!(
+            (question.reading.at, question.reading.as_of),
+            (Some(ReadAt { time: EventTime(100), is_now: false }), 100)
+        );
     }
 }

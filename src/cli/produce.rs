@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::CliError;
 use super::output::print;
 use crate::counter::EventTime;
-use crate::event::{DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
+use crate::event::{Arrival, DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
 use crate::pipeline::Pipeline;
 use crate::source::SourceError;
 use crate::source::kafka::TopicWriter;
@@ -135,13 +135,13 @@ impl KeyOf {
     /// The key is the value of this field, as the text that a counter group would make of it.
     fn new(schema: &EventSchema, field: FieldPath) -> KeyOf {
         let field = DeclaredField { as_key: true, ..DeclaredField::unused(field) };
-        let schema = EventSchema { max_ahead: None, fields: vec![field], ..schema.clone() };
+        let schema = EventSchema { fields: vec![field], ..schema.at_any_time() };
         KeyOf { decoder: Decoder::new(Arc::new(schema)) }
     }
 
     /// `None` where the line is no event, or has no such field.
     fn of<'a>(&'a mut self, line: &'a [u8]) -> Option<&'a [u8]> {
-        self.decoder.decode(line, EventTime(0), Utf8::Unchecked).ok()??.key(KeyOf::FIELD)
+        self.decoder.decode(line, Arrival::before(EventTime(0)), Utf8::Unchecked).ok()??.key(KeyOf::FIELD)
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
     use rdkafka::mocking::MockCluster;
 
     use super::*;
-    use crate::event::TimeUnit;
+    use crate::event::{Ahead, TimeUnit};
 
     fn keys(field: &str) -> KeyOf {
         let schema = EventSchema {
@@ -186,6 +186,8 @@ mod tests {
             time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(10),
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
             max_bytes: 1 << 20,
             fields: Vec::new(),
         };

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::show::{Reading, print_aligned, show_value};
+use super::show::{ReadAt, Reading, TOO_EARLY, print_aligned, show_value};
 use super::time::show_time;
 use crate::counter::{DecayInterval, EventTime, wilson_lower_bound};
 use crate::pipeline::{Ratio, RatioKind, format_duration, from_units};
@@ -39,10 +39,11 @@ struct RatioValue {
     decay_interval: DecayInterval,
     /// The time at which both features are read.
     time: EventTime,
-    /// The numerator at that time; 0 where there is no such item.
-    numerator: f64,
-    denominator: f64,
-    /// `None` where the denominator is not above 0.
+    /// The numerator at that time; 0 where there is no such item; `None` where that time is before the
+    /// last update of either, so that nothing is known.
+    numerator: Option<f64>,
+    denominator: Option<f64>,
+    /// `None` where nothing is known or the denominator is not above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
     /// With the ratio's prior added to both sides.
@@ -59,17 +60,21 @@ struct RatioValue {
 impl<'a> RatioReading<'a> {
     /// Reads a ratio from the items of one key; `None` where neither of its features has one.
     ///
-    /// Both are read at the same time: at `at`, or at the later of their last updates where that is
-    /// later or no time is asked for.
-    pub(super) fn of(ratio: &'a Ratio, key: &'a str, items: &[Item], at: Option<EventTime>) -> Option<Self> {
+    /// Both are read at the same time: at `at`, or at the later of their last updates where no time is
+    /// asked for.
+    pub(super) fn of(ratio: &'a Ratio, key: &'a str, items: &[Item], at: Option<ReadAt>) -> Option<Self> {
         let item = |name: &str| items.iter().find(|item| item.feature_name == name);
         let (above, below) = (item(&ratio.numerator), item(&ratio.denominator));
         let last_updates =
             above.into_iter().chain(below).flat_map(|item| item.counts.values()).map(|count| count.last_update);
-        let time = last_updates.chain(at).max()?;
+        let newest = last_updates.max()?;
+        let known = at.map_or(Some(newest), |at| at.of(newest));
+        let time = known.or(at.map(|at| at.time))?;
         let value = |interval: &DecayInterval| {
             let count = |item: Option<&Item>| item.and_then(|item| item.counts.get(interval).copied());
-            read(ratio, *interval, count(above), count(below), time)
+            let (above, below) = (count(above), count(below));
+            above.or(below)?;
+            Some(known.map_or(RatioValue::unknown(*interval, time), |time| read(ratio, *interval, above, below, time)))
         };
         let ratios: Vec<_> = ratio.decays.iter().filter_map(value).collect();
         let since = above.into_iter().chain(below).filter_map(|item| item.since).max();
@@ -89,6 +94,9 @@ impl<'a> RatioReading<'a> {
         lines.extend(self.ratios.iter().map(|value| value.line(reading, self.ratio)));
         print_aligned(&lines, TEXT_COLUMNS, out)?;
         writeln!(out, "  read at {}", show_time(self.time.0, reading.unit))?;
+        if self.ratios.iter().any(|value| value.numerator.is_none()) {
+            writeln!(out, "{TOO_EARLY}")?;
+        }
         self.since.map_or(Ok(()), |since| reading.show_since(since, out))
     }
 
@@ -100,13 +108,20 @@ impl<'a> RatioReading<'a> {
 }
 
 impl RatioValue {
+    /// What it was then cannot be told.
+    fn unknown(decay_interval: DecayInterval, time: EventTime) -> RatioValue {
+        let (numerator, denominator, value) = (None, None, None);
+        let (smoothed, sample_size, lower_bound) = (None, None, None);
+        RatioValue { decay_interval, time, numerator, denominator, value, smoothed, sample_size, lower_bound }
+    }
+
     fn line(&self, reading: &Reading, ratio: &Ratio) -> Vec<String> {
         let unit = reading.unit;
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), show_value);
         let mut line = vec![
             format_duration(from_units(self.decay_interval.units(), unit)),
-            show_value(self.numerator),
-            show_value(self.denominator),
+            shown(self.numerator),
+            shown(self.denominator),
             shown(self.value),
         ];
         line.extend(ratio.prior.map(|_| shown(self.smoothed)));
@@ -122,8 +137,7 @@ fn read(
     above: Option<Count>,
     below: Option<Count>,
     time: EventTime,
-) -> Option<RatioValue> {
-    above.or(below)?;
+) -> RatioValue {
     let value_at = |count: Option<Count>| count.map_or(0.0, |count| count.value_at(time));
     let (numerator, denominator) = (value_at(above), value_at(below));
     let value = Some(numerator / denominator).filter(|value| denominator > 0.0 && value.is_finite());
@@ -132,17 +146,17 @@ fn read(
     // Above 1 it may come where the decay has taken more from the views than from their later clicks, and below 0 by
     // retractions; what is declared a proportion is then taken for the nearer end.
     let bound = value.zip(sample_size).filter(|_| ratio.kind == RatioKind::Proportion);
-    Some(RatioValue {
+    RatioValue {
         decay_interval: interval,
         time,
-        numerator,
-        denominator,
+        numerator: Some(numerator),
+        denominator: Some(denominator),
         value,
         // A denominator may be negative, after more retractions than events.
         smoothed: smoothed.filter(|smoothed| smoothed.is_finite() && denominator >= 0.0),
         sample_size,
         lower_bound: bound.map(|(value, size)| wilson_lower_bound(value, size)),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -184,7 +198,8 @@ mod tests {
 
     fn value(items: &[Item], at: Option<i64>) -> RatioValue {
         let ratio = ratio();
-        let reading = RatioReading::of(&ratio, "p", items, at.map(EventTime)).expect("an item");
+        let reading = RatioReading::of(&ratio, "p", items, at.map(|at| ReadAt { time: EventTime(at), is_now: false }))
+            .expect("an item");
         assert_eq!(reading.ratios.len(), 1, "only the intervals that both have");
         reading.ratios[0]
     }
@@ -209,7 +224,7 @@ mod tests {
     fn both_sides_are_read_at_the_later_of_their_last_updates() {
         let likes = 8.0 * (-0.5f64).exp();
         let read = value(&[item("like", 95, 8.0, None), item("view", 100, 40.0, Some(32.0))], None);
-        assert_eq!((read.time, read.denominator), (EventTime(100), 40.0));
+        assert_eq!((read.time, read.denominator), (EventTime(100), Some(40.0)));
         assert_close(read.value, likes / 40.0);
         assert_close(read.smoothed, (likes + 1.0) / 60.0);
         assert_close(read.sample_size, 50.0);
@@ -220,17 +235,22 @@ mod tests {
     fn a_later_time_decays_both_and_leaves_ratio_and_sample_size_as_they_are() {
         let items = [item("like", 100, 8.0, None), item("view", 100, 40.0, Some(32.0))];
         let read = value(&items, Some(130));
-        assert_close(Some(read.numerator), 8.0 * (-3.0f64).exp());
+        assert_close(read.numerator, 8.0 * (-3.0f64).exp());
         assert_close(read.value, 0.2);
         assert_close(read.sample_size, 50.0);
         assert_close(read.smoothed, (8.0 * (-3.0f64).exp() + 1.0) / (40.0 * (-3.0f64).exp() + 20.0));
-        assert_eq!(value(&items, Some(50)), value(&items, None), "nobody knows what it was then");
+        assert_eq!(value(&items, Some(99)), RatioValue::unknown(interval(10), EventTime(99)), "nobody knows");
+        let now = Some(ReadAt { time: EventTime(99), is_now: true });
+        assert_eq!(RatioReading::of(&ratio(), "p", &items, now).unwrap().ratios[0], value(&items, None));
     }
 
     #[test]
     fn what_is_missing_above_is_nothing_and_below_leaves_no_ratio() {
         let read = value(&[item("view", 100, 40.0, None)], None);
-        assert_eq!((read.numerator, read.value, read.sample_size, read.lower_bound), (0.0, Some(0.0), None, None));
+        assert_eq!(
+            (read.numerator, read.value, read.sample_size, read.lower_bound),
+            (Some(0.0), Some(0.0), None, None)
+        );
         let read = value(&[item("like", 100, 4.0, None)], None);
         assert_eq!((read.value, read.smoothed), (None, Some(5.0 / 20.0)));
         for denominator in [0.0, -3.0] {

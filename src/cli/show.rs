@@ -18,10 +18,30 @@ pub(super) struct Reading {
     /// The unit of the event's times.
     pub(super) unit: TimeUnit,
     /// The time to which values are decayed; `None`: each as it was at its last update.
-    pub(super) at: Option<EventTime>,
+    pub(super) at: Option<ReadAt>,
     /// What expired before this has expired: `at`, or now; seconds since 1970.
     pub(super) as_of: i64,
 }
+
+/// A time to which values are decayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ReadAt {
+    pub(super) time: EventTime,
+    /// Whether it is the present: a counter whose last update is ahead of that reads as it was then.
+    pub(super) is_now: bool,
+}
+
+impl ReadAt {
+    /// When something with this last update is read; `None`: what it was so early, its newest state
+    /// does not tell.
+    pub(super) fn of(self, last_update: EventTime) -> Option<EventTime> {
+        (self.is_now || self.time >= last_update).then_some(self.time.max(last_update))
+    }
+}
+
+/// What stands under values that are not known.
+pub(super) const TOO_EARLY: &str =
+    "  -: before the last update; only the newest state is kept, so what it was then is not known";
 
 impl Reading {
     fn expired_at(&self, item: &Item) -> Option<i64> {
@@ -34,6 +54,9 @@ impl Reading {
         let mut lines = vec![self.heading()];
         lines.extend(item.counts.values().map(|count| self.line(count)));
         print_aligned(&lines, TEXT_COLUMNS, out)?;
+        if item.counts.values().any(|count| self.at.is_some_and(|at| at.of(count.last_update).is_none())) {
+            writeln!(out, "{TOO_EARLY}")?;
+        }
         if let Some(expired_at) = self.expired_at(item) {
             let time = show_time(expired_at, TimeUnit::Seconds);
             writeln!(out, "  expired since {time}: its ttl has passed, and it may be forgotten")?;
@@ -46,7 +69,7 @@ impl Reading {
 
     fn heading(&self) -> Vec<String> {
         let mut heading = ["interval", "last update", "value"].map(str::to_owned).to_vec();
-        heading.extend(self.at.map(|at| format!("at {}", show_time(at.0, self.unit))));
+        heading.extend(self.at.map(|at| format!("at {}", show_time(at.time.0, self.unit))));
         heading
     }
 
@@ -57,7 +80,9 @@ impl Reading {
             show_time(last_update, self.unit),
             show_value(count.value),
         ];
-        line.extend(self.at.map(|at| show_value(count.value_at(at))));
+        line.extend(
+            self.at.map(|at| at.of(count.last_update).map_or("-".to_owned(), |at| show_value(count.value_at(at)))),
+        );
         line
     }
 
@@ -76,7 +101,7 @@ impl Reading {
             version: item.version.0,
             expires_at: item.expires_at,
             since: item.since,
-            at: self.at,
+            at: self.at.map(|at| at.time),
             expired: self.expired_at(item).is_some(),
         };
         write_json(&mut *out, &reading)?;
@@ -84,7 +109,10 @@ impl Reading {
     }
 
     fn read(&self, count: &Count) -> CountReading {
-        CountReading { count: *count, value_at: self.at.map(|at| count.value_at(at)) }
+        CountReading {
+            count: *count,
+            value_at: self.at.map(|at| at.of(count.last_update).map(|at| count.value_at(at))),
+        }
     }
 }
 
@@ -110,8 +138,9 @@ struct ItemReading<'a> {
 struct CountReading {
     #[serde(flatten)]
     count: Count,
+    /// `Some(None)`: asked for, and not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    value_at: Option<f64>,
+    value_at: Option<Option<f64>>,
 }
 
 /// Six digits after the point, or an exponent where those would say nothing.
@@ -156,7 +185,8 @@ mod tests {
     }
 
     const AT_LAST_UPDATE: Reading = Reading { unit: TimeUnit::Seconds, at: None, as_of: 1_707_700_000 };
-    const LATER: Reading = Reading { at: Some(EventTime(1_707_605_604)), ..AT_LAST_UPDATE };
+    const LATER: Reading =
+        Reading { at: Some(ReadAt { time: EventTime(1_707_605_604), is_now: false }), ..AT_LAST_UPDATE };
 
     #[test]
     fn a_table_has_a_line_per_interval() {
@@ -180,6 +210,21 @@ like  (key 1234)
   15s       2024-02-10T22:53:19Z  4.800000                 3.439350
 ";
         assert_eq!(shown(LATER, false), expected);
+    }
+
+    #[test]
+    fn a_time_before_the_last_update_tells_nothing_but_now_reads_as_of_then() {
+        let at = |is_now| Reading { at: Some(ReadAt { time: EventTime(1_707_605_598), is_now }), ..AT_LAST_UPDATE };
+        let early = shown(at(false), false);
+        assert!(
+            early.contains("4.800000                        -\n") && early.ends_with(&format!("{TOO_EARLY}\n")),
+            "{early}"
+        );
+        assert!(shown(at(false), true).contains(r#""value":1.6,"valueAt":null}"#));
+        assert!(shown(at(true), false).contains("1.600000                 1.600000\n"));
+        assert!(shown(at(true), true).contains(r#""value":1.6,"valueAt":1.6}"#));
+        let same = Reading { at: Some(ReadAt { time: EventTime(1_707_605_599), is_now: false }), ..AT_LAST_UPDATE };
+        assert!(shown(same, true).contains(r#""valueAt":1.6}"#));
     }
 
     #[test]
@@ -219,13 +264,14 @@ like  (key 1234)
 
     #[test]
     fn values_of_millions_with_times_in_milliseconds_fit_into_80_columns() {
-        let (last_update, at) = (EventTime(1_707_605_599_123), EventTime(1_707_605_601_000));
+        let (last_update, time) = (EventTime(1_707_605_599_123), EventTime(1_707_605_601_000));
         let mut item = item();
         for count in item.counts.values_mut() {
             (count.last_update, count.value) = (last_update, -1_234_567.654_321);
         }
         let mut out = Vec::new();
-        Reading { unit: TimeUnit::Milliseconds, at: Some(at), as_of: 0 }.show_table(&item, &mut out).unwrap();
+        let at = Some(ReadAt { time, is_now: false });
+        Reading { unit: TimeUnit::Milliseconds, at, as_of: 0 }.show_table(&item, &mut out).unwrap();
         let table = String::from_utf8(out).unwrap();
         assert!(table.contains("2024-02-10T22:53:19.123Z  -1234567.654321"), "{table}");
         assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");

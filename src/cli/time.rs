@@ -3,12 +3,17 @@
 use jiff::Timestamp;
 
 use super::CliError;
+use crate::counter::EventTime;
 use crate::event::TimeUnit;
+use crate::findings::likely_unit;
 
 /// Reads a TIME: `now`, RFC 3339, or a number in `unit`. Returns it in that unit.
 pub(super) fn parse_time(text: &str, unit: TimeUnit, now: Timestamp) -> Result<i64, CliError> {
     let text = text.trim();
     if let Ok(units) = text.parse() {
+        if let Some(note) = other_unit(units, unit, now) {
+            tracing::warn!("{note}");
+        }
         return Ok(units);
     }
     let time = if text == "now" { Ok(now) } else { text.parse::<Timestamp>() };
@@ -19,6 +24,18 @@ pub(super) fn parse_time(text: &str, unit: TimeUnit, now: Timestamp) -> Result<i
             unit_name(unit)
         ))),
     }
+}
+
+/// Says that a time is far from the present in its own unit, and near to it in another.
+fn other_unit(units: i64, unit: TimeUnit, now: Timestamp) -> Option<String> {
+    let other = likely_unit(EventTime(units), unit, now.as_second())?;
+    let meant = unit.from_nanoseconds(i128::from(units) * i128::from(1_000_000_000 / other.per_second()));
+    Some(format!(
+        "{units} looks like {}, but times are in {} here: {meant} would be {}",
+        unit_name(other),
+        unit_name(unit),
+        show_time(meant, unit)
+    ))
 }
 
 fn unit_name(unit: TimeUnit) -> &'static str {
@@ -52,6 +69,20 @@ mod tests {
         assert_eq!(parse("2024-02-10T23:53:19.5+01:00", TimeUnit::Rfc3339).unwrap(), 1_707_605_599_500);
         for text in ["", "yesterday", "1e9", "2024-02-30T00:00:00Z", "99999999999999999999"] {
             assert!(parse(text, TimeUnit::Seconds).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_clearly_in_another_unit_is_noticed() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let note = |units, unit| other_unit(units, unit, now);
+        let expected = "1707605599000 looks like milliseconds, but times are in seconds here: 1707605599 would be 2024-02-10T22:53:19Z";
+        assert_eq!(note(1_707_605_599_000, TimeUnit::Seconds).as_deref(), Some(expected));
+        let text = note(1_707_605_599, TimeUnit::Rfc3339).unwrap();
+        assert!(text.contains("looks like seconds") && text.contains("1707605599000 would be 2024"), "{text}");
+        assert!(note(1_707_605_599, TimeUnit::Nanoseconds).unwrap().contains("looks like seconds"));
+        for right in [0, -5, 100, 946_684_799, 1_707_605_599, 2_200_000_000, i64::MAX, i64::MIN] {
+            assert_eq!(note(right, TimeUnit::Seconds), None, "{right}");
         }
     }
 

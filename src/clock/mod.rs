@@ -12,17 +12,24 @@
 //! - [`StreamTime`] is slow, because what it decides cannot be undone: what may be forgotten. Nine of ten of the last
 //!   16,000 events must have reached a time before it is believed. So it is late rather than early.
 //!
-//! [`StreamClock`] cuts a replay into windows and epochs by event time, [`WallClock`] a live stream by the wall clock;
-//! both also end an epoch that grows too large ([`EpochSize`]).
+//! [`StreamClock`] cuts a replay into windows and epochs by event time, for all readers of a run through a [`SharedClock`];
+//! [`WallClock`] cuts a live stream by the wall clock. Both also end an epoch that grows too large ([`EpochSize`]).
+//! [`ArrivalClock`] tells when what is read arrives.
 
+mod arrival;
 mod epoch_size;
 mod median;
+mod parts;
+mod shared;
 mod stream;
 mod stream_time;
 mod wall;
 
+pub use arrival::ArrivalClock;
 pub use epoch_size::EpochSize;
 pub use median::MedianClock;
+pub use parts::{EpochPart, Parts};
+pub use shared::SharedClock;
 pub use stream::{Begins, StreamClock};
 pub use stream_time::{StreamTime, TimeSampler, TimeSamples};
 pub use wall::WallClock;

@@ -45,7 +45,7 @@ impl DecayCounter {
         Ok(DecayCounter { value: later.value + earlier.value * self.interval.factor(elapsed), ..later })
     }
 
-    /// The value as it reads at `time`; before the last update, as it read then.
+    /// The value as it reads at `time`. Nothing decays upwards: before the last update, as it reads then.
     pub fn value_at(self, time: EventTime) -> f64 {
         let elapsed = time.0.saturating_sub(self.last_update.0).max(0);
         self.value * self.interval.factor(elapsed)

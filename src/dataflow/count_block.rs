@@ -9,9 +9,8 @@ use super::identity::HashSeed;
 use super::route::Router;
 use super::window_sums::WindowSums;
 use crate::clock::TimeSampler;
-use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
-use crate::event::{Decoder, Reason, Utf8};
+use crate::event::{Arrival, Decoder, Reason, Utf8};
 use crate::findings::{Observations, Observer};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetter, Origin};
@@ -28,8 +27,6 @@ pub struct BlockCounter {
     metrics: Arc<Metrics>,
     observer: Observer,
     observations: Arc<Observations>,
-    /// When the run began, in the event's unit: the arrival of every line of a log.
-    run_start: EventTime,
     times: TimeSampler,
     window: Window,
     buffer: Vec<u8>,
@@ -48,7 +45,6 @@ impl BlockCounter {
         pipeline: Arc<Pipeline>,
         seed: HashSeed,
         workers: usize,
-        run_start: EventTime,
         metrics: Arc<Metrics>,
         observations: Arc<Observations>,
     ) -> BlockCounter {
@@ -61,7 +57,6 @@ impl BlockCounter {
             pipeline,
             metrics,
             observations,
-            run_start,
             window: Window::default(),
             buffer: Vec::new(),
             dead_letters: Vec::new(),
@@ -85,16 +80,16 @@ impl BlockCounter {
     pub fn count(&mut self, block: &Block) -> Result<Vec<DeadLetter>, SourceError> {
         let mut tally = Tally::default();
         match &block.payload {
-            Payload::Lines { file, offset, bytes: LogBytes::Read(bytes) } => {
-                self.count_lines(file, *offset, bytes, &block.window_starts, &mut tally);
+            Payload::Lines { file, offset, bytes: LogBytes::Read(bytes), arrival } => {
+                self.count_lines(file, *offset, bytes, *arrival, block, &mut tally);
             }
-            Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length } } => {
+            Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length }, arrival } => {
                 let mut buffer = std::mem::take(&mut self.buffer);
                 buffer.resize(*length, 0);
                 handle.read_exact_at(&mut buffer, *offset).map_err(|error| {
                     SourceError::caused_by(format!("{}: cannot read at offset {offset}", file.display()), error)
                 })?;
-                self.count_lines(file, *offset, &buffer, &block.window_starts, &mut tally);
+                self.count_lines(file, *offset, &buffer, *arrival, block, &mut tally);
                 self.buffer = buffer;
             }
             Payload::LineTooLong { file, offset, length, head } => {
@@ -124,11 +119,12 @@ impl BlockCounter {
         file: &Arc<Path>,
         offset: u64,
         bytes: &[u8],
-        window_starts: &[(usize, Window)],
+        arrival: Arrival,
+        block: &Block,
         tally: &mut Tally,
     ) {
         let utf8 = check_utf8(bytes);
-        let mut starts = window_starts.iter().copied().peekable();
+        let mut starts = block.window_starts.iter().copied().peekable();
         let mut start = 0;
         while start < bytes.len() {
             let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
@@ -136,7 +132,7 @@ impl BlockCounter {
                 self.enter_window(window);
             }
             let line = &bytes[start..end];
-            match self.count_event(line, self.run_start, utf8) {
+            match self.count_event(line, arrival, utf8) {
                 Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => {
                     self.dead_letters.push(dead_letter(reason, log_origin(file, offset + start as u64), line));
@@ -155,15 +151,13 @@ impl BlockCounter {
         window_starts: &[(usize, Window)],
         tally: &mut Tally,
     ) {
-        let unit = self.pipeline.event.time_unit;
         let mut starts = window_starts.iter().copied().peekable();
         for (place, message) in messages.iter().enumerate() {
             while let Some((_, window)) = starts.next_if(|(start, _)| *start <= place) {
                 self.enter_window(window);
             }
             let payload = &bytes[message.start..][..message.length];
-            let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
-            match self.count_event(payload, arrival, Utf8::Unchecked) {
+            match self.count_event(payload, message.arrival, Utf8::Unchecked) {
                 Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => {
                     let Message { partition, offset, .. } = *message;
@@ -177,7 +171,7 @@ impl BlockCounter {
 
     /// Counts one event; there is none on a blank line.
     #[inline]
-    fn count_event(&mut self, bytes: &[u8], arrival: EventTime, utf8: Utf8) -> Result<bool, Reason> {
+    fn count_event(&mut self, bytes: &[u8], arrival: Arrival, utf8: Utf8) -> Result<bool, Reason> {
         let event = match self.decoder.decode(bytes, arrival, utf8) {
             Ok(Some(event)) => event,
             Ok(None) => return Ok(false),
@@ -190,7 +184,7 @@ impl BlockCounter {
         if self.router.is_worth_a_look() {
             self.observer.look(bytes, &event);
         }
-        self.times.observe(event.time(), arrival);
+        self.times.observe(event.time(), event.arrival());
         Ok(true)
     }
 

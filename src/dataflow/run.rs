@@ -15,7 +15,6 @@ use super::graph::{self, Parts};
 use super::identity::HashSeed;
 use super::operators::Delivery;
 use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
-use crate::counter::EventTime;
 use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::pipeline::{GroupId, Pipeline};
@@ -42,8 +41,6 @@ pub struct Run {
     pub seed: HashSeed,
     /// The versions of what it publishes.
     pub versions: Versions,
-    /// When the run began, in the event's unit.
-    pub run_start: EventTime,
     /// Serialise what workers exchange, as if they were in different processes.
     pub serialise: bool,
     /// What is counted of the run.
@@ -118,7 +115,6 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
                 Arc::clone(&run.pipeline),
                 run.seed,
                 workers,
-                run.run_start,
                 Arc::clone(&run.metrics),
                 Arc::clone(&run.observations),
             ),

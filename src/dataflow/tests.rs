@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Generation, Versions, Window};
+use crate::event::Arrival;
 use crate::findings::Observations;
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetterFile, Item, ItemBatch, Sink, SinkError, Writers};
@@ -114,7 +115,6 @@ impl Setup {
             dead_letters: DeadLetterFile::new(directory.path().join("dead.jsonl"), None, Arc::clone(&metrics)),
             seed: HashSeed(42),
             versions: Versions::new(Generation(1), Window(1)),
-            run_start: EventTime(2_000_000_000),
             serialise: self.serialise,
             metrics: Arc::clone(&metrics),
             observations: Arc::new(Observations::new(&self.pipeline, EventTime(2_000_000_000))),
@@ -131,12 +131,15 @@ impl Setup {
     }
 }
 
+/// Later than every event of these tests.
+const ARRIVAL: Arrival = Arrival::before(EventTime(2_000_000_000));
+
 fn block(epoch: u64, lines: &str, window_starts: Vec<(usize, Window)>) -> Block {
     let bytes = LogBytes::Read(lines.as_bytes().to_vec());
     Block {
         epoch: Epoch(epoch),
         window_starts,
-        payload: Payload::Lines { file: std::path::Path::new("test.jsonl").into(), offset: 0, bytes },
+        payload: Payload::Lines { file: std::path::Path::new("test.jsonl").into(), offset: 0, bytes, arrival: ARRIVAL },
     }
 }
 
@@ -298,7 +301,7 @@ fn windows_begin_at_messages_too() {
     let mut messages = Vec::new();
     for (offset, line) in (0i64..).zip(&lines) {
         let start = messages.last().map_or(0, |last: &Message| last.start + last.length);
-        messages.push(Message { partition: 0, offset, timestamp_ms: 0, start, length: line.len() });
+        messages.push(Message { partition: 0, offset, arrival: ARRIVAL, start, length: line.len() });
     }
     let payload = Payload::Messages { topic: "topic".into(), bytes: lines.concat().into_bytes(), messages };
     let block = Block { epoch: Epoch(3), window_starts: vec![(1, Window(4))], payload };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::interpret::{Contents, Located, Text};
 use super::scanner::Scanner;
 use super::token::{Slots, Tokens};
-use super::{EventSchema, FieldId, Reason, careful};
+use super::{Arrival, EventSchema, FieldId, Reason, careful};
 use crate::counter::EventTime;
 
 /// Turns bytes into events. One for each thread: it remembers what the last event looked like.
@@ -35,6 +35,7 @@ pub struct Event<'a> {
     contents: &'a Contents,
     name: Text,
     time: EventTime,
+    arrival: EventTime,
 }
 
 impl Decoder {
@@ -46,7 +47,7 @@ impl Decoder {
     }
 
     /// Decodes one line without its newline (a carriage return at its end is white space), or one
-    /// message. `Ok(None)` is a blank one. `arrival` is in the unit of the event's time.
+    /// message. `Ok(None)` is a blank one. `arrival` is what the source knows of it.
     ///
     /// Of several reasons against an event it gives the first in the order of [`Reason::ALL`]:
     /// what is wrong with the line before what is wrong with a field.
@@ -54,7 +55,7 @@ impl Decoder {
     pub fn decode<'a>(
         &'a mut self,
         bytes: &'a [u8],
-        arrival: EventTime,
+        arrival: Arrival,
         utf8: Utf8,
     ) -> Result<Option<Event<'a>>, Reason> {
         self.check(bytes, utf8)?;
@@ -72,7 +73,7 @@ impl Decoder {
     pub(super) fn decode_carefully<'a>(
         &'a mut self,
         bytes: &'a [u8],
-        arrival: EventTime,
+        arrival: Arrival,
         utf8: Utf8,
     ) -> Result<Option<Event<'a>>, Reason> {
         self.check(bytes, utf8)?;
@@ -95,10 +96,10 @@ impl Decoder {
     }
 
     #[inline]
-    fn interpret<'a>(&'a mut self, line: &'a [u8], arrival: EventTime) -> Result<Event<'a>, Reason> {
+    fn interpret<'a>(&'a mut self, line: &'a [u8], arrival: Arrival) -> Result<Event<'a>, Reason> {
         let located = Located { schema: &self.schema, slots: &self.slots, line, tokens: &self.tokens };
-        let (name, time) = located.interpret(arrival, &mut self.contents)?;
-        Ok(Event { line, contents: &self.contents, name, time })
+        let (name, time, arrival) = located.interpret(arrival, &mut self.contents)?;
+        Ok(Event { line, contents: &self.contents, name, time, arrival })
     }
 }
 
@@ -109,10 +110,16 @@ impl<'a> Event<'a> {
         self.contents.bytes(self.line, self.name)
     }
 
-    /// The event's own time; not negative.
+    /// The time at which the event counts: its own, or that of its arrival; not negative.
     #[inline]
     pub fn time(&self) -> EventTime {
         self.time
+    }
+
+    /// When it arrived, as far as that is known: not later than this.
+    #[inline]
+    pub fn arrival(&self) -> EventTime {
+        self.arrival
     }
 
     /// What the field adds to a key: text as it stands, an integer in decimal, `true` or `false`;

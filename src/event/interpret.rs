@@ -4,11 +4,11 @@
 
 use serde::de::{Deserializer, Visitor};
 
-use super::Reason;
 use super::array::Items;
 use super::schema::{DeclaredField, EventSchema};
 use super::time;
 use super::token::{Slots, Token, TokenKind, Tokens};
+use super::{Ahead, Arrival, Reason};
 use crate::counter::EventTime;
 
 /// The most different members that an exploded field may have, and the most keys that one event may
@@ -90,14 +90,19 @@ pub(super) struct Located<'a> {
 }
 
 impl Located<'_> {
-    /// Fills `contents`, and returns the event's name and time. Of several reasons against the
+    /// Fills `contents`, and returns the event's name, its time and when it arrived. Of several reasons against the
     /// event it gives the first in the order of [`Reason::ALL`].
     #[inline]
-    pub(super) fn interpret(&self, arrival: EventTime, contents: &mut Contents) -> Result<(Text, EventTime), Reason> {
+    pub(super) fn interpret(
+        &self,
+        arrival: Arrival,
+        contents: &mut Contents,
+    ) -> Result<(Text, EventTime, EventTime), Reason> {
         contents.unescaped.clear();
         contents.fields.clear();
         contents.members.clear();
         let name = self.name(&mut contents.unescaped)?;
+        let arrival = self.arrival(arrival, &mut contents.unescaped);
         let time = self.time(arrival, &mut contents.unescaped)?;
         let mut all_values_are_numbers = true;
         for (field, token) in self.schema.fields.iter().zip(self.tokens.fields(self.slots)) {
@@ -109,7 +114,7 @@ impl Located<'_> {
             });
             contents.fields.push(FieldContent { key, value, members });
         }
-        if all_values_are_numbers { Ok((name, time)) } else { Err(Reason::BadValue) }
+        if all_values_are_numbers { Ok((name, time, arrival.time())) } else { Err(Reason::BadValue) }
     }
 
     #[inline]
@@ -120,18 +125,44 @@ impl Located<'_> {
     }
 
     #[inline]
-    fn time(&self, arrival: EventTime, unescaped: &mut Vec<u8>) -> Result<EventTime, Reason> {
-        let token = self.tokens.time(self.slots);
-        let units = if token.kind == TokenKind::EscapedText {
+    fn time(&self, arrival: Arrival, unescaped: &mut Vec<u8>) -> Result<EventTime, Reason> {
+        match (self.units(self.tokens.time(self.slots), unescaped), self.schema.max_ahead) {
+            (Ok(units), Some(max_ahead)) if units > arrival.time().0.saturating_add(max_ahead) => self.ahead(arrival),
+            (Ok(units), _) => Ok(EventTime(units)),
+            (Err(Reason::TimeAhead), _) => self.ahead(arrival),
+            (Err(reason), _) => Err(reason),
+        }
+    }
+
+    /// The event's arrival: what its own field says, or what the source knows where that says nothing
+    /// that can be.
+    #[inline]
+    fn arrival(&self, arrival: Arrival, unescaped: &mut Vec<u8>) -> Arrival {
+        let Some(token) = self.tokens.arrival(self.slots) else { return arrival };
+        match self.units(token, unescaped) {
+            Ok(units) => arrival.with_field(EventTime(units), self.schema.time_unit),
+            Err(_) => arrival,
+        }
+    }
+
+    /// What becomes of an event that is too far ahead of its arrival.
+    #[cold]
+    fn ahead(&self, arrival: Arrival) -> Result<EventTime, Reason> {
+        match self.schema.ahead {
+            Ahead::Arrival if arrival.is_known() => Ok(arrival.time()),
+            _ => Err(Reason::TimeAhead),
+        }
+    }
+
+    /// The time that a token says, in the schema's unit.
+    #[inline]
+    fn units(&self, token: Token, unescaped: &mut Vec<u8>) -> Result<i64, Reason> {
+        if token.kind == TokenKind::EscapedText {
             let before = unescaped.len();
             unescape(&self.line[token.start..token.end], unescaped).ok_or(Reason::BadTime)?;
-            time::read(self.schema.time_unit, token.kind, &unescaped[before..])?
+            time::read(self.schema.time_unit, token.kind, &unescaped[before..])
         } else {
-            time::read(self.schema.time_unit, token.kind, self.content(token))?
-        };
-        match self.schema.max_ahead {
-            Some(max_ahead) if units > arrival.0.saturating_add(max_ahead) => Err(Reason::TimeAhead),
-            _ => Ok(EventTime(units)),
+            time::read(self.schema.time_unit, token.kind, self.content(token))
         }
     }
 
@@ -262,6 +293,8 @@ mod tests {
             time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: None,
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
             max_bytes: 1 << 20,
             fields: vec![DeclaredField { as_key: true, ..DeclaredField::unused(FieldPath::top_level("userId")) }],
         };
@@ -272,7 +305,7 @@ mod tests {
         let mut contents = Contents::default();
         for _ in 0..1_000 {
             let located = Located { schema: &schema, slots: &slots, line, tokens: &tokens };
-            located.interpret(EventTime(0), &mut contents).unwrap();
+            located.interpret(Arrival::before(EventTime(0)), &mut contents).unwrap();
         }
         assert_eq!((contents.fields.len(), contents.unescaped.as_slice()), (1, &b"like11234"[..]));
     }

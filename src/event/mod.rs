@@ -11,6 +11,7 @@
 //! name, time, keys and values, and is shared by both, so both give the same verdict on every line.
 
 mod array;
+mod arrival;
 mod careful;
 mod decoder;
 mod interpret;
@@ -28,10 +29,11 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use arrival::{Arrival, earliest_arrival};
 pub use decoder::{Decoder, Event, Utf8};
 pub use interpret::{MAX_MEMBERS, MAX_NAME_BYTES};
 pub use path::{FieldPath, InvalidPath};
-pub use schema::{DeclaredField, EventSchema, FieldId, TimeUnit};
+pub use schema::{Ahead, DeclaredField, EventSchema, FieldId, TimeUnit};
 pub use verdict::Reason;
 
 /// The most levels of arrays and objects in an event, its own object included.

@@ -163,7 +163,7 @@ impl Seam {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{DeclaredField, EventSchema, FieldPath, TimeUnit};
+    use crate::event::{Ahead, DeclaredField, EventSchema, FieldPath, TimeUnit};
 
     const EVENTS: [&str; 8] = [
         r#"{"eventName":"like","userId":"1234","creatorId":"7777","eventTs":1707605599}"#,
@@ -182,6 +182,8 @@ mod tests {
             time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: None,
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
             max_bytes: 1 << 20,
             fields: vec![DeclaredField::unused("user.id".parse().unwrap())],
         })

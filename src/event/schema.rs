@@ -20,6 +20,10 @@ pub struct EventSchema {
     pub time_unit: TimeUnit,
     /// How much later than its arrival an event's time may be, in time units; `None`: no limit.
     pub max_ahead: Option<i64>,
+    /// What becomes of an event whose time is later than that.
+    pub ahead: Ahead,
+    /// The field with the time of arrival, in the same unit, where events have one.
+    pub arrival_field: Option<FieldPath>,
     /// The longest line or message that counts, in bytes.
     pub max_bytes: usize,
     /// Every other field that some group names, each path once.
@@ -27,10 +31,31 @@ pub struct EventSchema {
 }
 
 impl EventSchema {
+    /// Whether every event that is too far ahead needs a known arrival, which it does not bring along.
+    pub fn needs_known_arrival(&self) -> bool {
+        self.ahead == Ahead::Arrival && self.arrival_field.is_none()
+    }
+
+    /// The same events, for a reader that takes them whatever their time.
+    pub fn at_any_time(&self) -> EventSchema {
+        EventSchema { max_ahead: None, ahead: Ahead::DeadLetter, arrival_field: None, ..self.clone() }
+    }
+
     /// The same events, for a reader that wants their names and times only.
     pub fn without_fields(&self) -> EventSchema {
         EventSchema { fields: Vec::new(), ..self.clone() }
     }
+}
+
+/// What becomes of an event that is later than its arrival by more than `max_ahead`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ahead {
+    /// It is a dead letter.
+    #[default]
+    DeadLetter,
+    /// It counts at the time of its arrival, where that is known; else it is a dead letter.
+    Arrival,
 }
 
 /// A field that at least one counter group names. One field may serve in several ways: then it

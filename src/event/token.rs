@@ -51,6 +51,7 @@ pub(super) struct Slots {
     count: u32,
     name: Slot,
     time: Slot,
+    arrival: Option<Slot>,
     fields: Vec<Slot>,
 }
 
@@ -89,10 +90,12 @@ impl Slots {
             count: 0,
             name: Slot(0),
             time: Slot(0),
+            arrival: None,
             fields: Vec::new(),
         };
         slots.name = slots.slot_for(&schema.name_field);
         slots.time = slots.slot_for(&schema.time_field);
+        slots.arrival = schema.arrival_field.as_ref().map(|path| slots.slot_for(path));
         slots.fields = schema.fields.iter().map(|field| slots.slot_for(&field.name)).collect();
         slots
     }
@@ -189,6 +192,12 @@ impl Tokens {
     #[inline]
     pub(super) fn time(&self, slots: &Slots) -> Token {
         self.get(slots.time)
+    }
+
+    /// The token that is the time of arrival; `None` where the schema names no field for it.
+    #[inline]
+    pub(super) fn arrival(&self, slots: &Slots) -> Option<Token> {
+        slots.arrival.map(|slot| self.get(slot))
     }
 
     /// The tokens of the declared fields, in the order of the schema.

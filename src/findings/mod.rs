@@ -32,7 +32,7 @@ pub use observer::{Observations, Observed, Observer};
 pub use sample::Sample;
 pub use tally::{GroupTally, MeasureTally, RouteTally};
 pub use tell::{Finding, findings};
-pub use times::FirstTimes;
+pub use times::{FirstTimes, likely_unit};
 
 /// What gets nothing out of so many events is not just rare.
 pub const ENOUGH: u64 = 1_000;

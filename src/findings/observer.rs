@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{FirstTimes, LOOKS_PER_NAME, RouteTally, Sample};
 use crate::counter::EventTime;
-use crate::event::{Decoder, Event, EventSchema, FieldId, Reason, TimeUnit, Utf8};
+use crate::event::{Arrival, Decoder, Event, FieldId, Reason, TimeUnit, Utf8};
 use crate::pipeline::Pipeline;
 
 /// All that was noted of the events of a run.
@@ -51,7 +51,7 @@ impl Observer {
             pipeline.groups.iter().flat_map(|group| &group.conditions).map(|condition| condition.field).collect();
         condition_fields.sort_unstable();
         condition_fields.dedup();
-        let any_time = EventSchema { max_ahead: None, ..pipeline.event.without_fields() };
+        let any_time = pipeline.event.without_fields().at_any_time();
         Observer {
             sample: Sample::default(),
             times: FirstTimes::default(),
@@ -84,7 +84,7 @@ impl Observer {
 
     /// The time of a line whose time is too late, be it later than a time can be.
     fn time_of(&mut self, line: &[u8]) -> EventTime {
-        let event = self.any_time.decode(line, EventTime(i64::MAX), Utf8::Unchecked);
+        let event = self.any_time.decode(line, Arrival::before(EventTime(i64::MAX)), Utf8::Unchecked);
         event.ok().flatten().map_or(EventTime(i64::MAX), |event| event.time())
     }
 }

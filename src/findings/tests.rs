@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::counter::EventTime;
-use crate::event::{Decoder, TimeUnit, Utf8};
+use crate::event::{Arrival, Decoder, TimeUnit, Utf8};
 use crate::pipeline::Pipeline;
 
 fn pipeline() -> Pipeline {
@@ -62,8 +62,10 @@ fn a_look_keeps_little_of_events_however_large_they_are() {
     let mut decoder = Decoder::new(Arc::new(pipeline.event.clone()));
     let mut observer = Observer::new(&pipeline);
     let mut look = |line: &str| {
-        let event =
-            decoder.decode(line.as_bytes(), EventTime(0), Utf8::Unchecked).expect("it counts").expect("an event");
+        let event = decoder
+            .decode(line.as_bytes(), Arrival::before(EventTime(0)), Utf8::Unchecked)
+            .expect("it counts")
+            .expect("an event");
         observer.look(line.as_bytes(), &event);
     };
     for number in 0..2_000 {

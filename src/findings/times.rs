@@ -74,8 +74,11 @@ fn is_usual(seconds: i64, now: i64) -> bool {
     seconds >= YEAR_2000 && seconds <= now.saturating_add(FAR_AHEAD)
 }
 
-/// The unit in which this number is an ordinary time.
-fn likely_unit(time: EventTime, written: TimeUnit, now: i64) -> Option<TimeUnit> {
+/// The unit in which this number is an ordinary time, if in its own it is none; `now` is in seconds since 1970.
+pub fn likely_unit(time: EventTime, written: TimeUnit, now: i64) -> Option<TimeUnit> {
+    if is_usual(written.to_seconds(time.0), now) {
+        return None;
+    }
     let others = [TimeUnit::Seconds, TimeUnit::Milliseconds, TimeUnit::Microseconds, TimeUnit::Nanoseconds];
     others.into_iter().filter(|unit| *unit != written).find(|unit| is_usual(unit.to_seconds(time.0), now))
 }

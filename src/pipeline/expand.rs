@@ -22,11 +22,12 @@ use super::{
     DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, SinkTarget, StartOffset, UnknownSink, WindowConfig,
 };
 use crate::counter::DecayInterval;
-use crate::event::{EventSchema, TimeUnit};
+use crate::event::{Ahead, EventSchema, TimeUnit};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(5);
 const DEFAULT_REPLAY_BATCH: u64 = 50_000;
-const DEFAULT_MAX_AHEAD: Duration = Duration::from_secs(86_400);
+/// How much later than its arrival an event may be where the file does not say so.
+pub const DEFAULT_MAX_AHEAD: Duration = Duration::from_secs(60);
 const DEFAULT_MAX_BYTES: usize = 1 << 20;
 const DEFAULT_REGION: &str = "us-east-1";
 /// The largest `max_bytes`: a few of these are in memory at a time.
@@ -97,11 +98,14 @@ fn event(raw: &RawEvent, fields: Fields) -> Result<EventSchema, Fault> {
             return Err(Fault::new(bytes.span(), message));
         }
     };
+    let max_ahead = max_ahead(raw.max_ahead.as_ref(), raw.time_unit)?;
     Ok(EventSchema {
         name_field: fields.name_field().clone(),
         time_field: fields.time_field().clone(),
         time_unit: raw.time_unit,
-        max_ahead: max_ahead(raw.max_ahead.as_ref(), raw.time_unit)?,
+        max_ahead,
+        ahead: ahead(raw.ahead.as_ref(), max_ahead)?,
+        arrival_field: fields.arrival_field().cloned(),
         max_bytes,
         fields: fields.into_declared(),
     })
@@ -114,6 +118,18 @@ fn max_ahead(raw: Option<&Text>, unit: TimeUnit) -> Result<Option<i64>, Fault> {
         Some(text) => duration_or_none(text)?,
     };
     Ok(limit.and_then(|limit| to_units(limit, unit)).filter(|units| *units <= DecayInterval::MAX_UNITS))
+}
+
+/// Without a limit no event is ahead.
+fn ahead(raw: Option<&Spanned<Ahead>>, max_ahead: Option<i64>) -> Result<Ahead, Fault> {
+    match raw {
+        None => Ok(Ahead::default()),
+        Some(ahead) if *ahead.get_ref() == Ahead::Arrival && max_ahead.is_none() => {
+            let message = "ahead = \"arrival\" needs a limit: with this max_ahead no event is ahead of its arrival";
+            Err(Fault::new(ahead.span(), message))
+        }
+        Some(ahead) => Ok(*ahead.get_ref()),
+    }
 }
 
 fn window(raw: &RawWindow) -> Result<WindowConfig, Fault> {

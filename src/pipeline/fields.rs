@@ -22,6 +22,7 @@ pub(super) enum Use {
 pub(super) struct Fields {
     name_field: FieldPath,
     time_field: FieldPath,
+    arrival_field: Option<FieldPath>,
     declared: Vec<DeclaredField>,
 }
 
@@ -33,7 +34,8 @@ impl Fields {
             let message = format!("\"{time_field}\" cannot be both the event's name and its time");
             return Err(Fault::new(event.time.span(), message));
         }
-        Ok(Fields { name_field, time_field, declared: Vec::new() })
+        let arrival_field = event.arrival.as_ref().map(|place| arrival(place, &name_field, &time_field)).transpose()?;
+        Ok(Fields { name_field, time_field, arrival_field, declared: Vec::new() })
     }
 
     pub(super) fn name_field(&self) -> &FieldPath {
@@ -42,6 +44,10 @@ impl Fields {
 
     pub(super) fn time_field(&self) -> &FieldPath {
         &self.time_field
+    }
+
+    pub(super) fn arrival_field(&self) -> Option<&FieldPath> {
+        self.arrival_field.as_ref()
     }
 
     /// The field at this path, which `place` uses so.
@@ -80,6 +86,19 @@ impl Fields {
     pub(super) fn into_declared(self) -> Vec<DeclaredField> {
         self.declared
     }
+}
+
+/// The time of arrival is another one than the event's own.
+fn arrival(place: &Text, name_field: &FieldPath, time_field: &FieldPath) -> Result<FieldPath, Fault> {
+    let field = path(not_empty(place, "the field with the time of arrival")?, place)?;
+    if field == *name_field || field == *time_field {
+        let role = if field == *name_field { "name" } else { "time" };
+        let message = format!(
+            "\"{field}\" is the event's {role}: arrival names another field, one that whoever received the event has added"
+        );
+        return Err(Fault::new(place.span(), message));
+    }
+    Ok(field)
 }
 
 fn path(text: &str, place: &Text) -> Result<FieldPath, Fault> {

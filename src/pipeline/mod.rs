@@ -38,6 +38,7 @@ pub use duration::{InvalidDuration, format_duration, from_units, parse_duration,
 pub use environment::Environment;
 pub use error::{PipelineError, did_you_mean, nearest};
 pub use event_map::{EventMap, MappedEvent};
+pub use expand::DEFAULT_MAX_AHEAD;
 pub use group::{
     EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, NOTHING_LEFT_AFTER, OtherShapes,
     RowShape,

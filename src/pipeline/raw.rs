@@ -14,7 +14,7 @@ use toml::Spanned;
 use super::error::{Fault, did_you_mean};
 use super::sections::{stands_twice, where_it_belongs};
 use super::{ClockKind, RatioKind, StartOffset};
-use crate::event::TimeUnit;
+use crate::event::{Ahead, TimeUnit};
 
 /// A string and its place.
 pub(super) type Text = Spanned<String>;
@@ -77,9 +77,15 @@ pub(super) struct RawEvent {
     /// The unit of the event's time since 1970, or `rfc3339` for text, which is kept in ms.
     #[serde(default)]
     pub time_unit: TimeUnit,
-    /// An event that is later than its arrival by more than this is a dead letter; `none`: no limit; 1d by default.
+    /// How much later than its arrival an event may be; `none`: no limit; 1m by default.
     #[schemars(with = "Option<String>")]
     pub max_ahead: Option<Text>,
+    /// What becomes of an event that is further ahead; `dead_letter` by default.
+    #[schemars(with = "Option<Ahead>")]
+    pub ahead: Option<Spanned<Ahead>>,
+    /// The field with the time of arrival, in the event's time unit; by default the source says when an event arrived.
+    #[schemars(with = "Option<String>")]
+    pub arrival: Option<Text>,
     /// A longer line or message is a dead letter; 1048576 by default.
     #[schemars(with = "Option<i64>")]
     pub max_bytes: Option<Spanned<i64>>,

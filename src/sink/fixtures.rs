@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::counter::{DecayInterval, DecaySet, EventTime};
 use crate::epoch::Version;
-use crate::event::{DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
+use crate::event::{Ahead, DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
     DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection, FeatureTemplate, Group,
     GroupId, Limits, Measure, MeasureId, OtherShapes, Pipeline, WindowConfig,
@@ -21,6 +21,8 @@ pub(crate) fn pipeline() -> Pipeline {
             time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
             max_ahead: None,
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
             max_bytes: 1 << 20,
             fields: vec![field("userId"), field("creatorId")],
         },

@@ -258,7 +258,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// The value as it reads at `time`; before the last update, as it read then.
+    /// The value as it reads at `time`. Nothing decays upwards: before the last update, as it reads then.
     pub fn value_at(&self, time: EventTime) -> f64 {
         let elapsed = time.0.saturating_sub(self.last_update.0).max(0);
         self.value * self.decay_interval.factor(elapsed)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::epoch::{Epoch, Window};
+use crate::event::Arrival;
 
 /// How much is kept of a line or message that is too long.
 pub const HEAD_BYTES: usize = 1_024;
@@ -33,6 +34,8 @@ pub enum Payload {
         offset: u64,
         /// The bytes.
         bytes: LogBytes,
+        /// When they arrived, in the unit of the events' times.
+        arrival: Arrival,
     },
     /// A line that is longer than an event may be.
     LineTooLong {
@@ -77,8 +80,8 @@ pub struct Message {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
-    /// The record's timestamp, in milliseconds since 1970: when it arrived.
-    pub timestamp_ms: i64,
+    /// When it arrived, in the unit of the events' times.
+    pub arrival: Arrival,
     /// Where its payload begins in the block's bytes.
     pub start: usize,
     /// How long its payload is.

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use counter_machine::clock::WallClock;
+use counter_machine::clock::{ArrivalClock, WallClock};
 use counter_machine::epoch::Epoch;
+use counter_machine::event::TimeUnit;
 use counter_machine::pipeline::{KafkaConfig, StartOffset};
-use counter_machine::source::kafka::{KafkaClock, KafkaOptions, KafkaReader, KafkaSource, TopicWatcher, TopicWriter};
+use counter_machine::source::kafka::{
+    KafkaClock, KafkaOptions, KafkaReader, KafkaSource, RecordArrivals, TopicWatcher, TopicWriter,
+};
 use counter_machine::source::{Block, Feed, Payload, SourceError, SourceErrorKind, feed};
 use counter_machine::telemetry::Metrics;
 use rdkafka::ClientConfig;
@@ -156,14 +159,15 @@ struct Run {
 /// Runs the readers, each with a feed of its own, and `act` beside them, which may stop them.
 fn run((readers, watcher): (Vec<KafkaReader>, TopicWatcher), act: impl FnOnce(&[Feed], &AtomicBool)) -> Run {
     let clock = KafkaClock::Wall(WallClock::new(Duration::from_millis(200), Epoch(0)));
+    let arrivals = RecordArrivals::new(ArrivalClock::of_this_machine(TimeUnit::Seconds));
     let (metrics, stop) = (Metrics::default(), AtomicBool::new(false));
     let (senders, feeds): (Vec<_>, Vec<_>) = readers.iter().map(|_| feed(Epoch(0))).unzip();
     let (read, ended) = std::thread::scope(|scope| {
-        let (clock, metrics, stop) = (&clock, &metrics, &stop);
+        let (clock, arrivals, metrics, stop) = (&clock, &arrivals, &metrics, &stop);
         let running: Vec<_> = readers
             .into_iter()
             .zip(senders)
-            .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, metrics, stop)))
+            .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, arrivals, metrics, stop)))
             .collect();
         let watching = scope.spawn(move || watcher.run().inspect_err(|_| stop.store(true, Ordering::Relaxed)));
         let _stop_on_panic = StopOnPanic(stop);

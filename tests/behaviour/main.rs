@@ -2,6 +2,7 @@
 //! for them. Tests that need a service say so and are ignored without it; `scripts/test` runs all.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that it failed")]
 
+mod arrival;
 mod clocks;
 mod commands;
 mod commands_run;

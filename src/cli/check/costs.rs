@@ -11,9 +11,10 @@ use super::super::show::print_aligned;
 use super::findings;
 use crate::counter::EventTime;
 use crate::dataflow::plan::{GroupPlan, Plan, Planner};
+use crate::event::Arrival;
 use crate::pipeline::{Limits, Pipeline, format_duration};
 use crate::source::SourceError;
-use crate::source::log::for_each_line;
+use crate::source::log::{check_arrival, for_each_line};
 use crate::telemetry::Printable;
 
 /// The longest line that is looked at: the longest that a pipeline can allow.
@@ -47,8 +48,9 @@ pub(super) fn costs(
     now: Timestamp,
 ) -> Result<String, CliError> {
     let pipeline = Arc::new(pipeline);
-    let arrival = EventTime(pipeline.event.time_unit.from_nanoseconds(now.as_nanosecond()));
+    let arrival = Arrival::before(EventTime(pipeline.event.time_unit.from_nanoseconds(now.as_nanosecond())));
     let mut planner = Planner::new(Arc::clone(&pipeline), arrival);
+    check_arrival(sample, &pipeline.event).map_err(|error| CliError::usage(&error))?;
     for_each_line(sample, LONGEST_LINE, &mut |line| {
         planner.observe(line.bytes);
         Ok::<(), SourceError>(())
@@ -56,7 +58,7 @@ pub(super) fn costs(
     .map_err(|error| CliError::usage(&error))?;
     let plan = planner.finish();
     let costs = Costs { pipeline: &pipeline, plan: &plan, price_per_million }.describe();
-    Ok(costs + &findings::describe(&pipeline, &plan.observed, arrival))
+    Ok(costs + &findings::describe(&pipeline, &plan.observed, arrival.time()))
 }
 
 /// A plan, to be told.

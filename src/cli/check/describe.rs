@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::counter::DecayInterval;
-use crate::event::{FieldId, TimeUnit};
+use crate::event::{Ahead, FieldId, TimeUnit};
 use crate::pipeline::{
     ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, StartOffset,
     format_duration, from_units,
@@ -57,8 +57,10 @@ fn event(pipeline: &Pipeline) -> String {
     let ahead = event.max_ahead.map_or("however far ahead".to_owned(), |units| {
         format!("at most {} ahead", format_duration(from_units(units, event.time_unit)))
     });
+    let ahead = if event.ahead == Ahead::Arrival { format!("{ahead} or else counted at arrival") } else { ahead };
+    let arrival = event.arrival_field.as_ref().map_or(String::new(), |field| format!(", arrival in {field}"));
     let (name, time, bytes) = (&event.name_field, &event.time_field, event.max_bytes);
-    format!("name in {name}, time in {time} ({unit}), {ahead}, at most {bytes} bytes")
+    format!("name in {name}, time in {time} ({unit}){arrival}, {ahead}, at most {bytes} bytes")
 }
 
 fn window(pipeline: &Pipeline) -> String {

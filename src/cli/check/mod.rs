@@ -112,7 +112,7 @@ mod tests {
 p.toml: pipeline \"feed\" is valid
 
 source        Kafka topic events at a:1, from earliest; or event logs, given with --events
-event         name in n, time in t (ms), at most 1d ahead, at most 1048576 bytes
+event         name in n, time in t (ms), at most 1m ahead, at most 1048576 bytes
 window        5s; clock: wall for Kafka, event for event logs; at least 50000 events per epoch of a replay
 sink          sqlite:feed.db
 dead letters  dead_letters.jsonl, any number of them

@@ -7,12 +7,11 @@ use std::thread::JoinHandle;
 
 use super::RunArgs;
 use crate::cli::CliError;
-use crate::clock::WallClock;
-use crate::counter::EventTime;
+use crate::clock::{ArrivalClock, WallClock};
 use crate::dataflow::Failure;
 use crate::epoch::{Epoch, Window};
 use crate::pipeline::{ClockKind, Pipeline};
-use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
+use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
 use crate::source::{Feed, SourceError, feed};
 use crate::telemetry::{InputProgress, Metrics};
@@ -28,14 +27,18 @@ enum Source {
     /// Event logs.
     Log(LogSource),
     /// A Kafka topic.
-    Kafka {
-        /// The topic.
-        source: Box<KafkaSource>,
-        /// What drives its windows.
-        clock: KafkaClock,
-        /// Whether reading stops by itself.
-        until_end: bool,
-    },
+    Kafka(Box<KafkaInput>),
+}
+
+struct KafkaInput {
+    /// The topic.
+    source: KafkaSource,
+    /// What drives its windows.
+    clock: KafkaClock,
+    /// When messages arrive.
+    arrivals: RecordArrivals,
+    /// Whether reading stops by itself.
+    until_end: bool,
 }
 
 /// A source that is being read.
@@ -54,12 +57,7 @@ enum ProgressOf {
 impl Input {
     /// Finds the source that the arguments or the pipeline file name, before anything is written.
     /// A `stop` ends the wait for it.
-    pub fn open(
-        args: &RunArgs,
-        pipeline: &Pipeline,
-        run_start: EventTime,
-        stop: &AtomicBool,
-    ) -> Result<Input, CliError> {
+    pub fn open(args: &RunArgs, pipeline: &Pipeline, now: ArrivalClock, stop: &AtomicBool) -> Result<Input, CliError> {
         let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
         let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
         let first_epoch = match clock {
@@ -67,9 +65,9 @@ impl Input {
             ClockKind::Event => Epoch(1),
         };
         let source = if args.events.is_empty() {
-            open_kafka(args, pipeline, clock, first_epoch, stop)?
+            open_kafka(args, pipeline, clock, now, first_epoch, stop)?
         } else {
-            open_log(args, pipeline, clock, run_start, first_epoch)?
+            open_log(args, pipeline, clock, now, first_epoch)?
         };
         Ok(Input { source, first_epoch })
     }
@@ -83,7 +81,7 @@ impl Input {
     pub fn logs(&self) -> Vec<&Path> {
         match &self.source {
             Source::Log(source) => source.names().collect(),
-            Source::Kafka { .. } => Vec::new(),
+            Source::Kafka(_) => Vec::new(),
         }
     }
 
@@ -97,10 +95,7 @@ impl Input {
     ) -> Result<(Vec<Feed>, RunningInput), CliError> {
         match self.source {
             Source::Log(source) => start_log(source, self.first_epoch, workers, stop, failure),
-            Source::Kafka { source, clock, until_end } => {
-                let running = start_kafka(*source, clock, self.first_epoch, workers, stop, metrics, failure)?;
-                Ok((running.0, RunningInput { runs_until_stopped: !until_end, ..running.1 }))
-            }
+            Source::Kafka(kafka) => start_kafka(*kafka, self.first_epoch, workers, stop, metrics, failure),
         }
     }
 }
@@ -109,7 +104,7 @@ fn open_log(
     args: &RunArgs,
     pipeline: &Pipeline,
     clock: ClockKind,
-    run_start: EventTime,
+    now: ArrivalClock,
     first_epoch: Epoch,
 ) -> Result<Source, CliError> {
     let options = LogOptions {
@@ -118,7 +113,8 @@ fn open_log(
         window_length: pipeline.window.length,
         replay_batch: pipeline.window.replay_batch,
         every_window: args.every_window,
-        arrival: run_start,
+        run_start: now.now(),
+        now,
         first_epoch,
         block_bytes: LogOptions::BLOCK_BYTES,
     };
@@ -129,6 +125,7 @@ fn open_kafka(
     args: &RunArgs,
     pipeline: &Pipeline,
     clock: ClockKind,
+    now: ArrivalClock,
     first_epoch: Epoch,
     stop: &AtomicBool,
 ) -> Result<Source, CliError> {
@@ -140,7 +137,7 @@ fn open_kafka(
     let window = &pipeline.window;
     let clock = match clock {
         ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, first_epoch)),
-        ClockKind::Event => KafkaClock::Event(EventClock::new(
+        ClockKind::Event => KafkaClock::Event(EventStamper::new(
             &pipeline.event,
             window.length,
             window.replay_batch,
@@ -155,7 +152,8 @@ fn open_kafka(
         config.brokers
     );
     let source = KafkaSource::connect(config, options, stop)?;
-    Ok(Source::Kafka { source: Box::new(source), clock, until_end: args.until_end })
+    let arrivals = RecordArrivals::new(now);
+    Ok(Source::Kafka(Box::new(KafkaInput { source, clock, arrivals, until_end: args.until_end })))
 }
 
 fn start_log(
@@ -175,30 +173,31 @@ fn start_log(
 }
 
 fn start_kafka(
-    source: KafkaSource,
-    clock: KafkaClock,
+    kafka: KafkaInput,
     first_epoch: Epoch,
     workers: usize,
     stop: &Arc<AtomicBool>,
     metrics: &Arc<Metrics>,
     failure: &Failure,
 ) -> Result<(Vec<Feed>, RunningInput), CliError> {
+    let KafkaInput { source, clock, arrivals, until_end } = kafka;
     let progress = source.progress();
-    let clock = Arc::new(clock);
+    let (clock, arrivals) = (Arc::new(clock), Arc::new(arrivals));
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
     let (kafka_readers, watcher) = source.into_readers(workers)?;
     for (number, reader) in kafka_readers.into_iter().enumerate() {
         let (sender, feed) = feed(first_epoch);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
+        let arrivals = Arc::clone(&arrivals);
         let read = move || {
-            reader.run(sender, &clock, &metrics, &stop)?;
+            reader.run(sender, &clock, &arrivals, &metrics, &stop)?;
             Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
         };
         readers.push(spawn(format!("reader {number}"), failure, read)?);
     }
     readers.push(spawn("kafka-watcher".to_owned(), failure, move || watcher.run().map(|()| LogEnd::Finished))?);
-    Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: true }))
+    Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: !until_end }))
 }
 
 /// Starts a thread that reads, whose error is heard at once: nobody joins it before the run is over.

@@ -12,14 +12,14 @@ mod supervise;
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 pub use args::RunArgs;
 
 use self::input::Input;
 use self::summary::Summary;
 use super::CliError;
-use crate::counter::EventTime;
+use crate::clock::ArrivalClock;
 use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
@@ -38,9 +38,9 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
-    let run_start = now_in(&pipeline);
-    let observations = Arc::new(Observations::new(&pipeline, run_start));
-    let input = Input::open(args, &pipeline, run_start, &stop)?;
+    let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
+    let observations = Arc::new(Observations::new(&pipeline, now.now()));
+    let input = Input::open(args, &pipeline, now, &stop)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
@@ -67,7 +67,6 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         dead_letters,
         seed: HashSeed::random(),
         versions,
-        run_start,
         serialise: args.serialise,
         metrics: Arc::clone(&metrics),
         observations: Arc::clone(&observations),
@@ -160,11 +159,6 @@ fn stop_on_signals() -> Result<Signals, CliError> {
         .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
     }
     Ok(signals)
-}
-
-fn now_in(pipeline: &Pipeline) -> EventTime {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    EventTime(pipeline.event.time_unit.from_nanoseconds(since_1970.as_nanos() as i128))
 }
 
 fn starts_at_the_end(args: &RunArgs, pipeline: &Pipeline) -> bool {

@@ -26,7 +26,7 @@ use super::window_sums::WindowSums;
 use crate::clock::MedianClock;
 use crate::counter::EventTime;
 use crate::epoch::Version;
-use crate::event::{Decoder, Event, FieldId, Reason, Utf8};
+use crate::event::{Arrival, Decoder, Event, FieldId, Reason, Utf8};
 use crate::findings::{Observed, Observer};
 use crate::pipeline::{FeatureKey, Pipeline, RowShape};
 use crate::sink::{Count, Item, dynamodb};
@@ -41,7 +41,7 @@ pub struct Planner {
     router: Router,
     sums: WindowSums,
     /// When every event arrived, in the event's unit.
-    arrival: EventTime,
+    arrival: Arrival,
     clock: MedianClock,
     /// Those that the clock has been in.
     windows: Option<Windows>,
@@ -154,8 +154,8 @@ impl Planner {
     /// So many rows and keys are counted one by one.
     pub const MOST_ROWS: usize = 5_000_000;
 
-    /// Nothing is counted yet. All events arrive at `arrival`, in the event's unit.
-    pub fn new(pipeline: Arc<Pipeline>, arrival: EventTime) -> Planner {
+    /// Nothing is counted yet. All events arrived so.
+    pub fn new(pipeline: Arc<Pipeline>, arrival: Arrival) -> Planner {
         Planner {
             decoder: Decoder::new(Arc::new(pipeline.event.clone())),
             // What is counted does not hang on the seed; a fixed one gives the same estimate again.

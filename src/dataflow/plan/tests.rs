@@ -28,7 +28,7 @@ fn pipeline() -> Arc<Pipeline> {
 }
 
 fn plan(lines: &[String]) -> Plan {
-    let mut planner = Planner::new(pipeline(), EventTime(1_000_000));
+    let mut planner = Planner::new(pipeline(), Arrival::before(EventTime(1_000_000)));
     lines.iter().for_each(|line| planner.observe(line.as_bytes()));
     planner.finish()
 }
@@ -94,7 +94,7 @@ fn what_keeps_members_or_squares_takes_more_memory() {
         PIPELINE.replace("measures = [\"count\", \"sum(a)\"]", "measures = [\"count\", \"sum(a)\", \"uniques(v)\"]");
     let pipeline = Arc::new(Pipeline::parse(&text, "p", &|_| None).expect("a valid pipeline"));
     let bytes_with = |members: u64| {
-        let mut planner = Planner::new(Arc::clone(&pipeline), EventTime(1_000_000));
+        let mut planner = Planner::new(Arc::clone(&pipeline), Arrival::before(EventTime(1_000_000)));
         for event in 0..500 {
             let line = line("like", 1, 1, 100).replace('}', &format!(",\"v\":{}}}", event % members));
             planner.observe(line.as_bytes());

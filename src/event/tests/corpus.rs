@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Outcome;
 use crate::counter::EventTime;
-use crate::event::{DeclaredField, Decoder, EventSchema, FieldPath, Reason, TimeUnit, Utf8};
+use crate::event::{Ahead, Arrival, DeclaredField, Decoder, EventSchema, FieldPath, Reason, TimeUnit, Utf8};
 
 const CORPUS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/events.jsonl"));
 
@@ -23,6 +23,8 @@ struct Case {
     schema: CaseSchema,
     #[serde(default = "reference_time")]
     arrival: i64,
+    #[serde(default)]
+    arrival_is_known: bool,
     event: Option<ExpectedEvent>,
     reason: Option<Reason>,
     #[serde(default)]
@@ -36,6 +38,8 @@ struct CaseSchema {
     time: String,
     time_unit: TimeUnit,
     max_ahead: Option<i64>,
+    ahead: Ahead,
+    arrival: Option<String>,
     max_bytes: usize,
     keys: Vec<String>,
     lists: Vec<String>,
@@ -66,6 +70,8 @@ impl Default for CaseSchema {
             time: "eventTs".into(),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(86_400),
+            ahead: Ahead::DeadLetter,
+            arrival: None,
             max_bytes: 1 << 20,
             keys: vec!["userId".into(), "creatorId".into()],
             lists: Vec::new(),
@@ -95,6 +101,8 @@ impl CaseSchema {
             time_field: path(&self.time),
             time_unit: self.time_unit,
             max_ahead: self.max_ahead,
+            ahead: self.ahead,
+            arrival_field: self.arrival.as_deref().map(path),
             max_bytes: self.max_bytes,
             fields: fields.collect(),
         }
@@ -108,6 +116,11 @@ impl Case {
             (None, Some(text)) => base64::engine::general_purpose::STANDARD.decode(text).unwrap(),
             _ => panic!("{}: exactly one of `line` and `base64`", self.case),
         }
+    }
+
+    fn arrival(&self) -> Arrival {
+        let time = EventTime(self.arrival);
+        if self.arrival_is_known { Arrival::at(time) } else { Arrival::before(time) }
     }
 
     fn expected(&self) -> Outcome {
@@ -136,7 +149,7 @@ fn every_case_of_the_corpus_has_its_outcome_by_both_paths() {
     for case in corpus() {
         let (name, bytes, expected) = (&case.case, case.bytes(), case.expected());
         let schema = Arc::new(case.schema.resolve());
-        let arrival = EventTime(case.arrival);
+        let arrival = case.arrival();
         let decoder = || Decoder::new(Arc::clone(&schema));
         assert_eq!(Outcome::of(decoder().decode(&bytes, arrival, Utf8::Unchecked), &schema), expected, "{name}");
         assert_eq!(

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use crate::counter::EventTime;
-use crate::event::{DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Reason, TimeUnit, Utf8};
+use crate::event::{Ahead, Arrival, DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Reason, TimeUnit, Utf8};
 
-const ARRIVAL: EventTime = EventTime(1_707_605_599);
+const ARRIVAL: Arrival = Arrival::before(EventTime(1_707_605_599));
 
 fn decoder(max_bytes: usize) -> Decoder {
     let field = |name: &str, as_key, as_value| DeclaredField {
@@ -19,6 +19,8 @@ fn decoder(max_bytes: usize) -> Decoder {
         time_field: FieldPath::top_level("eventTs"),
         time_unit: TimeUnit::Seconds,
         max_ahead: Some(86_400),
+        ahead: Ahead::DeadLetter,
+        arrival_field: None,
         max_bytes,
         fields: vec![field("userId", true, false), field("quantity", false, true)],
     }))

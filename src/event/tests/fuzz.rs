@@ -15,7 +15,7 @@ use super::naive::{Members, agree};
 use crate::counter::EventTime;
 use crate::event::scanner::Scanner;
 use crate::event::token::{Slots, Tokens};
-use crate::event::{DeclaredField, Decoder, EventSchema, FieldPath, TimeUnit, Utf8, careful};
+use crate::event::{Ahead, Arrival, DeclaredField, Decoder, EventSchema, FieldPath, TimeUnit, Utf8, careful};
 
 fn config() -> ProptestConfig {
     let config = ProptestConfig::default();
@@ -23,7 +23,7 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases, ..config }
 }
 
-fn schemas() -> Vec<(EventSchema, EventTime)> {
+fn schemas() -> Vec<(EventSchema, Arrival)> {
     let field = |name: &str, as_key, as_value| DeclaredField {
         as_key,
         as_value,
@@ -34,6 +34,8 @@ fn schemas() -> Vec<(EventSchema, EventTime)> {
         time_field: FieldPath::top_level("eventTs"),
         time_unit: TimeUnit::Seconds,
         max_ahead: Some(86_400),
+        ahead: Ahead::DeadLetter,
+        arrival_field: None,
         max_bytes: 4_096,
         fields: vec![field("quantity", false, true), field("userId", true, false), field("creatorId", true, false)],
     };
@@ -72,12 +74,26 @@ fn schemas() -> Vec<(EventSchema, EventTime)> {
         ..seconds.clone()
     };
     let text_times = EventSchema { time_unit: TimeUnit::Rfc3339, max_ahead: Some(0), ..seconds.clone() };
+    let arrivals = EventSchema {
+        max_ahead: Some(60),
+        ahead: Ahead::Arrival,
+        arrival_field: Some(FieldPath::top_level("receivedAt")),
+        ..seconds.clone()
+    };
+    let text_arrivals = EventSchema { time_unit: TimeUnit::Rfc3339, ..arrivals.clone() };
+    let letters = EventSchema { ahead: Ahead::DeadLetter, ..arrivals.clone() };
+    let known = |time| Arrival::at(EventTime(time));
+    let bound = |time| Arrival::before(EventTime(time));
     vec![
-        (seconds, EventTime(1_707_605_599)),
-        (many_roles, EventTime(1_707_605_599_000_000)),
-        (text_times, EventTime(1_707_605_599_000)),
-        (nested, EventTime(1_707_605_599)),
-        (lists, EventTime(1_707_605_599)),
+        (arrivals.clone(), known(1_707_605_599)),
+        (arrivals, bound(1_707_605_599)),
+        (text_arrivals, bound(1_707_605_599_000)),
+        (letters, bound(1_707_605_599)),
+        (seconds, bound(1_707_605_599)),
+        (many_roles, bound(1_707_605_599_000_000)),
+        (text_times, bound(1_707_605_599_000)),
+        (nested, bound(1_707_605_599)),
+        (lists, bound(1_707_605_599)),
     ]
 }
 

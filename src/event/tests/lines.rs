@@ -81,6 +81,7 @@ const NAMES: &[&str] = &[
     "é",
     "user",
     "meta",
+    "receivedAt",
 ];
 
 const VALUES: &[&str] = &[
@@ -256,7 +257,20 @@ fn member() -> impl Strategy<Value = String> {
 /// An object with a sound name and time and a few members of any kind, in any order.
 fn generated_line() -> impl Strategy<Value = Vec<u8>> {
     const TIMES: &[&str] = &["1707605599", "\"1707605599\"", "17076055990e-1", "\"2024-02-10T22:53:19Z\""];
-    let sound = select(TIMES).prop_map(|time| vec!["\"eventName\":\"like\"".to_owned(), format!("\"eventTs\":{time}")]);
+    const ARRIVALS: &[&str] = &[
+        "1707605599",
+        "1707605540",
+        "1707605538",
+        "\"170760\\u003000\\u0030\\u0030\"",
+        "946684799",
+        "17076055000e-1",
+        "1707605600",
+        "null",
+        "\"2024-02-10T22:50:00Z\"",
+    ];
+    let sound = (select(TIMES), select(ARRIVALS)).prop_map(|(time, arrival)| {
+        vec!["\"eventName\":\"like\"".to_owned(), format!("\"eventTs\":{time}"), format!("\"receivedAt\":{arrival}")]
+    });
     (sound, vec(member(), 0..5), select(WHITE_SPACE))
         .prop_map(|(sound, members, space)| (([sound, members]).concat(), space))
         .prop_flat_map(|(members, space)| (Just(members).prop_shuffle(), Just(space)))

@@ -8,8 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Outcome;
-use crate::counter::EventTime;
-use crate::event::{EventSchema, FieldPath, MAX_MEMBERS, Reason, TimeUnit};
+use crate::event::{Ahead, Arrival, EventSchema, FieldPath, MAX_MEMBERS, Reason, TimeUnit};
 
 /// All members of an object, in order, with their values read by serde_json.
 pub(super) struct Members(Vec<(String, Value)>, Levels);
@@ -48,11 +47,26 @@ impl Members {
     }
 
     /// What should become of the event.
-    pub(super) fn outcome(&self, schema: &EventSchema, arrival: EventTime) -> Result<Outcome, Unsure> {
+    pub(super) fn outcome(&self, schema: &EventSchema, arrival: Arrival) -> Result<Outcome, Unsure> {
         Ok(self.event(schema, arrival)?.unwrap_or_else(Outcome::DeadLetter))
     }
 
-    fn event(&self, schema: &EventSchema, arrival: EventTime) -> Result<Result<Outcome, Reason>, Unsure> {
+    /// The time of arrival, and whether it is more than a bound.
+    fn arrival(&self, schema: &EventSchema, told: Arrival) -> Result<(i64, bool), Unsure> {
+        let told_time = told.time().0;
+        let year_2000 = 946_684_800 * i128::from(schema.time_unit.per_second());
+        let own = match &schema.arrival_field {
+            Some(field) => time(self.last(field), schema.time_unit)?,
+            None => None,
+        };
+        Ok(match own {
+            // Nothing here was recorded, so what was told is when the event was read.
+            Some(own) if own >= year_2000 && own <= i128::from(told_time) => (own as i64, true),
+            _ => (told_time, told == Arrival::at(told.time())),
+        })
+    }
+
+    fn event(&self, schema: &EventSchema, arrival: Arrival) -> Result<Result<Outcome, Reason>, Unsure> {
         if self.1.0 > 64 {
             return Ok(Err(Reason::TooDeep));
         }
@@ -65,9 +79,12 @@ impl Members {
             Some(time) => time,
             None => return Ok(Err(Reason::BadTime)),
         };
-        let limit = schema.max_ahead.map_or(i64::MAX, |ahead| arrival.0.saturating_add(ahead));
-        let Some(time) = i64::try_from(time).ok().filter(|&time| time <= limit) else {
-            return Ok(Err(Reason::TimeAhead));
+        let (arrival, is_known) = self.arrival(schema, arrival)?;
+        let limit = schema.max_ahead.map_or(i64::MAX, |ahead| arrival.saturating_add(ahead));
+        let time = match i64::try_from(time).ok().filter(|&time| time <= limit) {
+            Some(time) => time,
+            None if schema.ahead == Ahead::Arrival && is_known => arrival,
+            None => return Ok(Err(Reason::TimeAhead)),
         };
         let (mut keys, mut members, mut values) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for field in schema.fields.iter().filter(|field| field.as_key) {

@@ -1,7 +1,7 @@
 //! What a pipeline file says, and what it means when it says nothing.
 
 use super::*;
-use crate::event::{DeclaredField, FieldId, FieldPath, TimeUnit};
+use crate::event::{Ahead, DeclaredField, FieldId, FieldPath, TimeUnit};
 
 fn units(group: &Group) -> Vec<i64> {
     group.decays.intervals().iter().map(|interval| interval.units()).collect()
@@ -18,7 +18,9 @@ fn the_least_pipeline_has_these_defaults() {
             name_field: FieldPath::top_level("eventName"),
             time_field: FieldPath::top_level("eventTs"),
             time_unit: TimeUnit::Seconds,
-            max_ahead: Some(86_400),
+            max_ahead: Some(60),
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
             max_bytes: 1_048_576,
             fields: vec![DeclaredField { as_key: true, ..DeclaredField::unused(FieldPath::top_level("userId")) }],
         }

@@ -27,7 +27,7 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
     assert_refused(
         "time = ",
         "unit = \"s\"\ntime = ",
-        "p.toml:4: unknown key \"unit\" (here may stand: name, time, time_unit, max_ahead, max_bytes, map)",
+        "p.toml:4: unknown key \"unit\" (here may stand: name, time, time_unit, max_ahead, ahead, arrival, max_bytes, map)",
     );
     assert_refused(
         "time = ",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::event::Arrival;
 use crate::source::{Message, Payload};
 
 /// A block is handed over when it has this many bytes of payload.
@@ -28,10 +29,10 @@ impl Batch {
         Batch { topic, bytes: Vec::new(), messages: Vec::new(), due: None }
     }
 
-    pub(super) fn push(&mut self, partition: i32, offset: i64, timestamp_ms: i64, payload: &[u8], now: Instant) {
+    pub(super) fn push(&mut self, partition: i32, offset: i64, arrival: Arrival, payload: &[u8], now: Instant) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(payload);
-        self.messages.push(Message { partition, offset, timestamp_ms, start, length: payload.len() });
+        self.messages.push(Message { partition, offset, arrival, start, length: payload.len() });
         self.due.get_or_insert(now + LINGER);
     }
 
@@ -65,13 +66,16 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counter::EventTime;
+
+    const ARRIVAL: Arrival = Arrival::at(EventTime(1_000));
 
     #[test]
     fn payloads_are_found_where_the_messages_say() {
         let mut batch = Batch::new(Arc::from("events"));
         let now = Instant::now();
         for (offset, payload) in [b"one".as_slice(), b"", b"three"].into_iter().enumerate() {
-            batch.push(7, offset as i64, 1_000, payload, now);
+            batch.push(7, offset as i64, ARRIVAL, payload, now);
         }
         let Payload::Messages { bytes, messages, .. } = batch.take() else { panic!("messages") };
         let payloads: Vec<_> =
@@ -85,14 +89,14 @@ mod tests {
         let mut batch = Batch::new(Arc::from("events"));
         let now = Instant::now();
         assert!(!batch.is_ready(now + LINGER), "an empty one never is");
-        batch.push(0, 0, 0, b"x", now);
-        batch.push(0, 1, 0, b"x", now + LINGER / 2);
+        batch.push(0, 0, ARRIVAL, b"x", now);
+        batch.push(0, 1, ARRIVAL, b"x", now + LINGER / 2);
         assert!(!batch.is_ready(now) && batch.is_ready(now + LINGER));
-        batch.push(0, 2, 0, &vec![0; FULL_BYTES], now);
+        batch.push(0, 2, ARRIVAL, &vec![0; FULL_BYTES], now);
         assert!(batch.is_ready(now));
         batch.take();
         for offset in 0..FULL_MESSAGES as i64 {
-            batch.push(0, offset, 0, b"", now);
+            batch.push(0, offset, ARRIVAL, b"", now);
         }
         assert!(batch.is_ready(now));
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::event_clock::EventClock;
+use super::stamp::EventStamper;
 use crate::clock::WallClock;
 use crate::epoch::Epoch;
 use crate::source::{Block, Payload};
@@ -16,7 +16,7 @@ pub enum KafkaClock {
     /// Live: each window of the wall clock is an epoch.
     Wall(WallClock),
     /// A replay: windows follow the times of the messages.
-    Event(EventClock),
+    Event(EventStamper),
 }
 
 impl KafkaClock {
@@ -24,7 +24,7 @@ impl KafkaClock {
     pub(super) fn now(&self) -> (Epoch, Instant) {
         match self {
             KafkaClock::Wall(clock) => clock.now(),
-            KafkaClock::Event(clock) => (clock.epoch(), Instant::now() + LOOK_AGAIN),
+            KafkaClock::Event(stamper) => (stamper.clock().epoch(), Instant::now() + LOOK_AGAIN),
         }
     }
 
@@ -32,15 +32,15 @@ impl KafkaClock {
     pub(super) fn caught_up(&self) {
         match self {
             KafkaClock::Wall(_) => {}
-            KafkaClock::Event(clock) => clock.caught_up(),
+            KafkaClock::Event(stamper) => stamper.clock().caught_up(),
         }
     }
 
     /// Stamps what was read while [`KafkaClock::now`] gave `epoch`.
     pub(super) fn stamp(&self, epoch: Epoch, payload: Payload) -> Vec<Block> {
         match (self, payload) {
-            (KafkaClock::Event(clock), Payload::Messages { topic, bytes, messages }) => {
-                clock.stamp(&topic, bytes, messages)
+            (KafkaClock::Event(stamper), Payload::Messages { topic, bytes, messages }) => {
+                stamper.stamp(topic, bytes, messages)
             }
             (KafkaClock::Wall(clock), Payload::Messages { topic, bytes, messages }) => {
                 clock.after_block(epoch, messages.len() as u64, bytes.len() as u64);

@@ -11,11 +11,11 @@
 //! read to the end is what librdkafka's position says it is, not what the last message says (`ends.rs`).
 //! A [`TopicWatcher`] sees to it that the topic stays the one that was found.
 
+mod arrivals;
 mod batch;
 mod clock;
 mod context;
 mod ends;
-mod event_clock;
 mod gone;
 mod partition;
 mod probe;
@@ -24,6 +24,7 @@ mod progress;
 mod reader;
 mod reading;
 mod settings;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod watcher;
@@ -36,10 +37,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use rdkafka::topic_partition_list::Offset;
 
+pub use arrivals::RecordArrivals;
 pub use clock::KafkaClock;
-pub use event_clock::EventClock;
 pub use progress::KafkaProgress;
 pub use reader::KafkaReader;
+pub use stamp::EventStamper;
 pub use watcher::TopicWatcher;
 pub use writer::TopicWriter;
 

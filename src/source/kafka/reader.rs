@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use rdkafka::ClientConfig;
 
+use super::arrivals::RecordArrivals;
 use super::clock::KafkaClock;
 use super::partition::Partition;
 use super::probe::new_consumer;
@@ -47,11 +48,12 @@ impl KafkaReader {
         self,
         sender: FeedSender,
         clock: &KafkaClock,
+        arrivals: &RecordArrivals,
         metrics: &Metrics,
         stop: &AtomicBool,
     ) -> Result<(), SourceError> {
         let consumer = new_consumer(&self.settings, &self.place)?;
-        let session = Session { sender: &sender, clock, metrics, stop };
+        let session = Session { sender: &sender, clock, arrivals, metrics, stop };
         Reading::new(&consumer, &self, session).run()
     }
 }

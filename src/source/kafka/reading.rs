@@ -11,8 +11,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::util::current_time_millis;
 
+use super::arrivals::RecordArrivals;
 use super::batch::Batch;
 use super::clock::KafkaClock;
 use super::context::Context;
@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub(super) struct Session<'a> {
     pub(super) sender: &'a FeedSender,
     pub(super) clock: &'a KafkaClock,
+    pub(super) arrivals: &'a RecordArrivals,
     pub(super) metrics: &'a Metrics,
     pub(super) stop: &'a AtomicBool,
 }
@@ -226,8 +227,9 @@ impl<'a> Reading<'a> {
             Step::Backwards => return Err(Ended::Failed(self.began_anew(number, offset, expected))),
             Step::Take => match message.payload() {
                 Some(payload) => {
-                    let arrived = message.timestamp().to_millis().unwrap_or_else(current_time_millis);
-                    self.batch.push(number, offset, arrived, payload, now);
+                    let timestamp_ms = message.timestamp().to_millis();
+                    let arrival = self.session.arrivals.arrival(&self.reader.place, timestamp_ms);
+                    self.batch.push(number, offset, arrival, payload, now);
                 }
                 None => self.session.metrics.tombstones.add(1),
             },

@@ -48,6 +48,7 @@ use stamp::{Stamper, Stop};
 use stream::read_stream;
 
 use super::{FeedSender, SourceError};
+use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
 use crate::epoch::Epoch;
 use crate::event::EventSchema;
@@ -67,8 +68,10 @@ pub struct LogOptions {
     /// With the event clock: whether blocks say where each window begins, and epochs are made of
     /// whole windows.
     pub every_window: bool,
-    /// The start of the run, in the unit of the event's time: when every event arrived.
-    pub arrival: EventTime,
+    /// The start of the run, in the unit of the event's time: every line of a file arrived before it.
+    pub run_start: EventTime,
+    /// Tells when the lines of a pipe arrive.
+    pub now: ArrivalClock,
     /// The epoch to begin with.
     pub first_epoch: Epoch,
     /// How large a block is, at most, unless one line is larger.
@@ -112,6 +115,7 @@ impl LogSource {
     /// promises one of them without these bytes is an error.
     pub fn open(paths: &[PathBuf], options: LogOptions) -> Result<LogSource, SourceError> {
         let logs = find_logs(paths)?;
+        refuse_unknown_arrival(&options.schema, &logs)?;
         let total_bytes = logs.iter().map(Log::length).sum();
         Ok(LogSource { logs, options, progress: Arc::new(LogProgress::new(total_bytes)) })
     }
@@ -133,6 +137,7 @@ impl LogSource {
         let mut damages = Vec::new();
         for log in &self.logs {
             self.progress.begin(&log.name);
+            stamper.begin_log(log.is_pipe());
             match self.read(log, &mut stamper) {
                 Ok(()) => {}
                 Err(Stop::Damaged(what)) => damages.push(what),
@@ -166,5 +171,22 @@ impl LogSource {
             }
         }
         Ok(())
+    }
+}
+
+/// Fails where events that are too far ahead should count at their arrival, and nothing says when the
+/// lines of some log arrived.
+pub fn check_arrival(paths: &[PathBuf], schema: &EventSchema) -> Result<(), SourceError> {
+    refuse_unknown_arrival(schema, &find_logs(paths)?)
+}
+
+fn refuse_unknown_arrival(schema: &EventSchema, logs: &[Log]) -> Result<(), SourceError> {
+    match logs.iter().find(|log| !log.is_pipe()) {
+        Some(log) if schema.needs_known_arrival() => Err(SourceError::new(format!(
+            "{}: ahead = \"arrival\" needs to know when events arrived, and the start of the run is no arrival of an old \
+             event: name the field with the time of arrival (arrival = \"FIELD\" in [event]), or leave `ahead` out",
+            log.name.display()
+        ))),
+        _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -109,6 +110,18 @@ impl Log {
         match self.kind {
             LogKind::File { length, .. } => Some(length),
             LogKind::StandardInput | LogKind::Pipe => None,
+        }
+    }
+
+    /// Whether its lines come as they are written: all but regular files, also where one is standard input.
+    pub(super) fn is_pipe(&self) -> bool {
+        match self.kind {
+            LogKind::File { .. } => false,
+            LogKind::Pipe => true,
+            LogKind::StandardInput => {
+                let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+                !input.and_then(|input| input.metadata()).is_ok_and(|metadata| metadata.is_file())
+            }
         }
     }
 

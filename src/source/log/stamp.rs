@@ -4,16 +4,18 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::LogOptions;
 use super::cut::Piece;
 use super::open::unreadable;
 use super::tail::BlockTail;
 use super::times::LineTimes;
-use super::windows::{EpochPart, split_by_epoch};
-use crate::clock::{StreamClock, WallClock};
+use super::windows::cut_by_epoch;
+use crate::clock::{ArrivalClock, SharedClock, WallClock};
+use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
+use crate::event::Arrival;
 use crate::pipeline::ClockKind;
 use crate::source::{Block, Closed, FeedSender, LogBytes, Payload, SourceError};
 
@@ -42,9 +44,10 @@ pub(super) struct Stamper<'a> {
     outlet: Outlet<'a>,
     rhythm: Rhythm,
     times: LineTimes,
-    window_length: Duration,
-    /// Since when the current epoch holds something.
-    open_since: Option<Instant>,
+    run_start: EventTime,
+    now: ArrivalClock,
+    /// Whether the lines of the current log arrive as they are read.
+    is_live: bool,
 }
 
 /// What moves the epochs.
@@ -52,33 +55,43 @@ enum Rhythm {
     /// Every window of the wall clock is an epoch.
     Wall(WallClock),
     /// The event clock looks at the last lines of each block.
-    Blocks(StreamClock),
+    Blocks(SharedClock),
     /// The event clock looks at every line.
-    EveryWindow(StreamClock),
+    EveryWindow(SharedClock),
 }
 
 impl<'a> Stamper<'a> {
     pub(super) fn new(options: &LogOptions, sender: &'a FeedSender, stop: &'a AtomicBool) -> Stamper<'a> {
         let length = options.window_length;
         let unit = options.schema.time_unit;
-        let stream_clock = || StreamClock::new(length, unit, options.replay_batch, options.first_epoch);
+        let event_clock = || SharedClock::new(length, unit, options.replay_batch, options.first_epoch);
         let rhythm = match options.clock {
             ClockKind::Wall => Rhythm::Wall(WallClock::new(length, options.first_epoch)),
-            ClockKind::Event if options.every_window => Rhythm::EveryWindow(stream_clock()),
-            ClockKind::Event => Rhythm::Blocks(stream_clock()),
+            ClockKind::Event if options.every_window => Rhythm::EveryWindow(event_clock()),
+            ClockKind::Event => Rhythm::Blocks(event_clock()),
         };
         Stamper {
             outlet: Outlet { sender, stop },
             rhythm,
-            times: LineTimes::new(&options.schema, options.arrival),
-            window_length: length,
-            open_since: None,
+            times: LineTimes::new(&options.schema),
+            run_start: options.run_start,
+            now: options.now.clone(),
+            is_live: false,
         }
     }
 
     /// Whether the times of all lines are needed, so that they must be read here.
     pub(super) fn reads_every_line(&self) -> bool {
         matches!(self.rhythm, Rhythm::EveryWindow(_))
+    }
+
+    /// Begins a log. The lines of a pipe arrive when they are read; those of a file did before the run.
+    pub(super) fn begin_log(&mut self, is_pipe: bool) {
+        self.is_live = is_pipe;
+    }
+
+    fn arrival(&self) -> Arrival {
+        if self.is_live { Arrival::at(self.now.now()) } else { Arrival::before(self.run_start) }
     }
 
     /// Set when the run should stop.
@@ -93,49 +106,41 @@ impl<'a> Stamper<'a> {
 
     /// Stamps the next piece of this log and hands it over.
     pub(super) fn hand_over(&mut self, log: &Arc<Path>, piece: Piece) -> Result<(), Stop> {
-        match &mut self.rhythm {
+        let arrival = self.arrival();
+        match &self.rhythm {
             Rhythm::Wall(clock) => {
                 let (epoch, bytes) = (clock.now().0, piece.kept_bytes());
-                self.outlet.send(epoch, Vec::new(), payload(log, piece))?;
+                self.outlet.send(epoch, Vec::new(), payload(log, piece, arrival))?;
                 // How many lines they are nobody has counted; they bind no more memory than their bytes.
                 clock.after_block(epoch, 0, bytes);
                 Ok(())
             }
             Rhythm::Blocks(clock) => {
-                let (epoch, bytes) = (clock.epoch(), piece.kept_bytes());
                 let tail = match &piece {
-                    Piece::Lines { offset, bytes } => BlockTail::of(bytes, *offset, &mut self.times)
+                    Piece::Lines { offset, bytes } => BlockTail::of(bytes, *offset, arrival, &mut self.times)
                         .map_err(|error| Stop::Failed(unreadable(log, error)))?,
                     Piece::LineTooLong { .. } => BlockTail::LINE_WITHOUT_TIME,
                 };
-                self.outlet.send(epoch, Vec::new(), payload(log, piece))?;
-                let next_epoch = clock.after_block(tail.estimated_lines, bytes, tail.times);
-                self.outlet.sender.announce(next_epoch);
-                let ended = next_epoch > epoch;
-                self.open_since = if ended { None } else { self.open_since.or_else(|| Some(Instant::now())) };
+                let epoch = clock.after_block(tail.estimated_lines, piece.kept_bytes(), tail.times);
+                self.outlet.send(epoch, Vec::new(), payload(log, piece, arrival))?;
+                self.outlet.sender.announce(clock.epoch());
                 Ok(())
             }
-            Rhythm::EveryWindow(clock) => {
-                let epoch = clock.epoch();
-                self.outlet.send_by_epoch(log, piece, clock, &mut self.times)?;
-                self.open_since = self.open_since.filter(|_| clock.epoch() == epoch).or_else(|| Some(Instant::now()));
-                Ok(())
-            }
+            Rhythm::EveryWindow(clock) => self.outlet.send_by_epoch(log, piece, arrival, clock, &mut self.times),
         }
     }
 
     /// Takes notice that everything that a pipe holds was handed over. An epoch that has been open
     /// for one window of wall time ends, so that the counts of a log that still grows show.
-    pub(super) fn caught_up(&mut self) {
-        match &mut self.rhythm {
-            Rhythm::Wall(clock) => self.outlet.sender.announce(clock.now().0),
+    pub(super) fn caught_up(&self) {
+        let epoch = match &self.rhythm {
+            Rhythm::Wall(clock) => clock.now().0,
             Rhythm::Blocks(clock) | Rhythm::EveryWindow(clock) => {
-                if self.open_since.is_some_and(|since| since.elapsed() >= self.window_length) {
-                    self.outlet.sender.announce(clock.pause());
-                    self.open_since = None;
-                }
+                clock.caught_up();
+                clock.epoch()
             }
-        }
+        };
+        self.outlet.sender.announce(epoch);
     }
 }
 
@@ -166,29 +171,31 @@ impl Outlet<'_> {
         &self,
         log: &Arc<Path>,
         piece: Piece,
-        clock: &mut StreamClock,
+        arrival: Arrival,
+        clock: &SharedClock,
         times: &mut LineTimes,
     ) -> Result<(), Stop> {
         let Piece::Lines { offset, bytes: LogBytes::Read(mut bytes) } = piece else {
-            clock.observe(None, piece.kept_bytes());
-            let part = EpochPart::begin(clock, 0);
-            return self.send(part.epoch, part.window_starts, payload(log, piece));
+            // One line, so it is one part.
+            let bytes = piece.kept_bytes();
+            let Some(part) = clock.cut(|parts| parts.add(None, bytes, 1)).pop() else { return Ok(()) };
+            return self.send(part.epoch, part.window_starts, payload(log, piece, arrival));
         };
-        for part in split_by_epoch(&bytes, clock, times) {
+        for part in cut_by_epoch(&bytes, arrival, clock, times) {
             let offset = offset + part.range.start as u64;
             let whole = part.range.len() == bytes.len();
             let bytes = if whole { std::mem::take(&mut bytes) } else { bytes[part.range].to_vec() };
             let lines = Piece::Lines { offset, bytes: LogBytes::Read(bytes) };
-            self.send(part.epoch, part.window_starts, payload(log, lines))?;
+            self.send(part.epoch, part.window_starts, payload(log, lines, arrival))?;
         }
         Ok(())
     }
 }
 
-fn payload(log: &Arc<Path>, piece: Piece) -> Payload {
+fn payload(log: &Arc<Path>, piece: Piece, arrival: Arrival) -> Payload {
     let file = Arc::clone(log);
     match piece {
-        Piece::Lines { offset, bytes } => Payload::Lines { file, offset, bytes },
+        Piece::Lines { offset, bytes } => Payload::Lines { file, offset, bytes, arrival },
         Piece::LineTooLong { offset, length, head } => Payload::LineTooLong { file, offset, length, head },
     }
 }

@@ -8,7 +8,7 @@ use super::plain::read_back;
 use super::times::LineTimes;
 use crate::clock::MedianClock;
 use crate::counter::EventTime;
-use crate::event::Utf8;
+use crate::event::{Arrival, Utf8};
 use crate::source::LogBytes;
 
 /// What a block's last lines tell. They are as many as the clock's median is taken over, or all
@@ -27,24 +27,24 @@ impl BlockTail {
     pub(super) const LINE_WITHOUT_TIME: BlockTail = BlockTail { times: Vec::new(), estimated_lines: 1 };
 
     /// Of whole lines that stand at `offset` in their log.
-    pub(super) fn of(lines: &LogBytes, offset: u64, times: &mut LineTimes) -> io::Result<BlockTail> {
+    pub(super) fn of(lines: &LogBytes, offset: u64, arrival: Arrival, times: &mut LineTimes) -> io::Result<BlockTail> {
         match lines {
-            LogBytes::Read(bytes) => Ok(BlockTail::of_bytes(bytes, bytes.len(), times)),
+            LogBytes::Read(bytes) => Ok(BlockTail::of_bytes(bytes, bytes.len(), arrival, times)),
             LogBytes::InFile { file, length } => {
                 let mut end_of_block = Vec::new();
                 let range = offset..offset + *length as u64;
                 // One newline more than lines: the first of them stands behind one.
                 let enough = |bytes: &[u8]| memchr_iter(b'\n', bytes).count() > MedianClock::SAMPLES;
                 read_back(file, range, enough, &mut end_of_block)?;
-                Ok(BlockTail::of_bytes(&end_of_block, *length, times))
+                Ok(BlockTail::of_bytes(&end_of_block, *length, arrival, times))
             }
         }
     }
 
     /// Of a block of this length that ends with these bytes.
-    fn of_bytes(end_of_block: &[u8], block_length: usize, times: &mut LineTimes) -> BlockTail {
+    fn of_bytes(end_of_block: &[u8], block_length: usize, arrival: Arrival, times: &mut LineTimes) -> BlockTail {
         let lines = last_lines(end_of_block);
-        let time_of = |line| times.time_of(line, Utf8::Unchecked).ok().flatten();
+        let time_of = |line| times.time_of(line, arrival, Utf8::Unchecked).ok().flatten();
         BlockTail {
             times: lines.split(|byte| *byte == b'\n').filter_map(time_of).collect(),
             estimated_lines: (block_length * line_count(lines)).div_ceil(lines.len().max(1)) as u64,
@@ -66,20 +66,27 @@ fn line_count(lines: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EventSchema, FieldPath, TimeUnit};
+    use crate::event::{Ahead, EventSchema, FieldPath, TimeUnit};
     use std::io::Write as _;
     use std::sync::Arc;
 
+    const ARRIVAL: Arrival = Arrival::before(EventTime(1_000));
+
     fn times() -> LineTimes {
-        let schema = EventSchema {
+        LineTimes::new(&times_schema())
+    }
+
+    fn times_schema() -> EventSchema {
+        EventSchema {
             name_field: FieldPath::top_level("n"),
             time_field: FieldPath::top_level("t"),
             time_unit: TimeUnit::Seconds,
             max_ahead: Some(10),
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
             max_bytes: 1 << 20,
             fields: Vec::new(),
-        };
-        LineTimes::new(&schema, EventTime(1_000))
+        }
     }
 
     fn line(time: i64) -> String {
@@ -87,11 +94,11 @@ mod tests {
     }
 
     fn tail(log: &str) -> BlockTail {
-        let read = BlockTail::of(&LogBytes::Read(log.into()), 3, &mut times()).unwrap();
+        let read = BlockTail::of(&LogBytes::Read(log.into()), 3, ARRIVAL, &mut times()).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         write!(file, "xxx{log}").unwrap();
         let in_file = LogBytes::InFile { file: Arc::new(file), length: log.len() };
-        assert_eq!(BlockTail::of(&in_file, 3, &mut times()).unwrap(), read);
+        assert_eq!(BlockTail::of(&in_file, 3, ARRIVAL, &mut times()).unwrap(), read);
         read
     }
 
@@ -126,5 +133,16 @@ mod tests {
     fn events_that_do_not_count_do_not_move_the_clock() {
         let log = [line(5), line(-1), "nonsense\n".into(), line(1_011), line(1_010)].concat();
         assert_eq!(tail(&log).times, [EventTime(5), EventTime(1_010)]);
+    }
+
+    #[test]
+    fn an_event_that_counts_at_its_arrival_moves_the_clock_to_then() {
+        let year_2020 = 1_577_836_800;
+        let schema =
+            EventSchema { ahead: Ahead::Arrival, arrival_field: Some(FieldPath::top_level("a")), ..times_schema() };
+        let line = format!("{{\"n\":\"like\",\"t\":{},\"a\":{year_2020}}}\n", year_2020 + 11);
+        let read = Arrival::before(EventTime(year_2020 + 1_000));
+        let tail = BlockTail::of(&LogBytes::Read(line.into()), 0, read, &mut LineTimes::new(&schema)).unwrap();
+        assert_eq!(tail.times, [EventTime(year_2020)]);
     }
 }

@@ -46,11 +46,12 @@ fn with_every_window_each_line_has_its_window_whatever_the_block_size() {
     for replay_batch in [0, 1, 100, 1_000_000] {
         // One line after the other, without blocks.
         let mut clock = StreamClock::new(Duration::from_secs(5), TimeUnit::Seconds, replay_batch, Epoch(3));
-        let mut times = LineTimes::new(&schema(), options().arrival);
+        let arrival = Arrival::before(options().run_start);
+        let mut times = LineTimes::new(&schema());
         let mut expected = BTreeMap::new();
         let mut offset = 0;
         for line in log.split_inclusive(|byte| *byte == b'\n') {
-            match times.time_of(line.trim_ascii_end(), Utf8::Unchecked) {
+            match times.time_of(line.trim_ascii_end(), arrival, Utf8::Unchecked) {
                 Ok(None) => {}
                 time => drop(clock.observe(time.ok().flatten(), line.len() as u64)),
             }

@@ -5,13 +5,14 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
+use std::time::UNIX_EPOCH;
 
 use crossbeam_channel::TryRecvError;
 use flate2::{Compression, write::GzEncoder};
 
 use super::*;
 use crate::epoch::Window;
-use crate::event::{FieldPath, TimeUnit};
+use crate::event::{Ahead, Arrival, FieldPath, TimeUnit};
 use crate::source::{Block, Feed, LogBytes, Payload, feed};
 
 mod files;
@@ -23,6 +24,8 @@ fn schema() -> EventSchema {
         time_field: FieldPath::top_level("eventTs"),
         time_unit: TimeUnit::Seconds,
         max_ahead: Some(86_400),
+        ahead: Ahead::DeadLetter,
+        arrival_field: None,
         max_bytes: 5_000,
         fields: Vec::new(),
     }
@@ -35,7 +38,8 @@ fn options() -> LogOptions {
         window_length: Duration::from_secs(5),
         replay_batch: 100,
         every_window: false,
-        arrival: EventTime(10_000_000),
+        run_start: EventTime(10_000_000),
+        now: ArrivalClock::told(TimeUnit::Seconds, || UNIX_EPOCH + Duration::from_secs(10_000_000)),
         first_epoch: Epoch(3),
         block_bytes: 1_000,
     }
@@ -112,8 +116,8 @@ fn take_all(feed: &Feed) -> Vec<Block> {
 
 fn bytes_of(block: &Block) -> Option<(&Path, u64, Vec<u8>)> {
     match &block.payload {
-        Payload::Lines { file, offset, bytes: LogBytes::Read(bytes) } => Some((file, *offset, bytes.clone())),
-        Payload::Lines { file, offset, bytes: LogBytes::InFile { file: open, length } } => {
+        Payload::Lines { file, offset, bytes: LogBytes::Read(bytes), .. } => Some((file, *offset, bytes.clone())),
+        Payload::Lines { file, offset, bytes: LogBytes::InFile { file: open, length }, .. } => {
             let mut bytes = vec![0; *length];
             open.read_exact_at(&mut bytes, *offset).unwrap();
             Some((file, *offset, bytes))

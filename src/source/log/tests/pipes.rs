@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::*;
@@ -76,7 +77,7 @@ fn a_stop_is_noticed_while_a_pipe_is_silent() {
     let mut run = pipe_run(options());
     run.pipe.write_all(b"one\n").unwrap();
     run.next_lines();
-    run.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    run.stop.store(true, Ordering::Relaxed);
     assert!(matches!(run.reader.join().unwrap(), Ok(LogEnd::Interrupted)));
 }
 
@@ -100,4 +101,50 @@ fn with_the_wall_clock_blocks_carry_its_epochs_and_a_silent_pipe_announces_them(
     }
     drop(run.pipe);
     assert!(matches!(run.reader.join().unwrap(), Ok(LogEnd::Finished)));
+}
+
+fn arrival(block: &Block) -> Arrival {
+    let Payload::Lines { arrival, .. } = block.payload else { panic!("lines") };
+    arrival
+}
+
+#[test]
+fn the_lines_of_a_pipe_arrive_when_they_are_read_and_those_of_a_file_before_the_run() {
+    let now = Arc::new(AtomicU64::new(20_000_000));
+    let clock = Arc::clone(&now);
+    let told = move || UNIX_EPOCH + Duration::from_secs(clock.load(Ordering::Relaxed));
+    let clock_options = LogOptions { now: ArrivalClock::told(TimeUnit::Seconds, told), ..options() };
+    let mut run = pipe_run(clock_options.clone());
+    for later in [20_000_000, 20_100_000] {
+        now.store(later, Ordering::Relaxed);
+        run.pipe.write_all(b"one\n").unwrap();
+        assert_eq!(arrival(&run.feed.blocks.recv().unwrap()), Arrival::at(EventTime(later as i64)));
+    }
+    drop(run.pipe);
+    run.reader.join().unwrap().unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    std::fs::write(&file, a_log(1_000)).unwrap();
+    for every_window in [false, true] {
+        let run = super::run(std::slice::from_ref(&file), LogOptions { every_window, ..clock_options.clone() });
+        let before_the_run = Arrival::before(EventTime(10_000_000));
+        assert!(run.blocks.len() > 10 && run.blocks.iter().all(|block| arrival(block) == before_the_run));
+    }
+}
+
+#[test]
+fn what_counts_at_its_arrival_needs_a_pipe_or_a_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.jsonl");
+    std::fs::write(&file, a_log(10)).unwrap();
+    let schema = |field: Option<&str>| {
+        let arrival_field = field.map(FieldPath::top_level);
+        LogOptions { schema: Arc::new(EventSchema { ahead: Ahead::Arrival, arrival_field, ..schema() }), ..options() }
+    };
+    let error = LogSource::open(std::slice::from_ref(&file), schema(None)).unwrap_err().to_string();
+    assert!(error.contains("events.jsonl") && error.contains("arrival = \"FIELD\""), "{error}");
+    LogSource::open(&[file], schema(Some("receivedAt"))).unwrap();
+    let (from_pipe, _pipe) = io::pipe().unwrap();
+    LogSource::open(&[PathBuf::from(format!("/dev/fd/{}", from_pipe.as_raw_fd()))], schema(None)).unwrap();
 }
