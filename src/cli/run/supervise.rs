@@ -24,26 +24,19 @@ pub fn wait(
     let mut progress = Progress::new(log_format == LogFormat::Json);
     let mut unreadable = None;
     loop {
-        select! {
-            recv(execution.done()) -> _ => break,
-            recv(errors) -> error => match error {
-                // What was read before still counts: the sources stop, and the rest drains.
-                Ok(RunError::Source(error)) => unreadable = Some(CliError::from(error)),
-                Ok(error) => {
-                    progress.finish();
-                    execution.give_up();
-                    return ended_by(error);
-                }
-                Err(_) => {}
-            },
-            default(Duration::from_millis(100)) => progress.tick(input.progress(), metrics),
+        match next_news(execution.done(), errors) {
+            News::Done => break,
+            // What was read before still counts: the sources stop, and the rest drains.
+            News::Error(RunError::Source(error)) => unreadable = Some(CliError::from(error)),
+            News::Error(error) => {
+                progress.finish();
+                execution.give_up();
+                return ended_by(error);
+            }
+            News::None => progress.tick(input.progress(), metrics),
         }
     }
     progress.finish();
-    // Closing the sink is the last thing that may fail.
-    if let Ok(error) = errors.try_recv() {
-        return ended_by(error);
-    }
     if let Some(error) = unreadable {
         return Err(error);
     }
@@ -67,6 +60,48 @@ fn ended_by(error: RunError) -> Result<(), CliError> {
     }
 }
 
+/// What a run has to say.
+#[derive(Debug)]
+enum News {
+    /// Everything that was read is durable.
+    Done,
+    /// Something went wrong.
+    Error(RunError),
+    /// It goes on.
+    None,
+}
+
+/// Waits a little for news. An error comes before the end: one of the very last block, or of closing
+/// the sink, is told while everything ends.
+fn next_news(done: &Receiver<()>, errors: &Receiver<RunError>) -> News {
+    select! {
+        recv(errors) -> error => error.map_or(News::None, News::Error),
+        recv(done) -> _ => errors.try_recv().map_or(News::Done, News::Error),
+        default(Duration::from_millis(100)) => News::None,
+    }
+}
+
 fn interrupted() -> CliError {
     CliError::Interrupted("interrupted before the end; what was read until then is counted and published".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::dataflow::Failure;
+    use crate::source::SourceError;
+
+    #[test]
+    fn an_error_wins_over_the_end_that_came_with_it() {
+        for _ in 0..100 {
+            let (failure, errors) = Failure::new(std::sync::Arc::default());
+            let (done_sender, done) = bounded(0);
+            failure.source(SourceError::new("the last block cannot be read"));
+            drop((done_sender, failure));
+            assert!(matches!(next_news(&done, &errors), News::Error(RunError::Source(_))));
+            while !matches!(next_news(&done, &errors), News::Done) {}
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::form::{Form, MAGIC_BYTES, decoded_stream};
 use super::progress::LogProgress;
-use crate::source::SourceError;
+use crate::source::{BecameShorter, SourceError};
 
 /// One log of the sequence.
 #[derive(Clone, Debug)]
@@ -157,11 +157,6 @@ impl Read for Stored {
         Ok(read)
     }
 }
-
-/// A log lost bytes while it was read.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("it became shorter while it was read")]
-pub(super) struct BecameShorter;
 
 /// Why a log's content ends early.
 #[derive(Debug)]

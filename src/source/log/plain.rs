@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use memchr::{memchr, memrchr};
 
 use super::cut::{BYTE_ORDER_MARK, HEAD_BYTES, Limits, Piece};
-use super::open::{BecameShorter, unreadable};
-use crate::source::{LogBytes, SourceError};
+use super::open::unreadable;
+use crate::source::{LogBytes, SourceError, read_at};
 
 /// How much is read at first to find a block's last newline.
 const FIRST_LOOK_BYTES: u64 = 4 * 1_024;
@@ -128,16 +127,13 @@ pub(super) fn read_back(
 }
 
 fn read_range(file: &File, range: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.resize((range.end - range.start) as usize, 0);
-    file.read_exact_at(buffer, range.start).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => io::Error::other(BecameShorter),
-        _ => error,
-    })
+    read_at(file, range.start, (range.end - range.start) as usize, buffer)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::os::unix::fs::FileExt as _;
 
     use proptest::prelude::*;
 
