@@ -125,9 +125,15 @@ fn time(value: &Value, unit: TimeUnit) -> Result<Option<i128>, Unsure> {
             _ => Ok(None),
         },
         (_, TimeUnit::Rfc3339) => Ok(None),
-        (Value::String(text), _) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.parse().map(Some).map_err(|_| Unsure)
-        }
+        // A number in text is the number that JSON would read, but for leading zeros.
+        (Value::String(text), _) => match serde_json::from_str::<Value>(text) {
+            Ok(number @ Value::Number(_)) if !text.contains(char::is_whitespace) => time(&number, unit),
+            _ if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
+                text.parse().map(Some).map_err(|_| Unsure)
+            }
+            _ if !text.is_empty() && text.bytes().all(|byte| b"0123456789+-.eE".contains(&byte)) => Err(Unsure),
+            _ => Ok(None),
+        },
         (Value::Number(number), _) => match (number.as_i128(), number.as_f64()) {
             (Some(time), _) => Ok(Some(time)),
             // Clear of whole numbers, and small enough for the float to tell.
