@@ -14,6 +14,7 @@ mod guide;
 mod kafka;
 mod kafka_to_dynamodb;
 mod limits;
+mod moving_logs;
 mod pipes;
 mod plan;
 mod program;

@@ -34,8 +34,8 @@ pub(super) struct PlainFile<'a> {
 
 impl PlainFile<'_> {
     /// A file of which the first `length` bytes are cut.
-    pub(super) fn new(name: &Path, file: File, length: u64, limits: Limits) -> Result<PlainFile<'_>, SourceError> {
-        let mut plain = PlainFile { name, file: Arc::new(file), length, offset: 0, limits, buffer: Vec::new() };
+    pub(super) fn new(name: &Path, file: Arc<File>, length: u64, limits: Limits) -> Result<PlainFile<'_>, SourceError> {
+        let mut plain = PlainFile { name, file, length, offset: 0, limits, buffer: Vec::new() };
         plain.load(0..length.min(BYTE_ORDER_MARK.len() as u64))?;
         if plain.buffer == BYTE_ORDER_MARK {
             plain.offset = BYTE_ORDER_MARK.len() as u64;
@@ -162,7 +162,7 @@ mod tests {
     fn from_file(log: &[u8], limits: Limits) -> Vec<Cut> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(log).unwrap();
-        let mut plain = PlainFile::new(Path::new("log"), file, log.len() as u64, limits).unwrap();
+        let mut plain = PlainFile::new(Path::new("log"), Arc::new(file), log.len() as u64, limits).unwrap();
         let mut cuts = Vec::new();
         while !plain.is_finished() {
             cuts.extend(plain.next_piece(&AtomicBool::new(false)).unwrap().map(cut));
@@ -240,7 +240,7 @@ mod tests {
     fn a_file_that_became_shorter_is_an_error_that_names_it() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"one\ntwo\n").unwrap();
-        let mut plain = PlainFile::new(Path::new("events.jsonl"), file, 100, Limits::new(10, 10)).unwrap();
+        let mut plain = PlainFile::new(Path::new("events.jsonl"), Arc::new(file), 100, Limits::new(10, 10)).unwrap();
         let error = plain.next_piece(&AtomicBool::new(false)).unwrap_err();
         assert!(error.to_string().contains("events.jsonl"));
         let cause = std::error::Error::source(&error).unwrap().to_string();
