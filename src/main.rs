@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser;
 use counter_machine::cli::Cli;
 
 /// The exit code of a bug.
@@ -11,7 +10,7 @@ const EXIT_BUG: i32 = 70;
 
 fn main() -> ExitCode {
     end_the_process_on_panic();
-    Cli::parse().run()
+    Cli::from_arguments().map_or_else(|refused| refused, Cli::run)
 }
 
 /// A panic in any thread ends the process: the other workers would wait for that thread for ever.

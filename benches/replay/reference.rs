@@ -9,12 +9,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use counter_machine::counter::EventTime;
 use counter_machine::event::{Decoder, Utf8};
 use counter_machine::pipeline::Pipeline;
-use counter_machine::telemetry::cpu_seconds;
+use counter_machine::telemetry::Stopwatch;
 use serde::Deserialize;
 
 use super::Size;
@@ -79,7 +78,7 @@ fn decoder(log: &Path) -> Figure {
 
 /// Reads the log block by block and shows every line.
 fn each_line(log: &Path, mut visit: impl FnMut(&[u8])) -> Figure {
-    let (started, cpu_before) = (Instant::now(), cpu_seconds().unwrap_or(f64::NAN));
+    let stopwatch = Stopwatch::start();
     let mut file = File::open(log).expect("the log");
     let mut buffer = vec![0; 1 << 20];
     let (mut kept, mut events) = (0, 0);
@@ -100,8 +99,8 @@ fn each_line(log: &Path, mut visit: impl FnMut(&[u8])) -> Figure {
     }
     Figure {
         events,
-        wall_seconds: started.elapsed().as_secs_f64(),
-        cpu_seconds: cpu_seconds().unwrap_or(f64::NAN) - cpu_before,
+        wall_seconds: stopwatch.elapsed().as_secs_f64(),
+        cpu_seconds: stopwatch.cpu_seconds().unwrap_or(f64::NAN),
         rows: 0,
         items: 0,
         peak_memory_bytes: 0,

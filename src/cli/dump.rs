@@ -11,6 +11,7 @@ use super::time::parse_time;
 use crate::event::TimeUnit;
 use crate::pipeline::Pipeline;
 use crate::sink::{Item, ItemReader, SinkErrorKind, SinkTarget, open_reader};
+use crate::telemetry::write_json;
 
 const EXAMPLE: &str = "\
 Example: every item that is alive now
@@ -63,7 +64,7 @@ fn is_alive(item: &Item, at: Option<i64>) -> bool {
 }
 
 fn print(item: &Item, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, item)?;
+    write_json(&mut *out, item)?;
     out.write_all(b"\n")
 }
 

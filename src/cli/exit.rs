@@ -1,10 +1,10 @@
 //! How a command ends: the exit codes, and the errors behind them.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
 
 use crate::sink::{SinkError, SinkErrorKind};
 use crate::source::SourceError;
+use crate::telemetry::Printable;
 
 /// Why a command failed. The text says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +38,13 @@ impl CliError {
     }
 
     /// The code that the process exits with.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn exit_code(&self) -> u8 {
+        match self {
             CliError::Failed(_) | CliError::NotFound(_) => 1,
             CliError::Usage(_) => 2,
             CliError::Lost(_) => 75,
             CliError::Interrupted(_) => 130,
-        })
+        }
     }
 }
 
@@ -53,7 +53,7 @@ impl From<SinkError> for CliError {
         match error.kind() {
             SinkErrorKind::Usage => CliError::usage(&error),
             SinkErrorKind::ServiceLost => CliError::Lost(with_causes(&error)),
-            SinkErrorKind::Failed | SinkErrorKind::ClosedPipe => CliError::failed(&error),
+            _ => CliError::failed(&error),
         }
     }
 }
@@ -64,7 +64,7 @@ impl From<SourceError> for CliError {
     }
 }
 
-/// The error and its causes, one after the other, each text once.
+/// The error and its causes, one after the other, each text once, on one line: names and texts in it come from outside.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -75,5 +75,5 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    Printable(text).to_string()
 }

@@ -15,6 +15,7 @@ use crate::counter::EventTime;
 use crate::event::{EventSchema, TimeUnit};
 use crate::pipeline::{Pipeline, parse_duration, to_units};
 use crate::source::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog, Traffic};
+use crate::telemetry::Printable;
 
 /// Write a synthetic event log: seeded, Zipf-skewed, the same bytes on every machine.
 #[derive(Debug, Args)]
@@ -137,7 +138,7 @@ fn write(args: &GenerateArgs, log: impl FnOnce(&mut dyn Write) -> io::Result<()>
         Some(path) => {
             refuse_content(path)?;
             write_file(path, log)
-                .map_err(|error| CliError::Failed(format!("cannot write to {}: {error}", path.display())))
+                .map_err(|error| CliError::Failed(format!("cannot write to {}: {error}", Printable(path.display()))))
         }
     }
 }
@@ -147,7 +148,7 @@ fn refuse_content(path: &Path) -> Result<(), CliError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() && metadata.len() > 0 => Err(CliError::Usage(format!(
             "{} is not empty, and is left as it is: name another file with --output, or remove that one first",
-            path.display()
+            Printable(path.display())
         ))),
         _ => Ok(()),
     }

@@ -16,6 +16,7 @@ use crate::counter::EventTime;
 use crate::event::FieldId;
 use crate::pipeline::{Group, Pipeline, Ratio, append_key};
 use crate::sink::{Item, ItemReader, SinkTarget, open_reader};
+use crate::telemetry::Printable;
 
 const EXAMPLE: &str = "\
 Example: the counters of user 1234, decayed to now
@@ -130,9 +131,9 @@ struct Question<'a> {
 
 impl std::fmt::Display for Question<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let keys: Vec<_> = self.keys.keys().map(|key| format!("`{key}`")).collect();
+        let keys: Vec<_> = self.keys.keys().map(|key| format!("`{}`", Printable(key))).collect();
         write!(f, "with key {}", keys.join(" or "))?;
-        self.feature.iter().try_for_each(|feature| write!(f, " and feature `{feature}`"))
+        self.feature.iter().try_for_each(|feature| write!(f, " and feature `{}`", Printable(feature)))
     }
 }
 
@@ -187,7 +188,7 @@ fn keys<'a>(pipeline: &'a Pipeline, fields: &[KeyField]) -> Result<BTreeMap<Stri
         let given: Vec<_> = fields.iter().map(|field| field.field.as_str()).collect();
         return Err(CliError::Usage(format!(
             "no counters are keyed by {}; the keys of this pipeline are:\n{}",
-            given.join(" and "),
+            Printable(given.join(" and ")),
             known_keys(pipeline)
         )));
     }
@@ -212,7 +213,7 @@ fn key_in(group: &Group, pipeline: &Pipeline, fields: &[KeyField]) -> Option<Str
 fn known_keys(pipeline: &Pipeline) -> String {
     let line = |group: &Group| {
         let fields: Vec<_> = group.key.iter().map(|id| format!("--key {}=VALUE", field_name(pipeline, *id))).collect();
-        format!("  {}  (group {})", fields.join(" "), group.name)
+        format!("  {}  (group {})", Printable(fields.join(" ")), Printable(&group.name))
     };
     pipeline.groups.iter().map(line).collect::<Vec<_>>().join("\n")
 }

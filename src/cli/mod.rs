@@ -12,6 +12,7 @@ pub mod run;
 mod show;
 pub mod table;
 mod time;
+mod usage;
 
 use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
@@ -58,6 +59,11 @@ enum Command {
 }
 
 impl Cli {
+    /// What was typed; an error that was told, or help that was asked for, leaves the exit code.
+    pub fn from_arguments() -> Result<Cli, ExitCode> {
+        Cli::try_parse().map_err(usage::refuse)
+    }
+
     /// Does what was typed, and says how it ended.
     pub fn run(self) -> ExitCode {
         start_logging(self.log_format);
@@ -76,8 +82,8 @@ impl Cli {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                output::say(&format!("error: {error}\n"));
-                error.exit_code()
+                output::report(&error, self.log_format);
+                error.exit_code().into()
             }
         }
     }

@@ -1,8 +1,9 @@
-//! What a command prints.
+//! What a command prints, and what it says.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 
 use super::CliError;
+use crate::telemetry::{LogFormat, OUTCOME, above_the_status, printable_text, stdout_columns, wrap};
 
 /// Takes the outcome of printing. Whoever closes the pipe early (as `| head` does) has seen enough,
 /// which is no error.
@@ -15,7 +16,20 @@ pub(super) fn printed(outcome: io::Result<()>) -> Result<(), CliError> {
     }
 }
 
+/// Prints a text for people on stdout: as wide as the terminal is, where there is one.
+pub(super) fn print(out: &mut impl Write, text: &str) -> Result<(), CliError> {
+    printed(out.write_all(wrap(&printable_text(text), stdout_columns()).as_bytes()))
+}
+
 /// Says something on stderr. Where nobody listens any more, it is not said.
 pub(super) fn say(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = above_the_status(|| io::stderr().write_all(printable_text(text).as_bytes()));
+}
+
+/// Says why the command failed: the last thing that it says.
+pub(super) fn report(error: &CliError, format: LogFormat) {
+    match format {
+        LogFormat::Text => say(&format!("error: {error}\n")),
+        LogFormat::Json => tracing::error!(target: OUTCOME, exit_code = error.exit_code(), "{error}"),
+    }
 }

@@ -1,6 +1,6 @@
 //! `counter-machine produce`: sends event logs to the pipeline's Kafka topic.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use super::CliError;
+use super::output::print;
 use crate::counter::EventTime;
 use crate::event::{DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
 use crate::pipeline::Pipeline;
 use crate::source::SourceError;
 use crate::source::kafka::TopicWriter;
 use crate::source::log::for_each_line;
+use crate::telemetry::Printable;
 
 /// Send event logs to the pipeline's Kafka topic, a message per line.
 ///
@@ -75,12 +77,15 @@ pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
     let Some(kafka) = &pipeline.kafka else {
-        let pipeline = args.pipeline.display();
+        let pipeline = Printable(args.pipeline.display());
         return Err(CliError::Usage(format!("{pipeline} has no [kafka]: add it, with `brokers` and `topic`")));
     };
     // Before a topic is made for them.
     if let Some(missing) = args.paths.iter().find(|path| **path != Path::new("-") && !path.exists()) {
-        return Err(CliError::Usage(format!("cannot read the event log {}: there is no such file", missing.display())));
+        return Err(CliError::Usage(format!(
+            "cannot read the event log {}: there is no such file",
+            Printable(missing.display())
+        )));
     }
     let started = Instant::now();
     let mut writer = TopicWriter::connect(kafka, args.compression.codec(), args.create_partitions)?;
@@ -91,9 +96,12 @@ pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
     let delivered = writer.finish();
     let totals = totals?;
     let summary = totals.describe(delivered?, started.elapsed());
-    print(&format!("{summary} to topic \"{}\" at {} ({partitions})\n", kafka.topic, kafka.brokers))?;
+    print(&mut io::stdout(), &format!("{summary} to topic \"{}\" at {} ({partitions})\n", kafka.topic, kafka.brokers))?;
     if let (Some(field), 1..) = (&args.key, totals.without_key) {
-        print(&format!("{} of them have no \"{field}\", and were sent without a key\n", totals.without_key))?;
+        print(
+            &mut io::stdout(),
+            &format!("{} of them have no \"{field}\", and were sent without a key\n", totals.without_key),
+        )?;
     }
     Ok(())
 }
@@ -158,15 +166,6 @@ fn describe_partitions(writer: &TopicWriter) -> String {
     let plural = if count == 1 { "" } else { "s" };
     let created = if writer.created_topic() { ", created" } else { "" };
     format!("{count} partition{plural}{created}")
-}
-
-fn print(text: &str) -> Result<(), CliError> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::Failed(format!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

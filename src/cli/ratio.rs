@@ -4,11 +4,15 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::show::{Reading, TEXT_COLUMNS, print_aligned, show_value};
+use super::show::{Reading, print_aligned, show_value};
 use super::time::show_time;
 use crate::counter::{DecayInterval, EventTime, wilson_lower_bound};
 use crate::pipeline::{Ratio, format_duration, from_units};
 use crate::sink::{Count, Item};
+use crate::telemetry::{Printable, write_json};
+
+/// The interval.
+const TEXT_COLUMNS: usize = 1;
 
 /// A ratio of one key.
 #[derive(Debug, Serialize)]
@@ -18,6 +22,9 @@ pub(super) struct RatioReading<'a> {
     ratio_name: &'a str,
     #[serde(skip)]
     ratio: &'a Ratio,
+    /// The time at which both features are read, in all intervals.
+    #[serde(skip)]
+    time: EventTime,
     /// In the order of the intervals, shortest first.
     ratios: Vec<RatioValue>,
     /// Since when both of its items count, where one of them was evicted before.
@@ -57,31 +64,36 @@ impl<'a> RatioReading<'a> {
     pub(super) fn of(ratio: &'a Ratio, key: &'a str, items: &[Item], at: Option<EventTime>) -> Option<Self> {
         let item = |name: &str| items.iter().find(|item| item.feature_name == name);
         let (above, below) = (item(&ratio.numerator), item(&ratio.denominator));
+        let last_updates =
+            above.into_iter().chain(below).flat_map(|item| item.counts.values()).map(|count| count.last_update);
+        let time = last_updates.chain(at).max()?;
         let value = |interval: &DecayInterval| {
             let count = |item: Option<&Item>| item.and_then(|item| item.counts.get(interval).copied());
-            read(ratio, *interval, count(above), count(below), at)
+            read(ratio, *interval, count(above), count(below), time)
         };
         let ratios: Vec<_> = ratio.decays.iter().filter_map(value).collect();
         let since = above.into_iter().chain(below).filter_map(|item| item.since).max();
-        (!ratios.is_empty()).then_some(RatioReading { key, ratio_name: &ratio.name, ratio, ratios, since })
+        (!ratios.is_empty()).then_some(RatioReading { key, ratio_name: &ratio.name, ratio, time, ratios, since })
     }
 
     /// Prints the ratio as a table, one line per decay interval.
     pub(super) fn show_table(&self, reading: &Reading, out: &mut impl Write) -> io::Result<()> {
         let Ratio { name, numerator, denominator, prior, .. } = self.ratio;
-        writeln!(out, "{name} = {numerator} / {denominator}  (key {})", self.key)?;
-        let mut heading = vec!["interval", "read at", "", "numerator", "denominator", "ratio"];
+        let title = format!("{name} = {numerator} / {denominator}  (key {})", self.key);
+        writeln!(out, "{}", Printable(title))?;
+        let mut heading = vec!["interval", "numerator", "denominator", "ratio"];
         heading.extend(prior.map(|_| "smoothed"));
-        heading.extend(["sample size", "at least (95 %)"]);
+        heading.extend(["sample", "≥ (95 %)"]);
         let mut lines = vec![heading.into_iter().map(str::to_owned).collect()];
         lines.extend(self.ratios.iter().map(|value| value.line(reading, prior.is_some())));
         print_aligned(&lines, TEXT_COLUMNS, out)?;
+        writeln!(out, "  read at {}", show_time(self.time.0, reading.unit))?;
         self.since.map_or(Ok(()), |since| reading.show_since(since, out))
     }
 
     /// Prints the ratio as one JSON line.
     pub(super) fn show_json(&self, out: &mut impl Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *out, self)?;
+        write_json(&mut *out, self)?;
         out.write_all(b"\n")
     }
 }
@@ -92,14 +104,13 @@ impl RatioValue {
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), show_value);
         let mut line = vec![
             format_duration(from_units(self.decay_interval.units(), unit)),
-            self.time.0.to_string(),
-            show_time(self.time.0, unit),
             show_value(self.numerator),
             show_value(self.denominator),
             shown(self.value),
         ];
         line.extend(with_prior.then(|| shown(self.smoothed)));
-        line.extend([shown(self.sample_size), shown(self.lower_bound)]);
+        let sample = self.sample_size.map_or("-".to_owned(), |size| format!("{size:.1}"));
+        line.extend([sample, shown(self.lower_bound)]);
         line
     }
 }
@@ -109,10 +120,9 @@ fn read(
     interval: DecayInterval,
     above: Option<Count>,
     below: Option<Count>,
-    at: Option<EventTime>,
+    time: EventTime,
 ) -> Option<RatioValue> {
-    let last_update = |count: Option<Count>| count.map(|count| count.last_update);
-    let time = last_update(above).max(last_update(below))?.max(at.unwrap_or(EventTime(i64::MIN)));
+    above.or(below)?;
     let value_at = |count: Option<Count>| count.map_or(0.0, |count| count.value_at(time));
     let (numerator, denominator) = (value_at(above), value_at(below));
     let value = Some(numerator / denominator).filter(|value| denominator > 0.0 && value.is_finite());
@@ -227,6 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn a_ratio_of_ten_thousands_fits_into_80_columns() {
+        let (likes, views) = (12_345.25, 123_456.25);
+        let items = [item("like", 100, likes, None), item("view", 100, views, Some(views / 2.0))];
+        let ratio = ratio();
+        let reading = RatioReading::of(&ratio, "p", &items, None).unwrap();
+        let mut table = Vec::new();
+        reading.show_table(&Reading { unit: TimeUnit::Seconds, at: None, as_of: 0 }, &mut table).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        assert!(table.contains("123456.250000") && table.contains("246912.5"), "{table}");
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    }
+
+    #[test]
     fn a_ratio_is_shown_as_a_table_and_as_json() {
         let items = [item("like", 100, 8.0, None), item("view", 100, 40.0, None)];
         let ratio = ratio();
@@ -236,8 +259,9 @@ mod tests {
         reading.show_json(&mut json).unwrap();
         let expected = "\
 ctr = like / view  (key p)
-  interval  read at                        numerator  denominator     ratio  smoothed  sample size  at least (95 %)
-  10s       100      1970-01-01T00:01:40Z   8.000000    40.000000  0.200000  0.150000            -                -
+  interval  numerator  denominator     ratio  smoothed  sample  ≥ (95 %)
+  10s        8.000000    40.000000  0.200000  0.150000       -         -
+  read at 1970-01-01T00:01:40Z
 ";
         assert_eq!(String::from_utf8(table).unwrap(), expected);
         let expected = concat!(

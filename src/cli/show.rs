@@ -10,6 +10,7 @@ use crate::counter::{DecayInterval, EventTime};
 use crate::event::TimeUnit;
 use crate::pipeline::{format_duration, from_units};
 use crate::sink::{Count, Item};
+use crate::telemetry::{Printable, write_json};
 
 /// How items are read.
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +30,13 @@ impl Reading {
 
     /// Prints an item as a table, one line per decay interval.
     pub(super) fn show_table(&self, item: &Item, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "{}  (key {})", item.feature_name, item.key)?;
+        writeln!(out, "{}  (key {})", Printable(&item.feature_name), Printable(&item.key))?;
         let mut lines = vec![self.heading()];
         lines.extend(item.counts.values().map(|count| self.line(count)));
         print_aligned(&lines, TEXT_COLUMNS, out)?;
         if let Some(expired_at) = self.expired_at(item) {
             let time = show_time(expired_at, TimeUnit::Seconds);
-            writeln!(out, "  expired since {time}: its ttl had passed then, and it may be forgotten")?;
+            writeln!(out, "  expired since {time}: its ttl has passed, and it may be forgotten")?;
         }
         if let Some(since) = item.since {
             self.show_since(since, out)?;
@@ -44,7 +45,7 @@ impl Reading {
     }
 
     fn heading(&self) -> Vec<String> {
-        let mut heading = ["interval", "last update", "", "value"].map(str::to_owned).to_vec();
+        let mut heading = ["interval", "last update", "value"].map(str::to_owned).to_vec();
         heading.extend(self.at.map(|at| format!("at {}", show_time(at.0, self.unit))));
         heading
     }
@@ -53,7 +54,6 @@ impl Reading {
         let last_update = count.last_update.0;
         let mut line = vec![
             format_duration(from_units(count.decay_interval.units(), self.unit)),
-            last_update.to_string(),
             show_time(last_update, self.unit),
             show_value(count.value),
         ];
@@ -79,7 +79,7 @@ impl Reading {
             at: self.at,
             expired: self.expired_at(item).is_some(),
         };
-        serde_json::to_writer(&mut *out, &reading)?;
+        write_json(&mut *out, &reading)?;
         out.write_all(b"\n")
     }
 
@@ -120,8 +120,8 @@ pub(super) fn show_value(value: f64) -> String {
     if size == 0.0 || (1e-4..1e15).contains(&size) { format!("{value:.6}") } else { format!("{value:.6e}") }
 }
 
-/// Interval and last update, twice.
-pub(super) const TEXT_COLUMNS: usize = 3;
+/// Interval and last update.
+const TEXT_COLUMNS: usize = 2;
 
 /// Prints lines of equally many cells: the first, texts, to the left, the others, numbers, to the
 /// right.
@@ -162,10 +162,10 @@ mod tests {
     fn a_table_has_a_line_per_interval() {
         let expected = "\
 like  (key 1234)
-  interval  last update                           value
-  5s        1707605599   2024-02-10T22:53:19Z  1.600000
-  10s       1707605599   2024-02-10T22:53:19Z  3.200000
-  15s       1707605599   2024-02-10T22:53:19Z  4.800000
+  interval  last update              value
+  5s        2024-02-10T22:53:19Z  1.600000
+  10s       2024-02-10T22:53:19Z  3.200000
+  15s       2024-02-10T22:53:19Z  4.800000
 ";
         assert_eq!(shown(AT_LAST_UPDATE, false), expected);
     }
@@ -174,10 +174,10 @@ like  (key 1234)
     fn with_a_time_the_values_are_decayed_to_it() {
         let expected = "\
 like  (key 1234)
-  interval  last update                           value  at 2024-02-10T22:53:24Z
-  5s        1707605599   2024-02-10T22:53:19Z  1.600000                 0.588607
-  10s       1707605599   2024-02-10T22:53:19Z  3.200000                 1.940898
-  15s       1707605599   2024-02-10T22:53:19Z  4.800000                 3.439350
+  interval  last update              value  at 2024-02-10T22:53:24Z
+  5s        2024-02-10T22:53:19Z  1.600000                 0.588607
+  10s       2024-02-10T22:53:19Z  3.200000                 1.940898
+  15s       2024-02-10T22:53:19Z  4.800000                 3.439350
 ";
         assert_eq!(shown(LATER, false), expected);
     }
@@ -215,6 +215,20 @@ like  (key 1234)
         assert!(table.ends_with(end), "{table}");
         let json = String::from_utf8(json).unwrap();
         assert!(json.contains(r#""expiresAt":1708210399,"since":1707605590,"#), "{json}");
+    }
+
+    #[test]
+    fn values_of_millions_with_times_in_milliseconds_fit_into_80_columns() {
+        let (last_update, at) = (EventTime(1_707_605_599_123), EventTime(1_707_605_601_000));
+        let mut item = item();
+        for count in item.counts.values_mut() {
+            (count.last_update, count.value) = (last_update, -1_234_567.654_321);
+        }
+        let mut out = Vec::new();
+        Reading { unit: TimeUnit::Milliseconds, at: Some(at), as_of: 0 }.show_table(&item, &mut out).unwrap();
+        let table = String::from_utf8(out).unwrap();
+        assert!(table.contains("2024-02-10T22:53:19.123Z  -1234567.654321"), "{table}");
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::CliError;
-use super::output::printed;
+use super::output::print;
 use crate::pipeline::Pipeline;
 use crate::sink::dynamodb::{TableReport, TtlState, ensure_table};
+use crate::telemetry::Printable;
 
 const EXAMPLE: &str = "\
 Example: the table of the reference pipeline, in DynamoDB Local
@@ -31,7 +32,7 @@ pub fn run(args: &TableArgs, out: &mut impl Write) -> Result<(), CliError> {
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
     let report = ensure_table(&pipeline, args.ttl)?;
-    printed(writeln!(out, "{}", tell(&report)))
+    print(out, &format!("{}\n", Printable(tell(&report))))
 }
 
 fn tell(report: &TableReport) -> String {

@@ -103,8 +103,10 @@ impl DecayCounters {
         self.stream.learn(batches.iter().map(|batch| &batch.times));
         let new_rows = self.row_count() - rows_before;
         self.metrics.rows.add(new_rows as u64);
-        self.make_room();
         self.tables.iter_mut().for_each(RowTable::want_sweep);
+        // A first slice, so that no row is evicted while others have expired.
+        self.forget_expired();
+        self.make_room();
     }
 
     /// This worker's numbers of the features, by the sender's.

@@ -55,8 +55,9 @@ impl Failure {
     }
 
     fn tell(&self, error: RunError) {
-        self.stop.store(true, Ordering::Release);
-        // Full: an earlier error is there already, and the first one is the cause.
+        // In this order: whoever sees that the run should stop finds the reason. Full: an earlier error is there already, and
+        // the first one is the cause.
         let _ = self.report.try_send(error);
+        self.stop.store(true, Ordering::Release);
     }
 }

@@ -138,7 +138,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
     .map_err(std::io::Error::other)?;
     let (writers_ended_sender, writers_ended) = bounded(0);
     std::thread::Builder::new().name("join".to_owned()).spawn(move || {
-        // In this order: writers end after the workers, or alone when writing is given up.
+        // In this order: writers end once the workers have nothing more for them, or alone when writing is given up.
         if writers.into_iter().any(|writer| writer.join().is_err()) {
             failure.bug("a writer has panicked");
         }

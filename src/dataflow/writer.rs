@@ -1,6 +1,7 @@
 //! The threads that write: one for items, one for dead letters.
 //!
-//! A writer ends with its inbox, which is when the workers have ended, and then closes what it wrote to. It ends
+//! A writer ends with its inbox, which is when no worker can have anything more for it, and then closes what it wrote
+//! to. (So the sink may be closed while a dead letter still waits, which keeps the run from being done.) It ends
 //! before that with the first error, which it reports, and when writing is given up.
 
 use std::sync::{Arc, OnceLock};

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 
-use super::SinkError;
 use super::files::make_durable;
+use super::{SinkError, SinkErrorKind};
 use crate::event::Reason;
 use crate::file_id::FileId;
 use crate::telemetry::Metrics;
@@ -73,12 +73,12 @@ impl DeadLetterFile {
         DeadLetterFile { path: path.into(), max, written: 0, metrics, file: None }
     }
 
-    /// Tries, before anything depends on it, whether dead letters can be kept in this place. Leaves nothing behind.
-    pub fn try_out(&self) -> Result<(), SinkError> {
+    /// Tries, before anything depends on it, whether dead letters can be kept in this place. Leaves nothing behind. Waits
+    /// for whoever reads a named pipe.
+    pub fn try_out(&mut self) -> Result<(), SinkError> {
         let outcome = match fs::metadata(&self.path) {
             Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-            // Opening a pipe would wait for its reader.
-            Ok(metadata) if !metadata.is_file() => Ok(()),
+            Ok(metadata) if !metadata.is_file() => open(&self.path).map(|stream| self.file = Some(stream)),
             Ok(_) => open_recognised(&self.path).map(|_| ()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => try_to_make(&self.path),
             Err(error) => Err(error),
@@ -101,6 +101,7 @@ impl DeadLetterFile {
         let Some(last) = dead_letters.last() else { return Ok(()) };
         self.append(dead_letters).map_err(|error| {
             SinkError::io(format!("cannot keep events that could not be counted in {}", self.path.display()), error)
+                .of_kind(SinkErrorKind::DeadLetters)
         })?;
         for dead_letter in dead_letters {
             self.metrics.dead_letters(dead_letter.reason).add(1);
@@ -114,7 +115,8 @@ impl DeadLetterFile {
                 self.path.display(),
                 last.reason.as_str(),
                 last.origin,
-            ))),
+            ))
+            .of_kind(SinkErrorKind::TooManyDeadLetters)),
             _ => Ok(()),
         }
     }
@@ -309,7 +311,7 @@ mod tests {
         file.write(&[in_log(Reason::BadKey, b"x")]).unwrap();
         drop(reader);
         let error = file.write(&[in_log(Reason::BadKey, b"x")]).unwrap_err();
-        assert_eq!(error.kind(), crate::sink::SinkErrorKind::Failed);
+        assert_eq!(error.kind(), SinkErrorKind::DeadLetters);
         assert!(error.to_string().contains("whoever read it has gone"), "{error}");
     }
 

@@ -25,6 +25,12 @@ pub enum SinkErrorKind {
     /// Whoever read stdout has gone (as `| head` does): reason to end, not to complain. Behind any other pipe
     /// somebody is missing, which is a failure.
     ClosedPipe,
+    /// What was written is not there any more: another run has replaced it, or somebody has deleted it.
+    Gone,
+    /// Events that could not be counted could not be kept either.
+    DeadLetters,
+    /// More events could not be counted than may be.
+    TooManyDeadLetters,
 }
 
 impl SinkError {

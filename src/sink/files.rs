@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use super::SinkError;
+use crate::file_id::folder_of;
 
 /// Opens a file of items to read it.
 pub(super) fn open_to_read(path: &Path) -> Result<File, SinkError> {
@@ -45,7 +46,7 @@ pub(super) fn make_durable(file: &File) -> io::Result<()> {
         return Ok(());
     }
     if metadata.nlink() == 0 {
-        return Err(io::Error::other("it was deleted while this run was writing to it"));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted while this run was writing to it"));
     }
     file.sync_data()
 }
@@ -80,12 +81,8 @@ pub(super) fn holds_only(file: &File, beginning: &[u8], is_ours: impl Fn(&[u8]) 
 
 /// Makes a file that was just created in this place survive a crash of the machine.
 pub(super) fn make_entry_durable(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     // Where folders cannot be opened (not on Unix), there is no way to do it and none is needed.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) { File::open(folder_of(path))?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

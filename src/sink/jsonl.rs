@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::{holds_only, lock, make_durable, make_entry_durable, not_empty, open_to_read};
-use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError};
+use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError, SinkErrorKind};
 use crate::pipeline::Pipeline;
+use crate::telemetry::write_json;
 
 /// Lines are handed over in pieces of about this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -45,7 +46,7 @@ impl Sink for JsonLinesSink {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
         let mut written = 0;
         for item in batches.iter().flat_map(|batch| batch.items(&self.pipeline)) {
-            serde_json::to_writer(&mut self.lines, &item)
+            write_json(&mut self.lines, &item)
                 .map_err(|error| SinkError::caused_by("cannot write an item as JSON", error))?;
             self.lines.push(b'\n');
             written += 1;
@@ -80,7 +81,11 @@ impl Output {
 
     fn failed(&self, error: io::Error) -> SinkError {
         match self {
-            Output::File { path, .. } => SinkError::io(format!("cannot write items to {}", path.display()), error),
+            Output::File { path, .. } => {
+                let deleted = error.kind() == io::ErrorKind::NotFound;
+                let error = SinkError::io(format!("cannot write items to {}", path.display()), error);
+                if deleted { error.of_kind(SinkErrorKind::Gone) } else { error }
+            }
             Output::Stdout => SinkError::stdout("cannot write items to stdout", error),
         }
     }
@@ -186,7 +191,6 @@ impl ItemReader for JsonLinesReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::SinkErrorKind;
     use crate::sink::fixtures::{Row, batch, pipeline};
 
     fn open(path: &Path, replace: bool) -> Result<JsonLinesSink, SinkError> {

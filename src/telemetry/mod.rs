@@ -1,13 +1,19 @@
-//! What a run says about itself: counted metrics, logs, progress.
+//! What a run says about itself: counted metrics, logs, progress; and how text comes onto a terminal.
 
 mod evictions;
 mod logs;
 mod metrics;
+mod numbers;
+mod printable;
 mod progress;
 mod resources;
+mod terminal;
 
 pub use evictions::Evictions;
-pub use logs::{LogFormat, start_logging};
+pub use logs::{LogFormat, OUTCOME, start_logging};
 pub use metrics::{Counter, Metrics};
+pub use numbers::{HumanBytes, HumanCount};
+pub use printable::{Printable, printable_text, write_json};
 pub use progress::{InputProgress, Progress};
-pub use resources::{cpu_seconds, peak_memory_bytes};
+pub use resources::{Stopwatch, peak_memory_bytes};
+pub use terminal::{above_the_status, stderr_columns, stdout_columns, wrap};

@@ -1,14 +1,16 @@
 //! Long work shows itself: a bar on a terminal, else a log line now and then.
 
-use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-
 use super::Metrics;
+use super::numbers::{HumanBytes, HumanCount};
+use super::terminal::{clear_status, has_status_line, show_status, stderr_columns};
 
 /// How often a line is logged where there is no terminal.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// How often the bar is drawn.
+const REDRAW_EVERY: Duration = Duration::from_millis(500);
 
 /// How far a source has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +26,9 @@ pub enum InputProgress {
     Lag(u64),
 }
 
-/// How often the bar's text changes.
-const REDRAW_EVERY: Duration = Duration::from_millis(500);
-
 /// Shows how a run is getting on.
 pub struct Progress {
-    bar: Option<ProgressBar>,
+    on_terminal: bool,
     last: Instant,
     last_events: u64,
 }
@@ -37,41 +36,33 @@ pub struct Progress {
 impl Progress {
     /// A bar if stderr is a terminal, unless only log lines are wanted.
     pub fn new(log_lines_only: bool) -> Progress {
-        let bar = (!log_lines_only && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(0);
-            bar.set_style(style("{spinner} {msg}"));
-            bar
-        });
-        Progress { bar, last: Instant::now(), last_events: 0 }
+        Progress { on_terminal: !log_lines_only && has_status_line(), last: Instant::now(), last_events: 0 }
     }
 
     /// To be called often; shows something when it is time.
     pub fn tick(&mut self, input: InputProgress, metrics: &Metrics) {
-        if let (Some(bar), InputProgress::Bytes { read, total }) = (&self.bar, input) {
-            if let Some(total) = total.filter(|total| bar.length() != Some(*total)) {
-                bar.set_length(total);
-                bar.set_style(style("{wide_bar} {percent}% {bytes}/{total_bytes}  {msg}"));
-            }
-            bar.set_position(read);
+        let interval = if self.on_terminal { REDRAW_EVERY } else { LOG_EVERY };
+        if self.last.elapsed() < interval {
+            return;
         }
-        let interval = if self.bar.is_some() { REDRAW_EVERY } else { LOG_EVERY };
-        if self.last.elapsed() >= interval {
-            let sentence = self.sentence(input, metrics);
-            match &self.bar {
-                Some(bar) => bar.set_message(sentence),
-                None => tracing::info!("{sentence}"),
-            }
+        let facts = self.facts(input, metrics);
+        if self.on_terminal {
+            // A terminal without a size is as wide as terminals were.
+            show_status(&bar(input, &facts, stderr_columns().unwrap_or(80)));
+        } else {
+            tracing::info!("{}", facts.join(", "));
         }
     }
 
     /// Takes the bar away.
-    pub fn finish(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
+    pub fn finish(&mut self) {
+        if std::mem::take(&mut self.on_terminal) {
+            clear_status();
         }
     }
 
-    fn sentence(&mut self, input: InputProgress, metrics: &Metrics) -> String {
+    /// What there is to say, the most important first.
+    fn facts(&mut self, input: InputProgress, metrics: &Metrics) -> Vec<String> {
         let events = metrics.events.get();
         let rate = (events - self.last_events) as f64 / self.last.elapsed().as_secs_f64();
         (self.last, self.last_events) = (Instant::now(), events);
@@ -82,17 +73,100 @@ impl Progress {
             InputProgress::Bytes { read, total: None } => HumanBytes(read).to_string(),
             InputProgress::Lag(messages) => format!("lag {}", HumanCount(messages)),
         };
-        format!(
-            "{input}, {} events, {} events/s, {} rows, {} items written, {} dead letters",
-            HumanCount(events),
-            HumanCount(rate as u64),
-            HumanCount(metrics.rows.get()),
-            HumanCount(metrics.items_written.get()),
-            HumanCount(metrics.all_dead_letters()),
-        )
+        vec![
+            input,
+            format!("{} events", HumanCount(events)),
+            format!("{}/s", HumanCount(rate as u64)),
+            format!("{} rows", HumanCount(metrics.rows.get())),
+            format!("{} items written", HumanCount(metrics.items_written.get())),
+            format!("{} dead letters", HumanCount(metrics.all_dead_letters())),
+        ]
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+const ROOM_FOR_CTRL_C: usize = 4;
+
+/// The bar itself, where it is known how much there is, is at least and at most so wide.
+const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 10..=30;
+
+/// One line that is narrower than a terminal of so many columns: a bar, where it is known how much there is to do, and
+/// as many of the facts as there is room for.
+fn bar(input: InputProgress, facts: &[String], columns: usize) -> String {
+    // The last columns stay free: a terminal writes `^C` there, and begins a new line behind its last one.
+    let room = columns.saturating_sub(ROOM_FOR_CTRL_C);
+    let InputProgress::Bytes { read, total: Some(total) } = input else { return fitting(facts, room) };
+    let share = if total == 0 { 1.0 } else { (read as f64 / total as f64).min(1.0) };
+    let percent = format!("{:3} %  ", (share * 100.0) as u64);
+    let around = percent.len() + "[] ".len();
+    let facts = fitting(facts, room.saturating_sub(around + BAR_COLUMNS.start()));
+    let bar = room.saturating_sub(around + facts.len()).min(*BAR_COLUMNS.end());
+    if bar < *BAR_COLUMNS.start() {
+        return facts;
+    }
+    let done = (share * bar as f64) as usize;
+    format!("[{}{}] {percent}{facts}", "=".repeat(done), " ".repeat(bar - done))
+}
+
+/// The first of the facts, as many as fit.
+fn fitting(facts: &[String], room: usize) -> String {
+    let mut line = String::new();
+    for fact in facts {
+        let separator = if line.is_empty() { "" } else { ", " };
+        if line.len() + separator.len() + fact.len() > room {
+            break;
+        }
+        line += separator;
+        line += fact;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(input: InputProgress, columns: usize) -> String {
+        let metrics = Metrics::default();
+        metrics.events.add(303_000_000);
+        metrics.rows.add(1_234_567);
+        let mut progress = Progress { on_terminal: true, last: Instant::now(), last_events: 303_000_000 };
+        bar(input, &progress.facts(input, &metrics), columns)
+    }
+
+    const FILES: InputProgress = InputProgress::Bytes { read: 3 << 29, total: Some(3 << 30) };
+
+    #[test]
+    fn at_80_columns_there_is_a_bar_and_what_matters_most() {
+        let expected = "[==========           ]  50 %  1.50 GiB of 3.00 GiB, 303,000,000 events, 0/s";
+        assert_eq!(shown(FILES, 80), expected);
+    }
+
+    #[test]
+    fn at_200_columns_everything_is_told() {
+        let line = shown(FILES, 200);
+        assert!(line.starts_with("[===============               ]  50 %  1.50 GiB of 3.00 GiB, "), "{line}");
+        assert!(line.ends_with(", 1,234,567 rows, 0 items written, 0 dead letters"), "{line}");
+    }
+
+    #[test]
+    fn no_line_is_as_wide_as_the_terminal_and_no_fact_is_cut() {
+        let inputs = [FILES, InputProgress::Bytes { read: 7, total: None }, InputProgress::Lag(1_234_567)];
+        for input in inputs {
+            let whole = shown(input, 1_000);
+            for columns in 0..250 {
+                let line = shown(input, columns);
+                assert!(line.len() <= columns.saturating_sub("^C".len() + 1), "{columns}: {line}");
+                let facts = line.split("%  ").last().unwrap();
+                assert!(whole.contains(facts), "{columns}: {line}");
+                let rest = whole.split_once(facts).unwrap().1;
+                assert!(facts.is_empty() || rest.is_empty() || rest.starts_with(", "), "{columns}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_read_is_all_read() {
+        let nothing = InputProgress::Bytes { read: 0, total: Some(0) };
+        assert!(shown(nothing, 80).contains("] 100 %  0 B of 0 B"), "{}", shown(nothing, 80));
+    }
 }

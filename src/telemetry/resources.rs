@@ -1,10 +1,40 @@
 //! What the process has needed of the machine; `None` where the system does not say (other than on
 //! Linux).
 
+use std::time::{Duration, Instant};
+
 /// The unit of processor times in `/proc`: the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The most memory that the process has held at one time, in bytes.
+/// What a run has taken since it began.
+///
+/// The system counts processor time from the beginning of the *process*, which may have been another program before: `cargo
+/// run` builds, and then becomes what it has built.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    started: Instant,
+    cpu_seconds_before: Option<f64>,
+}
+
+impl Stopwatch {
+    /// Begins now.
+    pub fn start() -> Stopwatch {
+        Stopwatch { started: Instant::now(), cpu_seconds_before: process_cpu_seconds() }
+    }
+
+    /// The time that has passed.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The processor time of all threads, in seconds: the program's own and the system's for it.
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        Some((process_cpu_seconds()? - self.cpu_seconds_before?).max(0.0))
+    }
+}
+
+/// The most memory that the program has held at one time, in bytes. (A process that becomes another program begins
+/// anew with this one.)
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -12,8 +42,7 @@ pub fn peak_memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// The processor time of all threads so far, in seconds: the program's own and the system's for it.
-pub fn cpu_seconds() -> Option<f64> {
+fn process_cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the program's name in brackets, which may hold anything.
     let (_, behind_name) = stat.rsplit_once(')')?;

@@ -90,7 +90,7 @@ fn get_shows_the_counters_of_a_key() {
     assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>(), ["interval", "last", "update", "value"]);
     let intervals: Vec<_> = lines[2..5].iter().map(|line| line.split_whitespace().next().unwrap()).collect();
     assert_eq!(intervals, ["5s", "10s", "15s"]);
-    assert!(lines[2].contains("1707605599   2024-02-10T22:53:19Z"), "{}", shown.stdout);
+    assert!(lines[2].contains("  2024-02-10T22:53:19Z  "), "{}", shown.stdout);
     assert!(lines[5].contains("expired since 2024-02-17T22:53:19Z"), "{}", shown.stdout);
 }
 

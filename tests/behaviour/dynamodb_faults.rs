@@ -189,17 +189,17 @@ fn one_invalid_item_is_found_and_named() {
 #[test]
 fn what_will_not_pass_ends_the_run_and_says_what_to_do() {
     let hints = [
-        ("ResourceNotFoundException", "counter-machine table PIPELINE"),
-        ("AccessDeniedException", "AWS credentials"),
-        ("UnrecognizedClientException", "AWS credentials"),
+        ("ResourceNotFoundException", "counter-machine table PIPELINE", SinkErrorKind::Gone),
+        ("AccessDeniedException", "AWS credentials", SinkErrorKind::Failed),
+        ("UnrecognizedClientException", "AWS credentials", SinkErrorKind::Failed),
     ];
-    for (code, hint) in hints {
+    for (code, hint, kind) in hints {
         let fake = FakeDynamoDb::start(move |_| Fault::Refused(400, code));
         let metrics = Arc::new(Metrics::default());
         let mut sink = open(&pipeline(&fake.endpoint(), "Fake"), &metrics).unwrap();
         let error = sink.write(&[batch(&rows(1))]).unwrap_err();
         assert!(error.to_string().contains(hint) && error.to_string().contains("Fake"), "{error}");
-        assert_eq!(error.kind(), SinkErrorKind::Failed);
+        assert_eq!(error.kind(), kind);
         assert_eq!(metrics.sink_retries.get(), 0);
     }
 }

@@ -119,6 +119,21 @@ impl Running {
         }
     }
 
+    /// Waits until a signal asks the program to stop, instead of ending the process as it does before.
+    pub fn catches_signals(&self) {
+        const SIGINT: u64 = 1 << 1;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            if u64::from_str_radix(caught.trim(), 16).unwrap() & SIGINT != 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{} does not catch signals", self.command);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Sends a signal, named as the shell's `kill` does.
     pub fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.child.id());

@@ -1,5 +1,6 @@
 //! What a pipeline would cost, in words.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,12 +13,16 @@ use crate::dataflow::plan::{GroupPlan, Plan, Planner};
 use crate::pipeline::{Limits, Pipeline, format_duration};
 use crate::source::SourceError;
 use crate::source::log::for_each_line;
+use crate::telemetry::Printable;
 
 /// The longest line that is looked at: the longest that a pipeline can allow.
 const LONGEST_LINE: usize = 1 << 30;
 
 /// So many groups are named, the most expensive ones.
 const GROUPS_NAMED: usize = 10;
+
+/// The name, and what is said of a group's keys.
+const COLUMNS_OF_KEYS: usize = 5;
 
 /// A group that has so many different keys for each time that it is given one explodes,
 const EXPLOSION: f64 = 0.8;
@@ -146,8 +151,11 @@ impl Costs<'_> {
         let mut lines = vec![heading.map(str::to_owned).to_vec()];
         lines.extend(groups.iter().take(GROUPS_NAMED).map(|(name, plan)| self.line(name, plan)));
         let mut text = Vec::new();
-        // Writing to memory does not fail.
-        let _ = print_aligned(&lines, 1, &mut text);
+        // Two tables, of keys and of costs: all of it would be wider than a terminal. Writing to memory does not fail.
+        let (keys, costs) = (1..COLUMNS_OF_KEYS, COLUMNS_OF_KEYS..heading.len());
+        let _ = print_aligned(&with_first(&lines, keys), 1, &mut text);
+        text.push(b'\n');
+        let _ = print_aligned(&with_first(&lines, costs), 1, &mut text);
         let more = match groups.len().saturating_sub(GROUPS_NAMED) {
             0 => String::new(),
             more => format!("  and {more} cheaper ones\n"),
@@ -157,7 +165,7 @@ impl Costs<'_> {
 
     fn line(&self, name: &str, plan: &GroupPlan) -> Vec<String> {
         let units_per_day = self.per_second(plan.write_units as f64) * SECONDS_PER_DAY;
-        let mut line = vec![name.to_owned()];
+        let mut line = vec![Printable(name).to_string()];
         line.extend(plan.keys.map(|keys| whole(keys as f64)));
         line.extend([
             plan.growth_exponent().map_or("-".to_owned(), |exponent| format!("n^{exponent:.2}")),
@@ -210,6 +218,12 @@ impl Costs<'_> {
     fn price(&self, units: f64) -> f64 {
         units / 1e6 * self.price_per_million
     }
+}
+
+/// The first cell of each line and those of these columns.
+fn with_first(lines: &[Vec<String>], columns: Range<usize>) -> Vec<Vec<String>> {
+    let cells = |line: &Vec<String>| [&line[..1], &line[columns.clone()]].concat();
+    lines.iter().map(cells).collect()
 }
 
 /// A whole number with commas.

@@ -8,6 +8,7 @@ use crate::pipeline::{
     ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, StartOffset, format_duration,
     from_units,
 };
+use crate::telemetry::Printable;
 
 /// What the file means, section by section.
 pub(super) fn describe(pipeline: &Pipeline, file: &Path) -> String {
@@ -32,7 +33,7 @@ pub(super) fn describe(pipeline: &Pipeline, file: &Path) -> String {
             .map(|name| format!("nothing is left of group \"{name}\": none of its features is kept")),
     );
     lines.extend(pipeline.warnings().iter().map(|warning| format!("warning: {warning}")));
-    lines.join("\n") + "\n"
+    lines.iter().map(|line| format!("{}\n", Printable(line))).collect()
 }
 
 /// The options are left out: there may be passwords among them.
@@ -121,10 +122,11 @@ fn describe_ratios(ratios: &[Ratio]) -> Vec<String> {
         let prior = ratio
             .prior
             .map_or(String::new(), |prior| format!(", with a prior of {} / {}", prior.numerator, prior.denominator));
-        let heading = if place == 0 { "\nratios      " } else { "            " };
+        let heading = if place == 0 { "ratios      " } else { "            " };
         format!("{heading}{name} = {numerator} / {denominator}{prior}")
     };
-    ratios.iter().enumerate().map(line).collect()
+    let gap = (!ratios.is_empty()).then(String::new);
+    gap.into_iter().chain(ratios.iter().enumerate().map(line)).collect()
 }
 
 /// Every feature on a line of its own: its name, its group, its key fields and its decays, with tabs
@@ -134,7 +136,8 @@ pub(super) fn list(pipeline: &Pipeline) -> String {
     for group in &pipeline.groups {
         let (key, decays) = (key(pipeline, group, ","), decays(pipeline, group, ","));
         for feature in feature_names(pipeline, group) {
-            text += &format!("{feature}\t{}\t{key}\t{decays}\n", group.name);
+            let (feature, key) = (Printable(feature), Printable(&key));
+            text += &format!("{feature}\t{}\t{key}\t{decays}\n", Printable(&group.name));
         }
     }
     text

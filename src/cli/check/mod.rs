@@ -11,7 +11,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::CliError;
-use super::output::printed;
+use super::output::{print, printed};
 use crate::pipeline::{Pipeline, json_schema};
 use crate::sink::SinkTarget;
 
@@ -57,14 +57,14 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
         SinkTarget::choose(None, &pipeline, "--sink")?;
     }
     if args.list {
-        return printed(out.write_all(describe::list(&pipeline).as_bytes()));
+        return print(out, &describe::list(&pipeline));
     }
-    printed(out.write_all(describe::describe(&pipeline, file).as_bytes()))?;
+    print(out, &describe::describe(&pipeline, file))?;
     if args.events.is_empty() {
         return Ok(());
     }
     let costs = costs::costs(pipeline, &args.events, args.price_per_million_writes, Timestamp::now())?;
-    printed(out.write_all(costs.as_bytes()))
+    print(out, &costs)
 }
 
 #[cfg(test)]

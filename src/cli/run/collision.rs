@@ -8,11 +8,12 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::CliError;
-use crate::file_id::FileId;
+use crate::file_id::{FileId, folder_of};
 use crate::sink::SinkTarget;
+use crate::telemetry::Printable;
 
 /// More links than this, one behind the other, lead nowhere.
 const MOST_LINKS: usize = 40;
@@ -64,7 +65,7 @@ enum Place {
 
 impl Used {
     fn at(role: &'static str, path: &Path) -> Used {
-        Used { role, name: path.display().to_string(), place: Place::at(path) }
+        Used { role, name: Printable(path.display()).to_string(), place: Place::at(path) }
     }
 
     fn stream(role: &'static str, name: &str, stream: impl AsFd) -> Used {
@@ -96,19 +97,12 @@ impl Place {
         let mut path = path.to_owned();
         for _ in 0..MOST_LINKS {
             let Ok(target) = fs::read_link(&path) else {
-                let folder = FileId::at(&folder_of(&path)).ok()?;
+                let folder = FileId::at(folder_of(&path)).ok()?;
                 return Some(Place::ToBeMade { folder, name: path.file_name()?.to_owned() });
             };
             path = folder_of(&path).join(target);
         }
         None
-    }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::RunArgs;
@@ -144,7 +144,10 @@ fn start_kafka(
         let (sender, feed) = feed(FIRST_EPOCH);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
-        let read = move || reader.run(sender, &clock, &metrics, &stop).map(|()| LogEnd::Finished);
+        let read = move || {
+            reader.run(sender, &clock, &metrics, &stop)?;
+            Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
+        };
         readers.push(spawn(format!("reader {number}"), read)?);
     }
     Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: true }))

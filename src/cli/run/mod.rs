@@ -2,10 +2,13 @@
 
 mod args;
 mod collision;
+mod end;
 mod input;
+mod open;
 mod summary;
 mod supervise;
 
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -19,8 +22,8 @@ use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::Generation;
 use crate::pipeline::Pipeline;
-use crate::sink::{self, DeadLetterFile, OpenOptions, SinkTarget};
-use crate::telemetry::{LogFormat, Metrics};
+use crate::sink::{self, DeadLetterFile, OpenOptions, Sink, SinkError, SinkTarget};
+use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
 /// Dead letters go here when neither the command line nor the pipeline file says where.
 const DEAD_LETTERS: &str = "dead_letters.jsonl";
@@ -28,21 +31,21 @@ const DEAD_LETTERS: &str = "dead_letters.jsonl";
 /// Runs a pipeline until its input ends or it is asked to stop.
 pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     args.check()?;
-    let started = Instant::now();
+    let stopwatch = Stopwatch::start();
     let pipeline = Arc::new(load_pipeline(args)?);
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     let stop = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
     let input = Input::open(args, &pipeline, run_start)?;
-    let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(&stop) };
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
     // Before the sink, which is emptied when it is opened.
-    dead_letters.try_out()?;
-    let sink = sink::open(&target, &pipeline, &options, &metrics)?;
+    let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
+    let sink = open_sink(args, &target, &pipeline, &stop, &metrics)?;
     let (failure, errors) = Failure::new(Arc::clone(&stop));
+    let reading_began = Instant::now();
     let (feeds, input) = input.start(args.workers, &stop, &metrics)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
@@ -59,7 +62,10 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     })
     .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
     let sample = Arc::clone(execution.sample());
-    let end = supervise::wait(execution, &errors, input, &stop, &metrics, log_format);
+    let progress =
+        Progress::new(log_format == LogFormat::Json || target == SinkTarget::Stdout && io::stdout().is_terminal());
+    let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
+    let end = end.or_nothing_counted(&metrics, &dead_letter_path);
     let summary = Summary {
         pipeline: &pipeline,
         pipeline_path: &args.pipeline,
@@ -68,12 +74,32 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         dead_letter_path: &dead_letter_path,
         metrics: &metrics,
         sample: &sample,
-        elapsed: started.elapsed(),
-        completed: end.is_ok(),
+        stopwatch,
+        reading_took: reading_began.elapsed(),
+        end: &end,
     };
     summary.print(log_format);
-    end?;
-    summary.verdict()
+    end.into_result()
+}
+
+fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError> {
+    dead_letters.try_out()?;
+    Ok(dead_letters)
+}
+
+/// Opens the sink, unless the run is asked to stop before that is done: it may wait for a lock, for the reader of a
+/// named pipe, or for a service.
+fn open_sink(
+    args: &RunArgs,
+    target: &SinkTarget,
+    pipeline: &Arc<Pipeline>,
+    stop: &Arc<AtomicBool>,
+    metrics: &Arc<Metrics>,
+) -> Result<Box<dyn Sink>, CliError> {
+    let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(stop) };
+    let (to_open, pipeline, metrics) = (target.clone(), Arc::clone(pipeline), Arc::clone(metrics));
+    let open = move || sink::open(&to_open, &pipeline, &options, &metrics);
+    Ok(open::or_stop(&format!("the sink {target}"), stop, open)??)
 }
 
 fn load_pipeline(args: &RunArgs) -> Result<Pipeline, CliError> {

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount};
-
-use crate::cli::CliError;
+use super::end::{Published, RunEnd};
 use crate::cli::output::say;
 use crate::dataflow::Sample;
 use crate::event::Reason;
 use crate::pipeline::{Pipeline, split_key};
 use crate::sink::SinkTarget;
-use crate::telemetry::{LogFormat, Metrics, cpu_seconds, peak_memory_bytes};
+use crate::telemetry::{
+    HumanBytes, HumanCount, LogFormat, Metrics, OUTCOME, Printable, Stopwatch, peak_memory_bytes, stderr_columns, wrap,
+};
 
 /// Everything that the summary is made of.
 pub struct Summary<'a> {
@@ -25,46 +25,33 @@ pub struct Summary<'a> {
     pub metrics: &'a Metrics,
     /// Some row that was published.
     pub sample: &'a OnceLock<Sample>,
-    pub elapsed: Duration,
-    /// Whether the run came to its ordinary end.
-    pub completed: bool,
+    /// Since the run began.
+    pub stopwatch: Stopwatch,
+    /// From when it began to read until everything was published.
+    pub reading_took: Duration,
+    /// How it ended.
+    pub end: &'a RunEnd,
 }
 
 impl Summary<'_> {
     /// Says what the run did and what to type next, on stderr.
     pub fn print(&self, format: LogFormat) {
         match format {
-            LogFormat::Text => say(&self.text()),
+            LogFormat::Text => say(&self.text(stderr_columns())),
             LogFormat::Json => self.log(),
         }
     }
 
-    /// A run in which nothing counted and something was refused has failed.
-    pub fn verdict(&self) -> Result<(), CliError> {
-        let dead_letters = self.metrics.all_dead_letters();
-        if self.metrics.events.get() > 0 || dead_letters == 0 {
-            return Ok(());
-        }
-        let hint = if self.metrics.dead_letters(Reason::TimeAhead).get() == dead_letters {
-            "every time is later than max_ahead allows: is time_unit in [event] right? (times 1000 times too large are \
-             milliseconds read as seconds)"
-        } else {
-            "do name, time and the keys in the pipeline file fit the events?"
-        };
-        let path = self.dead_letter_path.display();
-        Err(CliError::Failed(format!("no event counted, {dead_letters} dead letters in {path}: {hint}")))
+    fn events_per_second(&self) -> Option<f64> {
+        rate(self.metrics.events.get(), self.reading_took)
     }
 
-    fn events_per_second(&self) -> f64 {
-        self.metrics.events.get() as f64 / self.elapsed.as_secs_f64().max(1e-9)
-    }
-
-    fn text(&self) -> String {
+    fn text(&self, columns: Option<usize>) -> String {
         let metrics = self.metrics;
         let count = |number: u64| HumanCount(number).to_string();
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
-            let _ = writeln!(text, "  {name:<14} {value}");
+            let _ = writeln!(text, "  {name:<14} {}", Printable(value));
         };
         line("events", count(metrics.events.get()));
         line("dead letters", self.dead_letters());
@@ -85,21 +72,30 @@ impl Summary<'_> {
             line("rows evicted", format!("{evicted}, worth at most {worth} each when they went: [limits] was reached"));
         }
         line("rows", count(metrics.rows.get()));
-        line("items written", format!("{} to {}", count(metrics.items_written.get()), self.target));
+        line("items written", self.items_written());
         if let Some(bytes) = peak_memory_bytes() {
             line("peak memory", HumanBytes(bytes).to_string());
         }
-        if let Some(seconds) = cpu_seconds() {
+        if let Some(seconds) = self.stopwatch.cpu_seconds() {
             line("CPU time", format!("{seconds:.2} s"));
         }
-        line("elapsed", format!("{:.2} s", self.elapsed.as_secs_f64()));
-        line("events/s", count(self.events_per_second() as u64));
-        let headline = if self.completed { "done" } else { "ended early" };
-        let mut whole = format!("{}: {headline}\n{text}", self.pipeline.name);
+        line("elapsed", format!("{:.2} s", self.stopwatch.elapsed().as_secs_f64()));
+        line("events/s", self.events_per_second().map_or("-".to_owned(), |rate| count(rate as u64)));
+        let mut whole = wrap(&format!("{}: {}\n{text}", Printable(&self.pipeline.name), self.end.headline()), columns);
         if let Some(command) = self.next_command() {
             let _ = write!(whole, "\nRead a counter:\n  {command}\n");
         }
         whole
+    }
+
+    /// How many items, and whether they are there.
+    fn items_written(&self) -> String {
+        let (items, target) = (HumanCount(self.metrics.items_written.get()), self.target);
+        match self.end.published() {
+            Published::All => format!("{items} to {target}"),
+            Published::Part => format!("{items} acknowledged by {target}; not all that was counted is there"),
+            Published::Gone => format!("0 left of {items} in {target}"),
+        }
     }
 
     fn dead_letters(&self) -> String {
@@ -119,13 +115,13 @@ impl Summary<'_> {
 
     /// How to read one of the items that the run has published.
     fn next_command(&self) -> Option<String> {
-        if !self.target.can_be_read() {
+        if !self.end.completed() || !self.target.can_be_read() {
             return None;
         }
         let sample = self.sample.get()?;
         let group = self.pipeline.group(sample.group);
         let program = std::env::args().next().unwrap_or_else(|| "counter-machine".to_owned());
-        let mut command = format!("{program} get {}", self.pipeline_path.display());
+        let mut command = format!("{} get {}", quoted(&program), quoted(&self.pipeline_path.display().to_string()));
         for (field, value) in group.key.iter().zip(split_key(&sample.key, group.key.len())) {
             let name = &self.pipeline.event.fields[usize::from(field.0)].name;
             let _ = write!(command, " --key {}", quoted(&format!("{name}={value}")));
@@ -141,8 +137,12 @@ impl Summary<'_> {
         let reasons: Vec<String> =
             self.reasons().map(|(reason, number)| format!("{}={number}", reason.as_str())).collect();
         tracing::info!(
+            target: OUTCOME,
             pipeline = self.pipeline.name,
-            completed = self.completed,
+            outcome = self.end.outcome(),
+            completed = self.end.completed(),
+            exit_code = self.end.exit_code(),
+            published = self.end.published().as_str(),
             events = metrics.events.get(),
             dead_letters = metrics.all_dead_letters(),
             dead_letter_reasons = reasons.join(","),
@@ -156,16 +156,53 @@ impl Summary<'_> {
             items_written = metrics.items_written.get(),
             sink_retries = metrics.sink_retries.get(),
             peak_memory_bytes = peak_memory_bytes(),
-            cpu_seconds = cpu_seconds(),
-            elapsed_seconds = self.elapsed.as_secs_f64(),
+            cpu_seconds = self.stopwatch.cpu_seconds(),
+            elapsed_seconds = self.stopwatch.elapsed().as_secs_f64(),
             events_per_second = self.events_per_second(),
-            "done"
+            "{}",
+            self.end.headline()
         );
     }
 }
 
-/// As a shell wants it.
+/// So many in so much time, per second; `None` where the time is so short that the rate would say more of starting and ending
+/// than of counting.
+fn rate(events: u64, took: Duration) -> Option<f64> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    (took >= SHORTEST).then(|| events as f64 / took.as_secs_f64())
+}
+
+/// As a shell wants it; in the form of bash and zsh where the word holds what does not print.
 fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
-    if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    if Printable(word).to_string() == word {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let escaped = |byte: u8| match byte {
+        b'\'' | b'\\' => format!("\\{}", char::from(byte)),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    format!("$'{}'", word.bytes().map(escaped).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_has_no_rate() {
+        assert_eq!(rate(303, Duration::from_millis(99)), None);
+        assert_eq!(rate(303, Duration::ZERO), None);
+        assert_eq!(rate(303, Duration::from_millis(100)), Some(3_030.0));
+    }
+
+    #[test]
+    fn a_word_is_quoted_as_a_shell_wants_it() {
+        let quoted = ["userId=1234", "it's", "a b", "\x1b]0;'\\x\u{202e}"].map(quoted);
+        assert_eq!(quoted, ["userId=1234", r"'it'\''s'", "'a b'", r"$'\x1b]0;\'\\x\xe2\x80\xae'"]);
+    }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
 
+use super::end::{Part, RunEnd};
 use super::input::RunningInput;
 use crate::cli::CliError;
 use crate::dataflow::{Execution, RunError};
-use crate::sink::SinkErrorKind;
 use crate::source::log::LogEnd;
-use crate::telemetry::{LogFormat, Metrics, Progress};
+use crate::telemetry::{Metrics, Printable, Progress};
 
 /// Returns when everything that was read is durable, or when that cannot come true any more.
 pub fn wait(
@@ -19,44 +19,48 @@ pub fn wait(
     input: RunningInput,
     stop: &AtomicBool,
     metrics: &Metrics,
-    log_format: LogFormat,
-) -> Result<(), CliError> {
-    let mut progress = Progress::new(log_format == LogFormat::Json);
+    mut progress: Progress,
+) -> RunEnd {
     let mut unreadable = None;
+    let mut stopping = false;
     loop {
         match next_news(execution.done(), errors) {
             News::Done => break,
             // What was read before still counts: the sources stop, and the rest drains.
-            News::Error(RunError::Source(error)) => unreadable = Some(CliError::from(error)),
+            News::Error(RunError::Source(error)) => unreadable = Some(error),
             News::Error(error) => {
                 progress.finish();
                 execution.give_up();
-                return ended_by(error);
+                return RunEnd::after(error);
             }
             News::None => progress.tick(input.progress(), metrics),
         }
+        if !stopping && stop.load(Ordering::Acquire) {
+            stopping = true;
+            // Before a second signal, after which nobody can take the bar away.
+            progress.finish();
+            let by_signal = unreadable.is_none() && errors.is_empty();
+            if by_signal {
+                tracing::info!("stopping: what was read is being published; a second signal ends the run at once");
+            }
+        }
     }
     progress.finish();
-    if let Some(error) = unreadable {
-        return Err(error);
-    }
-    let asked_to_stop = stop.load(Ordering::Acquire);
-    let runs_until_stopped = input.runs_until_stopped;
-    match input.join()? {
-        LogEnd::Truncated(what) => Err(CliError::Failed(what)),
-        LogEnd::Interrupted => Err(interrupted()),
-        LogEnd::Finished if asked_to_stop && !runs_until_stopped => Err(interrupted()),
-        LogEnd::Finished => Ok(()),
+    match unreadable {
+        Some(error) => RunEnd::failed(Part::Input, error),
+        None => end_of(input),
     }
 }
 
-/// What becomes of a run that this ended.
-fn ended_by(error: RunError) -> Result<(), CliError> {
-    match error {
-        RunError::Sink(error) if error.kind() == SinkErrorKind::ClosedPipe => Ok(()),
-        RunError::Sink(error) => Err(error.into()),
-        RunError::Source(error) => Err(error.into()),
-        RunError::Bug(_) => Err(CliError::Failed(error.to_string())),
+/// How a run ended of which everything that was read is published.
+fn end_of(input: RunningInput) -> RunEnd {
+    let runs_until_stopped = input.runs_until_stopped;
+    match input.join() {
+        Ok(LogEnd::Finished) => RunEnd::Done,
+        Ok(LogEnd::Interrupted) if runs_until_stopped => RunEnd::AskedToStop,
+        Ok(LogEnd::Interrupted) => RunEnd::Interrupted,
+        Ok(LogEnd::Truncated(what)) => RunEnd::failed(Part::DamagedLog, CliError::Failed(Printable(what).to_string())),
+        Err(error) => RunEnd::failed(Part::Input, error),
     }
 }
 
@@ -79,10 +83,6 @@ fn next_news(done: &Receiver<()>, errors: &Receiver<RunError>) -> News {
         recv(done) -> _ => errors.try_recv().map_or(News::Done, News::Error),
         default(Duration::from_millis(100)) => News::None,
     }
-}
-
-fn interrupted() -> CliError {
-    CliError::Interrupted("interrupted before the end; what was read until then is counted and published".to_owned())
 }
 
 #[cfg(test)]

@@ -65,7 +65,11 @@ impl Failure {
             Cause::Invalid => "what DynamoDB does not allow should not have come this far: a bug".to_owned(),
             Cause::Other => "see what the service says".to_owned(),
         };
-        let kind = if cause == Cause::Passing { SinkErrorKind::ServiceLost } else { SinkErrorKind::Failed };
+        let kind = match cause {
+            Cause::Passing => SinkErrorKind::ServiceLost,
+            Cause::NoTable => SinkErrorKind::Gone,
+            _ => SinkErrorKind::Failed,
+        };
         SinkError::new(format!("DynamoDB: cannot {doing} ({place}): {text} ({what_to_do})")).of_kind(kind)
     }
 }

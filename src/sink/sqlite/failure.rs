@@ -4,10 +4,15 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use crate::sink::SinkError;
+use crate::sink::{SinkError, SinkErrorKind};
 
 /// What went wrong with the file, and what to do about it.
 pub(super) fn failed(path: &Path, error: rusqlite::Error) -> SinkError {
+    // SQLite has no code for it.
+    if error.to_string().contains("no such table") {
+        let message = "has lost its tables (another program has changed it: start over with --replace)";
+        return SinkError::caused_by(format!("{} {message}", path.display()), error).of_kind(SinkErrorKind::Gone);
+    }
     let (what, hint) = match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
             ("is no SQLite database", "it is left as it is: name another file with --sink")

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavio
 use super::files::{lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
-use super::{ItemBatch, OpenOptions, Sink, SinkError};
+use super::{ItemBatch, OpenOptions, Sink, SinkError, SinkErrorKind};
 use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
 
@@ -99,7 +99,8 @@ impl SqliteSink {
         Err(SinkError::new(format!(
             "{} was moved, replaced or deleted while this run was writing to it: its items are not there; start again",
             self.path.display()
-        )))
+        ))
+        .of_kind(SinkErrorKind::Gone))
     }
 }
 
@@ -109,10 +110,7 @@ impl Sink for SqliteSink {
         self.require_in_place()?;
         let items = newest(batches, &self.pipeline);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        if !is_filled_by(&transaction, &self.run_id).map_err(failed)? {
-            let message = "another run has replaced what this one wrote; this one stops";
-            return Err(SinkError::new(format!("{}: {message}", self.path.display())));
-        }
+        require_own(&transaction, &self.path, &self.run_id)?;
         {
             let mut upsert = transaction.prepare_cached(UPSERT).map_err(failed)?;
             let mut counts = Vec::new();
@@ -134,6 +132,7 @@ impl Sink for SqliteSink {
 
     fn close(self: Box<Self>) -> Result<(), SinkError> {
         self.require_in_place()?;
+        require_own(&self.connection, &self.path, &self.run_id)?;
         end::make_whole(&self.connection, &self.path).map_err(|error| failed(&self.path, error))?;
         self.connection.close().map_err(|(_, error)| failed(&self.path, error))
     }
@@ -213,6 +212,15 @@ fn start_over(
     transaction.commit().map_err(failed)?;
     // What was dropped leaves a file of free pages, which would stay as large as ever. There is next to nothing to copy.
     connection.execute_batch("VACUUM").map_err(failed)
+}
+
+/// An error when another run has filled the file since.
+fn require_own(connection: &Connection, path: &Path, run_id: &str) -> Result<(), SinkError> {
+    if is_filled_by(connection, run_id).map_err(|error| failed(path, error))? {
+        return Ok(());
+    }
+    let message = "another run has replaced what this one wrote; this one stops";
+    Err(SinkError::new(format!("{}: {message}", path.display())).of_kind(SinkErrorKind::Gone))
 }
 
 fn is_filled_by(connection: &Connection, run_id: &str) -> rusqlite::Result<bool> {

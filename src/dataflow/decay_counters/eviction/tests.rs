@@ -163,6 +163,14 @@ fn values(item: &Item) -> Vec<f64> {
 }
 
 #[test]
+fn what_has_expired_goes_before_anything_is_evicted() {
+    let mut worker = Worker::new("rows = 2200");
+    worker.apply(0, (0..1_000).map(|visit| event(VISIT, format!("old {visit}"), 0, 1.0)));
+    worker.apply(86_400, (0..1_200).map(|visit| event(VISIT, visit, 86_400, 1.0)));
+    assert_eq!((worker.used().rows, worker.metrics.evictions.rows.get()), (1_200, 0));
+}
+
+#[test]
 fn a_key_explosion_leaves_other_keys_intact() {
     const ROWS: usize = 2_000;
     const BOTS: usize = 500;
