@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::foreign::Foreign;
 use super::form::{Form, MAGIC_BYTES};
+use super::members::Unsupported;
 use super::open::{FoundFile, FromBeginning, HEAD_BYTES, Log, LogKind, head, unreadable};
 use crate::file_id::FileId;
 use crate::source::SourceError;
@@ -137,11 +138,13 @@ impl Search {
     }
 
     fn found(&self, path: &Path, file: File, metadata: &Metadata, head: &[u8]) -> Result<FoundFile, SourceError> {
+        let form = form_of(path, head)?;
+        refuse_unsupported(path, form, head)?;
         let open = self.logs.iter().take(MAX_OPEN_FILES + 1).filter(|log| log.found().is_some()).count();
         Ok(FoundFile {
             id: FileId::of(metadata),
             length: metadata.len(),
-            form: form_of(path, head)?,
+            form,
             head_hash: xxh3_128(head),
             handle: (open < MAX_OPEN_FILES).then(|| Arc::new(file)),
         })
@@ -242,6 +245,17 @@ fn form_of(path: &Path, head: &[u8]) -> Result<Form, SourceError> {
         Some(form) => form,
         None => named.unwrap_or(Form::Plain),
     })
+}
+
+/// Refuses a compressed log whose first bytes say that it cannot be decompressed here.
+fn refuse_unsupported(path: &Path, form: Form, head: &[u8]) -> Result<(), SourceError> {
+    let first_byte =
+        form.decoded(Box::new(io::Cursor::new(head.to_vec()))).and_then(|mut content| content.read(&mut [0]));
+    match first_byte {
+        Err(error) if Unsupported::is_in(&error) => Err(unreadable(path, error)),
+        // Whatever else is wrong with it shows when it is read.
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a log beside its own compressed copy: both begin alike.

@@ -13,8 +13,8 @@
 //!   not; a file that was renamed is read all the same; one that became shorter, or was replaced or
 //!   written anew, is an error.
 //!
-//! `find` finds the logs, once each, with `foreign` for what is none; `open` opens what was found, and
-//! `form` tells how it is stored; `cut` says where to cut, `plain` does
+//! `find` finds the logs, once each, with `foreign` for what is none; `open` opens what was found;
+//! `form` tells how it is stored, and `members` decompresses it; `cut` says where to cut, `plain` does
 //! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
 //! `tail` or `windows` finds in the lines.
 
@@ -24,6 +24,7 @@ mod find;
 mod foreign;
 mod form;
 mod lines;
+mod members;
 mod open;
 mod plain;
 mod progress;

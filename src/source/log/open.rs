@@ -9,6 +9,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::form::{Form, decoded_stream};
+use super::members::Unsupported;
 use super::progress::LogProgress;
 use crate::file_id::FileId;
 use crate::source::{BecameShorter, SourceError, read_at};
@@ -157,7 +158,7 @@ impl ReadFailure {
     pub(super) fn new(log: &Path, position: u64, error: io::Error) -> ReadFailure {
         let became_shorter = error.get_ref().is_some_and(|inner| inner.is::<BecameShorter>());
         // Decoders make errors of their own; what the system reports has a number.
-        if became_shorter || error.raw_os_error().is_some() {
+        if became_shorter || Unsupported::is_in(&error) || error.raw_os_error().is_some() {
             return ReadFailure::Failed(unreadable(log, error));
         }
         let log = log.display();
