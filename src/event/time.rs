@@ -8,26 +8,35 @@
 
 use super::schema::TimeUnit;
 use super::token::TokenKind;
-use super::{Reason, rfc3339, swar};
+use super::{Reason, TimeFault, rfc3339, swar};
 
 /// What the time field says. `text` is a number as it stands or a string's content; with any other
 /// kind of token it does not matter.
 pub(super) fn read(unit: TimeUnit, kind: TokenKind, text: &[u8]) -> Result<i64, Reason> {
     match (unit, kind) {
         (TimeUnit::Rfc3339, TokenKind::Text | TokenKind::EscapedText) => {
-            let milliseconds = rfc3339::milliseconds(text).ok_or(Reason::BadTime)?;
+            let milliseconds = rfc3339::milliseconds(text).ok_or(fault(unit, kind))?;
             if milliseconds < 0 { Err(Reason::NegativeTime) } else { Ok(milliseconds) }
         }
-        (TimeUnit::Rfc3339, _) => Err(Reason::BadTime),
+        (TimeUnit::Rfc3339, _) => Err(fault(unit, kind)),
         (_, TokenKind::Integer) => integer(text),
         (_, TokenKind::Decimal) => decimal(text),
         (_, TokenKind::Text | TokenKind::EscapedText) => match number_in(text) {
             Some(TokenKind::Integer) => integer(text),
             Some(_) => decimal(text),
-            None => Err(Reason::BadTime),
+            None => Err(fault(unit, kind)),
         },
-        _ => Err(Reason::BadTime),
+        _ => Err(fault(unit, kind)),
     }
+}
+
+/// What is wrong with a time field of this kind that says no time.
+pub(super) fn fault(unit: TimeUnit, kind: TokenKind) -> Reason {
+    Reason::BadTime(match (kind, unit) {
+        (TokenKind::Absent, _) => TimeFault::Missing,
+        (_, TimeUnit::Rfc3339) => TimeFault::NotRfc3339,
+        _ => TimeFault::NoNumber,
+    })
 }
 
 /// Which kind of number the text is: `-?digits`, or the same with a fraction, an exponent or both.
@@ -232,7 +241,7 @@ mod tests {
             "0x10",
             "\u{0665}",
         ] {
-            assert_eq!(string(text), Err(Reason::BadTime), "{text}");
+            assert_eq!(string(text), Err(Reason::BadTime(TimeFault::NoNumber)), "{text}");
         }
     }
 }

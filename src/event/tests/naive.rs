@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Outcome;
 use crate::counter::EventTime;
-use crate::event::{EventSchema, FieldPath, MAX_MEMBERS, Reason, TimeUnit};
+use crate::event::{EventSchema, FieldPath, MAX_MEMBERS, Reason, TimeFault, TimeUnit};
 
 /// All members of an object, in order, with their values read by serde_json.
 pub(super) struct Members(Vec<(String, Value)>, Levels);
@@ -63,7 +63,13 @@ impl Members {
         let time = match time(self.last(&schema.time_field), schema.time_unit)? {
             Some(time) if time < 0 => return Ok(Err(Reason::NegativeTime)),
             Some(time) => time,
-            None => return Ok(Err(Reason::BadTime)),
+            None => {
+                return Ok(Err(Reason::BadTime(match (self.last(&schema.time_field), schema.time_unit) {
+                    (Value::Null, _) => TimeFault::Missing,
+                    (_, TimeUnit::Rfc3339) => TimeFault::NotRfc3339,
+                    _ => TimeFault::NoNumber,
+                })));
+            }
         };
         let limit = schema.max_ahead.map_or(i64::MAX, |ahead| arrival.0.saturating_add(ahead));
         let Some(time) = i64::try_from(time).ok().filter(|&time| time <= limit) else {
