@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::contribution::ContributionBatch;
 use super::identity::HashSeed;
-use super::route::{RouteTally, Router};
+use super::route::Router;
 use super::window_sums::WindowSums;
 use crate::clock::TimeSampler;
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
 use crate::event::{Decoder, Reason, Utf8};
+use crate::findings::{Observations, Observer};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetter, Origin};
 use crate::source::{Block, LogBytes, Message, Payload, SourceError, read_at};
@@ -24,6 +25,8 @@ pub struct BlockCounter {
     sums: WindowSums,
     pipeline: Arc<Pipeline>,
     metrics: Arc<Metrics>,
+    observer: Observer,
+    observations: Arc<Observations>,
     /// When the run began, in the event's unit: the arrival of every line of a log.
     run_start: EventTime,
     times: TimeSampler,
@@ -36,7 +39,6 @@ pub struct BlockCounter {
 #[derive(Default)]
 struct Tally {
     events: u64,
-    routes: RouteTally,
 }
 
 impl BlockCounter {
@@ -47,14 +49,17 @@ impl BlockCounter {
         workers: usize,
         run_start: EventTime,
         metrics: Arc<Metrics>,
+        observations: Arc<Observations>,
     ) -> BlockCounter {
         BlockCounter {
             decoder: Decoder::new(Arc::new(pipeline.event.clone())),
             router: Router::new(Arc::clone(&pipeline), seed),
             sums: WindowSums::new(workers),
             times: TimeSampler::default(),
+            observer: Observer::new(&pipeline),
             pipeline,
             metrics,
+            observations,
             run_start,
             window: Window::default(),
             buffer: Vec::new(),
@@ -106,8 +111,10 @@ impl BlockCounter {
         }
         self.sums.make_room(self.window, &self.pipeline, self.router.features());
         self.metrics.events.add(tally.events);
-        self.metrics.missing_keys.add(tally.routes.missing_keys);
-        self.metrics.missing_values.add(tally.routes.missing_values);
+        let routes = self.router.tally();
+        self.metrics.missing_keys.add(routes.missing_keys());
+        self.metrics.missing_values.add(routes.missing_values());
+        self.observations.add(routes, &mut self.observer);
         Ok(std::mem::take(&mut self.dead_letters))
     }
 
@@ -128,7 +135,7 @@ impl BlockCounter {
                 self.enter_window(window);
             }
             let line = &bytes[start..end];
-            match self.count_event(line, self.run_start, utf8, &mut tally.routes) {
+            match self.count_event(line, self.run_start, utf8) {
                 Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => {
                     let origin = log_origin(file, offset + start as u64);
@@ -156,7 +163,7 @@ impl BlockCounter {
             }
             let payload = &bytes[message.start..][..message.length];
             let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
-            match self.count_event(payload, arrival, Utf8::Unchecked, &mut tally.routes) {
+            match self.count_event(payload, arrival, Utf8::Unchecked) {
                 Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => self.dead_letters.push(DeadLetter {
                     reason,
@@ -175,15 +182,19 @@ impl BlockCounter {
 
     /// Counts one event; there is none on a blank line.
     #[inline]
-    fn count_event(
-        &mut self,
-        bytes: &[u8],
-        arrival: EventTime,
-        utf8: Utf8,
-        tally: &mut RouteTally,
-    ) -> Result<bool, Reason> {
-        let Some(event) = self.decoder.decode(bytes, arrival, utf8)? else { return Ok(false) };
-        self.router.route(&event, &mut self.sums, tally)?;
+    fn count_event(&mut self, bytes: &[u8], arrival: EventTime, utf8: Utf8) -> Result<bool, Reason> {
+        let event = match self.decoder.decode(bytes, arrival, utf8) {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(false),
+            Err(reason) => {
+                self.observer.refused(bytes, reason);
+                return Err(reason);
+            }
+        };
+        self.router.route(&event, &mut self.sums)?;
+        if self.router.is_worth_a_look() {
+            self.observer.look(bytes, &event);
+        }
         self.times.observe(event.time(), arrival);
         Ok(true)
     }

@@ -17,6 +17,7 @@ use super::operators::Delivery;
 use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
 use crate::counter::EventTime;
 use crate::epoch::Generation;
+use crate::findings::Observations;
 use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, Writers};
 use crate::source::Feed;
@@ -47,6 +48,8 @@ pub struct Run {
     pub serialise: bool,
     /// What is counted of the run.
     pub metrics: Arc<Metrics>,
+    /// What is noted of the events.
+    pub observations: Arc<Observations>,
     /// Where errors go.
     pub failure: Failure,
 }
@@ -117,6 +120,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
                 workers,
                 run.run_start,
                 Arc::clone(&run.metrics),
+                Arc::clone(&run.observations),
             ),
             counters: DecayCounters::new(Arc::clone(&run.pipeline), run.generation, workers, Arc::clone(&run.metrics)),
             items: outboxes.items.clone(),

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Generation, Window};
+use crate::findings::Observations;
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetterFile, Item, ItemBatch, Sink, SinkError, Writers};
 use crate::source::{Block, FeedSender, LogBytes, Message, Payload, feed};
@@ -116,6 +117,7 @@ impl Setup {
             run_start: EventTime(2_000_000_000),
             serialise: self.serialise,
             metrics: Arc::clone(&metrics),
+            observations: Arc::new(Observations::new(&self.pipeline, EventTime(2_000_000_000))),
             failure,
         })
         .expect("started");

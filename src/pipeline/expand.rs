@@ -36,9 +36,10 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
     }
     let name = not_empty(&raw.name, "the pipeline's name")?.to_owned();
     let mut fields = Fields::new(&raw.event)?;
-    let event_map = expand_map(&raw.event.map)?;
+    let mut event_map = expand_map(&raw.event.map)?;
     let unit = raw.event.time_unit;
     let mut groups = expand_groups(&raw.counters, unit, &event_map, &mut fields)?;
+    event_map.note_unselected(&groups);
     let features = FeatureSelection::new(raw.features.as_ref(), &groups)?;
     let ratios = ratios(&raw.ratios, &groups, &features)?;
     if raw.features.is_some() {

@@ -124,6 +124,14 @@ impl EventSelector {
             EventSelector::Listed(names) => names.iter().any(|name| name == event),
         }
     }
+
+    /// The names of the list; none where all events count.
+    pub fn listed(&self) -> &[String] {
+        match self {
+            EventSelector::All => &[],
+            EventSelector::Listed(names) => names,
+        }
+    }
 }
 
 /// The algebra of rows of other shapes than plain values.

@@ -34,7 +34,7 @@ pub use bytes::{Bytes, InvalidBytes};
 pub use condition::Condition;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
-pub use error::PipelineError;
+pub use error::{PipelineError, nearest};
 pub use event_map::{EventMap, MappedEvent};
 pub use group::{
     EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, NOTHING_LEFT_AFTER, OtherShapes,
@@ -108,7 +108,7 @@ impl Pipeline {
     /// What is allowed but hardly meant.
     pub fn warnings(&self) -> Vec<String> {
         let ttls = self.groups.iter().filter_map(|group| group.short_ttl_warning(self.event.time_unit));
-        self.features.warnings().chain(ttls).collect()
+        self.event_map.warnings().chain(self.features.warnings()).chain(ttls).collect()
     }
 
     /// Whether a feature of this name, which some group could make, is counted.

@@ -3,6 +3,7 @@
 
 mod costs;
 mod describe;
+mod findings;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -113,22 +114,22 @@ window        5s; clock: wall for Kafka, event for event logs; at least 50000 ev
 sink          sqlite:feed.db
 dead letters  dead_letters.jsonl, any number of them
 
-group \"user\"
-  key       u
-  events    *
-  decays    5s, 1h
-  ttl       7d
-  features  user.{event}
+key u
+  group \"user\"
+    events    *
+    decays    5s, 1h
+    ttl       7d
+    features  user.{event}
 
-group \"pair\"
-  key       u, c
-  events    like, buy
-  decays    1d
-  ttl       1d
-  features  pair.like.count
-            pair.buy.count
-            pair.like.sum_price
-            pair.buy.sum_price
+key u, c
+  group \"pair\"
+    events    like, buy
+    decays    1d
+    ttl       1d
+    features  pair.like.count
+              pair.buy.count
+              pair.like.sum_price
+              pair.buy.sum_price
 
 2 groups; 4 features and 1 more per event name; 4 counters and 2 more per event name
 warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest decay (40d): rows are forgotten while they still count
@@ -205,7 +206,7 @@ pair.like.sum_a\tpair\tu,c\t1h,1d
             events.join(",")
         );
         let described = checked(&text).expect("a valid pipeline");
-        assert!(described.contains("u.e10.count\n            and 29 more: --list prints all\n"), "{described}");
+        assert!(described.contains("u.e10.count\n              and 29 more: --list prints all\n"), "{described}");
         assert_eq!(checked_with(&text, true).expect("a valid pipeline").lines().count(), 40);
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod collision;
 mod end;
+mod findings;
 mod input;
 mod open;
 mod summary;
@@ -21,6 +22,7 @@ use super::CliError;
 use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::Generation;
+use crate::findings::Observations;
 use crate::pipeline::Pipeline;
 use crate::sink::{self, DeadLetterFile, OpenOptions, Sink, SinkError, SinkTarget};
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
@@ -37,6 +39,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let stop = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
+    let observations = Arc::new(Observations::new(&pipeline, run_start));
     let input = Input::open(args, &pipeline, run_start)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
@@ -58,6 +61,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         run_start,
         serialise: args.serialise,
         metrics: Arc::clone(&metrics),
+        observations: Arc::clone(&observations),
         failure,
     })
     .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
@@ -65,6 +69,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let progress =
         Progress::new(log_format == LogFormat::Json || target == SinkTarget::Stdout && io::stdout().is_terminal());
     let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
+    let observed = observations.observed();
+    findings::warn(&pipeline, &args.pipeline, &observations, &observed);
     let end = end.or_nothing_counted(&metrics, &dead_letter_path);
     let summary = Summary {
         pipeline: &pipeline,
@@ -73,6 +79,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         target_is_from_flag: args.sink.is_some(),
         dead_letter_path: &dead_letter_path,
         metrics: &metrics,
+        observed: &observed,
+        doubt_of_times: observations.doubt_of_times(),
         sample: &sample,
         stopwatch,
         reading_took: reading_began.elapsed(),

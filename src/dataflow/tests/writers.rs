@@ -27,8 +27,10 @@ fn run(sink: ClosingSink, bad_event: bool, dead_letters: &std::path::Path) -> (E
     let metrics = Arc::new(Metrics::default());
     let (failure, errors) = Failure::new(Arc::new(AtomicBool::new(false)));
     let (sender, shared) = feed(Epoch(1));
+    let pipeline = pipeline("none");
     let execution = start(Run {
-        pipeline: pipeline("none"),
+        observations: Arc::new(Observations::new(&pipeline, EventTime(2_000_000_000))),
+        pipeline,
         feeds: vec![shared; 2],
         sink: Box::new(sink),
         writers: Writers::OnePerCluster,
