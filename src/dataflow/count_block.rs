@@ -98,6 +98,7 @@ impl BlockCounter {
             }
             Payload::LineTooLong { file, offset, length, head } => {
                 self.enter_windows(&block.window_starts, 0);
+                self.observer.refused(head, Reason::TooLong);
                 self.dead_letters.push(DeadLetter {
                     reason: Reason::TooLong,
                     origin: log_origin(file, *offset),

@@ -12,6 +12,7 @@ mod ends;
 mod feed;
 mod files;
 mod findings;
+mod forms;
 mod guide;
 mod kafka;
 mod kafka_to_dynamodb;

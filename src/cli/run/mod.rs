@@ -71,7 +71,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
     let observed = observations.observed();
     findings::warn(&pipeline, &args.pipeline, &observations, &observed);
-    let end = end.or_nothing_counted(&metrics, &dead_letter_path);
+    let end = end.or_nothing_counted(&metrics, &observed, &dead_letter_path);
     let summary = Summary {
         pipeline: &pipeline,
         pipeline_path: &args.pipeline,
