@@ -16,7 +16,7 @@ use super::identity::HashSeed;
 use super::operators::Delivery;
 use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
 use crate::counter::EventTime;
-use crate::epoch::Generation;
+use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, Writers};
@@ -40,8 +40,8 @@ pub struct Run {
     pub dead_letters: DeadLetterFile,
     /// Seeds the identities of rows.
     pub seed: HashSeed,
-    /// Counts the runs that share a state.
-    pub generation: Generation,
+    /// The versions of what it publishes.
+    pub versions: Versions,
     /// When the run began, in the event's unit.
     pub run_start: EventTime,
     /// Serialise what workers exchange, as if they were in different processes.
@@ -122,7 +122,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
                 Arc::clone(&run.metrics),
                 Arc::clone(&run.observations),
             ),
-            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.generation, workers, Arc::clone(&run.metrics)),
+            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.versions, workers, Arc::clone(&run.metrics)),
             items: outboxes.items.clone(),
             writers: run.writers,
             dead_letters: outboxes.dead_letters.clone(),

@@ -52,7 +52,7 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// `; did you mean "..."?` where one of the `known` names is near to what was written, else nothing.
-pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(written, known).map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default()
 }
 

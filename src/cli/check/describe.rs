@@ -6,20 +6,21 @@ use std::path::Path;
 use crate::counter::DecayInterval;
 use crate::event::{FieldId, TimeUnit};
 use crate::pipeline::{
-    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, StartOffset, format_duration,
-    from_units,
+    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, StartOffset,
+    format_duration, from_units,
 };
 use crate::telemetry::Printable;
 
 /// What the file means, section by section.
 pub(super) fn describe(pipeline: &Pipeline, file: &Path) -> String {
+    let sink = pipeline.sink.as_ref().map_or("none named: give --sink".to_owned(), ToString::to_string);
     let mut lines = vec![
         format!("{}: pipeline \"{}\" is valid", file.display(), pipeline.name),
         String::new(),
         format!("source        {}", source(pipeline.kafka.as_ref())),
         format!("event         {}", event(pipeline)),
         format!("window        {}", window(pipeline)),
-        format!("sink          {}", pipeline.sink.as_deref().unwrap_or("none named: give --sink")),
+        format!("sink          {sink}"),
         format!("dead letters  {}", dead_letters(pipeline)),
     ];
     lines.extend(limits(&pipeline.limits).map(|limits| format!("limits        {limits}")));
@@ -134,8 +135,9 @@ fn describe_ratios(ratios: &[Ratio]) -> Vec<String> {
         let prior = ratio
             .prior
             .map_or(String::new(), |prior| format!(", with a prior of {} / {}", prior.numerator, prior.denominator));
+        let kind = if ratio.kind == RatioKind::Proportion { ", a proportion" } else { "" };
         let heading = if place == 0 { "ratios      " } else { "            " };
-        format!("{heading}{name} = {numerator} / {denominator}{prior}")
+        format!("{heading}{name} = {numerator} / {denominator}{kind}{prior}")
     };
     let gap = (!ratios.is_empty()).then(String::new);
     gap.into_iter().chain(ratios.iter().enumerate().map(line)).collect()

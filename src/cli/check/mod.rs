@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use super::CliError;
 use super::output::{print, printed};
 use crate::pipeline::{Pipeline, json_schema};
-use crate::sink::SinkTarget;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +25,9 @@ Writes are priced as DynamoDB's on-demand ones; 0.625 is what a million of them 
 
 /// Check a pipeline file and print what it expands to, and what it would cost.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "counter-machine check <PIPELINE> [--events <PATH>...] [OPTIONS]\n       counter-machine check --schema"
+)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     /// The pipeline file
@@ -54,9 +56,6 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
     let Some(file) = &args.pipeline else { return printed(out.write_all(json_schema().as_bytes())) };
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::load(file, &environment).map_err(|error| CliError::usage(&error))?;
-    if pipeline.sink.is_some() {
-        SinkTarget::choose(None, &pipeline, "--sink")?;
-    }
     if args.list {
         return print(out, &describe::list(&pipeline));
     }
@@ -162,7 +161,7 @@ warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest deca
         let text = "name = \"p\"\nsink = \"mongo\"\nevent = { name = \"n\", time = \"t\" }\n\
             counters = [{ name = \"u\", key = [\"u\"], events = \"*\", decays = [\"5s\"] }]";
         let error = checked(text).expect_err("there is no such sink");
-        assert!(matches!(&error, CliError::Usage(text) if text.contains("`mongo` is no sink")), "{error}");
+        assert!(matches!(&error, CliError::Usage(text) if text.contains("p.toml:2: `mongo` is no sink")), "{error}");
         let without = checked(&text.replace("sink = \"mongo\"", "")).expect("a valid pipeline");
         assert!(without.contains("none named: give --sink"), "{without}");
     }

@@ -25,7 +25,7 @@ use super::route::Router;
 use super::window_sums::WindowSums;
 use crate::clock::MedianClock;
 use crate::counter::EventTime;
-use crate::epoch::{Generation, Version, Window};
+use crate::epoch::Version;
 use crate::event::{Decoder, Event, FieldId, Reason, Utf8};
 use crate::findings::{Observed, Observer};
 use crate::pipeline::{FeatureKey, Pipeline, RowShape};
@@ -346,8 +346,9 @@ fn hash_members(event: &Event<'_>, fields: &[FieldId], members: &mut Vec<Option<
 
 /// An item of this feature as a run would publish it, but without its key.
 fn typical_item(pipeline: &Pipeline, feature: &FeatureKey, time: EventTime) -> Item {
-    // Decayed values have as many digits as there can be.
+    // Decayed values and versions have as many digits as there can be.
     const VALUE: f64 = std::f64::consts::PI;
+    const VERSION: Version = Version(u64::MAX >> 1);
     let group = pipeline.group(feature.group);
     let count = |decay_interval| Count {
         decay_interval,
@@ -357,12 +358,11 @@ fn typical_item(pipeline: &Pipeline, feature: &FeatureKey, time: EventTime) -> I
         error: None,
     };
     let seconds = pipeline.event.time_unit.to_seconds(time.0);
-    let window = Window((time.0 / pipeline.window_units()).unsigned_abs());
     Item {
         key: String::new(),
         feature_name: feature.name.clone(),
         counts: group.decays.intervals().iter().map(|interval| (*interval, count(*interval))).collect(),
-        version: Version::new(Generation::FIRST, window),
+        version: VERSION,
         expires_at: group.ttl.map(|_| seconds),
         since: None,
     }

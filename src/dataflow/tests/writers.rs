@@ -36,7 +36,7 @@ fn run(sink: ClosingSink, bad_event: bool, dead_letters: &std::path::Path) -> (E
         writers: Writers::OnePerCluster,
         dead_letters: DeadLetterFile::new(dead_letters, None, Arc::clone(&metrics)),
         seed: HashSeed(42),
-        generation: Generation::FIRST,
+        versions: Versions::new(Generation(1), Window(1)),
         run_start: EventTime(2_000_000_000),
         serialise: false,
         metrics,
