@@ -3,8 +3,8 @@
 //!
 //! Workers *observe*: the router counts, by event name and group, what came, what passed the
 //! conditions and what was missing (`tally`), and of the first few events of each name an [`Observer`]
-//! notes fields, values and times (`sample`, `times`), and how lines look that are none (`shape`). All of that is bounded, and handed over once
-//! per block to the run's one set of [`Observations`].
+//! notes fields, values and times (`sample`, `times`), and how lines look that are none (`shape`). All of that
+//! is bounded, and handed over once per block to the run's one set of [`Observations`].
 //!
 //! [`findings`] makes sentences of it, for `run` and for `check`. A finding is *sure*, and worth a
 //! warning at the end of a run, if

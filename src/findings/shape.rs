@@ -120,6 +120,7 @@ fn is_table(line: &[u8]) -> bool {
 /// How the lines look that are no events: all are counted, and the first are looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shapes {
+    refused: u64,
     lines: u64,
     looks_left: u32,
     looked: u32,
@@ -128,13 +129,14 @@ pub struct Shapes {
 
 impl Default for Shapes {
     fn default() -> Shapes {
-        Shapes { lines: 0, looks_left: LOOKS_PER_NAME, looked: 0, counts: Default::default() }
+        Shapes { refused: 0, lines: 0, looks_left: LOOKS_PER_NAME, looked: 0, counts: Default::default() }
     }
 }
 
 impl Shapes {
-    /// Takes notice of a refused line, if it is refused for what it is and not for what it says.
+    /// Takes notice of a refused line. Only of one that is refused for what it is, and not for what it says, does the form matter.
     pub(super) fn look(&mut self, line: &[u8], reason: Reason) {
+        self.refused += 1;
         if !matches!(reason, Reason::TooLong | Reason::InvalidUtf8 | Reason::NotAnObject) {
             return;
         }
@@ -145,6 +147,11 @@ impl Shapes {
         if let Some(shape) = Shape::of(line, reason) {
             self.counts[shape as usize] += 1;
         }
+    }
+
+    /// How many lines were refused, for whatever reason.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// How many lines were refused for what they are.
@@ -166,14 +173,16 @@ impl Shapes {
     }
 
     /// What the input looks like of which so many events count, if that is next to nothing: not one
-    /// line in a hundred, or just one (the last element of an array has no comma behind it).
+    /// line in a hundred, or just one (the last element of an array has no comma behind it). `None` where most lines
+    /// are refused for what they say.
     pub fn instead_of(&self, events: u64) -> Option<Shape> {
         let next_to_nothing = events == 0 || self.lines > 2 && (events - 1) * 100 < self.lines;
-        self.likely().filter(|_| next_to_nothing)
+        self.likely().filter(|_| next_to_nothing && self.lines > self.refused / 2)
     }
 
     /// Takes over what another look has seen. The other one goes on with what is left to it.
     pub(super) fn absorb(&mut self, other: &mut Shapes) {
+        self.refused += std::mem::take(&mut other.refused);
         self.lines += std::mem::take(&mut other.lines);
         self.looked += std::mem::take(&mut other.looked);
         for (count, other) in self.counts.iter_mut().zip(&mut other.counts) {
@@ -273,5 +282,9 @@ mod tests {
         assert_eq!((instead_of(2, 0), instead_of(2, 1)), (Some(Shape::Table), None));
         assert_eq!((instead_of(3, 1), instead_of(3, 2)), (Some(Shape::Table), None));
         assert_eq!((instead_of(1_000, 10), instead_of(1_000, 11)), (Some(Shape::Table), None));
+        for _ in 0..1_000 {
+            shapes.look(b"{\"n\":\"like\"}", Reason::TimeAhead);
+        }
+        assert_eq!(shapes.instead_of(0), None, "as many are refused for their time");
     }
 }

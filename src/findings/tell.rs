@@ -71,7 +71,7 @@ impl<'a> Teller<'a> {
     /// Where many lines are no JSON objects: what are they?
     fn shape(&mut self) {
         let shapes = &self.observed.shapes;
-        let (lines, all) = (shapes.lines(), shapes.lines() + self.events);
+        let (lines, all) = (shapes.lines(), shapes.refused() + self.events);
         let Some(shape) = shapes.likely().filter(|shape| *shape != Shape::Endless || self.events == 0) else { return };
         if lines * ONE_IN < all {
             return;
