@@ -77,7 +77,7 @@ impl<'a> Teller<'a> {
             return;
         }
         let what = format!(
-            "{} of {} lines are not one JSON object per line, and look like {}",
+            "not one JSON object per line: {} of {} lines, which look like {}",
             whole(lines),
             whole(all),
             shape.advice()
