@@ -69,6 +69,19 @@ fn a_zstd_log_that_cannot_be_decompressed_here_says_what_to_pipe() {
     }
 }
 
+#[test]
+fn a_log_of_another_compression_is_refused_with_what_to_pipe() {
+    let place = reference();
+    for (begin, hint) in
+        [(&b"\xFD7zXZ\0"[..], "xz -dc FILE"), (b"BZh9", "bzip2 -dc FILE"), (b"\x04\x22\x4D\x18", "lz4 -dc FILE")]
+    {
+        place.write("logs/a.jsonl", [begin, b" and more\n"].concat());
+        for logs in ["logs", "logs/a.jsonl"] {
+            run(&place, logs, "1").exits(2).says(&["logs/a.jsonl", hint, "--events -"]);
+        }
+    }
+}
+
 fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }

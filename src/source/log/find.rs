@@ -249,6 +249,9 @@ fn form_of(path: &Path, head: &[u8]) -> Result<Form, SourceError> {
 
 /// Refuses a compressed log whose first bytes say that it cannot be decompressed here.
 fn refuse_unsupported(path: &Path, form: Form, head: &[u8]) -> Result<(), SourceError> {
+    if let Some(unsupported) = Unsupported::of(head) {
+        return Err(unreadable(path, unsupported));
+    }
     let first_byte =
         form.decoded(Box::new(io::Cursor::new(head.to_vec()))).and_then(|mut content| content.read(&mut [0]));
     match first_byte {

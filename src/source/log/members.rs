@@ -12,24 +12,35 @@ use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
 /// Bytes as they are stored.
 pub(super) type Input = Box<dyn BufRead + Send>;
 
-/// A frame is whole, but this program cannot read it. The text says why, and with what it can be read.
+/// A log is whole, but this program cannot decompress it. The text says why, and what can.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Unsupported {
-    #[error("it takes more than 128 MiB to decompress (zstd --long): pipe it in, with {}", piped("--long=31"))]
+    #[error("it takes more than 128 MiB to decompress (zstd --long): pipe it in, with {}", piped("zstd", " --long=31"))]
     LargeWindow,
-    #[error("it was compressed with a dictionary: pipe it in, with {}", piped("-D DICTIONARY"))]
+    #[error("it was compressed with a dictionary: pipe it in, with {}", piped("zstd", " -D DICTIONARY"))]
     Dictionary,
+    #[error("it is compressed with {0}: pipe it in, with {piped}", piped = piped(.0, ""))]
+    Program(&'static str),
 }
 
+/// What other compressed logs begin with, and the program that decompresses them.
+const OTHERS: [(&[u8], &str); 3] = [(b"\xFD7zXZ\0", "xz"), (b"BZh", "bzip2"), (b"\x04\x22\x4D\x18", "lz4")];
+
 impl Unsupported {
+    /// Whether a log with these first bytes is compressed in another way than those that are known here.
+    pub(super) fn of(head: &[u8]) -> Option<Unsupported> {
+        let other = OTHERS.iter().find(|(magic, _)| head.starts_with(magic));
+        other.map(|(_, program)| Unsupported::Program(program))
+    }
+
     /// Whether this is the error's cause.
     pub(super) fn is_in(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|cause| cause.is::<Unsupported>())
     }
 }
 
-fn piped(options: &str) -> String {
-    format!("`zstd -dc {options} FILE | counter-machine run ... --events -`")
+fn piped(program: &str, options: &str) -> String {
+    format!("`{program} -dc{options} FILE | counter-machine run ... --events -`")
 }
 
 /// Gzip members.
@@ -132,7 +143,9 @@ mod tests {
         Box::new(io::BufReader::with_capacity(at_once, io::Cursor::new(stored.to_vec())))
     }
 
-    const FORMS: [(fn(&[u8]) -> Vec<u8>, Decode); 2] = [
+    type Encode = fn(&[u8]) -> Vec<u8>;
+
+    const FORMS: [(Encode, Decode); 2] = [
         (
             |content| {
                 let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
