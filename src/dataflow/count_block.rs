@@ -1,6 +1,5 @@
 //! Blocks -> sums of the open window, and dead letters.
 
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::event::{Arrival, Decoder, Reason, Utf8};
 use crate::findings::{Observations, Observer};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetter, Origin};
-use crate::source::{Block, HEAD_BYTES, LogBytes, Message, Payload, SourceError};
+use crate::source::{Block, HEAD_BYTES, LogBytes, Message, Payload, SourceError, read_at};
 use crate::telemetry::Metrics;
 
 /// What a worker does with the blocks it takes: decode, route and add up, event by event, without a
@@ -85,15 +84,16 @@ impl BlockCounter {
             }
             Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length }, arrival } => {
                 let mut buffer = std::mem::take(&mut self.buffer);
-                buffer.resize(*length, 0);
-                handle.read_exact_at(&mut buffer, *offset).map_err(|error| {
-                    SourceError::caused_by(format!("{}: cannot read at offset {offset}", file.display()), error)
+                read_at(handle, *offset, *length, &mut buffer).map_err(|error| {
+                    let file = file.display();
+                    SourceError::caused_by(format!("cannot read the event log {file} at offset {offset}"), error)
                 })?;
                 self.count_lines(file, *offset, &buffer, *arrival, block, &mut tally);
                 self.buffer = buffer;
             }
             Payload::LineTooLong { file, offset, length, head } => {
                 self.enter_windows(&block.window_starts, 0);
+                self.observer.refused(head, Reason::TooLong);
                 self.dead_letters.push(DeadLetter {
                     reason: Reason::TooLong,
                     origin: log_origin(file, *offset),

@@ -159,7 +159,8 @@ impl Located<'_> {
     fn units(&self, token: Token, unescaped: &mut Vec<u8>) -> Result<i64, Reason> {
         if token.kind == TokenKind::EscapedText {
             let before = unescaped.len();
-            unescape(&self.line[token.start..token.end], unescaped).ok_or(Reason::BadTime)?;
+            unescape(&self.line[token.start..token.end], unescaped)
+                .ok_or(time::fault(self.schema.time_unit, token.kind))?;
             time::read(self.schema.time_unit, token.kind, &unescaped[before..])
         } else {
             time::read(self.schema.time_unit, token.kind, self.content(token))

@@ -34,7 +34,7 @@ pub use decoder::{Decoder, Event, Utf8};
 pub use interpret::{MAX_MEMBERS, MAX_NAME_BYTES};
 pub use path::{FieldPath, InvalidPath};
 pub use schema::{Ahead, DeclaredField, EventSchema, FieldId, TimeUnit};
-pub use verdict::Reason;
+pub use verdict::{Reason, TimeFault};
 
 /// The most levels of arrays and objects in an event, its own object included.
 const MAX_LEVELS: usize = 64;

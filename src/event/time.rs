@@ -8,26 +8,60 @@
 
 use super::schema::TimeUnit;
 use super::token::TokenKind;
-use super::{Reason, rfc3339, swar};
+use super::{Reason, TimeFault, rfc3339, swar};
 
 /// What the time field says. `text` is a number as it stands or a string's content; with any other
 /// kind of token it does not matter.
 pub(super) fn read(unit: TimeUnit, kind: TokenKind, text: &[u8]) -> Result<i64, Reason> {
     match (unit, kind) {
         (TimeUnit::Rfc3339, TokenKind::Text | TokenKind::EscapedText) => {
-            let milliseconds = rfc3339::milliseconds(text).ok_or(Reason::BadTime)?;
+            let milliseconds = rfc3339::milliseconds(text).ok_or(fault(unit, kind))?;
             if milliseconds < 0 { Err(Reason::NegativeTime) } else { Ok(milliseconds) }
         }
-        (TimeUnit::Rfc3339, _) => Err(Reason::BadTime),
+        (TimeUnit::Rfc3339, _) => Err(fault(unit, kind)),
         (_, TokenKind::Integer) => integer(text),
         (_, TokenKind::Decimal) => decimal(text),
-        (_, TokenKind::Text | TokenKind::EscapedText) if is_digits(text) => digits(text),
-        _ => Err(Reason::BadTime),
+        (_, TokenKind::Text | TokenKind::EscapedText) => match number_in(text) {
+            Some(TokenKind::Integer) => integer(text),
+            Some(_) => decimal(text),
+            None => Err(fault(unit, kind)),
+        },
+        _ => Err(fault(unit, kind)),
     }
 }
 
-fn is_digits(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+/// What is wrong with a time field of this kind that says no time.
+pub(super) fn fault(unit: TimeUnit, kind: TokenKind) -> Reason {
+    Reason::BadTime(match (kind, unit) {
+        (TokenKind::Absent, _) => TimeFault::Missing,
+        (_, TimeUnit::Rfc3339) => TimeFault::NotRfc3339,
+        _ => TimeFault::NoNumber,
+    })
+}
+
+/// Which kind of number the text is: `-?digits`, or the same with a fraction, an exponent or both.
+/// Leading zeros are fine here, though JSON has none.
+#[inline]
+fn number_in(text: &[u8]) -> Option<TokenKind> {
+    let rest = skip_digits(text.strip_prefix(b"-").unwrap_or(text))?;
+    if rest.is_empty() {
+        return Some(TokenKind::Integer);
+    }
+    let rest = match rest {
+        [b'.', fraction @ ..] => skip_digits(fraction)?,
+        rest => rest,
+    };
+    let rest = match rest {
+        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => skip_digits(exponent)?,
+        rest => rest,
+    };
+    rest.is_empty().then_some(TokenKind::Decimal)
+}
+
+/// What follows the digits at the text's beginning, of which there must be one.
+fn skip_digits(text: &[u8]) -> Option<&[u8]> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (digits > 0).then(|| &text[digits..])
 }
 
 /// `-?digits`.
@@ -173,11 +207,41 @@ mod tests {
     }
 
     #[test]
-    fn strings_hold_digits_and_nothing_else() {
+    fn strings_hold_any_number_and_nothing_else() {
         assert_eq!(string("1707605599"), Ok(1_707_605_599));
+        assert_eq!(string("1707605613.9"), Ok(1_707_605_613));
+        assert_eq!(string("1.7076055999e+9"), Ok(1_707_605_599));
+        assert_eq!(string("17E8"), Ok(1_700_000_000));
         assert_eq!(string("0000000000000000000000000007"), Ok(7));
-        for text in ["", "-5", "+5", " 5", "5 ", "1.5", "1e3", "abc", "1707605599x", "0x10"] {
-            assert_eq!(string(text), Err(Reason::BadTime), "{text}");
+        assert_eq!(string("-0.0"), Ok(0));
+        for text in ["-5", "-0.1", "-007", "-1e-400"] {
+            assert_eq!(string(text), Err(Reason::NegativeTime), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            "+5",
+            " 5",
+            "5 ",
+            "5.",
+            ".5",
+            "1e",
+            "1e+",
+            "1.e3",
+            "e5",
+            "--5",
+            "1.5.2",
+            "1e3.5",
+            "1,5",
+            "NaN",
+            "Infinity",
+            "1_000",
+            "abc",
+            "1707605599x",
+            "0x10",
+            "\u{0665}",
+        ] {
+            assert_eq!(string(text), Err(Reason::BadTime(TimeFault::NoNumber)), "{text}");
         }
     }
 }

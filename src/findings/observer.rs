@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{FirstTimes, LOOKS_PER_NAME, RouteTally, Sample};
+use super::{FirstTimes, LOOKS_PER_NAME, RouteTally, Sample, Shapes};
 use crate::counter::EventTime;
 use crate::event::{Arrival, Decoder, Event, FieldId, Reason, TimeUnit, Utf8};
 use crate::pipeline::Pipeline;
@@ -17,12 +17,19 @@ pub struct Observed {
     pub sample: Sample,
     /// When these were.
     pub times: FirstTimes,
+    /// How lines look that are no events.
+    pub shapes: Shapes,
 }
 
 impl Observed {
     /// Nothing yet.
     pub fn new(pipeline: &Pipeline) -> Observed {
-        Observed { routes: RouteTally::new(pipeline), sample: Sample::default(), times: FirstTimes::default() }
+        Observed {
+            routes: RouteTally::new(pipeline),
+            sample: Sample::default(),
+            times: FirstTimes::default(),
+            shapes: Shapes::default(),
+        }
     }
 
     /// Takes over what a router and an observer have noted, which begin anew.
@@ -30,6 +37,7 @@ impl Observed {
         self.routes.absorb(routes);
         self.sample.absorb(&mut observer.sample);
         self.times.absorb(&mut observer.times);
+        self.shapes.absorb(&mut observer.shapes);
     }
 }
 
@@ -38,6 +46,7 @@ impl Observed {
 pub struct Observer {
     sample: Sample,
     times: FirstTimes,
+    shapes: Shapes,
     condition_fields: Vec<FieldId>,
     /// Reads the times that are too late to count.
     any_time: Decoder,
@@ -55,6 +64,7 @@ impl Observer {
         Observer {
             sample: Sample::default(),
             times: FirstTimes::default(),
+            shapes: Shapes::default(),
             condition_fields,
             any_time: Decoder::new(Arc::new(any_time)),
             refused_looks_left: LOOKS_PER_NAME,
@@ -68,9 +78,10 @@ impl Observer {
         self.sample.look(line, event, &self.condition_fields);
     }
 
-    /// Takes notice of a line that does not count, for this reason.
+    /// Takes notice of a line that does not count, for this reason; of one that is too long, its beginning is enough.
     pub fn refused(&mut self, line: &[u8], reason: Reason) {
-        if !matches!(reason, Reason::TimeAhead | Reason::BadName | Reason::BadTime) || self.refused_looks_left == 0 {
+        self.shapes.look(line, reason);
+        if !matches!(reason, Reason::TimeAhead | Reason::BadName | Reason::BadTime(_)) || self.refused_looks_left == 0 {
             return;
         }
         self.refused_looks_left -= 1;
@@ -78,7 +89,7 @@ impl Observer {
             let time = self.time_of(line);
             self.times.observe(time);
         } else {
-            self.sample.look_at_refused(line);
+            self.sample.look_at_refused(line, reason);
         }
     }
 

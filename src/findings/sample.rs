@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::event::{Event, FieldId, FieldPath};
+use crate::event::{Event, FieldId, FieldPath, Reason, TimeFault};
 
 /// So much is looked at in all: the events of made-up names are no reason to read everything twice.
 const MOST_LOOKS: u32 = 1_000;
@@ -33,6 +33,7 @@ pub struct Sample {
     values: BTreeMap<FieldId, BTreeSet<String>>,
     refused: u32,
     refused_fields: Fields,
+    time_faults: BTreeSet<TimeFault>,
 }
 
 impl Default for Sample {
@@ -44,6 +45,7 @@ impl Default for Sample {
             values: BTreeMap::new(),
             refused: 0,
             refused_fields: Fields::new(),
+            time_faults: BTreeSet::new(),
         }
     }
 }
@@ -65,9 +67,12 @@ impl Sample {
     }
 
     /// Looks at a line whose name or time could not be read.
-    pub(super) fn look_at_refused(&mut self, line: &[u8]) {
+    pub(super) fn look_at_refused(&mut self, line: &[u8], reason: Reason) {
         if let Some(object) = self.read(line) {
             self.refused += 1;
+            if let Reason::BadTime(fault) = reason {
+                self.time_faults.insert(fault);
+            }
             note_fields(&object, &mut self.refused_fields);
         }
     }
@@ -80,6 +85,11 @@ impl Sample {
     /// The fields that these had.
     pub(super) fn refused_fields(&self) -> &Fields {
         &self.refused_fields
+    }
+
+    /// What was wrong with their times.
+    pub(super) fn time_faults(&self) -> &BTreeSet<TimeFault> {
+        &self.time_faults
     }
 
     /// The fields of the events of each name.
@@ -104,6 +114,7 @@ impl Sample {
         }
         self.refused += std::mem::take(&mut other.refused);
         extend(&mut self.refused_fields, std::mem::take(&mut other.refused_fields), MOST_FIELDS);
+        self.time_faults.append(&mut other.time_faults);
     }
 
     fn read(&mut self, line: &[u8]) -> Option<Value> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::likeness::Likeness;
 use super::sentences::{lines, quoted, quoted_and_counted, whole};
-use super::{ENOUGH, ENOUGH_FOR_A_NAME, GroupTally, Observed};
-use crate::event::FieldId;
+use super::{ENOUGH, ENOUGH_FOR_A_NAME, GroupTally, ONE_IN, Observed, Shape};
+use crate::event::{FieldId, TimeFault};
 use crate::pipeline::{Condition, Group, Measure, Pipeline};
 
 /// Something that got nothing, or not all that it might have.
@@ -21,7 +21,9 @@ pub struct Finding {
 /// several groups is said once.
 pub fn findings(pipeline: &Pipeline, observed: &Observed) -> Vec<Finding> {
     let mut teller = Teller::new(pipeline, observed);
+    teller.shape();
     teller.name_and_time();
+    teller.time_faults();
     if teller.events > 0 {
         for (group, tally) in pipeline.groups.iter().zip(observed.routes.groups()) {
             teller.group(group, tally);
@@ -64,6 +66,39 @@ impl<'a> Teller<'a> {
 
     fn tell(&mut self, is_sure: bool, group: Option<&Group>, what: String) {
         self.told.push(Told { is_sure, group: group.map(|group| group.name.clone()), what });
+    }
+
+    /// Where many lines are no JSON objects: what are they?
+    fn shape(&mut self) {
+        let shapes = &self.observed.shapes;
+        let (lines, all) = (shapes.lines(), shapes.refused() + self.events);
+        let Some(shape) = shapes.likely().filter(|shape| *shape != Shape::Endless || self.events == 0) else { return };
+        if lines * ONE_IN < all {
+            return;
+        }
+        let what = format!(
+            "not one JSON object per line: {} of {} lines, which look like {}",
+            whole(lines),
+            whole(all),
+            shape.advice()
+        );
+        self.tell(true, None, what);
+    }
+
+    /// Where no event counts and the time field is there: what is wrong with it?
+    fn time_faults(&mut self) {
+        let faults = if self.events == 0 { self.observed.sample.time_faults().clone() } else { BTreeSet::new() };
+        for fault in faults {
+            let advice = match fault {
+                TimeFault::Missing => continue,
+                TimeFault::NoNumber => "no number; dates in text want time_unit = \"rfc3339\"",
+                TimeFault::NotRfc3339 => {
+                    "not RFC 3339, as 2024-02-10T22:53:19Z is (with a zone); numbers want another time_unit"
+                }
+            };
+            let field = self.pipeline.event.time_field.as_str();
+            self.tell(true, None, format!("[event] time = {field:?}: {advice}"));
+        }
     }
 
     /// Where no event counts: are name and time where `[event]` says?

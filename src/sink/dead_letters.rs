@@ -113,7 +113,7 @@ impl DeadLetterFile {
                  [dead_letters]): see {}; the last is {} at {}",
                 self.written,
                 self.path.display(),
-                last.reason.as_str(),
+                last.reason,
                 last.origin,
             ))
             .of_kind(SinkErrorKind::TooManyDeadLetters)),
@@ -150,9 +150,11 @@ impl std::fmt::Display for Origin {
 /// A dead letter as it stands in the file.
 #[derive(Serialize)]
 struct Line<'a> {
-    reason: Reason,
+    reason: &'static str,
     #[serde(flatten)]
     place: Place<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +183,8 @@ impl<'a> Line<'a> {
             Some(_) => None,
             None => Some(base64::engine::general_purpose::STANDARD.encode(&dead_letter.bytes)),
         };
-        Line { reason: dead_letter.reason, place, text, base64, length: dead_letter.length }
+        let (reason, detail) = (dead_letter.reason.as_str(), dead_letter.reason.detail());
+        Line { reason, place, detail, text, base64, length: dead_letter.length }
     }
 }
 
@@ -200,6 +203,7 @@ fn text_of(dead_letter: &DeadLetter) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::TimeFault;
 
     fn in_log(reason: Reason, bytes: &[u8]) -> DeadLetter {
         let origin = Origin::Log { file: "events.jsonl".to_owned(), offset: 80 };
@@ -222,7 +226,7 @@ mod tests {
         let too_long = DeadLetter { length: Some(2_000_000), ..in_log(Reason::TooLong, "ab\u{fc}".as_bytes()) };
         let cut = DeadLetter { bytes: too_long.bytes[..3].to_vec(), ..too_long.clone() };
         let expected = concat!(
-            r#"{"reason":"bad_time","file":"events.jsonl","offset":80,"text":"{\"a\":1}"}"#,
+            r#"{"reason":"bad_time","file":"events.jsonl","offset":80,"detail":"no such field, or null","text":"{\"a\":1}"}"#,
             "\n",
             r#"{"reason":"invalid_utf8","topic":"events","partition":3,"offset":7,"base64":"/3t9"}"#,
             "\n",
@@ -231,7 +235,10 @@ mod tests {
             r#"{"reason":"too_long","file":"events.jsonl","offset":80,"text":"ab","length":2000000}"#,
             "\n",
         );
-        assert_eq!(written(&[in_log(Reason::BadTime, br#"{"a":1}"#), kafka, too_long, cut]), expected);
+        assert_eq!(
+            written(&[in_log(Reason::BadTime(TimeFault::Missing), br#"{"a":1}"#), kafka, too_long, cut]),
+            expected
+        );
     }
 
     #[test]
@@ -321,8 +328,11 @@ mod tests {
         let path = folder.path().join("dead_letters.jsonl");
         let mut file = DeadLetterFile::new(&path, Some(2), Arc::default());
         file.write(&[in_log(Reason::BadKey, b"x"), in_log(Reason::BadKey, b"y")]).unwrap();
-        let error = file.write(&[in_log(Reason::BadTime, b"z")]).unwrap_err().to_string();
-        assert!(error.contains("3 events") && error.contains("bad_time at events.jsonl, offset 80"), "{error}");
+        let error = file.write(&[in_log(Reason::BadTime(TimeFault::NoNumber), b"z")]).unwrap_err().to_string();
+        assert!(
+            error.contains("3 events") && error.contains("bad_time (no number) at events.jsonl, offset 80"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
     }
 

@@ -1,6 +1,8 @@
 //! A piece of input, whole lines or messages, with all it takes to say where each stood.
 
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -73,6 +75,20 @@ pub enum LogBytes {
     },
 }
 
+/// A log lost bytes while it was read.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it became shorter while it was read")]
+pub struct BecameShorter;
+
+/// Reads so many bytes of a log's file. That they are not there any more is [`BecameShorter`].
+pub fn read_at(file: &File, offset: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.resize(length, 0);
+    file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::other(BecameShorter),
+        _ => error,
+    })
+}
+
 /// One Kafka message of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -86,4 +102,22 @@ pub struct Message {
     pub start: usize,
     /// How long its payload is.
     pub length: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_gone_are_told_as_what_they_are() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"one\ntwo\n").unwrap();
+        let mut buffer = Vec::new();
+        read_at(&file, 4, 4, &mut buffer).unwrap();
+        assert_eq!(buffer, b"two\n");
+        let error = read_at(&file, 4, 5, &mut buffer).unwrap_err();
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<BecameShorter>()), "{error}");
+    }
 }

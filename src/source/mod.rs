@@ -11,7 +11,7 @@ pub mod kafka;
 pub mod log;
 pub mod synthetic;
 
-pub use block::{Block, HEAD_BYTES, LogBytes, Message, Payload};
+pub use block::{BecameShorter, Block, HEAD_BYTES, LogBytes, Message, Payload, read_at};
 pub use feed::{Closed, Feed, FeedSender, feed};
 
 /// Why a source cannot go on: what, where, and what to do.

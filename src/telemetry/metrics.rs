@@ -35,7 +35,7 @@ pub struct Metrics {
 impl Metrics {
     /// The counter of dead letters of this reason.
     pub fn dead_letters(&self, reason: Reason) -> &Counter {
-        &self.dead_letters[reason as usize]
+        &self.dead_letters[reason.index()]
     }
 
     /// All dead letters.

@@ -140,9 +140,10 @@ fn dump_prints_every_item_once_sorted_by_its_bytes() {
     let place = reference();
     let users = ["b", "a", "B", "10", "9", "a!", "ä"];
     let events = users.map(|user| format!("{{\"eventName\":\"like\",\"userId\":\"{user}\",\"eventTs\":1}}\n"));
-    place.write("events.jsonl", events.concat());
+    place.write("1.jsonl", events.concat());
+    place.write("2.jsonl", events.concat());
     for sink in ["sqlite:items.db", "jsonl:items.jsonl"] {
-        place.run(&["run", "p.toml", "--events", "events.jsonl", "events.jsonl", "--sink", sink]).exits(0);
+        place.run(&["run", "p.toml", "--events", "1.jsonl", "2.jsonl", "--sink", sink]).exits(0);
         let dump = place.run(&["dump", sink]).exits(0).stdout;
         let items: Vec<Value> = dump.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let keys: Vec<_> = items.iter().map(|item| item["key"].as_str().unwrap()).collect();

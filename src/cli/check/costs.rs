@@ -83,10 +83,8 @@ impl Costs<'_> {
 
     fn sample(&self) -> String {
         let Plan { events, dead_letters, observed, windows, .. } = self.plan;
-        let reasons: Vec<String> = dead_letters
-            .iter()
-            .map(|(reason, count)| format!("{} {}", whole(*count as f64), reason.as_str()))
-            .collect();
+        let reasons: Vec<String> =
+            dead_letters.iter().map(|(reason, count)| format!("{} {reason}", whole(*count as f64))).collect();
         let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
         let length = format_duration(self.pipeline.window.length);
         format!(

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::CliError;
 use crate::dataflow::RunError;
 use crate::event::Reason;
+use crate::findings::Observed;
 use crate::sink::{SinkError, SinkErrorKind};
 use crate::telemetry::{Metrics, Printable};
 
@@ -37,6 +38,8 @@ pub enum Part {
     DamagedLog,
     /// Everything that was read was refused.
     NothingCounted,
+    /// The input holds events in another form, and next to nothing of it counted.
+    WrongForm,
     /// Items could not be written any further.
     Sink,
     /// What was written is not there any more.
@@ -89,21 +92,32 @@ impl RunEnd {
         RunEnd::Failed { part, error: error.into() }
     }
 
-    /// A run in which nothing counted and something was refused has failed, though everything was read.
-    pub fn or_nothing_counted(self, metrics: &Metrics, dead_letter_path: &Path) -> RunEnd {
-        let dead_letters = metrics.all_dead_letters();
-        if !self.completed() || metrics.events.get() > 0 || dead_letters == 0 {
+    /// A run in which nothing counted and something was refused has failed, though everything was read; and so has one
+    /// whose input is in another form, though the last line of an array may count.
+    pub fn or_nothing_counted(self, metrics: &Metrics, observed: &Observed, dead_letter_path: &Path) -> RunEnd {
+        let (events, dead_letters) = (metrics.events.get(), metrics.all_dead_letters());
+        let shape = observed.shapes.instead_of(events);
+        if !self.completed() || dead_letters == 0 || events > 0 && shape.is_none() {
             return self;
         }
-        let hint = if metrics.dead_letters(Reason::TimeAhead).get() == dead_letters {
-            "every time is later than max_ahead allows: is time_unit in [event] right? (times 1000 times too large are \
-             milliseconds read as seconds)"
+        let (part, hint) = if let Some(shape) = shape {
+            (Part::WrongForm, format!("events are one JSON object per line, and this looks like {}", shape.advice()))
+        } else if metrics.dead_letters(Reason::TimeAhead).get() == dead_letters {
+            let hint = "every time is later than max_ahead allows: is time_unit in [event] right? (times 1000 times too \
+                        large are milliseconds read as seconds)";
+            (Part::NothingCounted, hint.to_owned())
         } else {
-            "do name, time and the keys in the pipeline file fit the events?"
+            let hint = "do name, time and the keys in the pipeline file fit the events?";
+            (Part::NothingCounted, hint.to_owned())
+        };
+        let counted = match events {
+            0 => "no event counted".to_owned(),
+            1 => "only 1 event counted".to_owned(),
+            _ => format!("only {events} events counted"),
         };
         let path = Printable(dead_letter_path.display());
-        let text = format!("no event counted, {dead_letters} dead letters in {path}: {hint}");
-        RunEnd::failed(Part::NothingCounted, CliError::Failed(text))
+        let text = format!("{counted}, {dead_letters} dead letters in {path}: {hint}");
+        RunEnd::failed(part, CliError::Failed(text))
     }
 
     /// In one line, for people.
@@ -138,7 +152,9 @@ impl RunEnd {
         match self {
             RunEnd::Done | RunEnd::AskedToStop | RunEnd::Interrupted => Published::All,
             RunEnd::ReaderLeft => Published::Part,
-            RunEnd::Failed { part: Part::Input | Part::DamagedLog | Part::NothingCounted, .. } => Published::All,
+            RunEnd::Failed {
+                part: Part::Input | Part::DamagedLog | Part::NothingCounted | Part::WrongForm, ..
+            } => Published::All,
             RunEnd::Failed { part: Part::SinkGone, .. } => Published::Gone,
             RunEnd::Failed { .. } => Published::Part,
         }
@@ -169,6 +185,7 @@ impl Part {
             Part::Input => "not everything could be read",
             Part::DamagedLog => "an event log is damaged",
             Part::NothingCounted => "no event counted",
+            Part::WrongForm => "the input is not one JSON object per line",
             Part::Sink => "not everything could be published",
             Part::SinkGone => "what was published is gone",
             Part::Service => "a service does not answer",
@@ -208,6 +225,7 @@ mod tests {
         ends.push(RunEnd::after(RunError::Bug("no")));
         ends.push(RunEnd::failed(Part::DamagedLog, CliError::Failed("no".to_owned())));
         ends.push(RunEnd::failed(Part::NothingCounted, CliError::Failed("no".to_owned())));
+        ends.push(RunEnd::failed(Part::WrongForm, CliError::Failed("no".to_owned())));
         ends.extend(sink);
         ends
     }

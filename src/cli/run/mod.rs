@@ -77,9 +77,9 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let progress =
         Progress::new(log_format == LogFormat::Json || target == SinkTarget::Stdout && io::stdout().is_terminal());
     let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
-    let end = end.or_nothing_counted(&metrics, &dead_letter_path);
     let observed = observations.observed();
     findings::warn(&pipeline, &args.pipeline, &observations, &observed);
+    let end = end.or_nothing_counted(&metrics, &observed, &dead_letter_path);
     let summary = Summary {
         pipeline: &pipeline,
         pipeline_path: &args.pipeline,

@@ -24,24 +24,21 @@ pub fn wait(
     let mut unreadable = None;
     let mut stopping = false;
     loop {
-        select! {
-            recv(execution.done()) -> _ => break,
-            recv(errors) -> error => match error {
-                // What was read before still counts: the sources stop, and the rest drains. That may wait for a service, and a
-                // second signal would end the wait without a word of this.
-                Ok(RunError::Source(error)) => {
-                    let error = CliError::from(error);
-                    tracing::warn!("stopping, what was read is being published: {error}");
-                    unreadable.get_or_insert(error);
-                }
-                Ok(error) => {
-                    progress.finish();
-                    execution.give_up();
-                    return RunEnd::after(error);
-                }
-                Err(_) => {}
-            },
-            default(Duration::from_millis(100)) => progress.tick(input.progress(), metrics),
+        match next_news(execution.done(), errors) {
+            News::Done => break,
+            // What was read before still counts: the sources stop, and the rest drains. That may wait for a service, and a
+            // second signal would end the wait without a word of this.
+            News::Error(RunError::Source(error)) => {
+                let error = CliError::from(error);
+                tracing::warn!("stopping, what was read is being published: {error}");
+                unreadable.get_or_insert(error);
+            }
+            News::Error(error) => {
+                progress.finish();
+                execution.give_up();
+                return RunEnd::after(error);
+            }
+            News::None => progress.tick(input.progress(), metrics),
         }
         if !stopping && stop.load(Ordering::Acquire) {
             stopping = true;
@@ -78,5 +75,47 @@ fn end_of(input: Result<LogEnd, CliError>, ends_by_itself: bool) -> RunEnd {
         Ok(LogEnd::Interrupted) => RunEnd::AskedToStop,
         Ok(LogEnd::Truncated(what)) => RunEnd::failed(Part::DamagedLog, CliError::Failed(Printable(what).to_string())),
         Err(error) => RunEnd::failed(Part::Input, error),
+    }
+}
+
+/// What a run has to say.
+#[derive(Debug)]
+enum News {
+    /// Everything that was read is durable.
+    Done,
+    /// Something went wrong.
+    Error(RunError),
+    /// It goes on.
+    None,
+}
+
+/// Waits a little for news. An error comes before the end: one of the very last block, or of closing
+/// the sink, is told while everything ends.
+fn next_news(done: &Receiver<()>, errors: &Receiver<RunError>) -> News {
+    select! {
+        recv(errors) -> error => error.map_or(News::None, News::Error),
+        recv(done) -> _ => errors.try_recv().map_or(News::Done, News::Error),
+        default(Duration::from_millis(100)) => News::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::dataflow::Failure;
+    use crate::source::SourceError;
+
+    #[test]
+    fn an_error_wins_over_the_end_that_came_with_it() {
+        for _ in 0..100 {
+            let (failure, errors) = Failure::new(std::sync::Arc::default());
+            let (done_sender, done) = bounded(0);
+            failure.source(SourceError::new("the last block cannot be read"));
+            drop((done_sender, failure));
+            assert!(matches!(next_news(&done, &errors), News::Error(RunError::Source(_))));
+            while !matches!(next_news(&done, &errors), News::Done) {}
+        }
     }
 }

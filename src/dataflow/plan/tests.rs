@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::*;
+use crate::event::TimeFault;
 
 const PIPELINE: &str = r#"
     name = "p"
@@ -121,6 +122,7 @@ fn what_does_not_count_is_told_by_reason() {
     let lines =
         ["", "no event", "{\"n\":\"like\"}", "{\"n\":\"like\",\"u\":{},\"t\":5}", "{\"n\":\"x\",\"t\":2000000}"];
     let plan = plan(&lines.map(str::to_owned));
-    let expected = [Reason::NotAnObject, Reason::BadTime, Reason::TimeAhead, Reason::BadKey].map(|reason| (reason, 1));
+    let expected = [Reason::NotAnObject, Reason::BadTime(TimeFault::Missing), Reason::TimeAhead, Reason::BadKey]
+        .map(|reason| (reason, 1));
     assert_eq!((plan.events, plan.windows, plan.dead_letters), (0, 0, BTreeMap::from(expected)));
 }

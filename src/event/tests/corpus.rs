@@ -174,14 +174,12 @@ fn the_corpus_names_every_case_once_and_shows_every_reason_of_the_decoder() {
     for case in corpus() {
         *names.entry(case.case).or_insert(0) += 1;
         if let Some(reason) = case.reason {
-            *reasons.entry(reason).or_insert(0) += 1;
+            *reasons.entry(reason.index()).or_insert(0) += 1;
         }
     }
     assert!(names.len() >= 120);
     assert!(names.values().all(|&count| count == 1), "{names:?}");
     // The last two are about keys and feature names, which the decoder does not make.
-    let shown: Vec<Reason> = reasons.into_keys().collect();
-    let mut decodable = Reason::ALL[..10].to_vec();
-    decodable.sort();
-    assert_eq!(shown, decodable);
+    let shown: Vec<usize> = reasons.into_keys().collect();
+    assert_eq!(shown, Vec::from_iter(0..10));
 }

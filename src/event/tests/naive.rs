@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Outcome;
-use crate::event::{Ahead, Arrival, EventSchema, FieldPath, MAX_MEMBERS, Reason, TimeUnit};
+use crate::event::{Ahead, Arrival, EventSchema, FieldPath, MAX_MEMBERS, Reason, TimeFault, TimeUnit};
 
 /// All members of an object, in order, with their values read by serde_json.
 pub(super) struct Members(Vec<(String, Value)>, Levels);
@@ -77,7 +77,13 @@ impl Members {
         let time = match time(self.last(&schema.time_field), schema.time_unit)? {
             Some(time) if time < 0 => return Ok(Err(Reason::NegativeTime)),
             Some(time) => time,
-            None => return Ok(Err(Reason::BadTime)),
+            None => {
+                return Ok(Err(Reason::BadTime(match (self.last(&schema.time_field), schema.time_unit) {
+                    (Value::Null, _) => TimeFault::Missing,
+                    (_, TimeUnit::Rfc3339) => TimeFault::NotRfc3339,
+                    _ => TimeFault::NoNumber,
+                })));
+            }
         };
         let (arrival, is_known) = self.arrival(schema, arrival)?;
         let limit = schema.max_ahead.map_or(i64::MAX, |ahead| arrival.saturating_add(ahead));
@@ -142,9 +148,15 @@ fn time(value: &Value, unit: TimeUnit) -> Result<Option<i128>, Unsure> {
             _ => Ok(None),
         },
         (_, TimeUnit::Rfc3339) => Ok(None),
-        (Value::String(text), _) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.parse().map(Some).map_err(|_| Unsure)
-        }
+        // A number in text is the number that JSON would read, but for leading zeros.
+        (Value::String(text), _) => match serde_json::from_str::<Value>(text) {
+            Ok(number @ Value::Number(_)) if !text.contains(char::is_whitespace) => time(&number, unit),
+            _ if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
+                text.parse().map(Some).map_err(|_| Unsure)
+            }
+            _ if !text.is_empty() && text.bytes().all(|byte| b"0123456789+-.eE".contains(&byte)) => Err(Unsure),
+            _ => Ok(None),
+        },
         (Value::Number(number), _) => match (number.as_i128(), number.as_f64()) {
             (Some(time), _) => Ok(Some(time)),
             // Clear of whole numbers, and small enough for the float to tell.

@@ -1,9 +1,9 @@
 //! Plain, gzip or zstd: recognised by a log's first bytes, whatever it is called.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
+use super::members::{Gzip, Zstd};
 
 /// How a log is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub(super) enum Form {
     /// One or more zstd frames.
     Zstd,
 }
+
+/// How much of a compressed log is read at once.
+const STORED_BYTES: usize = 128 * 1_024;
 
 /// How many first bytes tell a form.
 pub(super) const MAGIC_BYTES: usize = 4;
@@ -50,12 +53,13 @@ impl Form {
         }
     }
 
-    /// The log's content. The decoders refuse frames that would take more than 128 MiB to decode.
+    /// The log's content.
     pub(super) fn decoded(self, input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+        let stored = |input| Box::new(BufReader::with_capacity(STORED_BYTES, input));
         Ok(match self {
             Form::Plain => input,
-            Form::Gzip => Box::new(MultiGzDecoder::new(input)),
-            Form::Zstd => Box::new(zstd::Decoder::new(input)?),
+            Form::Gzip => Box::new(Gzip::new(stored(input))),
+            Form::Zstd => Box::new(Zstd::new(stored(input))?),
         })
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::LogOptions;
 use super::chunks::read_chunks;
 use super::cut::{Limits, LineCutter, Piece};
-use super::open::{Log, ReadFailure, find_logs};
+use super::find::find_logs;
+use super::open::{Log, ReadFailure};
 use super::progress::LogProgress;
 use crate::source::{LogBytes, SourceError};
 

@@ -10,16 +10,21 @@
 //!   its lines do not wait for a whole block.)
 //! - Memory stays bounded, however long a line is.
 //! - What was there when the logs were found is read: lines that are appended to a file later are
-//!   not, and a file that became shorter is an error.
+//!   not; a file that was renamed is read all the same; one that became shorter, or was replaced or
+//!   written anew, is an error.
 //!
-//! `open` finds the logs, and `form` tells how they are stored; `cut` says where to cut, `plain` does
+//! `find` finds the logs, once each, with `foreign` for what is none; `open` opens what was found;
+//! `form` tells how it is stored, and `members` decompresses it; `cut` says where to cut, `plain` does
 //! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
 //! `tail` or `windows` finds in the lines.
 
 mod chunks;
 mod cut;
+mod find;
+mod foreign;
 mod form;
 mod lines;
+mod members;
 mod open;
 mod plain;
 mod progress;
@@ -41,8 +46,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cut::Limits;
+use find::find_logs;
 use form::Form;
-use open::{Log, LogKind, find_logs};
+use open::{Log, LogKind};
 use plain::PlainFile;
 use stamp::{Stamper, Stop};
 use stream::read_stream;
@@ -111,7 +117,8 @@ impl LogSource {
     ///
     /// A path is a file, a named pipe, `-` for standard input, or a directory, which stands for its
     /// files in the order of their names' bytes (not hidden ones, nor those of directories inside
-    /// it). Gzip and zstd are recognised by a log's first bytes, whatever its name; a name that
+    /// it, nor what a run has written). A file that is named twice, or by a link, is read once. Gzip
+    /// and zstd are recognised by a log's first bytes, whatever its name; a name that
     /// promises one of them without these bytes is an error.
     pub fn open(paths: &[PathBuf], options: LogOptions) -> Result<LogSource, SourceError> {
         let logs = find_logs(paths)?;
@@ -150,9 +157,9 @@ impl LogSource {
 
     fn read(&self, log: &Log, stamper: &mut Stamper<'_>) -> Result<(), Stop> {
         let limits = Limits::new(self.options.block_bytes, self.options.schema.max_bytes);
-        match log.kind {
-            LogKind::File { length, form: Form::Plain } if !stamper.reads_every_line() => {
-                let file = PlainFile::new(&log.name, log.open_file()?, length, limits)?;
+        match &log.kind {
+            LogKind::File(found) if found.form == Form::Plain && !stamper.reads_every_line() => {
+                let file = PlainFile::new(&log.name, log.open_file(found)?, found.length, limits)?;
                 self.read_plain(log, file, stamper)
             }
             _ => read_stream(log, limits, &self.progress, stamper),

@@ -1,15 +1,22 @@
-//! From the paths that a person names to logs that can be read.
+//! A log that was found, and its content.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::form::{Form, MAGIC_BYTES, decoded_stream};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::form::{Form, decoded_stream};
+use super::members::Unsupported;
 use super::progress::LogProgress;
-use crate::source::SourceError;
+use crate::file_id::FileId;
+use crate::source::{BecameShorter, SourceError, read_at};
+
+/// How much of a file's beginning is looked at and compared.
+pub(super) const HEAD_BYTES: usize = 4 * 1_024;
 
 /// One log of the sequence.
 #[derive(Clone, Debug)]
@@ -20,95 +27,38 @@ pub(super) struct Log {
 }
 
 /// What kind of thing a log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum LogKind {
     /// `-`.
     StandardInput,
     /// A named pipe, or another thing that has no length.
     Pipe,
     /// A regular file, of which what was there when it was found is read.
-    File { length: u64, form: Form },
+    File(FoundFile),
 }
 
-/// Finds the logs that these paths name, and looks whether each can be read, before any is.
-///
-/// `-` is standard input; a directory stands for its files, by name, without hidden ones and
-/// without those of directories inside it.
-pub(super) fn find_logs(paths: &[PathBuf]) -> Result<Vec<Log>, SourceError> {
-    let mut logs = Vec::new();
-    for path in paths {
-        if path.as_os_str() == "-" {
-            logs.push(Log { name: path.as_path().into(), kind: LogKind::StandardInput });
-            continue;
-        }
-        let metadata = fs::metadata(path).map_err(|error| unreadable(path, error))?;
-        if metadata.is_dir() {
-            find_in_directory(path, &mut logs)?;
-        } else {
-            logs.push(Log { name: path.as_path().into(), kind: kind_of(path, &metadata)? });
-        }
-    }
-    let mut streams = HashSet::new();
-    for log in logs.iter().filter(|log| log.length().is_none()) {
-        if !streams.insert(&log.name) {
-            let name = log.name.display();
-            return Err(SourceError::new(format!("{name} is named twice, but a pipe can be read only once")));
-        }
-    }
-    Ok(logs)
-}
-
-fn find_in_directory(directory: &Path, logs: &mut Vec<Log>) -> Result<(), SourceError> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
-        names.push(entry.map_err(|error| unreadable(directory, error))?.file_name());
-    }
-    names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
-    let before = logs.len();
-    for name in names.iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")) {
-        let path = directory.join(name);
-        let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
-        if metadata.is_file() {
-            logs.push(Log { name: path.as_path().into(), kind: kind_of(&path, &metadata)? });
-        }
-    }
-    if logs.len() == before {
-        let directory = directory.display();
-        return Err(SourceError::new(format!(
-            "no event logs in {directory}: it holds no files (hidden ones and directories inside it are not read)"
-        )));
-    }
-    Ok(())
-}
-
-fn kind_of(path: &Path, metadata: &fs::Metadata) -> Result<LogKind, SourceError> {
-    if !metadata.is_file() {
-        return Ok(LogKind::Pipe);
-    }
-    let mut head = Vec::with_capacity(MAGIC_BYTES);
-    File::open(path)
-        .and_then(|file| file.take(MAGIC_BYTES as u64).read_to_end(&mut head))
-        .map_err(|error| unreadable(path, error))?;
-    let named = Form::named(path);
-    let form = match Form::of(&head) {
-        _ if head.is_empty() => Form::Plain,
-        Some(Form::Plain) if named.is_some() => {
-            let name = path.display();
-            return Err(SourceError::new(format!(
-                "{name} is named like a compressed log but does not begin like one; if it is plain, rename it"
-            )));
-        }
-        Some(form) => form,
-        None => named.unwrap_or(Form::Plain),
-    };
-    Ok(LogKind::File { length: metadata.len(), form })
+/// A file as it was found.
+#[derive(Clone, Debug)]
+pub(super) struct FoundFile {
+    pub(super) id: FileId,
+    pub(super) length: u64,
+    pub(super) form: Form,
+    /// The hash of its first bytes, at most [`HEAD_BYTES`].
+    pub(super) head_hash: u128,
+    /// Open since it was found; `None` where too many are.
+    pub(super) handle: Option<Arc<File>>,
 }
 
 impl Log {
     /// How many bytes it has, as it is stored; a pipe does not tell.
     pub(super) fn length(&self) -> Option<u64> {
-        match self.kind {
-            LogKind::File { length, .. } => Some(length),
+        self.found().map(|file| file.length)
+    }
+
+    /// What was found, of a file.
+    pub(super) fn found(&self) -> Option<&FoundFile> {
+        match &self.kind {
+            LogKind::File(file) => Some(file),
             LogKind::StandardInput | LogKind::Pipe => None,
         }
     }
@@ -116,7 +66,7 @@ impl Log {
     /// Whether its lines come as they are written: all but regular files, also where one is standard input.
     pub(super) fn is_pipe(&self) -> bool {
         match self.kind {
-            LogKind::File { .. } => false,
+            LogKind::File(_) => false,
             LogKind::Pipe => true,
             LogKind::StandardInput => {
                 let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
@@ -125,23 +75,59 @@ impl Log {
         }
     }
 
-    /// Opens it for reading at places of one's own choice.
-    pub(super) fn open_file(&self) -> Result<File, SourceError> {
-        File::open(&self.name).map_err(|error| unreadable(&self.name, error))
+    /// Opens a file for reading at places of one's own choice. That it is not the one that was found, or
+    /// does not begin as it did, is an error: something has moved or written it anew meanwhile.
+    pub(super) fn open_file(&self, found: &FoundFile) -> Result<Arc<File>, SourceError> {
+        let file = match &found.handle {
+            Some(file) => Arc::clone(file),
+            None => Arc::new(File::open(&self.name).map_err(|error| unreadable(&self.name, error))?),
+        };
+        let now = file.metadata().and_then(|metadata| Ok((FileId::of(&metadata), head(&file, found.length)?)));
+        let (id, head) = now.map_err(|error| unreadable(&self.name, error))?;
+        let change = if id != found.id {
+            "another file has its name now: it was renamed or replaced after it was found"
+        } else if xxh3_128(&head) != found.head_hash {
+            "it was written anew after it was found"
+        } else {
+            return Ok(file);
+        };
+        Err(unreadable(&self.name, format!("{change}; read logs that are not being rotated")))
     }
 
     /// Opens its content, decompressed. A named pipe is waited for until somebody writes to it.
     pub(super) fn open(&self, progress: &Arc<LogProgress>) -> Result<Box<dyn Read + Send>, SourceError> {
-        let inner: Box<dyn Read + Send> = match self.kind {
+        let inner: Box<dyn Read + Send> = match &self.kind {
             LogKind::StandardInput => Box::new(io::stdin()),
-            LogKind::Pipe | LogKind::File { .. } => Box::new(self.open_file()?),
+            LogKind::Pipe => Box::new(File::open(&self.name).map_err(|error| unreadable(&self.name, error))?),
+            LogKind::File(found) => Box::new(FromBeginning { file: self.open_file(found)?, offset: 0 }),
         };
         let stored = Box::new(Stored { inner, left: self.length(), progress: Arc::clone(progress) });
-        let content = match self.kind {
-            LogKind::File { form, .. } => form.decoded(stored),
+        let content = match &self.kind {
+            LogKind::File(found) => found.form.decoded(stored),
             LogKind::StandardInput | LogKind::Pipe => decoded_stream(stored),
         };
         content.map_err(|error| unreadable(&self.name, error))
+    }
+}
+
+/// The first bytes of a file of this length.
+pub(super) fn head(file: &File, length: u64) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    read_at(file, 0, length.min(HEAD_BYTES as u64) as usize, &mut head)?;
+    Ok(head)
+}
+
+/// Reads a file that others may read at the same time.
+pub(super) struct FromBeginning {
+    pub(super) file: Arc<File>,
+    pub(super) offset: u64,
+}
+
+impl Read for FromBeginning {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
     }
 }
 
@@ -171,11 +157,6 @@ impl Read for Stored {
     }
 }
 
-/// A log lost bytes while it was read.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("it became shorter while it was read")]
-pub(super) struct BecameShorter;
-
 /// Why a log's content ends early.
 #[derive(Debug)]
 pub(super) enum ReadFailure {
@@ -190,7 +171,7 @@ impl ReadFailure {
     pub(super) fn new(log: &Path, position: u64, error: io::Error) -> ReadFailure {
         let became_shorter = error.get_ref().is_some_and(|inner| inner.is::<BecameShorter>());
         // Decoders make errors of their own; what the system reports has a number.
-        if became_shorter || error.raw_os_error().is_some() {
+        if became_shorter || Unsupported::is_in(&error) || error.raw_os_error().is_some() {
             return ReadFailure::Failed(unreadable(log, error));
         }
         let log = log.display();

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use memchr::{memchr, memrchr};
 
 use super::cut::{BYTE_ORDER_MARK, Limits, Piece};
-use super::open::{BecameShorter, unreadable};
-use crate::source::{HEAD_BYTES, LogBytes, SourceError};
+use super::open::unreadable;
+use crate::source::{HEAD_BYTES, LogBytes, SourceError, read_at};
 
 /// How much is read at first to find a block's last newline.
 const FIRST_LOOK_BYTES: u64 = 4 * 1_024;
@@ -35,8 +34,8 @@ pub(super) struct PlainFile<'a> {
 
 impl PlainFile<'_> {
     /// A file of which the first `length` bytes are cut.
-    pub(super) fn new(name: &Path, file: File, length: u64, limits: Limits) -> Result<PlainFile<'_>, SourceError> {
-        let mut plain = PlainFile { name, file: Arc::new(file), length, offset: 0, limits, buffer: Vec::new() };
+    pub(super) fn new(name: &Path, file: Arc<File>, length: u64, limits: Limits) -> Result<PlainFile<'_>, SourceError> {
+        let mut plain = PlainFile { name, file, length, offset: 0, limits, buffer: Vec::new() };
         plain.load(0..length.min(BYTE_ORDER_MARK.len() as u64))?;
         if plain.buffer == BYTE_ORDER_MARK {
             plain.offset = BYTE_ORDER_MARK.len() as u64;
@@ -128,16 +127,13 @@ pub(super) fn read_back(
 }
 
 fn read_range(file: &File, range: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.resize((range.end - range.start) as usize, 0);
-    file.read_exact_at(buffer, range.start).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => io::Error::other(BecameShorter),
-        _ => error,
-    })
+    read_at(file, range.start, (range.end - range.start) as usize, buffer)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::os::unix::fs::FileExt as _;
 
     use proptest::prelude::*;
 
@@ -166,7 +162,7 @@ mod tests {
     fn from_file(log: &[u8], limits: Limits) -> Vec<Cut> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(log).unwrap();
-        let mut plain = PlainFile::new(Path::new("log"), file, log.len() as u64, limits).unwrap();
+        let mut plain = PlainFile::new(Path::new("log"), Arc::new(file), log.len() as u64, limits).unwrap();
         let mut cuts = Vec::new();
         while !plain.is_finished() {
             cuts.extend(plain.next_piece(&AtomicBool::new(false)).unwrap().map(cut));
@@ -244,7 +240,7 @@ mod tests {
     fn a_file_that_became_shorter_is_an_error_that_names_it() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"one\ntwo\n").unwrap();
-        let mut plain = PlainFile::new(Path::new("events.jsonl"), file, 100, Limits::new(10, 10)).unwrap();
+        let mut plain = PlainFile::new(Path::new("events.jsonl"), Arc::new(file), 100, Limits::new(10, 10)).unwrap();
         let error = plain.next_piece(&AtomicBool::new(false)).unwrap_err();
         assert!(error.to_string().contains("events.jsonl"));
         let cause = std::error::Error::source(&error).unwrap().to_string();

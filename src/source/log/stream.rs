@@ -39,7 +39,10 @@ pub(super) fn read_stream(
                 stream.finish()?;
                 return Err(Stop::Damaged(what));
             }
-            Ok(Chunk::Failure(ReadFailure::Failed(error))) => return Err(Stop::Failed(error)),
+            Ok(Chunk::Failure(ReadFailure::Failed(error))) => {
+                stream.hand_over_lines()?;
+                return Err(Stop::Failed(error));
+            }
             Err(RecvTimeoutError::Timeout) => {
                 waiting_since = None;
                 if may_pause {
@@ -79,11 +82,16 @@ impl Stream<'_, '_> {
 
     /// Hands over the lines that are complete. There is nothing else to do for now.
     fn catch_up(&mut self) -> Result<(), Stop> {
-        if let Some(piece) = self.cutter.complete_lines() {
-            self.stamper.hand_over(&self.log.name, piece)?;
-        }
+        self.hand_over_lines()?;
         self.stamper.caught_up();
         Ok(())
+    }
+
+    fn hand_over_lines(&mut self) -> Result<(), Stop> {
+        match self.cutter.complete_lines() {
+            Some(piece) => self.stamper.hand_over(&self.log.name, piece),
+            None => Ok(()),
+        }
     }
 
     /// Hands over everything that is left.
