@@ -1,7 +1,6 @@
 //! Blocks -> sums of the open window, and dead letters.
 
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::contribution::ContributionBatch;
@@ -13,7 +12,7 @@ use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
 use crate::event::{Decoder, Reason, Utf8};
 use crate::pipeline::Pipeline;
-use crate::sink::{DeadLetter, Origin};
+use crate::sink::{DeadLetterBatch, Position};
 use crate::source::{Block, LogBytes, Message, Payload, SourceError};
 use crate::telemetry::Metrics;
 
@@ -30,7 +29,6 @@ pub struct BlockCounter {
     times: TimeSampler,
     window: Window,
     buffer: Vec<u8>,
-    dead_letters: Vec<DeadLetter>,
 }
 
 /// What is counted of one block before it is added to the metrics.
@@ -59,7 +57,6 @@ impl BlockCounter {
             run_start,
             window: Window::default(),
             buffer: Vec::new(),
-            dead_letters: Vec::new(),
         }
     }
 
@@ -77,11 +74,12 @@ impl BlockCounter {
     }
 
     /// Counts a block of the open epoch, and gives back its dead letters.
-    pub fn count(&mut self, block: &Block) -> Result<Vec<DeadLetter>, SourceError> {
+    pub fn count(&mut self, block: &Block) -> Result<DeadLetterBatch, SourceError> {
+        let mut dead_letters = DeadLetterBatch::new(block.payload.source());
         let mut tally = Tally::default();
         match &block.payload {
-            Payload::Lines { file, offset, bytes: LogBytes::Read(bytes) } => {
-                self.count_lines(file, *offset, bytes, &block.window_starts, &mut tally);
+            Payload::Lines { offset, bytes: LogBytes::Read(bytes), .. } => {
+                self.count_lines(*offset, bytes, &block.window_starts, &mut tally, &mut dead_letters);
             }
             Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length } } => {
                 let mut buffer = std::mem::take(&mut self.buffer);
@@ -89,36 +87,32 @@ impl BlockCounter {
                 handle.read_exact_at(&mut buffer, *offset).map_err(|error| {
                     SourceError::caused_by(format!("{}: cannot read at offset {offset}", file.display()), error)
                 })?;
-                self.count_lines(file, *offset, &buffer, &block.window_starts, &mut tally);
+                self.count_lines(*offset, &buffer, &block.window_starts, &mut tally, &mut dead_letters);
                 self.buffer = buffer;
             }
-            Payload::LineTooLong { file, offset, length, head } => {
+            Payload::LineTooLong { offset, length, head, .. } => {
                 self.enter_windows(&block.window_starts, 0);
-                self.dead_letters.push(DeadLetter {
-                    reason: Reason::TooLong,
-                    origin: log_origin(file, *offset),
-                    bytes: head.clone(),
-                    length: Some(*length),
-                });
+                dead_letters.push_beginning(Reason::TooLong, Position::Line(*offset), head, *length);
             }
-            Payload::Messages { topic, bytes, messages } => {
-                self.count_messages(topic, bytes, messages, &block.window_starts, &mut tally);
+            Payload::Messages { bytes, messages, .. } => {
+                self.count_messages(bytes, messages, &block.window_starts, &mut tally, &mut dead_letters);
             }
         }
         self.sums.make_room(self.window, &self.pipeline, self.router.features());
         self.metrics.events.add(tally.events);
         self.metrics.missing_keys.add(tally.routes.missing_keys);
         self.metrics.missing_values.add(tally.routes.missing_values);
-        Ok(std::mem::take(&mut self.dead_letters))
+        dead_letters.shrink();
+        Ok(dead_letters)
     }
 
     fn count_lines(
         &mut self,
-        file: &Arc<Path>,
         offset: u64,
         bytes: &[u8],
         window_starts: &[(usize, Window)],
         tally: &mut Tally,
+        dead_letters: &mut DeadLetterBatch,
     ) {
         let utf8 = check_utf8(bytes);
         let mut starts = window_starts.iter().copied().peekable();
@@ -131,10 +125,7 @@ impl BlockCounter {
             let line = &bytes[start..end];
             match self.count_event(line, self.run_start, utf8, &mut tally.routes) {
                 Ok(counted) => tally.events += u64::from(counted),
-                Err(reason) => {
-                    let origin = log_origin(file, offset + start as u64);
-                    self.dead_letters.push(DeadLetter { reason, origin, bytes: line.to_vec(), length: None });
-                }
+                Err(reason) => dead_letters.push(reason, Position::Line(offset + start as u64), line),
             }
             start = end + 1;
         }
@@ -143,11 +134,11 @@ impl BlockCounter {
 
     fn count_messages(
         &mut self,
-        topic: &Arc<str>,
         bytes: &[u8],
         messages: &[Message],
         window_starts: &[(usize, Window)],
         tally: &mut Tally,
+        dead_letters: &mut DeadLetterBatch,
     ) {
         let unit = self.pipeline.event.time_unit;
         let mut starts = window_starts.iter().copied().peekable();
@@ -159,16 +150,9 @@ impl BlockCounter {
             let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
             match self.count_event(payload, arrival, Utf8::Unchecked, &mut tally.routes) {
                 Ok(counted) => tally.events += u64::from(counted),
-                Err(reason) => self.dead_letters.push(DeadLetter {
-                    reason,
-                    origin: Origin::Kafka {
-                        topic: topic.to_string(),
-                        partition: message.partition,
-                        offset: message.offset,
-                    },
-                    bytes: payload.to_vec(),
-                    length: None,
-                }),
+                Err(reason) => {
+                    dead_letters.push(reason, Position::Message(message.partition, message.offset), payload);
+                }
             }
         }
         self.metrics.bytes.add(bytes.len() as u64);
@@ -201,10 +185,6 @@ impl BlockCounter {
             self.window = window;
         }
     }
-}
-
-fn log_origin(file: &Path, offset: u64) -> Origin {
-    Origin::Log { file: file.display().to_string(), offset }
 }
 
 /// One check of a whole block instead of one per line: a line of valid text is valid text.

@@ -74,6 +74,15 @@ impl ItemBatch {
         }
     }
 
+    /// The memory that it takes, in bytes, without the names of its features.
+    pub fn memory(&self) -> u64 {
+        (size_of_val(self.features.as_slice())
+            + size_of_val(self.records.as_slice())
+            + size_of_val(self.values.as_slice())
+            + size_of_val(self.since.as_slice())
+            + self.text.len()) as u64
+    }
+
     /// How many items it holds.
     pub fn len(&self) -> usize {
         self.records.len()

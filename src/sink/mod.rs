@@ -17,7 +17,7 @@ mod none;
 mod sqlite;
 mod target;
 
-pub use dead_letters::{DeadLetter, DeadLetterFile, Origin};
+pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
 pub use error::{SinkError, SinkErrorKind};
 pub use item::{Count, Item, ItemBatch, ItemRef, published};
 pub use target::{SinkTarget, UnknownSink};

@@ -11,7 +11,7 @@ use super::super::contribution::ContributionBatch;
 use super::super::count_block::BlockCounter;
 use super::super::failure::Failure;
 use crate::epoch::Epoch;
-use crate::sink::DeadLetter;
+use crate::sink::DeadLetterBatch;
 use crate::source::Block;
 
 /// An epoch of this worker that is not yet closed.
@@ -29,7 +29,7 @@ pub fn window_sum<'scope>(
     blocks: StreamVec<'scope, u64, Block>,
     mut counter: BlockCounter,
     failure: Failure,
-) -> (StreamVec<'scope, u64, ContributionBatch>, StreamVec<'scope, u64, Vec<DeadLetter>>) {
+) -> (StreamVec<'scope, u64, ContributionBatch>, StreamVec<'scope, u64, DeadLetterBatch>) {
     let mut builder = OperatorBuilder::new("window_sum".to_owned(), blocks.scope());
     let mut input = builder.new_input(blocks, SameWorker);
     let (output, contributions) = builder.new_output();
