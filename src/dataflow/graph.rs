@@ -50,8 +50,8 @@ pub fn build(worker: &mut Worker, parts: Parts) -> (Probe<u64>, SourceHandle) {
         let failure = || parts.failure.clone();
         let in_flight = || parts.in_flight.clone();
         let (blocks, handle) = source(scope, parts.feed, durable.clone(), in_flight());
-        let (contributions, dead_letters) = window_sum(blocks, parts.counter, failure());
-        let items = decay_counters(contributions, parts.counters, failure());
+        let (contributions, dead_letters) = window_sum(blocks, parts.counter, in_flight(), failure());
+        let items = decay_counters(contributions, parts.counters, in_flight(), failure());
         let items = match parts.writers {
             Writers::OnePerCluster => {
                 acknowledged(items, Exchange::new(|_| 0), "items", parts.items, in_flight(), failure())

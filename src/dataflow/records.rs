@@ -87,6 +87,11 @@ impl Records {
         self.words.len()
     }
 
+    /// The memory that they take, in bytes.
+    pub fn memory(&self) -> usize {
+        size_of_val(self.words.as_slice())
+    }
+
     /// Makes room.
     pub fn reserve(&mut self, words: usize) {
         self.words.reserve(words);

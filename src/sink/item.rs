@@ -74,9 +74,11 @@ impl ItemBatch {
         }
     }
 
-    /// The memory that it takes, in bytes, without the names of its features.
+    /// The memory that it takes, in bytes: the same at both ends of an exchange.
     pub fn memory(&self) -> u64 {
-        (size_of_val(self.features.as_slice())
+        let names: usize = self.features.iter().map(|feature| feature.name.len()).sum();
+        (names
+            + size_of_val(self.features.as_slice())
             + size_of_val(self.records.as_slice())
             + size_of_val(self.values.as_slice())
             + size_of_val(self.since.as_slice())

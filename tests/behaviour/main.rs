@@ -11,6 +11,7 @@ mod dynamodb_items;
 mod ends;
 mod feed;
 mod files;
+mod floods;
 mod guide;
 mod kafka;
 mod kafka_to_dynamodb;

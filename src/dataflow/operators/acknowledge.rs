@@ -61,8 +61,8 @@ where
     P: ParallelizationContract<u64, Vec<B>>,
 {
     let worker = batches.scope().worker();
-    let entering = in_flight.clone();
-    let batches = batches.inspect(move |batch| entering.enter(batch));
+    let made = in_flight.clone();
+    let batches = batches.inspect(move |batch| made.batch_is_made(batch));
     batches.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(pact, name, |_, info| {
         let activator = worker.sync_activator_for(info.address.to_vec());
         let (acknowledgements, acknowledged) = unbounded();
@@ -76,7 +76,7 @@ where
                         return failure.bug("a batch arrived without a time");
                     };
                     let (acknowledgements, activator) = (acknowledgements.clone(), activator.clone());
-                    let arrived = in_flight.arrive(&batch);
+                    let arrived = in_flight.batch_has_arrived(&batch);
                     let receipt = Receipt { number: next_number, acknowledgements, activator, arrived };
                     unacknowledged.insert(next_number, capability);
                     next_number += 1;

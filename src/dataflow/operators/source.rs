@@ -23,13 +23,13 @@ const EPOCHS_IN_FLIGHT: usize = 4;
 ///
 /// The capability is the source's promise: the operator reads the announced epoch *before* it looks
 /// for a block, so when there is none, everything below the announced epoch has been taken.
-/// A block that is too far ahead of the acknowledged epochs is held back until they catch up, and any block while too
-/// many bytes are in flight. It has taken its epoch by then, so it holds back no earlier one.
+/// A block that is too far ahead of the acknowledged epochs is held back until they catch up, and so is one while too
+/// much is under way. The source's promise has moved on to its epoch by then, so it keeps no earlier one open.
 pub fn source<'scope>(
     scope: Scope<'scope, u64>,
     feed: Feed,
     acknowledged: Probe<u64>,
-    bytes_in_flight: InFlight,
+    under_way: InFlight,
 ) -> (StreamVec<'scope, u64, Block>, SourceHandle) {
     let waits_for = Rc::new(Cell::new(None));
     let handle_waits_for = Rc::clone(&waits_for);
@@ -40,7 +40,7 @@ pub fn source<'scope>(
         let again = scope.activator_for(info.address.clone());
         *handle_activator = Some(scope.activator_for(info.address.clone()));
         feed.register(scope.worker().sync_activator_for(info.address.to_vec()));
-        bytes_in_flight.register(scope.worker().sync_activator_for(info.address.to_vec()));
+        under_way.register(scope.worker().sync_activator_for(info.address.to_vec()));
         let mut capability = Some(capability);
         let mut held_back: Option<Block> = None;
         let mut in_flight = EpochsInFlight::default();
@@ -50,10 +50,11 @@ pub fn source<'scope>(
             match held_back.take().map_or_else(|| feed.blocks.try_recv(), Ok) {
                 Ok(block) => {
                     held.downgrade(&block.epoch.0);
-                    let must_be_done = in_flight.oldest_with(block.epoch);
+                    let oldest = in_flight.oldest_with(block.epoch);
+                    let must_be_done = if under_way.too_many_sums() { block.epoch.0 } else { oldest };
                     let waits_for_epoch = acknowledged.less_than(&must_be_done).then_some(must_be_done);
                     waits_for.set(waits_for_epoch);
-                    if waits_for_epoch.is_some() || bytes_in_flight.is_full() {
+                    if waits_for_epoch.is_some() || under_way.too_many_batches() {
                         held_back = Some(block);
                         return;
                     }

@@ -94,7 +94,7 @@ impl DeadLetterBatch {
         self.bytes.shrink_to_fit();
     }
 
-    /// The memory that it takes, in bytes.
+    /// The memory that it takes, in bytes: the same at both ends of an exchange.
     pub fn memory(&self) -> u64 {
         (self.source.len() + size_of_val(self.letters.as_slice()) + self.bytes.len()) as u64
     }
