@@ -1,6 +1,6 @@
 //! `get`: what the sink holds for one key, and the ratios of it, as small tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use super::show::Reading;
 use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::event::FieldId;
-use crate::pipeline::{Group, Pipeline, Ratio, append_key};
+use crate::pipeline::{Group, MeasureId, Pipeline, Ratio, append_key, did_you_mean};
 use crate::sink::{Item, ItemReader, SinkTarget, open_reader};
 use crate::telemetry::Printable;
 
@@ -77,7 +77,8 @@ pub fn run(args: &GetArgs, out: &mut impl Write) -> Result<(), CliError> {
     let mut reader = open_reader(&target, Some(&pipeline))?;
     let answer = question.answer(reader.as_mut())?;
     if answer.is_empty() {
-        return Err(CliError::NotFound(format!("{target} holds no item {question}")));
+        let hint = question.what_there_is(reader.as_mut())?;
+        return Err(CliError::NotFound(format!("{target} holds no item {question}{hint}")));
     }
     printed(if args.json {
         answer.show_json(&question.reading, out)
@@ -160,6 +161,32 @@ impl<'a> Question<'a> {
             }
         }
         Ok(answer)
+    }
+
+    /// What may have been meant by a feature that was not found.
+    fn what_there_is(&self, reader: &mut dyn ItemReader) -> Result<String, CliError> {
+        let Some(feature) = self.feature else { return Ok(String::new()) };
+        if let Some(ratio) = self.pipeline.dropped_ratios.iter().find(|ratio| ratio.name == feature) {
+            return Ok(format!(": [features] drops \"{}\", and the ratio with it", ratio.feature));
+        }
+        let mut names = BTreeSet::new();
+        for (key, groups) in &self.keys {
+            let items = reader.get(key, None)?.into_iter().map(|item| item.feature_name);
+            names.extend(items.filter(|name| self.is_made(groups, name)));
+            names.extend(groups.iter().flat_map(|group| self.fixed_names(group)));
+            let of_groups = |ratio: &&Ratio| groups.iter().any(|group| group.makes(&ratio.denominator));
+            names.extend(self.pipeline.ratios.iter().filter(of_groups).map(|ratio| ratio.name.clone()));
+        }
+        // It may well be one of these, and the key without it.
+        let others = names.iter().map(String::as_str).filter(|name| *name != feature);
+        let meant = if names.contains(feature) { String::new() } else { did_you_mean(feature, others) };
+        let is_dropped = meant.is_empty() && !self.pipeline.keeps(feature);
+        Ok(if is_dropped { ": [features] keeps none of that name".to_owned() } else { meant })
+    }
+
+    fn fixed_names(&self, group: &Group) -> Vec<String> {
+        let measures = 0..group.measures.len() as u16;
+        measures.flat_map(|measure| self.pipeline.fixed_names(group, MeasureId(measure))).collect()
     }
 
     /// Items of other groups may happen to have the same key text, and the sink may still hold items

@@ -14,10 +14,13 @@ pub mod table;
 mod time;
 mod usage;
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
 
 pub use exit::CliError;
 
@@ -25,7 +28,7 @@ use crate::telemetry::{LogFormat, start_logging};
 
 /// Exponentially decaying counters for recommendation feeds, from an event stream to a table.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_flag = true, disable_help_subcommand = true, subcommand_required = true)]
+#[command(version, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Example:\n  counter-machine run pipelines/user_counters.toml --events pipelines/sample.jsonl")]
 pub struct Cli {
     #[command(subcommand)]
@@ -34,10 +37,6 @@ pub struct Cli {
     /// How logs are written to stderr.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-
-    /// Print help (`-h` is taken: it names the host file of a cluster).
-    #[arg(long, global = true, action = ArgAction::Help)]
-    help: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,7 +60,18 @@ enum Command {
 impl Cli {
     /// What was typed; an error that was told, or help that was asked for, leaves the exit code.
     pub fn from_arguments() -> Result<Cli, ExitCode> {
-        Cli::try_parse().map_err(usage::refuse)
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        Cli::understand(&arguments).map_err(usage::refuse)
+    }
+
+    fn understand(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(arguments).or_else(|error| {
+            let Some(meant) = what_was_meant(arguments, &error) else { return Err(error) };
+            match Cli::try_parse_from(meant) {
+                Err(other) if other.kind() != ErrorKind::DisplayHelp => Err(error),
+                understood => understood,
+            }
+        })
     }
 
     /// Does what was typed, and says how it ended.
@@ -85,6 +95,57 @@ impl Cli {
                 output::report(&error, self.log_format);
                 error.exit_code().into()
             }
+        }
+    }
+}
+
+/// What can only have been meant by arguments that were refused.
+///
+/// - `run --events a.jsonl pipeline.toml`: a flag of many paths takes the pipeline for another one.
+/// - `run -h`: there `-h` names a file, as in every program on timely dataflow, but alone it asks for help.
+fn what_was_meant(arguments: &[OsString], error: &clap::Error) -> Option<Vec<OsString>> {
+    let mut meant = arguments.to_vec();
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => {
+            let is_pipeline = |argument: &OsString| Path::new(argument).extension() == Some(OsStr::new("toml"));
+            let pipeline = meant.remove(meant.iter().rposition(is_pipeline)?);
+            meant.extend(["--".into(), pipeline]);
+        }
+        ErrorKind::InvalidValue if meant.last()? == "-h" => *meant.last_mut()? = "--help".into(),
+        _ => return None,
+    }
+    Some(meant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn understood(line: &str) -> Result<Cli, String> {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        Cli::understand(&arguments).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_pipeline_behind_the_paths_of_a_flag_is_the_pipeline() {
+        for line in [
+            "c run --events a.jsonl p.toml",
+            "c run --events a.jsonl b.jsonl p.toml --sink none",
+            "c --log-format json run -w 2 --events a.jsonl p.toml",
+        ] {
+            let Ok(Cli { command: Command::Run(args), .. }) = understood(line) else { panic!("{line}") };
+            assert_eq!(args.pipeline, Path::new("p.toml"), "{line}");
+            assert_eq!(args.events[0], Path::new("a.jsonl"), "{line}");
+            assert!(!args.events.contains(&args.pipeline), "{line}");
+        }
+    }
+
+    #[test]
+    fn without_a_pipeline_the_order_that_works_is_told() {
+        for line in ["c run --events a.jsonl", "c run --events p.toml", "c run --events a.jsonl --dead-letters x.toml"]
+        {
+            let error = understood(line).expect_err("there is no pipeline");
+            assert!(error.contains("<PIPELINE>") && error.contains("run <PIPELINE> --events <PATH>..."), "{error}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::show::{Reading, print_aligned, show_value};
 use super::time::show_time;
 use crate::counter::{DecayInterval, EventTime, wilson_lower_bound};
-use crate::pipeline::{Ratio, format_duration, from_units};
+use crate::pipeline::{Ratio, RatioKind, format_duration, from_units};
 use crate::sink::{Count, Item};
 use crate::telemetry::{Printable, write_json};
 
@@ -51,8 +51,8 @@ struct RatioValue {
     /// The denominator's effective sample size, where its squares are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     sample_size: Option<f64>,
-    /// The lower end of Wilson's interval (95 %) for the value in a sample of that size.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of a proportion, the lower end of Wilson's interval (95 %) for the value in a sample of that size; `None`
+    /// where the ratio is no proportion.
     lower_bound: Option<f64>,
 }
 
@@ -83,9 +83,10 @@ impl<'a> RatioReading<'a> {
         writeln!(out, "{}", Printable(title))?;
         let mut heading = vec!["interval", "numerator", "denominator", "ratio"];
         heading.extend(prior.map(|_| "smoothed"));
-        heading.extend(["sample", "≥ (95 %)"]);
+        heading.push("sample");
+        heading.extend((self.ratio.kind == RatioKind::Proportion).then_some("≥ (95 %)"));
         let mut lines = vec![heading.into_iter().map(str::to_owned).collect()];
-        lines.extend(self.ratios.iter().map(|value| value.line(reading, prior.is_some())));
+        lines.extend(self.ratios.iter().map(|value| value.line(reading, self.ratio)));
         print_aligned(&lines, TEXT_COLUMNS, out)?;
         writeln!(out, "  read at {}", show_time(self.time.0, reading.unit))?;
         self.since.map_or(Ok(()), |since| reading.show_since(since, out))
@@ -99,7 +100,7 @@ impl<'a> RatioReading<'a> {
 }
 
 impl RatioValue {
-    fn line(&self, reading: &Reading, with_prior: bool) -> Vec<String> {
+    fn line(&self, reading: &Reading, ratio: &Ratio) -> Vec<String> {
         let unit = reading.unit;
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), show_value);
         let mut line = vec![
@@ -108,9 +109,9 @@ impl RatioValue {
             show_value(self.denominator),
             shown(self.value),
         ];
-        line.extend(with_prior.then(|| shown(self.smoothed)));
-        let sample = self.sample_size.map_or("-".to_owned(), |size| format!("{size:.1}"));
-        line.extend([sample, shown(self.lower_bound)]);
+        line.extend(ratio.prior.map(|_| shown(self.smoothed)));
+        line.push(self.sample_size.map_or("-".to_owned(), |size| format!("{size:.1}")));
+        line.extend((ratio.kind == RatioKind::Proportion).then(|| shown(self.lower_bound)));
         line
     }
 }
@@ -128,6 +129,9 @@ fn read(
     let value = Some(numerator / denominator).filter(|value| denominator > 0.0 && value.is_finite());
     let smoothed = ratio.prior.map(|prior| prior.smooth(numerator, denominator));
     let sample_size = below.filter(|_| denominator > 0.0).and_then(|below| below.effective_sample_size());
+    // Above 1 it may come where the decay has taken more from the views than from their later clicks, and below 0 by
+    // retractions; what is declared a proportion is then taken for the nearer end.
+    let bound = value.zip(sample_size).filter(|_| ratio.kind == RatioKind::Proportion);
     Some(RatioValue {
         decay_interval: interval,
         time,
@@ -137,7 +141,7 @@ fn read(
         // A denominator may be negative, after more retractions than events.
         smoothed: smoothed.filter(|smoothed| smoothed.is_finite() && denominator >= 0.0),
         sample_size,
-        lower_bound: value.zip(sample_size).map(|(value, size)| wilson_lower_bound(value, size)),
+        lower_bound: bound.map(|(value, size)| wilson_lower_bound(value, size)),
     })
 }
 
@@ -159,6 +163,7 @@ mod tests {
             name: "ctr".to_owned(),
             numerator: "like".to_owned(),
             denominator: "view".to_owned(),
+            kind: RatioKind::Proportion,
             prior: Some(Prior { numerator: 1.0, denominator: 20.0 }),
             decays: vec![interval(10)],
         }
@@ -250,6 +255,22 @@ mod tests {
     }
 
     #[test]
+    fn only_a_proportion_is_at_least_something() {
+        let items = [item("like", 100, 52.0, None), item("view", 100, 40.0, Some(32.0))];
+        let quotient = Ratio { kind: RatioKind::Quotient, ..ratio() };
+        let reading = RatioReading::of(&quotient, "p", &items, None).unwrap();
+        assert_close(reading.ratios[0].value, 1.3);
+        assert_eq!((reading.ratios[0].sample_size, reading.ratios[0].lower_bound), (Some(50.0), None));
+        let (mut table, mut json) = (Vec::new(), Vec::new());
+        reading.show_table(&Reading { unit: TimeUnit::Seconds, at: None, as_of: 0 }, &mut table).unwrap();
+        reading.show_json(&mut json).unwrap();
+        let (table, json) = (String::from_utf8(table).unwrap(), String::from_utf8(json).unwrap());
+        assert!(table.contains("sample\n") && !table.contains("95 %"), "{table}");
+        assert!(json.contains(r#""sampleSize":50.0,"lowerBound":null"#), "{json}");
+        assert_close(value(&items, None).lower_bound, wilson_lower_bound(1.0, 50.0));
+    }
+
+    #[test]
     fn a_ratio_is_shown_as_a_table_and_as_json() {
         let items = [item("like", 100, 8.0, None), item("view", 100, 40.0, None)];
         let ratio = ratio();
@@ -266,7 +287,7 @@ ctr = like / view  (key p)
         assert_eq!(String::from_utf8(table).unwrap(), expected);
         let expected = concat!(
             r#"{"key":"p","ratioName":"ctr","ratios":[{"decayInterval":10,"time":100,"numerator":8.0,"#,
-            r#""denominator":40.0,"value":0.2,"smoothed":0.15}]}"#,
+            r#""denominator":40.0,"value":0.2,"smoothed":0.15,"lowerBound":null}]}"#,
             "\n"
         );
         assert_eq!(String::from_utf8(json).unwrap(), expected);

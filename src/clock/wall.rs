@@ -29,15 +29,20 @@ struct State {
 impl WallClock {
     /// A clock with windows of this length, whose first epoch is at least `first`.
     pub fn new(length: Duration, first: Epoch) -> WallClock {
-        let epoch = wall_window(SystemTime::now(), length).max(first);
+        let epoch = WallClock::epoch_now(length).max(first);
         WallClock { length, state: Mutex::new(State { epoch, ends: window_end(length), size: EpochSize::default() }) }
+    }
+
+    /// The epoch that a clock with windows of this length would begin with now.
+    pub fn epoch_now(length: Duration) -> Epoch {
+        wall_window(SystemTime::now(), length)
     }
 
     /// The current epoch, and when it ends.
     pub fn now(&self) -> (Epoch, Instant) {
         let mut state = self.lock();
         if Instant::now() >= state.ends {
-            let epoch = wall_window(SystemTime::now(), self.length).max(Epoch(state.epoch.0 + 1));
+            let epoch = WallClock::epoch_now(self.length).max(Epoch(state.epoch.0 + 1));
             *state = State { epoch, ends: window_end(self.length), size: EpochSize::default() };
         }
         (state.epoch, state.ends)

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::contribution::ContributionBatch;
 use super::identity::HashSeed;
-use super::route::{RouteTally, Router};
+use super::route::Router;
 use super::window_sums::WindowSums;
 use crate::clock::TimeSampler;
 use crate::counter::EventTime;
 use crate::epoch::{Epoch, Window};
 use crate::event::{Decoder, Reason, Utf8};
+use crate::findings::{Observations, Observer};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetterBatch, Position};
 use crate::source::{Block, LogBytes, Message, Payload, SourceError};
@@ -24,6 +25,8 @@ pub struct BlockCounter {
     sums: WindowSums,
     pipeline: Arc<Pipeline>,
     metrics: Arc<Metrics>,
+    observer: Observer,
+    observations: Arc<Observations>,
     /// When the run began, in the event's unit: the arrival of every line of a log.
     run_start: EventTime,
     times: TimeSampler,
@@ -31,11 +34,10 @@ pub struct BlockCounter {
     buffer: Vec<u8>,
 }
 
-/// What is counted of one block before it is added to the metrics.
-#[derive(Default)]
+/// What comes of one block besides sums.
 struct Tally {
     events: u64,
-    routes: RouteTally,
+    dead_letters: DeadLetterBatch,
 }
 
 impl BlockCounter {
@@ -46,14 +48,17 @@ impl BlockCounter {
         workers: usize,
         run_start: EventTime,
         metrics: Arc<Metrics>,
+        observations: Arc<Observations>,
     ) -> BlockCounter {
         BlockCounter {
             decoder: Decoder::new(Arc::new(pipeline.event.clone())),
             router: Router::new(Arc::clone(&pipeline), seed),
             sums: WindowSums::new(workers),
             times: TimeSampler::default(),
+            observer: Observer::new(&pipeline),
             pipeline,
             metrics,
+            observations,
             run_start,
             window: Window::default(),
             buffer: Vec::new(),
@@ -75,11 +80,10 @@ impl BlockCounter {
 
     /// Counts a block of the open epoch, and gives back its dead letters.
     pub fn count(&mut self, block: &Block) -> Result<DeadLetterBatch, SourceError> {
-        let mut dead_letters = DeadLetterBatch::new(block.payload.source());
-        let mut tally = Tally::default();
+        let mut tally = Tally { events: 0, dead_letters: DeadLetterBatch::new(block.payload.source()) };
         match &block.payload {
             Payload::Lines { offset, bytes: LogBytes::Read(bytes), .. } => {
-                self.count_lines(*offset, bytes, &block.window_starts, &mut tally, &mut dead_letters);
+                self.count_lines(*offset, bytes, &block.window_starts, &mut tally);
             }
             Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length } } => {
                 let mut buffer = std::mem::take(&mut self.buffer);
@@ -87,33 +91,28 @@ impl BlockCounter {
                 handle.read_exact_at(&mut buffer, *offset).map_err(|error| {
                     SourceError::caused_by(format!("{}: cannot read at offset {offset}", file.display()), error)
                 })?;
-                self.count_lines(*offset, &buffer, &block.window_starts, &mut tally, &mut dead_letters);
+                self.count_lines(*offset, &buffer, &block.window_starts, &mut tally);
                 self.buffer = buffer;
             }
             Payload::LineTooLong { offset, length, head, .. } => {
                 self.enter_windows(&block.window_starts, 0);
-                dead_letters.push_beginning(Reason::TooLong, Position::Line(*offset), head, *length);
+                tally.dead_letters.push_beginning(Reason::TooLong, Position::Line(*offset), head, *length);
             }
             Payload::Messages { bytes, messages, .. } => {
-                self.count_messages(bytes, messages, &block.window_starts, &mut tally, &mut dead_letters);
+                self.count_messages(bytes, messages, &block.window_starts, &mut tally);
             }
         }
         self.sums.make_room(self.window, &self.pipeline, self.router.features());
         self.metrics.events.add(tally.events);
-        self.metrics.missing_keys.add(tally.routes.missing_keys);
-        self.metrics.missing_values.add(tally.routes.missing_values);
-        dead_letters.shrink();
-        Ok(dead_letters)
+        let routes = self.router.tally();
+        self.metrics.missing_keys.add(routes.missing_keys());
+        self.metrics.missing_values.add(routes.missing_values());
+        self.observations.add(routes, &mut self.observer);
+        tally.dead_letters.shrink();
+        Ok(tally.dead_letters)
     }
 
-    fn count_lines(
-        &mut self,
-        offset: u64,
-        bytes: &[u8],
-        window_starts: &[(usize, Window)],
-        tally: &mut Tally,
-        dead_letters: &mut DeadLetterBatch,
-    ) {
+    fn count_lines(&mut self, offset: u64, bytes: &[u8], window_starts: &[(usize, Window)], tally: &mut Tally) {
         let utf8 = check_utf8(bytes);
         let mut starts = window_starts.iter().copied().peekable();
         let mut start = 0;
@@ -123,9 +122,9 @@ impl BlockCounter {
                 self.enter_window(window);
             }
             let line = &bytes[start..end];
-            match self.count_event(line, self.run_start, utf8, &mut tally.routes) {
+            match self.count_event(line, self.run_start, utf8) {
                 Ok(counted) => tally.events += u64::from(counted),
-                Err(reason) => dead_letters.push(reason, Position::Line(offset + start as u64), line),
+                Err(reason) => tally.dead_letters.push(reason, Position::Line(offset + start as u64), line),
             }
             start = end + 1;
         }
@@ -138,7 +137,6 @@ impl BlockCounter {
         messages: &[Message],
         window_starts: &[(usize, Window)],
         tally: &mut Tally,
-        dead_letters: &mut DeadLetterBatch,
     ) {
         let unit = self.pipeline.event.time_unit;
         let mut starts = window_starts.iter().copied().peekable();
@@ -148,10 +146,10 @@ impl BlockCounter {
             }
             let payload = &bytes[message.start..][..message.length];
             let arrival = EventTime(unit.from_nanoseconds(i128::from(message.timestamp_ms) * 1_000_000));
-            match self.count_event(payload, arrival, Utf8::Unchecked, &mut tally.routes) {
+            match self.count_event(payload, arrival, Utf8::Unchecked) {
                 Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => {
-                    dead_letters.push(reason, Position::Message(message.partition, message.offset), payload);
+                    tally.dead_letters.push(reason, Position::Message(message.partition, message.offset), payload);
                 }
             }
         }
@@ -160,15 +158,19 @@ impl BlockCounter {
 
     /// Counts one event; there is none on a blank line.
     #[inline]
-    fn count_event(
-        &mut self,
-        bytes: &[u8],
-        arrival: EventTime,
-        utf8: Utf8,
-        tally: &mut RouteTally,
-    ) -> Result<bool, Reason> {
-        let Some(event) = self.decoder.decode(bytes, arrival, utf8)? else { return Ok(false) };
-        self.router.route(&event, &mut self.sums, tally)?;
+    fn count_event(&mut self, bytes: &[u8], arrival: EventTime, utf8: Utf8) -> Result<bool, Reason> {
+        let event = match self.decoder.decode(bytes, arrival, utf8) {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(false),
+            Err(reason) => {
+                self.observer.refused(bytes, reason);
+                return Err(reason);
+            }
+        };
+        self.router.route(&event, &mut self.sums)?;
+        if self.router.is_worth_a_look() {
+            self.observer.look(bytes, &event);
+        }
         self.times.observe(event.time(), arrival);
         Ok(true)
     }

@@ -9,7 +9,7 @@ use super::limits::Limiter;
 use super::rows::{RowRef, RowTable, StoredKey, Swept, TextStore, UniquesStore};
 use crate::clock::StreamTime;
 use crate::counter::{EventTime, Uniques};
-use crate::epoch::{Generation, Version, Window};
+use crate::epoch::{Versions, Window};
 use crate::pipeline::{Group, NOTHING_LEFT_AFTER, Pipeline, RowShape};
 use crate::sink::ItemBatch;
 use crate::telemetry::Metrics;
@@ -29,7 +29,7 @@ const AHEAD: usize = 16;
 /// nothing of an open epoch touches a row.
 pub struct DecayCounters {
     pipeline: Arc<Pipeline>,
-    generation: Generation,
+    versions: Versions,
     /// For each group one table per [shape](RowShape) of rows.
     tables: Vec<RowTable>,
     uniques: UniquesStore,
@@ -53,12 +53,7 @@ struct Segment {
 
 impl DecayCounters {
     /// No rows yet. They will be those of one of so many workers.
-    pub fn new(
-        pipeline: Arc<Pipeline>,
-        generation: Generation,
-        workers: usize,
-        metrics: Arc<Metrics>,
-    ) -> DecayCounters {
+    pub fn new(pipeline: Arc<Pipeline>, versions: Versions, workers: usize, metrics: Arc<Metrics>) -> DecayCounters {
         let limiter = Limiter::new(&pipeline, workers);
         let measured = limiter.as_ref().is_some_and(|limiter| limiter.budget.counts_bytes());
         let width = |group: &Group, shape| if shape == RowShape::Uniques { 1 } else { group.decays_of(shape).width() };
@@ -66,7 +61,7 @@ impl DecayCounters {
         let tables = pipeline.groups.iter().flat_map(of_group).collect();
         let mut counters = DecayCounters {
             pipeline,
-            generation,
+            versions,
             tables,
             uniques: if measured { UniquesStore::measured() } else { UniquesStore::default() },
             texts: TextStore::default(),
@@ -90,7 +85,7 @@ impl DecayCounters {
     pub fn apply_epoch(&mut self, batches: &[ContributionBatch], mut emit: impl FnMut(ItemBatch)) {
         let rows_before = self.row_count();
         let features: Vec<Vec<u32>> = batches.iter().map(|batch| self.feature_numbers(batch)).collect();
-        let mut items = ItemWriter::new(self.generation);
+        let mut items = ItemWriter::new(self.versions);
         let mut segments = segments_by_window(batches).into_iter().peekable();
         while let Some(segment) = segments.next() {
             let contributions = batches[segment.batch].contributions(segment.part);
@@ -285,7 +280,7 @@ fn segments_by_window(batches: &[ContributionBatch]) -> Vec<Segment> {
 
 /// Collects items into batches.
 struct ItemWriter {
-    generation: Generation,
+    versions: Versions,
     batch: ItemBatch,
     /// The place in the batch of each feature number; `NOT_WRITTEN` if it has none yet.
     feature_places: Vec<u32>,
@@ -294,8 +289,8 @@ struct ItemWriter {
 const NOT_WRITTEN: u32 = u32::MAX;
 
 impl ItemWriter {
-    fn new(generation: Generation) -> ItemWriter {
-        ItemWriter { generation, batch: ItemBatch::default(), feature_places: Vec::new() }
+    fn new(versions: Versions) -> ItemWriter {
+        ItemWriter { versions, batch: ItemBatch::default(), feature_places: Vec::new() }
     }
 
     fn push(
@@ -314,7 +309,7 @@ impl ItemWriter {
         if *place == NOT_WRITTEN {
             *place = self.batch.push_feature(features.get(feature).clone());
         }
-        self.batch.push(*place, key, last_update, values, Version::new(self.generation, window));
+        self.batch.push(*place, key, last_update, values, self.versions.of(window));
     }
 
     fn finish(&mut self, emit: &mut impl FnMut(ItemBatch)) {

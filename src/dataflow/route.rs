@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
-use super::identity::{FeatureHash, HashSeed, RowId};
+use super::identity::{FeatureHash, HashSeed, KeyHash, RowId};
 use super::keys::{KeyForm, Keys};
-use super::window_sums::WindowSums;
+use super::window_sums::{WaitingKey, WindowSums};
 use crate::counter::MemberHash;
 use crate::event::{Event, FieldId, Reason};
+use crate::findings::{LOOKS_PER_NAME, RouteTally};
 use crate::pipeline::{Condition, FeatureKey, Group, GroupId, Measure, MeasureId, Pipeline, RowShape};
 
 /// The longest feature name, in bytes: DynamoDB's limit, whatever the sink.
@@ -35,9 +36,14 @@ pub struct Router {
     names: Vec<NameRoutes>,
     /// What the names and the features' names take, in bytes.
     name_bytes: usize,
-    unwanted: HashSet<Box<[u8]>, RandomState>,
+    /// Since the last tally, how often each came.
+    unwanted: HashMap<Box<[u8]>, u64, RandomState>,
     /// The name of the last event: names come in runs.
     last: usize,
+    last_is_new: bool,
+    /// The names that hold something for the tally.
+    touched: Vec<usize>,
+    tally: RouteTally,
     keys: Keys,
     /// Where the keys of each form end in `keys`.
     key_ends: Vec<usize>,
@@ -49,6 +55,9 @@ pub struct Router {
 struct NameRoutes {
     name: Box<[u8]>,
     keys: Result<Vec<KeyRoutes>, Reason>,
+    /// Since the last tally, as are the numbers of the groups.
+    events: u64,
+    looks_left: u32,
 }
 
 /// What it adds to under the keys of one form: groups that are keyed alike share texts and hashes.
@@ -60,7 +69,12 @@ struct KeyRoutes {
 /// What it adds to under the same conditions: mostly there are none.
 struct GroupRoutes {
     conditions: Vec<Condition>,
+    /// Those of one group stand together.
     targets: Vec<Target>,
+    /// See [`crate::findings::GroupTally`] for these three.
+    held: Vec<u64>,
+    keyless: u64,
+    keys: u64,
 }
 
 struct Target {
@@ -68,6 +82,7 @@ struct Target {
     /// That of the rows' feature.
     hash: FeatureHash,
     amount: AmountOf,
+    missing: u64,
 }
 
 /// Which rows a target's events go to.
@@ -116,27 +131,21 @@ enum Weight {
     Product(f64, Vec<FieldId>),
 }
 
-/// What was counted on the way, to be added to the metrics once per block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RouteTally {
-    /// See [`crate::telemetry::Metrics::missing_keys`].
-    pub missing_keys: u64,
-    /// See [`crate::telemetry::Metrics::missing_values`].
-    pub missing_values: u64,
-}
-
 impl Router {
     /// A router for this pipeline. All workers of all processes must share the seed.
     pub fn new(pipeline: Arc<Pipeline>, seed: HashSeed) -> Router {
         Router {
+            tally: RouteTally::new(&pipeline),
             pipeline,
             seed,
             features: Vec::new(),
             places: HashMap::with_hasher(RandomState::default()),
             names: Vec::new(),
             name_bytes: 0,
-            unwanted: HashSet::with_hasher(RandomState::default()),
+            unwanted: HashMap::with_hasher(RandomState::default()),
             last: 0,
+            last_is_new: false,
+            touched: Vec::new(),
             keys: Keys::default(),
             key_ends: Vec::new(),
             wanted: Vec::new(),
@@ -152,6 +161,7 @@ impl Router {
     pub fn forget_if_many(&mut self) {
         let names = self.features.len().max(self.names.len());
         if names > MAX_FEATURES || self.name_bytes > MAX_NAME_BYTES {
+            self.update_tally();
             // With their memory.
             self.features = Vec::new();
             self.places = HashMap::with_hasher(RandomState::default());
@@ -160,32 +170,54 @@ impl Router {
         }
     }
 
+    /// What was counted since the tally was last emptied.
+    pub fn tally(&mut self) -> &mut RouteTally {
+        self.update_tally();
+        &mut self.tally
+    }
+
+    /// Whether the last event is one of the first of its name, which are looked at, and some group wants it.
+    #[inline]
+    pub fn is_worth_a_look(&self) -> bool {
+        self.last_is_new
+    }
+
     /// Adds one event to the sums of the open window: to all its rows or, where it must not count,
     /// to none.
-    pub fn route(&mut self, event: &Event<'_>, sums: &mut WindowSums, tally: &mut RouteTally) -> Result<(), Reason> {
+    pub fn route(&mut self, event: &Event<'_>, sums: &mut WindowSums) -> Result<(), Reason> {
+        self.last_is_new = false;
         let Some(place) = self.place_of(event.name()) else { return Ok(()) };
-        let routes = self.names[place].keys.as_ref().map_err(|reason| *reason)?;
-        self.keys.clear();
-        self.key_ends.clear();
-        self.wanted.clear();
-        let mut missing_keys = 0;
-        for key in routes {
-            let first = self.wanted.len();
-            self.wanted.extend(key.groups.iter().map(|group| group.wants(event)));
-            if self.wanted[first..].contains(&true) {
-                self.keys.find(event, &key.form, self.seed)?;
-                missing_keys += u64::from(self.keys.len() == self.key_ends.last().copied().unwrap_or(0));
+        let Router { pipeline, seed, names, touched, keys, key_ends, wanted, .. } = self;
+        let name = &mut names[place];
+        if name.events == 0 {
+            touched.push(place);
+        }
+        name.events += 1;
+        self.last_is_new = name.looks_left > 0;
+        name.looks_left = name.looks_left.saturating_sub(1);
+        let routes = name.keys.as_mut().map_err(|reason| *reason)?;
+        keys.clear();
+        key_ends.clear();
+        wanted.clear();
+        for key in routes.iter_mut() {
+            let first = wanted.len();
+            wanted.extend(key.groups.iter_mut().map(|group| group.wants(event)));
+            if wanted[first..].contains(&true) {
+                keys.find(event, &key.form, *seed)?;
             }
-            self.key_ends.push(self.keys.len());
+            key_ends.push(keys.len());
         }
         // From here on the event counts.
-        tally.missing_keys += missing_keys;
         let mut start = 0;
-        let mut wanted = self.wanted.iter();
-        for (key, end) in routes.iter().zip(&self.key_ends) {
-            for (group, _) in key.groups.iter().zip(wanted.by_ref()).filter(|(_, wanted)| **wanted) {
+        let mut wanted = wanted.iter();
+        for (key, end) in routes.iter_mut().zip(key_ends) {
+            for (group, _) in key.groups.iter_mut().zip(wanted.by_ref()).filter(|(_, wanted)| **wanted) {
+                group.keyless += u64::from(start == *end);
+                group.keys += (*end - start) as u64;
                 for place in start..*end {
-                    self.add(event, place, &group.targets, sums, tally);
+                    let (text, hash) = keys.get(event, place);
+                    let text = sums.key(text, pipeline);
+                    group.add(event, text, hash, *seed, sums);
                 }
             }
             start = *end;
@@ -193,16 +225,16 @@ impl Router {
         Ok(())
     }
 
-    /// Adds the event to the rows of one of its keys.
-    #[inline]
-    fn add(&self, event: &Event<'_>, key: usize, targets: &[Target], sums: &mut WindowSums, tally: &mut RouteTally) {
-        let (text, hash) = self.keys.get(event, key);
-        let text = sums.key(text, &self.pipeline);
-        for target in targets {
-            match target.amount.of(event, self.seed) {
-                Ok(amount) => sums.add(RowId::new(hash, target.hash), target.rows, text, event.time(), amount),
-                Err(NothingToAdd::Missing) => tally.missing_values += 1,
-                Err(NothingToAdd::Retraction) => {}
+    fn update_tally(&mut self) {
+        for (name, events) in self.unwanted.iter_mut().filter(|(_, events)| **events > 0) {
+            self.tally.add_name(name, std::mem::take(events));
+        }
+        for place in self.touched.drain(..) {
+            let name = &mut self.names[place];
+            let events = std::mem::take(&mut name.events);
+            self.tally.add_name(&name.name, events);
+            for group in name.keys.iter_mut().flatten().flat_map(|key| &mut key.groups) {
+                group.hand_over(events, &self.features, &mut self.tally);
             }
         }
     }
@@ -214,8 +246,13 @@ impl Router {
         }
         let place = match self.places.get(name) {
             Some(place) => *place,
-            None if self.unwanted.contains(name) => return None,
-            None => self.learn(name)?,
+            None => match self.unwanted.get_mut(name) {
+                Some(events) => {
+                    *events += 1;
+                    return None;
+                }
+                None => self.learn(name)?,
+            },
         };
         self.last = place;
         Some(place)
@@ -237,12 +274,14 @@ impl Router {
         }
         if keys.is_empty() && verdict.is_ok() {
             if self.unwanted.len() == MAX_UNWANTED_NAMES {
+                self.update_tally();
                 self.unwanted.clear();
             }
-            self.unwanted.insert(name.into());
+            self.unwanted.insert(name.into(), 1);
             return None;
         }
-        self.names.push(NameRoutes { name: name.into(), keys: verdict.map(|()| keys) });
+        let keys = verdict.map(|()| keys);
+        self.names.push(NameRoutes { name: name.into(), keys, events: 0, looks_left: LOOKS_PER_NAME });
         self.places.insert(name.into(), self.names.len() - 1);
         self.name_bytes += 2 * name.len();
         Some(self.names.len() - 1)
@@ -276,7 +315,8 @@ impl Router {
             };
             let shape = self.pipeline.shape(&key);
             let hash = self.seed.feature(&key);
-            targets.push(Target { rows: Rows { group: id, feature: self.feature(key, event), shape }, hash, amount });
+            let rows = Rows { group: id, feature: self.feature(key, event), shape };
+            targets.push(Target { rows, hash, amount, missing: 0 });
         }
         targets
     }
@@ -304,14 +344,59 @@ fn add_targets(keys: &mut Vec<KeyRoutes>, group: &Group, targets: Vec<Target>) {
     let groups = &mut keys[place].groups;
     match groups.iter_mut().find(|known| known.conditions == group.conditions) {
         Some(known) => known.targets.extend(targets),
-        None => groups.push(GroupRoutes { conditions: group.conditions.clone(), targets }),
+        None => groups.push(GroupRoutes {
+            held: vec![0; group.conditions.len()],
+            conditions: group.conditions.clone(),
+            targets,
+            keyless: 0,
+            keys: 0,
+        }),
     }
 }
 
 impl GroupRoutes {
     #[inline]
-    fn wants(&self, event: &Event<'_>) -> bool {
-        self.conditions.iter().all(|condition| condition.holds(event.key(condition.field)))
+    fn wants(&mut self, event: &Event<'_>) -> bool {
+        for (condition, held) in self.conditions.iter().zip(&mut self.held) {
+            if !condition.holds(event.key(condition.field)) {
+                return false;
+            }
+            *held += 1;
+        }
+        true
+    }
+
+    /// Adds the event to the rows of one of its keys.
+    #[inline]
+    fn add(&mut self, event: &Event<'_>, key: WaitingKey, hash: KeyHash, seed: HashSeed, sums: &mut WindowSums) {
+        for target in &mut self.targets {
+            match target.amount.of(event, seed) {
+                Ok(amount) => sums.add(RowId::new(hash, target.hash), target.rows, key, event.time(), amount),
+                Err(NothingToAdd::Missing) => target.missing += 1,
+                Err(NothingToAdd::Retraction) => {}
+            }
+        }
+    }
+
+    /// Adds what was counted of so many events to the tally of each group, and begins anew.
+    fn hand_over(&mut self, events: u64, features: &[FeatureKey], tally: &mut RouteTally) {
+        for targets in self.targets.chunk_by_mut(|one, other| one.rows.group == other.rows.group) {
+            let group = tally.group_mut(targets[0].rows.group);
+            group.events += events;
+            group.keyless += self.keyless;
+            group.keys += self.keys;
+            for (sum, held) in group.held.iter_mut().zip(&self.held) {
+                *sum += held;
+            }
+            for target in targets {
+                let measure = features[target.rows.feature as usize].measure;
+                let measure = &mut group.measures[usize::from(measure.0)];
+                measure.tried += self.keys;
+                measure.missing += std::mem::take(&mut target.missing);
+            }
+        }
+        (self.keyless, self.keys) = (0, 0);
+        self.held.fill(0);
     }
 }
 

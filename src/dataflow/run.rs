@@ -17,7 +17,8 @@ use super::in_flight::InFlight;
 use super::operators::Delivery;
 use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
 use crate::counter::EventTime;
-use crate::epoch::Generation;
+use crate::epoch::Versions;
+use crate::findings::Observations;
 use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetterBatch, DeadLetterFile, ItemBatch, Sink, Writers};
 use crate::source::Feed;
@@ -40,14 +41,16 @@ pub struct Run {
     pub dead_letters: DeadLetterFile,
     /// Seeds the identities of rows.
     pub seed: HashSeed,
-    /// Counts the runs that share a state.
-    pub generation: Generation,
+    /// The versions of what it publishes.
+    pub versions: Versions,
     /// When the run began, in the event's unit.
     pub run_start: EventTime,
     /// Serialise what workers exchange, as if they were in different processes.
     pub serialise: bool,
     /// What is counted of the run.
     pub metrics: Arc<Metrics>,
+    /// What is noted of the events.
+    pub observations: Arc<Observations>,
     /// Where errors go.
     pub failure: Failure,
 }
@@ -119,8 +122,9 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
                 workers,
                 run.run_start,
                 Arc::clone(&run.metrics),
+                Arc::clone(&run.observations),
             ),
-            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.generation, workers, Arc::clone(&run.metrics)),
+            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.versions, workers, Arc::clone(&run.metrics)),
             items: outboxes.items.clone(),
             writers: run.writers,
             dead_letters: outboxes.dead_letters.clone(),

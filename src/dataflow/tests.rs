@@ -14,7 +14,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::counter::EventTime;
-use crate::epoch::{Epoch, Generation, Window};
+use crate::epoch::{Epoch, Generation, Versions, Window};
+use crate::findings::Observations;
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetterFile, Item, ItemBatch, Sink, SinkError, Writers};
 use crate::source::{Block, FeedSender, LogBytes, Message, Payload, feed};
@@ -112,10 +113,11 @@ impl Setup {
             writers: self.writers,
             dead_letters: DeadLetterFile::new(directory.path().join("dead.jsonl"), None, Arc::clone(&metrics)),
             seed: HashSeed(42),
-            generation: Generation::FIRST,
+            versions: Versions::new(Generation(1), Window(1)),
             run_start: EventTime(2_000_000_000),
             serialise: self.serialise,
             metrics: Arc::clone(&metrics),
+            observations: Arc::new(Observations::new(&self.pipeline, EventTime(2_000_000_000))),
             failure,
         })
         .expect("started");

@@ -76,6 +76,17 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
+    /// As a pipeline file names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TimeUnit::Seconds => "s",
+            TimeUnit::Milliseconds => "ms",
+            TimeUnit::Microseconds => "us",
+            TimeUnit::Nanoseconds => "ns",
+            TimeUnit::Rfc3339 => "rfc3339",
+        }
+    }
+
     /// How many units make a second.
     pub fn per_second(self) -> i64 {
         match self {

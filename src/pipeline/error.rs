@@ -52,7 +52,12 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// `; did you mean "..."?` where one of the `known` names is near to what was written, else nothing.
-pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(written, known).map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default()
+}
+
+/// The name that was probably meant: the nearest one, whatever its case, within a slip of the pen.
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
     let typos = (written.chars().count() / 3).max(1);
     let nearest = known
@@ -60,7 +65,7 @@ pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'
         .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= typos)
         .min_by_key(|(distance, _)| *distance);
-    nearest.map(|(_, name)| format!("; did you mean \"{name}\"?")).unwrap_or_default()
+    nearest.map(|(_, name)| name)
 }
 
 #[cfg(test)]

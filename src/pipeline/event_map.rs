@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::error::Fault;
+use super::Group;
+use super::error::{Fault, did_you_mean};
 use super::expand::not_empty;
 use super::raw::{RawMapping, RawNumber, Text};
 
@@ -14,7 +15,10 @@ use super::raw::{RawMapping, RawNumber, Text};
 /// 1 at the same time has added. Mappings never chain: what `unlike` counts as is not looked up
 /// again.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct EventMap(BTreeMap<String, MappedEvent>);
+pub struct EventMap {
+    mapped: BTreeMap<String, MappedEvent>,
+    warnings: Vec<String>,
+}
 
 /// What one event counts as.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,23 +32,41 @@ pub struct MappedEvent {
 impl EventMap {
     /// What an event of this name counts as, and its weight.
     pub fn of<'a>(&'a self, name: &'a str) -> (&'a str, f64) {
-        self.0.get(name).map_or((name, 1.0), |mapped| (&mapped.event, mapped.weight))
+        self.mapped.get(name).map_or((name, 1.0), |mapped| (&mapped.event, mapped.weight))
     }
 
     /// Whether events of several names may count as this one.
     pub fn pools(&self, event: &str) -> bool {
-        self.0.iter().any(|(name, mapped)| mapped.event == event && name != event)
+        self.mapped.iter().any(|(name, mapped)| mapped.event == event && name != event)
     }
 
     /// The mapped names, in alphabetical order, and what they count as.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &MappedEvent)> {
-        self.0.iter().map(|(name, mapped)| (name.as_str(), mapped))
+        self.mapped.iter().map(|(name, mapped)| (name.as_str(), mapped))
     }
 
     /// What this name's events count as instead, if no event counts as it any more.
     fn replaced(&self, name: &str) -> Option<&str> {
-        let mapped = self.0.get(name)?;
+        let mapped = self.mapped.get(name)?;
         (mapped.event != name && !self.pools(name)).then_some(&mapped.event)
+    }
+
+    /// Looks whether these groups, all that the file has, count what events are mapped to.
+    pub(super) fn note_unselected(&mut self, groups: &[Group]) {
+        let unselected =
+            |(_, mapped): &(&String, &MappedEvent)| !groups.iter().any(|group| group.events.selects(&mapped.event));
+        let listed = || groups.iter().flat_map(|group| group.events.listed()).map(String::as_str);
+        let warning = |(name, mapped): (&String, &MappedEvent)| {
+            let event = &mapped.event;
+            let meant = did_you_mean(event, listed().filter(|known| known != event));
+            format!("[event.map] makes \"{name}\" \"{event}\", which no group counts{meant}")
+        };
+        self.warnings = self.mapped.iter().filter(unselected).map(warning).collect();
+    }
+
+    /// What is allowed but hardly meant.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().cloned()
     }
 
     /// Refuses an event in a group's list that never comes, as it counts as another.
@@ -67,7 +89,7 @@ pub(super) fn expand_map(raw: &BTreeMap<Text, Spanned<RawMapping>>) -> Result<Ev
         let name = not_empty(name, "the name of a mapped event")?;
         Ok((name.to_owned(), expand_mapping(name, mapping)?))
     };
-    raw.iter().map(mapped).collect::<Result<_, Fault>>().map(EventMap)
+    raw.iter().map(mapped).collect::<Result<_, Fault>>().map(|mapped| EventMap { mapped, warnings: Vec::new() })
 }
 
 fn expand_mapping(name: &str, raw: &Spanned<RawMapping>) -> Result<MappedEvent, Fault> {

@@ -18,7 +18,9 @@ use super::raw::{
     RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
 };
 use super::selection::{FeatureSelection, prune};
-use super::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, StartOffset, WindowConfig};
+use super::{
+    DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, SinkTarget, StartOffset, UnknownSink, WindowConfig,
+};
 use crate::counter::DecayInterval;
 use crate::event::{EventSchema, TimeUnit};
 
@@ -36,11 +38,12 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
     }
     let name = not_empty(&raw.name, "the pipeline's name")?.to_owned();
     let mut fields = Fields::new(&raw.event)?;
-    let event_map = expand_map(&raw.event.map)?;
+    let mut event_map = expand_map(&raw.event.map)?;
     let unit = raw.event.time_unit;
     let mut groups = expand_groups(&raw.counters, unit, &event_map, &mut fields)?;
+    event_map.note_unselected(&groups);
     let features = FeatureSelection::new(raw.features.as_ref(), &groups)?;
-    let ratios = ratios(&raw.ratios, &groups, &features)?;
+    let (ratios, dropped_ratios) = ratios(&raw.ratios, &groups, &features)?;
     if raw.features.is_some() {
         // What is not needed is taken away before it gets its meaning, so that nothing of it is left:
         // no field to extract, no event to look for.
@@ -56,10 +59,11 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
         dynamodb: dynamodb(raw.dynamodb, &name)?,
         dead_letters: dead_letters(raw.dead_letters)?,
         limits: Limits::expand(&raw.limits)?,
-        sink: raw.sink.filter(|sink| !sink.is_empty()),
+        sink: sink(raw.sink.as_ref())?,
         groups,
         features,
         ratios,
+        dropped_ratios,
         name,
     })
 }
@@ -76,6 +80,12 @@ fn refuse_checkpoint(checkpoint: &Spanned<RawCheckpoint>) -> Fault {
         checkpoint.span(),
         "[checkpoint] is not supported yet: keeping state between runs comes in a later version; remove the section",
     )
+}
+
+/// An empty one, as of a variable that is not set, is none.
+fn sink(raw: Option<&Text>) -> Result<Option<SinkTarget>, Fault> {
+    let Some(text) = raw.filter(|text| !text.get_ref().is_empty()) else { return Ok(None) };
+    text.get_ref().parse().map(Some).map_err(|error: UnknownSink| Fault::new(text.span(), error.to_string()))
 }
 
 fn event(raw: &RawEvent, fields: Fields) -> Result<EventSchema, Fault> {
@@ -157,9 +167,36 @@ fn dynamodb(raw: RawDynamoDb, pipeline: &str) -> Result<DynamoDbConfig, Fault> {
     };
     Ok(DynamoDbConfig {
         table,
-        endpoint: raw.endpoint.filter(|endpoint| !endpoint.is_empty()),
+        endpoint: endpoint(raw.endpoint)?,
         region: raw.region.filter(|region| !region.is_empty()).unwrap_or_else(|| DEFAULT_REGION.to_owned()),
     })
+}
+
+/// Empty: AWS's own.
+fn endpoint(endpoint: Option<Text>) -> Result<Option<String>, Fault> {
+    let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.get_ref().is_empty()) else { return Ok(None) };
+    if is_endpoint(endpoint.get_ref()) {
+        return Ok(Some(endpoint.into_inner()));
+    }
+    let message = format!(
+        "\"{}\" is no endpoint of DynamoDB: it begins with \"http://\" or \"https://\", then a host and, if need be, a \
+         port, as in \"http://127.0.0.1:8000\"",
+        endpoint.get_ref()
+    );
+    Err(Fault::new(endpoint.span(), message))
+}
+
+fn is_endpoint(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons of an IPv6 address stand in brackets.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    !host.is_empty()
+        && !text.contains(|character: char| character.is_whitespace() || character.is_control())
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 fn is_table_name(name: &str) -> bool {

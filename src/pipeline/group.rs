@@ -80,7 +80,12 @@ impl Group {
 
     /// Whether this group can make a feature of this name.
     pub fn makes(&self, feature_name: &str) -> bool {
-        self.measures.iter().any(|measure| match self.feature.event_in(feature_name, &self.name, &measure.name) {
+        self.measure_of(feature_name).is_some()
+    }
+
+    /// The measure that a feature of this name counts, where this group can make one.
+    pub fn measure_of(&self, feature_name: &str) -> Option<&Measure> {
+        self.measures.iter().find(|measure| match self.feature.event_in(feature_name, &self.name, &measure.name) {
             Some(event) => self.events.selects(event),
             None => !self.feature.names_event() && self.feature.expand(&self.name, "", &measure.name) == feature_name,
         })
@@ -122,6 +127,14 @@ impl EventSelector {
         match self {
             EventSelector::All => true,
             EventSelector::Listed(names) => names.iter().any(|name| name == event),
+        }
+    }
+
+    /// The names of the list; none where all events count.
+    pub fn listed(&self) -> &[String] {
+        match self {
+            EventSelector::All => &[],
+            EventSelector::Listed(names) => names,
         }
     }
 }

@@ -24,9 +24,11 @@ mod pattern;
 mod ratio;
 mod raw;
 mod schema;
+mod sections;
 mod selection;
 #[cfg(test)]
 mod shipped;
+mod sink_target;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +36,7 @@ pub use bytes::{Bytes, InvalidBytes};
 pub use condition::Condition;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
-pub use error::PipelineError;
+pub use error::{PipelineError, did_you_mean, nearest};
 pub use event_map::{EventMap, MappedEvent};
 pub use group::{
     EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, NOTHING_LEFT_AFTER, OtherShapes,
@@ -42,9 +44,10 @@ pub use group::{
 };
 pub use key::{append_key, split_key};
 pub use limits::{Limits, RowLimit};
-pub use ratio::{Prior, Ratio};
+pub use ratio::{DroppedRatio, Prior, Ratio, RatioKind};
 pub use schema::json_schema;
 pub use selection::FeatureSelection;
+pub use sink_target::{SinkTarget, UnknownSink};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,7 +65,7 @@ pub struct Pipeline {
     /// The pipeline's name, for messages and for the sink to know whose items it holds.
     pub name: String,
     /// The sink as the file names it; `--sink` replaces it.
-    pub sink: Option<String>,
+    pub sink: Option<SinkTarget>,
     /// What events look like, and which of their fields are used.
     pub event: EventSchema,
     /// Which events count as others, or with another weight.
@@ -83,6 +86,8 @@ pub struct Pipeline {
     pub features: FeatureSelection,
     /// What readers compute from two features of one key.
     pub ratios: Vec<Ratio>,
+    /// The ratios that go with the features that are not kept.
+    pub dropped_ratios: Vec<DroppedRatio>,
 }
 
 impl Pipeline {
@@ -99,16 +104,26 @@ impl Pipeline {
     }
 
     fn understand(text: &str, environment: Environment<'_>) -> Result<Pipeline, error::Fault> {
-        let mut table = DeTable::parse(text).map_err(|error| raw::explain(&error))?;
+        let mut table = DeTable::parse(text).map_err(|error| raw::explain(&error, text))?;
+        sections::refuse_wrong_brackets(table.get_ref())?;
         environment::substitute(table.get_mut(), environment)?;
-        let raw = raw::RawPipeline::deserialize(Deserializer::from(table)).map_err(|error| raw::explain(&error))?;
+        let raw =
+            raw::RawPipeline::deserialize(Deserializer::from(table)).map_err(|error| raw::explain(&error, text))?;
         expand::expand(raw)
     }
 
     /// What is allowed but hardly meant.
     pub fn warnings(&self) -> Vec<String> {
         let ttls = self.groups.iter().filter_map(|group| group.short_ttl_warning(self.event.time_unit));
-        self.features.warnings().chain(ttls).collect()
+        let features = self.features.warnings().chain(self.dropped_ratios_warning());
+        self.event_map.warnings().chain(features).chain(ttls).collect()
+    }
+
+    /// One for all of them: a selection drops many.
+    fn dropped_ratios_warning(&self) -> Option<String> {
+        let name = |ratio: &DroppedRatio| format!("\"{}\" (with {})", ratio.name, ratio.feature);
+        let names: Vec<String> = self.dropped_ratios.iter().map(name).collect();
+        (!names.is_empty()).then(|| format!("[features] drops features of ratios, which go too: {}", names.join(", ")))
     }
 
     /// Whether a feature of this name, which some group could make, is counted.

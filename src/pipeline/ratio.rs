@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{Fault, did_you_mean};
 use super::expand::not_empty;
 use super::raw::{RawPrior, RawRatio, Text};
-use super::{FeatureSelection, Group, MeasureId};
+use super::{FeatureSelection, Group, Measure, MeasureId};
 use crate::counter::DecayInterval;
+use crate::event::FieldId;
 
 /// A ratio of two features of the same key fields, one value for each decay interval of both.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,10 +23,24 @@ pub struct Ratio {
     /// The name of the feature below the line. Its rows keep squares, see
     /// [`super::Pipeline::needs_squares`].
     pub denominator: String,
+    /// What the two have to do with each other.
+    pub kind: RatioKind,
     /// What is added to both for the smoothed value.
     pub prior: Option<Prior>,
     /// The decay intervals that both have, in ascending order; one or more.
     pub decays: Vec<DecayInterval>,
+}
+
+/// What the two sides of a ratio have to do with each other. Only who wrote the pipeline knows: clicks and
+/// views are different events, and so are pushes and stars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RatioKind {
+    /// One number divided by another: a price per unit, seconds per view.
+    #[default]
+    Quotient,
+    /// What is counted above is a part of what is counted below, each at most once: the clicked of the viewed.
+    Proportion,
 }
 
 /// What a ratio is taken to be before anything is known, `numerator / denominator`, and how much that
@@ -44,19 +61,36 @@ impl Prior {
     }
 }
 
+/// A ratio that goes with a feature that `[features]` drops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedRatio {
+    /// The ratio's name.
+    pub name: String,
+    /// The first of its features that is dropped.
+    pub feature: String,
+}
+
 /// Checks the ratios against the features that the groups make (all of them, also those that are not
-/// kept).
-pub(super) fn ratios(raw: &[RawRatio], groups: &[Group], features: &FeatureSelection) -> Result<Vec<Ratio>, Fault> {
-    let mut names = HashSet::new();
-    raw.iter()
-        .map(|raw| {
-            let name = ratio_name(&raw.name, groups)?;
-            if !names.insert(name) {
-                return Err(Fault::new(raw.name.span(), format!("a ratio named \"{name}\" stands here twice")));
-            }
-            ratio(name, raw, groups, features)
-        })
-        .collect()
+/// kept), and parts those whose features are both kept from the others.
+pub(super) fn ratios(
+    raw: &[RawRatio],
+    groups: &[Group],
+    features: &FeatureSelection,
+) -> Result<(Vec<Ratio>, Vec<DroppedRatio>), Fault> {
+    let (mut kept, mut dropped, mut names) = (Vec::new(), Vec::new(), HashSet::new());
+    for raw in raw {
+        let name = ratio_name(&raw.name, groups)?;
+        if !names.insert(name) {
+            return Err(Fault::new(raw.name.span(), format!("a ratio named \"{name}\" stands here twice")));
+        }
+        let ratio = ratio(name, raw, groups, features)?;
+        let gone = [&ratio.numerator, &ratio.denominator].into_iter().find(|feature| !features.keeps(feature)).cloned();
+        match gone {
+            None => kept.push(ratio),
+            Some(feature) => dropped.push(DroppedRatio { name: ratio.name, feature }),
+        }
+    }
+    Ok((kept, dropped))
 }
 
 fn ratio_name<'a>(name: &'a Text, groups: &[Group]) -> Result<&'a str, Fault> {
@@ -72,8 +106,8 @@ fn ratio_name<'a>(name: &'a Text, groups: &[Group]) -> Result<&'a str, Fault> {
 }
 
 fn ratio(name: &str, raw: &RawRatio, groups: &[Group], features: &FeatureSelection) -> Result<Ratio, Fault> {
-    let above = maker(&raw.numerator, name, groups, features)?;
-    let below = maker(&raw.denominator, name, groups, features)?;
+    let (above, weight_above) = maker(&raw.numerator, name, groups, features)?;
+    let (below, weight_below) = maker(&raw.denominator, name, groups, features)?;
     let of = |what: &str| format!("the ratio \"{name}\": {what}");
     if above.key != below.key {
         let message = of(&format!(
@@ -89,35 +123,71 @@ fn ratio(name: &str, raw: &RawRatio, groups: &[Group], features: &FeatureSelecti
             of(&format!("its groups \"{}\" and \"{}\" have no decay interval in common", above.name, below.name));
         return Err(Fault::new(raw.denominator.span(), message));
     }
+    if let Some(kind) = &raw.kind
+        && *kind.get_ref() == RatioKind::Proportion
+        && (weight_above != weight_below || weight_below == Weight::Members)
+    {
+        let message = of(&format!(
+            "{weight_above} above and {weight_below} below make no proportion, which is of two counts or two sums of the \
+             same field: remove kind"
+        ));
+        return Err(Fault::new(kind.span(), message));
+    }
     Ok(Ratio {
         name: name.to_owned(),
         numerator: raw.numerator.get_ref().clone(),
         denominator: raw.denominator.get_ref().clone(),
+        kind: raw.kind.as_ref().map_or(RatioKind::default(), |kind| *kind.get_ref()),
         prior: raw.prior.as_ref().map(prior).transpose()?,
         decays,
     })
 }
 
-/// The group that makes this feature.
+/// What an event adds to a feature.
+#[derive(Debug, PartialEq, Eq)]
+enum Weight {
+    /// The product of these fields; 1 where there is none.
+    Product(Vec<FieldId>),
+    /// A member, once.
+    Members,
+}
+
+impl Weight {
+    fn of(group: &Group, measure: &Measure) -> Weight {
+        match measure.members {
+            Some(_) => Weight::Members,
+            None => Weight::Product(group.weight.into_iter().chain(measure.weight).collect()),
+        }
+    }
+}
+
+impl std::fmt::Display for Weight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Weight::Product(fields) if fields.is_empty() => "a count",
+            Weight::Product(_) => "a sum",
+            Weight::Members => "uniques",
+        })
+    }
+}
+
+/// The group that makes this feature, and what an event adds to it.
 fn maker<'a>(
     feature: &Text,
     ratio: &str,
     groups: &'a [Group],
     features: &FeatureSelection,
-) -> Result<&'a Group, Fault> {
+) -> Result<(&'a Group, Weight), Fault> {
     let name = feature.get_ref();
-    let refuse = |message: String| Err(Fault::new(feature.span(), format!("the ratio \"{ratio}\": {message}")));
-    match groups.iter().find(|group| group.makes(name)) {
-        None => {
-            let known: Vec<String> = groups.iter().flat_map(fixed_names).filter(|name| features.keeps(name)).collect();
-            let meant = did_you_mean(name, known.iter().map(String::as_str));
-            refuse(format!("no group makes a feature \"{name}\"{meant} (`check --list` prints the names)"))
-        }
-        Some(_) if !features.keeps(name) => {
-            refuse(format!("[features] drops its feature \"{name}\": keep that, or remove the ratio"))
-        }
-        Some(group) => Ok(group),
+    let maker = groups.iter().find_map(|group| group.measure_of(name).map(|measure| (group, measure)));
+    if let Some((group, measure)) = maker {
+        return Ok((group, Weight::of(group, measure)));
     }
+    let known: Vec<String> = groups.iter().flat_map(fixed_names).filter(|name| features.keeps(name)).collect();
+    let meant = did_you_mean(name, known.iter().map(String::as_str));
+    let message =
+        format!("the ratio \"{ratio}\": no group makes a feature \"{name}\"{meant} (`check --list` prints the names)");
+    Err(Fault::new(feature.span(), message))
 }
 
 fn fixed_names(group: &Group) -> impl Iterator<Item = String> {

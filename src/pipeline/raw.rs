@@ -12,7 +12,8 @@ use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::error::{Fault, did_you_mean};
-use super::{ClockKind, StartOffset};
+use super::sections::{stands_twice, where_it_belongs};
+use super::{ClockKind, RatioKind, StartOffset};
 use crate::event::TimeUnit;
 
 /// A string and its place.
@@ -29,7 +30,8 @@ pub(super) struct RawPipeline {
     #[schemars(with = "String")]
     pub name: Text,
     /// Where items go: `dynamodb`, `sqlite:PATH`, `jsonl:PATH`, `jsonl:-` or `none`; `--sink` replaces it.
-    pub sink: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub sink: Option<Text>,
     /// What an event looks like.
     pub event: RawEvent,
     /// The rhythm of publishing.
@@ -160,7 +162,8 @@ pub(super) struct RawDynamoDb {
     #[schemars(with = "Option<String>")]
     pub table: Option<Text>,
     /// Another endpoint than AWS's own; empty: AWS.
-    pub endpoint: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub endpoint: Option<Text>,
     /// The AWS region; us-east-1 by default.
     pub region: Option<String>,
 }
@@ -319,6 +322,10 @@ pub(super) struct RawRatio {
     /// The feature below the line, with the same key.
     #[schemars(with = "String")]
     pub denominator: Text,
+    /// `proportion` where what is counted above is a part of what is counted below: then `get` says what the
+    /// ratio is at least; `quotient` by default.
+    #[schemars(with = "Option<RatioKind>")]
+    pub kind: Option<Spanned<RatioKind>>,
     /// What the ratio is taken to be before anything is known, and how much that weighs.
     #[schemars(with = "Option<RawPrior>")]
     pub prior: Option<Spanned<RawPrior>>,
@@ -403,14 +410,15 @@ const EXAMPLES: [(&str, &str); 10] = [
 
 /// How the TOML reader's words are put into ours.
 const WORDS: [(&str, &str); 4] = [
-    ("type: map, expected a sequence", "type: section, expected a list: write [[counters]]"),
+    ("wanted string or table", "expected a string"),
     ("expected a sequence", "expected a list"),
     ("type: map", "type: section"),
     ("\n", "; "),
 ];
 
 /// The TOML reader's error in our words: what it says of unknown and missing keys can be helped.
-pub(super) fn explain(error: &toml::de::Error) -> Fault {
+pub(super) fn explain(error: &toml::de::Error, text: &str) -> Fault {
+    let place = error.span().unwrap_or_default();
     let message = error.message().trim_end();
     // serde puts what was found, then what is known, into backticks.
     let mut quoted = message.split('`').skip(1).step_by(2);
@@ -418,15 +426,20 @@ pub(super) fn explain(error: &toml::de::Error) -> Fault {
     let known: Vec<&str> = quoted.collect();
     let list = known.join(", ");
     let message = if message.starts_with("unknown field") {
-        format!("unknown key \"{found}\"{} (here may stand: {list})", did_you_mean(found, known))
+        // Either may be right: `features` is a section, and near to `feature`.
+        let (elsewhere, meant) = (where_it_belongs(found).unwrap_or_default(), did_you_mean(found, known));
+        format!("unknown key \"{found}\"{elsewhere}{meant} (here may stand: {list})")
     } else if message.starts_with("unknown variant") {
         format!("unknown value \"{found}\"{} (it may be: {list})", did_you_mean(found, known))
     } else if message.starts_with("missing field") {
         let example = EXAMPLES.iter().find(|(key, _)| *key == found);
         let hint = example.map(|(_, text)| format!(": write {text}")).unwrap_or_default();
         format!("\"{found}\" is missing{hint}")
+    } else if message == "duplicate key" {
+        let start = text[..place.start].rfind('\n').map_or(0, |end_of_line| end_of_line + 1);
+        stands_twice(text[start..].lines().next().unwrap_or_default().trim())
     } else {
         WORDS.iter().fold(message.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
     };
-    Fault::new(error.span().unwrap_or_default(), message)
+    Fault::new(place, message)
 }

@@ -12,9 +12,12 @@ use super::raw::RawPipeline;
 /// It is made from the types that a file is read into and their comments, so it says what they say.
 /// In the version (draft 7) that editors of TOML understand.
 pub fn json_schema() -> String {
+    format!("{:#}\n", schema())
+}
+
+pub(super) fn schema() -> Value {
     let settings = SchemaSettings::draft07().with_transform(RecursiveTransform(without_null));
-    let schema = settings.into_generator().into_root_schema_for::<RawPipeline>();
-    format!("{:#}\n", schema.as_value())
+    settings.into_generator().into_root_schema_for::<RawPipeline>().to_value()
 }
 
 /// TOML has no null: a key that may be left out is left out.

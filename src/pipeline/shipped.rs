@@ -28,7 +28,8 @@ fn reference(environment: Environment<'_>) -> Pipeline {
 #[test]
 fn the_reference_pipeline_is_the_reference_job() {
     let pipeline = reference(&|_| None);
-    assert_eq!((pipeline.name.as_str(), pipeline.sink.as_deref()), ("user_counters", Some("sqlite:user_counters.db")));
+    let sink = pipeline.sink.as_ref().map(SinkTarget::to_string);
+    assert_eq!((pipeline.name.as_str(), sink.as_deref()), ("user_counters", Some("sqlite:user_counters.db")));
     assert_eq!((pipeline.event.name_field.as_str(), pipeline.event.time_field.as_str()), ("eventName", "eventTs"));
     assert_eq!(pipeline.event.time_unit, TimeUnit::Seconds);
     assert_eq!(pipeline.window.length, Duration::from_secs(5));
@@ -43,10 +44,12 @@ fn the_reference_pipeline_is_the_reference_job() {
 
 #[test]
 fn the_reference_pipeline_finds_its_services_by_the_environment() {
-    let pipeline = reference(&|name| Some(format!("my-{name}")));
+    let pipeline = reference(&|name| {
+        Some(if name == "DYNAMODB_ENDPOINT" { "http://my-endpoint".to_owned() } else { format!("my-{name}") })
+    });
     let kafka = pipeline.kafka.expect("a [kafka] section");
     assert_eq!((kafka.brokers.as_str(), kafka.topic.as_str()), ("my-KAFKA_BROKERS", "my-KAFKA_TOPIC"));
-    assert_eq!(pipeline.dynamodb.endpoint.as_deref(), Some("my-DYNAMODB_ENDPOINT"));
+    assert_eq!(pipeline.dynamodb.endpoint.as_deref(), Some("http://my-endpoint"));
     assert_eq!(pipeline.dynamodb.region, "my-AWS_REGION");
 }
 

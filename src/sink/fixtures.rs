@@ -33,6 +33,7 @@ pub(crate) fn pipeline() -> Pipeline {
         groups: vec![group("user", &[0], "{event}")],
         features: FeatureSelection::default(),
         ratios: Vec::new(),
+        dropped_ratios: Vec::new(),
     }
 }
 

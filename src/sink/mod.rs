@@ -4,6 +4,7 @@
 //! and, where items can be read back, an [`ItemReader`]. A sink runs on a writer thread of its own;
 //! what [`Sink::write`] has returned for is durable, and only that is acknowledged.
 
+mod choice;
 mod dead_letters;
 pub mod dynamodb;
 mod error;
@@ -15,16 +16,17 @@ mod jsonl;
 mod newest;
 mod none;
 mod sqlite;
-mod target;
 
 pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
 pub use error::{SinkError, SinkErrorKind};
 pub use item::{Count, Item, ItemBatch, ItemRef, published};
-pub use target::{SinkTarget, UnknownSink};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+pub use crate::pipeline::{SinkTarget, UnknownSink};
+
+use crate::epoch::Generation;
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
 
@@ -38,6 +40,11 @@ pub trait Sink: Send {
     /// before.
     fn close(self: Box<Self>) -> Result<(), SinkError> {
         Ok(())
+    }
+
+    /// The run's generation, where the sink has a record of earlier runs: above theirs.
+    fn generation(&self) -> Option<Generation> {
+        None
     }
 }
 
@@ -66,7 +73,12 @@ pub struct OpenOptions {
     pub replace: bool,
     /// Names the run; the sink keeps it, so that it is known who filled it.
     pub run_id: String,
-    /// Set when the run is asked to stop: a sink that waits for its service then gives up opening.
+    /// The run's generation by the clock.
+    pub generation: Generation,
+    /// The input begins with what is still to come, so that nothing of before is counted again.
+    pub starts_at_the_end: bool,
+    /// Set by the first signal to stop: a sink that waits for its service then gives up, opening at once and writing
+    /// after a while.
     pub stop: Arc<AtomicBool>,
 }
 

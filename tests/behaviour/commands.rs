@@ -75,7 +75,7 @@ fn check_prints_what_the_reference_pipeline_expands_to() {
     shown.prints(&[
         "pipeline \"user_counters\" is valid",
         "Kafka topic events at localhost:9092",
-        "key       userId",
+        "key userId",
         "decays    5s, 10s, 15s",
         "ttl       7d",
         "sqlite:user_counters.db",

@@ -26,6 +26,15 @@ pub enum Fault {
     Duplicated,
 }
 
+/// A refusal.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble {
+    /// Which operation is refused; `*`: each.
+    pub operation: &'static str,
+    pub code: &'static str,
+    pub message: &'static str,
+}
+
 /// The key of an item.
 pub type Identity = (String, String);
 
@@ -34,6 +43,12 @@ pub struct State {
     pub table: BTreeMap<Identity, Value>,
     /// Requests that were not carried out in full, or whose answer was lost.
     pub failed_requests: u64,
+    /// How every request is answered, as long as it stands here.
+    pub trouble: Option<Trouble>,
+    /// How many were answered so.
+    pub troubled: u64,
+    /// The attribute by which the table deletes items.
+    pub ttl: Option<&'static str>,
     /// What must never happen.
     pub violations: Vec<String>,
     in_flight: BTreeSet<Identity>,
@@ -130,11 +145,14 @@ fn serve(shared: &Shared, connection: TcpStream) {
     let mut reader = BufReader::new(connection);
     while let Some((target, body)) = read_request(&mut reader) {
         let operation = target.rsplit('.').next().unwrap_or_default();
+        let trouble = troubled(shared, operation);
         let answer = match operation {
+            _ if trouble.is_some() => trouble.and_then(|trouble| refusal(400, trouble.code, trouble.message)),
             "DescribeTable" => Some((200, description())),
-            "Scan" => Some((200, json!({"Count": 0, "ScannedCount": 0, "Items": []}))),
+            "DescribeTimeToLive" => Some((200, ttl(shared.lock().ttl))),
+            "Scan" => Some((200, scan(shared, &body))),
             "BatchWriteItem" => batch_write(shared, &body),
-            _ => refusal(400, "UnknownOperationException"),
+            _ => refusal(400, "UnknownOperationException", "as planned"),
         };
         let Some((status, body)) = answer else { break };
         let body = body.to_string();
@@ -186,8 +204,29 @@ fn description() -> Value {
     }})
 }
 
-fn refusal(status: u16, code: &str) -> Answer {
-    Some((status, json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "as planned"})))
+fn ttl(attribute: Option<&str>) -> Value {
+    let description = match attribute {
+        Some(name) => json!({"TimeToLiveStatus": "ENABLED", "AttributeName": name}),
+        None => json!({"TimeToLiveStatus": "DISABLED"}),
+    };
+    json!({"TimeToLiveDescription": description})
+}
+
+fn scan(shared: &Shared, body: &Value) -> Value {
+    let limit = body["Limit"].as_u64().map_or(usize::MAX, |limit| limit as usize);
+    let items: Vec<Value> = shared.lock().table.values().take(limit).cloned().collect();
+    json!({"Count": items.len(), "ScannedCount": items.len(), "Items": items})
+}
+
+fn troubled(shared: &Shared, operation: &str) -> Option<Trouble> {
+    let mut state = shared.lock();
+    let trouble = state.trouble.filter(|trouble| ["*", operation].contains(&trouble.operation))?;
+    state.troubled += 1;
+    Some(trouble)
+}
+
+fn refusal(status: u16, code: &str, message: &str) -> Answer {
+    Some((status, json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message})))
 }
 
 fn batch_write(shared: &Shared, body: &Value) -> Answer {
@@ -213,13 +252,13 @@ fn batch_write(shared: &Shared, body: &Value) -> Answer {
         state.in_flight.remove(identity);
     }
     if !is_valid(&identities) {
-        return refusal(400, "ValidationException");
+        return refusal(400, "ValidationException", "as planned");
     }
     if !matches!(fault, Fault::None | Fault::Duplicated) {
         state.failed_requests += 1;
     }
     match fault {
-        Fault::Refused(status, code) => refusal(status, code),
+        Fault::Refused(status, code) => refusal(status, code, "as planned"),
         Fault::RequestLost | Fault::AnswerLost => None,
         Fault::Unprocessed(_) => Some((200, json!({"UnprocessedItems": {table: requests[taken..]}}))),
         Fault::None | Fault::Duplicated => Some((200, json!({"UnprocessedItems": {}}))),

@@ -191,7 +191,6 @@ fn what_will_not_pass_ends_the_run_and_says_what_to_do() {
     let hints = [
         ("ResourceNotFoundException", "counter-machine table PIPELINE", SinkErrorKind::Gone),
         ("AccessDeniedException", "AWS credentials", SinkErrorKind::Failed),
-        ("UnrecognizedClientException", "AWS credentials", SinkErrorKind::Failed),
     ];
     for (code, hint, kind) in hints {
         let fake = FakeDynamoDb::start(move |_| Fault::Refused(400, code));

@@ -2,15 +2,18 @@
 //! for them. Tests that need a service say so and are ignored without it; `scripts/test` runs all.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that it failed")]
 
+mod clocks;
 mod commands;
 mod commands_run;
 mod dynamodb;
 mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
+mod dynamodb_waits;
 mod ends;
 mod feed;
 mod files;
+mod findings;
 mod floods;
 mod guide;
 mod kafka;
@@ -24,4 +27,7 @@ mod recount;
 mod replay;
 mod replay_logs;
 mod terminal;
+mod time_unit;
+mod versions;
 mod waits;
+mod wording;

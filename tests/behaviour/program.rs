@@ -57,23 +57,35 @@ impl Workplace {
     pub fn run_within(&self, memory_mib: u64, arguments: &[&str]) -> Ended {
         let mut limited = Command::new("sh");
         limited.args(["-c", &format!("ulimit -d {}; exec \"$0\" \"$@\"", memory_mib << 10)]).arg(binary());
-        let mut running = self.start_command(limited, arguments);
+        let mut running = self.start_command(limited, arguments, &[]);
         running.close_stdin();
         running.end()
     }
 
     /// Starts the program; its stdin stays open.
     pub fn start(&self, arguments: &[&str]) -> Running {
-        self.start_command(Command::new(binary()), arguments)
+        self.start_with(arguments, &[])
     }
 
-    fn start_command(&self, mut command: Command, arguments: &[&str]) -> Running {
+    /// The same with these variables in its environment; an empty one is taken out.
+    pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+        self.start_command(Command::new(binary()), arguments, environment)
+    }
+
+    fn start_command(&self, mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         // What the machine that runs the tests is set to must not matter.
         for name in ["KAFKA_BROKERS", "KAFKA_TOPIC", "DYNAMODB_ENDPOINT", "RUST_LOG"] {
             command.env_remove(name);
         }
         // DynamoDB Local takes any credentials, but wants some.
         command.env("AWS_ACCESS_KEY_ID", "local").env("AWS_SECRET_ACCESS_KEY", "local").env("AWS_REGION", "us-east-1");
+        for (name, value) in environment {
+            if value.is_empty() {
+                command.env_remove(name)
+            } else {
+                command.env(name, value)
+            };
+        }
         command.args(arguments).current_dir(self.folder.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Running::new(command.spawn().unwrap(), format!("counter-machine {}", arguments.join(" ")))
@@ -150,6 +162,11 @@ impl Running {
     pub fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for the end. What stdout holds besides the lines that were taken is in the answer.

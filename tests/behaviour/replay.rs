@@ -103,7 +103,7 @@ fn assert_states(
     decays: &[i64],
     what: &str,
 ) {
-    const WINDOW_BITS: u64 = (1 << 40) - 1;
+    const WINDOW_BITS: u64 = (1 << 31) - 1;
     let some = published.len().div_ceil(STATES_RECOUNTED);
     for (place, (name, item)) in published.iter().enumerate() {
         let window = item.version & WINDOW_BITS;

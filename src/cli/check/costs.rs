@@ -1,4 +1,4 @@
-//! What a pipeline would cost, in words.
+//! What a pipeline would cost, in words, and what of it a sample does not bear out.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::super::CliError;
 use super::super::show::print_aligned;
+use super::findings;
 use crate::counter::EventTime;
 use crate::dataflow::plan::{GroupPlan, Plan, Planner};
 use crate::pipeline::{Limits, Pipeline, format_duration};
@@ -32,6 +33,10 @@ const EXPLOSION_USES: u64 = 1_000;
 /// Rows are evicted when another epoch would pass a limit; a sample that uses this share of it is close to that.
 const LIMIT_IS_NEAR: f64 = 15.0 / 16.0;
 
+/// What the column says; see [`GroupPlan::growth_exponent`].
+const GROWTH: &str =
+    "  growth: how the keys grow with the number n of events; n^0: no new ones come, n^1: they keep coming\n";
+
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// Reads the sample and tells what counting a stream like it would cost.
@@ -49,7 +54,9 @@ pub(super) fn costs(
         Ok::<(), SourceError>(())
     })
     .map_err(|error| CliError::usage(&error))?;
-    Ok(Costs { pipeline: &pipeline, plan: &planner.finish(), price_per_million }.describe())
+    let plan = planner.finish();
+    let costs = Costs { pipeline: &pipeline, plan: &plan, price_per_million }.describe();
+    Ok(costs + &findings::describe(&pipeline, &plan.observed, arrival))
 }
 
 /// A plan, to be told.
@@ -73,7 +80,7 @@ impl Costs<'_> {
     }
 
     fn sample(&self) -> String {
-        let Plan { events, dead_letters, missing_keys, missing_values, windows, .. } = self.plan;
+        let Plan { events, dead_letters, observed, windows, .. } = self.plan;
         let reasons: Vec<String> = dead_letters
             .iter()
             .map(|(reason, count)| format!("{} {}", whole(*count as f64), reason.as_str()))
@@ -85,8 +92,8 @@ impl Costs<'_> {
             whole(*events as f64),
             whole(*windows as f64),
             whole(dead_letters.values().sum::<u64>() as f64),
-            whole(*missing_keys as f64),
-            whole(*missing_values as f64),
+            whole(observed.routes.missing_keys() as f64),
+            whole(observed.routes.missing_values() as f64),
         )
     }
 
@@ -160,7 +167,7 @@ impl Costs<'_> {
             0 => String::new(),
             more => format!("  and {more} cheaper ones\n"),
         };
-        format!("\n{}{more}", String::from_utf8_lossy(&text))
+        format!("\n{}{more}{GROWTH}", String::from_utf8_lossy(&text))
     }
 
     fn line(&self, name: &str, plan: &GroupPlan) -> Vec<String> {

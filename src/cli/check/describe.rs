@@ -1,28 +1,30 @@
 //! What a pipeline file means, in words.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::counter::DecayInterval;
 use crate::event::{FieldId, TimeUnit};
 use crate::pipeline::{
-    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, StartOffset, format_duration,
-    from_units,
+    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, StartOffset,
+    format_duration, from_units,
 };
 use crate::telemetry::Printable;
 
 /// What the file means, section by section.
 pub(super) fn describe(pipeline: &Pipeline, file: &Path) -> String {
+    let sink = pipeline.sink.as_ref().map_or("none named: give --sink".to_owned(), ToString::to_string);
     let mut lines = vec![
         format!("{}: pipeline \"{}\" is valid", file.display(), pipeline.name),
         String::new(),
         format!("source        {}", source(pipeline.kafka.as_ref())),
         format!("event         {}", event(pipeline)),
         format!("window        {}", window(pipeline)),
-        format!("sink          {}", pipeline.sink.as_deref().unwrap_or("none named: give --sink")),
+        format!("sink          {sink}"),
         format!("dead letters  {}", dead_letters(pipeline)),
     ];
     lines.extend(limits(&pipeline.limits).map(|limits| format!("limits        {limits}")));
-    lines.extend(pipeline.groups.iter().flat_map(|group| describe_group(pipeline, group)));
+    lines.extend(describe_groups(pipeline));
     lines.extend(describe_ratios(&pipeline.ratios));
     lines.extend([String::new(), totals(pipeline)]);
     lines.extend(
@@ -49,11 +51,8 @@ fn source(kafka: Option<&KafkaConfig>) -> String {
 fn event(pipeline: &Pipeline) -> String {
     let event = &pipeline.event;
     let unit = match event.time_unit {
-        TimeUnit::Seconds => "s",
-        TimeUnit::Milliseconds => "ms",
-        TimeUnit::Microseconds => "us",
-        TimeUnit::Nanoseconds => "ns",
         TimeUnit::Rfc3339 => "RFC 3339, kept in ms",
+        unit => unit.name(),
     };
     let ahead = event.max_ahead.map_or("however far ahead".to_owned(), |units| {
         format!("at most {} ahead", format_duration(from_units(units, event.time_unit)))
@@ -88,6 +87,22 @@ fn limits(limits: &Limits) -> Option<String> {
     limits.any().then(|| format!("at most {most}; near that, rows that are worth least are evicted"))
 }
 
+/// The groups, those of one key together.
+fn describe_groups(pipeline: &Pipeline) -> Vec<String> {
+    let mut keys: Vec<String> = pipeline.groups.iter().map(|group| key(pipeline, group, ", ")).collect();
+    let of_groups = keys.clone();
+    let mut known = HashSet::new();
+    keys.retain(|key| known.insert(key.clone()));
+    let mut lines = Vec::new();
+    for key in keys {
+        lines.extend([String::new(), format!("key {key}")]);
+        for (group, _) in pipeline.groups.iter().zip(&of_groups).filter(|(_, of_group)| **of_group == key) {
+            lines.extend(describe_group(pipeline, group));
+        }
+    }
+    lines
+}
+
 /// Of a group with more features than this only some are named.
 const FEATURES_NAMED: usize = 12;
 
@@ -98,20 +113,18 @@ fn describe_group(pipeline: &Pipeline, group: &Group) -> Vec<String> {
     };
     let length = |units: i64| format_duration(from_units(units, pipeline.event.time_unit));
     let mut lines = vec![
-        String::new(),
-        format!("group \"{}\"", group.name),
-        format!("  key       {}", key(pipeline, group, ", ")),
-        format!("  events    {events}"),
-        format!("  decays    {}", decays(pipeline, group, ", ")),
-        format!("  ttl       {}", group.ttl.map_or("none".to_owned(), length)),
+        format!("  group \"{}\"", group.name),
+        format!("    events    {events}"),
+        format!("    decays    {}", decays(pipeline, group, ", ")),
+        format!("    ttl       {}", group.ttl.map_or("none".to_owned(), length)),
     ];
     let names = feature_names(pipeline, group);
     let named = if names.len() > FEATURES_NAMED { FEATURES_NAMED - 1 } else { names.len() };
     for (index, feature) in names[..named].iter().enumerate() {
-        lines.push(format!("  {:<8}  {feature}", if index == 0 { "features" } else { "" }));
+        lines.push(format!("    {:<8}  {feature}", if index == 0 { "features" } else { "" }));
     }
     if named < names.len() {
-        lines.push(format!("            and {} more: --list prints all", names.len() - named));
+        lines.push(format!("              and {} more: --list prints all", names.len() - named));
     }
     lines
 }
@@ -122,8 +135,9 @@ fn describe_ratios(ratios: &[Ratio]) -> Vec<String> {
         let prior = ratio
             .prior
             .map_or(String::new(), |prior| format!(", with a prior of {} / {}", prior.numerator, prior.denominator));
+        let kind = if ratio.kind == RatioKind::Proportion { ", a proportion" } else { "" };
         let heading = if place == 0 { "ratios      " } else { "            " };
-        format!("{heading}{name} = {numerator} / {denominator}{prior}")
+        format!("{heading}{name} = {numerator} / {denominator}{kind}{prior}")
     };
     let gap = (!ratios.is_empty()).then(String::new);
     gap.into_iter().chain(ratios.iter().enumerate().map(line)).collect()

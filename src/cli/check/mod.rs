@@ -3,6 +3,7 @@
 
 mod costs;
 mod describe;
+mod findings;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +14,6 @@ use jiff::Timestamp;
 use super::CliError;
 use super::output::{print, printed};
 use crate::pipeline::{Pipeline, json_schema};
-use crate::sink::SinkTarget;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +25,9 @@ Writes are priced as DynamoDB's on-demand ones; 0.625 is what a million of them 
 
 /// Check a pipeline file and print what it expands to, and what it would cost.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "counter-machine check <PIPELINE> [--events <PATH>...] [OPTIONS]\n       counter-machine check --schema"
+)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     /// The pipeline file
@@ -53,9 +56,6 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
     let Some(file) = &args.pipeline else { return printed(out.write_all(json_schema().as_bytes())) };
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::load(file, &environment).map_err(|error| CliError::usage(&error))?;
-    if pipeline.sink.is_some() {
-        SinkTarget::choose(None, &pipeline, "--sink")?;
-    }
     if args.list {
         return print(out, &describe::list(&pipeline));
     }
@@ -113,22 +113,22 @@ window        5s; clock: wall for Kafka, event for event logs; at least 50000 ev
 sink          sqlite:feed.db
 dead letters  dead_letters.jsonl, any number of them
 
-group \"user\"
-  key       u
-  events    *
-  decays    5s, 1h
-  ttl       7d
-  features  user.{event}
+key u
+  group \"user\"
+    events    *
+    decays    5s, 1h
+    ttl       7d
+    features  user.{event}
 
-group \"pair\"
-  key       u, c
-  events    like, buy
-  decays    1d
-  ttl       1d
-  features  pair.like.count
-            pair.buy.count
-            pair.like.sum_price
-            pair.buy.sum_price
+key u, c
+  group \"pair\"
+    events    like, buy
+    decays    1d
+    ttl       1d
+    features  pair.like.count
+              pair.buy.count
+              pair.like.sum_price
+              pair.buy.sum_price
 
 2 groups; 4 features and 1 more per event name; 4 counters and 2 more per event name
 warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest decay (40d): rows are forgotten while they still count
@@ -161,7 +161,7 @@ warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest deca
         let text = "name = \"p\"\nsink = \"mongo\"\nevent = { name = \"n\", time = \"t\" }\n\
             counters = [{ name = \"u\", key = [\"u\"], events = \"*\", decays = [\"5s\"] }]";
         let error = checked(text).expect_err("there is no such sink");
-        assert!(matches!(&error, CliError::Usage(text) if text.contains("`mongo` is no sink")), "{error}");
+        assert!(matches!(&error, CliError::Usage(text) if text.contains("p.toml:2: `mongo` is no sink")), "{error}");
         let without = checked(&text.replace("sink = \"mongo\"", "")).expect("a valid pipeline");
         assert!(without.contains("none named: give --sink"), "{without}");
     }
@@ -205,7 +205,7 @@ pair.like.sum_a\tpair\tu,c\t1h,1d
             events.join(",")
         );
         let described = checked(&text).expect("a valid pipeline");
-        assert!(described.contains("u.e10.count\n            and 29 more: --list prints all\n"), "{described}");
+        assert!(described.contains("u.e10.count\n              and 29 more: --list prints all\n"), "{described}");
         assert_eq!(checked_with(&text, true).expect("a valid pipeline").lines().count(), 40);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::cli::CliError;
 use crate::pipeline::ClockKind;
@@ -10,6 +10,10 @@ use crate::sink::SinkTarget;
 
 /// Count events and publish the counters.
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+#[command(
+    override_usage = "counter-machine run <PIPELINE> --events <PATH>... [OPTIONS]\n       counter-machine run <PIPELINE> [OPTIONS]        (from Kafka)"
+)]
 #[command(after_help = "Examples:
   counter-machine run pipelines/user_counters.toml --events pipelines/sample.jsonl
   counter-machine run pipelines/user_counters.toml --events logs/ --sink jsonl:- -w 2
@@ -80,13 +84,21 @@ pub struct RunArgs {
     #[arg(short = 'p', value_name = "INDEX")]
     process: Option<usize>,
 
-    /// A file of `host:port` lines, one per process (in a later version).
+    /// A file of `host:port` lines, one per process (in a later version); alone, `-h` prints help.
     #[arg(short = 'h', value_name = "HOSTFILE")]
     hosts: Option<PathBuf>,
+
+    /// Print help.
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
-/// More workers than this are a slip of the finger.
-const MOST_WORKERS: usize = 1024;
+/// More workers than this need so many channels, one from each to each, that they do nothing else: 256 on two cores
+/// take 5 s for a log of 303 events, 512 take 25 s.
+const MOST_WORKERS: usize = 256;
+
+/// So many workers may share a core before it is said to be too many.
+const MOST_WORKERS_PER_CORE: usize = 4;
 
 impl RunArgs {
     /// Refuses what does not go together, and what this version cannot do yet.
@@ -100,9 +112,7 @@ impl RunArgs {
         if self.processes.is_some() || self.process.is_some() || self.hosts.is_some() {
             return later("-n/-p/-h", "clusters of several processes");
         }
-        if !(1..=MOST_WORKERS).contains(&self.workers) {
-            return Err(CliError::Usage(format!("-w {}: from 1 to {MOST_WORKERS} workers", self.workers)));
-        }
+        check_workers(self.workers)?;
         if self.until_end && !self.events.is_empty() {
             return Err(CliError::Usage(
                 "--until-end is for Kafka: event logs are always read to their end".to_owned(),
@@ -110,4 +120,18 @@ impl RunArgs {
         }
         Ok(())
     }
+}
+
+/// As many as there are cores is what a machine runs well; a large machine may have more than [`MOST_WORKERS`] of them.
+fn check_workers(workers: usize) -> Result<(), CliError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = MOST_WORKERS.max(cores);
+    if !(1..=most).contains(&workers) {
+        let message = format!("-w {workers}: a run has from 1 to {most} workers; this machine has {cores} cores");
+        return Err(CliError::Usage(message));
+    }
+    if workers > cores * MOST_WORKERS_PER_CORE {
+        tracing::warn!("-w {workers}: this machine has {cores} cores, and more workers than that make a run slower");
+    }
+    Ok(())
 }

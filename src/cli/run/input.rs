@@ -9,18 +9,21 @@ use super::RunArgs;
 use crate::cli::CliError;
 use crate::clock::WallClock;
 use crate::counter::EventTime;
-use crate::epoch::Epoch;
+use crate::epoch::{Epoch, Window};
 use crate::pipeline::{ClockKind, Pipeline};
 use crate::source::kafka::{EventClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
 use crate::source::{Feed, SourceError, feed};
 use crate::telemetry::{InputProgress, Metrics};
 
-/// The epoch that a run without state begins with.
-const FIRST_EPOCH: Epoch = Epoch(1);
-
 /// A source that was found to be there.
-pub enum Input {
+pub struct Input {
+    source: Source,
+    /// The run begins with it, or with a later one.
+    first_epoch: Epoch,
+}
+
+enum Source {
     /// Event logs.
     Log(LogSource),
     /// A Kafka topic.
@@ -52,18 +55,28 @@ impl Input {
     pub fn open(args: &RunArgs, pipeline: &Pipeline, run_start: EventTime) -> Result<Input, CliError> {
         let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
         let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
-        if args.events.is_empty() {
-            open_kafka(args, pipeline, clock)
+        let first_epoch = match clock {
+            ClockKind::Wall => WallClock::epoch_now(pipeline.window.length),
+            ClockKind::Event => Epoch(1),
+        };
+        let source = if args.events.is_empty() {
+            open_kafka(args, pipeline, clock, first_epoch)?
         } else {
-            open_log(args, pipeline, clock, run_start)
-        }
+            open_log(args, pipeline, clock, run_start, first_epoch)?
+        };
+        Ok(Input { source, first_epoch })
+    }
+
+    /// The number of the run's first window.
+    pub fn first_window(&self) -> Window {
+        Window(self.first_epoch.0)
     }
 
     /// The names of the event logs that are read.
     pub fn logs(&self) -> Vec<&Path> {
-        match self {
-            Input::Log(source) => source.names().collect(),
-            Input::Kafka { .. } => Vec::new(),
+        match &self.source {
+            Source::Log(source) => source.names().collect(),
+            Source::Kafka { .. } => Vec::new(),
         }
     }
 
@@ -74,17 +87,23 @@ impl Input {
         stop: &Arc<AtomicBool>,
         metrics: &Arc<Metrics>,
     ) -> Result<(Vec<Feed>, RunningInput), CliError> {
-        match self {
-            Input::Log(source) => start_log(source, workers, stop),
-            Input::Kafka { source, clock, until_end } => {
-                let running = start_kafka(*source, clock, workers, stop, metrics)?;
+        match self.source {
+            Source::Log(source) => start_log(source, self.first_epoch, workers, stop),
+            Source::Kafka { source, clock, until_end } => {
+                let running = start_kafka(*source, clock, self.first_epoch, workers, stop, metrics)?;
                 Ok((running.0, RunningInput { runs_until_stopped: !until_end, ..running.1 }))
             }
         }
     }
 }
 
-fn open_log(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind, run_start: EventTime) -> Result<Input, CliError> {
+fn open_log(
+    args: &RunArgs,
+    pipeline: &Pipeline,
+    clock: ClockKind,
+    run_start: EventTime,
+    first_epoch: Epoch,
+) -> Result<Source, CliError> {
     let options = LogOptions {
         schema: Arc::new(pipeline.event.clone()),
         clock,
@@ -92,13 +111,13 @@ fn open_log(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind, run_start: Ev
         replay_batch: pipeline.window.replay_batch,
         every_window: args.every_window,
         arrival: run_start,
-        first_epoch: FIRST_EPOCH,
+        first_epoch,
         block_bytes: LogOptions::BLOCK_BYTES,
     };
-    Ok(Input::Log(LogSource::open(&args.events, options).map_err(|error| CliError::usage(&error))?))
+    Ok(Source::Log(LogSource::open(&args.events, options).map_err(|error| CliError::usage(&error))?))
 }
 
-fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<Input, CliError> {
+fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind, first_epoch: Epoch) -> Result<Source, CliError> {
     let Some(config) = &pipeline.kafka else {
         return Err(CliError::Usage(
             "nothing to read: give --events PATH..., or a [kafka] section in the pipeline file".to_owned(),
@@ -106,22 +125,27 @@ fn open_kafka(args: &RunArgs, pipeline: &Pipeline, clock: ClockKind) -> Result<I
     };
     let window = &pipeline.window;
     let clock = match clock {
-        ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, FIRST_EPOCH)),
+        ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, first_epoch)),
         ClockKind::Event => KafkaClock::Event(EventClock::new(
             &pipeline.event,
             window.length,
             window.replay_batch,
             args.every_window,
-            FIRST_EPOCH,
+            first_epoch,
         )),
     };
     let options = KafkaOptions { until_end: args.until_end, ..KafkaOptions::default() };
     let source = KafkaSource::connect(config, options)?;
-    Ok(Input::Kafka { source: Box::new(source), clock, until_end: args.until_end })
+    Ok(Source::Kafka { source: Box::new(source), clock, until_end: args.until_end })
 }
 
-fn start_log(source: LogSource, workers: usize, stop: &Arc<AtomicBool>) -> Result<(Vec<Feed>, RunningInput), CliError> {
-    let (sender, shared) = feed(FIRST_EPOCH);
+fn start_log(
+    source: LogSource,
+    first_epoch: Epoch,
+    workers: usize,
+    stop: &Arc<AtomicBool>,
+) -> Result<(Vec<Feed>, RunningInput), CliError> {
+    let (sender, shared) = feed(first_epoch);
     let progress = source.progress();
     let stop = Arc::clone(stop);
     let reader = spawn("reader".to_owned(), move || source.run(sender, &stop))?;
@@ -133,6 +157,7 @@ fn start_log(source: LogSource, workers: usize, stop: &Arc<AtomicBool>) -> Resul
 fn start_kafka(
     source: KafkaSource,
     clock: KafkaClock,
+    first_epoch: Epoch,
     workers: usize,
     stop: &Arc<AtomicBool>,
     metrics: &Arc<Metrics>,
@@ -141,7 +166,7 @@ fn start_kafka(
     let clock = Arc::new(clock);
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
     for (number, reader) in source.into_readers(workers)?.into_iter().enumerate() {
-        let (sender, feed) = feed(FIRST_EPOCH);
+        let (sender, feed) = feed(first_epoch);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
         let read = move || {

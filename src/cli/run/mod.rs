@@ -3,6 +3,7 @@
 mod args;
 mod collision;
 mod end;
+mod findings;
 mod input;
 mod open;
 mod summary;
@@ -20,8 +21,9 @@ use self::summary::Summary;
 use super::CliError;
 use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
-use crate::epoch::Generation;
-use crate::pipeline::Pipeline;
+use crate::epoch::{Generation, Versions};
+use crate::findings::Observations;
+use crate::pipeline::{Pipeline, StartOffset};
 use crate::sink::{self, DeadLetterFile, OpenOptions, Sink, SinkError, SinkTarget};
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
@@ -34,16 +36,26 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let stopwatch = Stopwatch::start();
     let pipeline = Arc::new(load_pipeline(args)?);
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
-    let stop = stop_on_signals()?;
+    let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
+    let observations = Arc::new(Observations::new(&pipeline, run_start));
     let input = Input::open(args, &pipeline, run_start)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
     // Before the sink, which is emptied when it is opened.
     let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
-    let sink = open_sink(args, &target, &pipeline, &stop, &metrics)?;
+    let options = OpenOptions {
+        replace: args.replace,
+        run_id: run_id(),
+        generation: generation_now(),
+        starts_at_the_end: starts_at_the_end(args, &pipeline),
+        stop: signalled,
+    };
+    let by_the_clock = options.generation;
+    let sink = open_sink(&target, &pipeline, options, &stop, &metrics)?;
+    let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();
     let (feeds, input) = input.start(args.workers, &stop, &metrics)?;
@@ -54,10 +66,11 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         writers: target.writers(),
         dead_letters,
         seed: HashSeed::random(),
-        generation: Generation::FIRST,
+        versions,
         run_start,
         serialise: args.serialise,
         metrics: Arc::clone(&metrics),
+        observations: Arc::clone(&observations),
         failure,
     })
     .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
@@ -66,6 +79,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         Progress::new(log_format == LogFormat::Json || target == SinkTarget::Stdout && io::stdout().is_terminal());
     let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
     let end = end.or_nothing_counted(&metrics, &dead_letter_path);
+    let observed = observations.observed();
+    findings::warn(&pipeline, &args.pipeline, &observations, &observed);
     let summary = Summary {
         pipeline: &pipeline,
         pipeline_path: &args.pipeline,
@@ -73,6 +88,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         target_is_from_flag: args.sink.is_some(),
         dead_letter_path: &dead_letter_path,
         metrics: &metrics,
+        observed: &observed,
+        doubt_of_times: observations.doubt_of_times(),
         sample: &sample,
         stopwatch,
         reading_took: reading_began.elapsed(),
@@ -90,13 +107,12 @@ fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError
 /// Opens the sink, unless the run is asked to stop before that is done: it may wait for a lock, for the reader of a
 /// named pipe, or for a service.
 fn open_sink(
-    args: &RunArgs,
     target: &SinkTarget,
     pipeline: &Arc<Pipeline>,
-    stop: &Arc<AtomicBool>,
+    options: OpenOptions,
+    stop: &AtomicBool,
     metrics: &Arc<Metrics>,
 ) -> Result<Box<dyn Sink>, CliError> {
-    let options = OpenOptions { replace: args.replace, run_id: run_id(), stop: Arc::clone(stop) };
     let (to_open, pipeline, metrics) = (target.clone(), Arc::clone(pipeline), Arc::clone(metrics));
     let open = move || sink::open(&to_open, &pipeline, &options, &metrics);
     Ok(open::or_stop(&format!("the sink {target}"), stop, open)??)
@@ -120,22 +136,51 @@ fn dead_letter_file(args: &RunArgs, pipeline: &Pipeline, metrics: &Arc<Metrics>)
     DeadLetterFile::new(path.unwrap_or_else(|| DEAD_LETTERS.into()), max, Arc::clone(metrics))
 }
 
+/// What the first signal sets.
+struct Signals {
+    /// Sources stop reading. A failure sets it, too.
+    stop: Arc<AtomicBool>,
+    /// Whoever waits for a service gives up after a while.
+    signalled: Arc<AtomicBool>,
+}
+
 /// The first SIGINT or SIGTERM asks to stop; the second one ends the process at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
+fn stop_on_signals() -> Result<Signals, CliError> {
     const ENDED_BY_SECOND_SIGNAL: i32 = 130;
-    let stop = Arc::new(AtomicBool::new(false));
+    let signals = Signals { stop: Arc::default(), signalled: Arc::default() };
     for signal in signal_hook::consts::TERM_SIGNALS.iter().filter(|signal| **signal != signal_hook::consts::SIGQUIT) {
         // In this order: at the first signal the flag is not yet set.
-        signal_hook::flag::register_conditional_shutdown(*signal, ENDED_BY_SECOND_SIGNAL, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&stop)))
-            .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
+        signal_hook::flag::register_conditional_shutdown(
+            *signal,
+            ENDED_BY_SECOND_SIGNAL,
+            Arc::clone(&signals.signalled),
+        )
+        .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&signals.signalled)))
+        .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&signals.stop)))
+        .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
     }
-    Ok(stop)
+    Ok(signals)
 }
 
 fn now_in(pipeline: &Pipeline) -> EventTime {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     EventTime(pipeline.event.time_unit.from_nanoseconds(since_1970.as_nanos() as i128))
+}
+
+fn starts_at_the_end(args: &RunArgs, pipeline: &Pipeline) -> bool {
+    let start = pipeline.kafka.as_ref().map(|kafka| kafka.start);
+    args.events.is_empty() && start == Some(StartOffset::Latest)
+}
+
+fn generation_now() -> Generation {
+    let (generation, right) = Generation::at(SystemTime::now());
+    if !right {
+        tracing::warn!(
+            "this machine's clock cannot be right (it is before 2020 or after 2105): `version` may be lower in what this \
+             run publishes than in what was published before"
+        );
+    }
+    generation
 }
 
 fn run_id() -> String {

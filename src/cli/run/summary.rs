@@ -6,9 +6,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::end::{Published, RunEnd};
+use super::findings::{missing_fields, missing_text, question};
 use crate::cli::output::say;
 use crate::dataflow::Sample;
 use crate::event::Reason;
+use crate::findings::{GroupTally, Observed};
 use crate::pipeline::{Pipeline, split_key};
 use crate::sink::SinkTarget;
 use crate::telemetry::{
@@ -23,6 +25,9 @@ pub struct Summary<'a> {
     pub target_is_from_flag: bool,
     pub dead_letter_path: &'a Path,
     pub metrics: &'a Metrics,
+    pub observed: &'a Observed,
+    /// What is odd about the first times.
+    pub doubt_of_times: Option<String>,
     /// Some row that was published.
     pub sample: &'a OnceLock<Sample>,
     /// Since the run began.
@@ -49,15 +54,23 @@ impl Summary<'_> {
     fn text(&self, columns: Option<usize>) -> String {
         let metrics = self.metrics;
         let count = |number: u64| HumanCount(number).to_string();
+        let missing = |of| missing_text(self.pipeline, self.observed, of);
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
             let _ = writeln!(text, "  {name:<14} {}", Printable(value));
         };
         line("events", count(metrics.events.get()));
         line("dead letters", self.dead_letters());
+        for (name, text) in [
+            ("time_unit", self.doubt_of_times.as_deref().map(question)),
+            ("missing keys", missing(|group| group.keyless)),
+            ("missing values", missing(GroupTally::missing_values)),
+        ] {
+            if let Some(text) = text {
+                line(name, text);
+            }
+        }
         for (name, counter) in [
-            ("missing keys", &metrics.missing_keys),
-            ("missing values", &metrics.missing_values),
             ("tombstones", &metrics.tombstones),
             ("rows forgotten", &metrics.rows_expired),
             ("sink retries", &metrics.sink_retries),
@@ -136,6 +149,7 @@ impl Summary<'_> {
         let metrics = self.metrics;
         let reasons: Vec<String> =
             self.reasons().map(|(reason, number)| format!("{}={number}", reason.as_str())).collect();
+        let missing = |of| missing_fields(self.pipeline, self.observed, of);
         tracing::info!(
             target: OUTCOME,
             pipeline = self.pipeline.name,
@@ -148,6 +162,9 @@ impl Summary<'_> {
             dead_letter_reasons = reasons.join(","),
             missing_keys = metrics.missing_keys.get(),
             missing_values = metrics.missing_values.get(),
+            missing_keys_by_group = missing(|group| group.keyless),
+            missing_values_by_group = missing(GroupTally::missing_values),
+            doubt_of_times = self.doubt_of_times,
             tombstones = metrics.tombstones.get(),
             rows = metrics.rows.get(),
             rows_expired = metrics.rows_expired.get(),

@@ -21,12 +21,13 @@ use self::distinct::DistinctSample;
 use self::growth::Growth;
 use self::memory::{MemberBits, RowMemory};
 use super::identity::{HashSeed, RowId};
-use super::route::{RouteTally, Router};
+use super::route::Router;
 use super::window_sums::WindowSums;
 use crate::clock::MedianClock;
 use crate::counter::EventTime;
-use crate::epoch::{Generation, Version, Window};
+use crate::epoch::Version;
 use crate::event::{Decoder, Event, FieldId, Reason, Utf8};
+use crate::findings::{Observed, Observer};
 use crate::pipeline::{FeatureKey, Pipeline, RowShape};
 use crate::sink::{Count, Item, dynamodb};
 
@@ -46,7 +47,7 @@ pub struct Planner {
     windows: Option<Windows>,
     events: u64,
     dead_letters: BTreeMap<Reason, u64>,
-    missing: RouteTally,
+    observer: Observer,
     groups: Vec<GroupTally>,
     growth: Growth,
     /// By the router's number.
@@ -108,10 +109,8 @@ pub struct Plan {
     pub events: u64,
     /// Events that do not, by reason.
     pub dead_letters: BTreeMap<Reason, u64>,
-    /// See [`crate::telemetry::Metrics::missing_keys`].
-    pub missing_keys: u64,
-    /// See [`crate::telemetry::Metrics::missing_values`].
-    pub missing_values: u64,
+    /// What they look like, and what of it was missing.
+    pub observed: Observed,
     /// How many windows of the event clock the sample spans.
     pub windows: u64,
     /// Whether there were so many rows that a share of them stands for all.
@@ -167,7 +166,7 @@ impl Planner {
             windows: None,
             events: 0,
             dead_letters: BTreeMap::new(),
-            missing: RouteTally::default(),
+            observer: Observer::new(&pipeline),
             groups: pipeline.groups.iter().map(|_| GroupTally::default()).collect(),
             growth: Growth::default(),
             features: Vec::new(),
@@ -183,9 +182,16 @@ impl Planner {
             Ok(None) => return,
             Ok(Some(event)) => {
                 hash_members(&event, &self.member_fields, &mut self.members);
-                self.router.route(&event, &mut self.sums, &mut self.missing).map(|()| event.time())
+                let routed = self.router.route(&event, &mut self.sums);
+                if routed.is_ok() && self.router.is_worth_a_look() {
+                    self.observer.look(line, &event);
+                }
+                routed.map(|()| event.time())
             }
-            Err(reason) => Err(reason),
+            Err(reason) => {
+                self.observer.refused(line, reason);
+                Err(reason)
+            }
         };
         match routed {
             Ok(time) => self.count(time),
@@ -241,7 +247,9 @@ impl Planner {
     }
 
     /// What was counted.
-    pub fn finish(self) -> Plan {
+    pub fn finish(mut self) -> Plan {
+        let mut observed = Observed::new(&self.pipeline);
+        observed.take(self.router.tally(), &mut self.observer);
         let keys_after = |share: u64| self.growth.keys_after(self.events / share);
         let (quarter, half) = (keys_after(4), keys_after(2));
         let plan_group = |(place, (memory, tally)): (usize, (RowMemory, &GroupTally))| {
@@ -250,8 +258,7 @@ impl Planner {
         };
         Plan {
             events: self.events,
-            missing_keys: self.missing.missing_keys,
-            missing_values: self.missing.missing_values,
+            observed,
             windows: self
                 .windows
                 .map_or(u64::from(self.events > 0), |windows| windows.last.abs_diff(windows.first) + 1),
@@ -339,8 +346,9 @@ fn hash_members(event: &Event<'_>, fields: &[FieldId], members: &mut Vec<Option<
 
 /// An item of this feature as a run would publish it, but without its key.
 fn typical_item(pipeline: &Pipeline, feature: &FeatureKey, time: EventTime) -> Item {
-    // Decayed values have as many digits as there can be.
+    // Decayed values and versions have as many digits as there can be.
     const VALUE: f64 = std::f64::consts::PI;
+    const VERSION: Version = Version(u64::MAX >> 1);
     let group = pipeline.group(feature.group);
     let count = |decay_interval| Count {
         decay_interval,
@@ -350,12 +358,11 @@ fn typical_item(pipeline: &Pipeline, feature: &FeatureKey, time: EventTime) -> I
         error: None,
     };
     let seconds = pipeline.event.time_unit.to_seconds(time.0);
-    let window = Window((time.0 / pipeline.window_units()).unsigned_abs());
     Item {
         key: String::new(),
         feature_name: feature.name.clone(),
         counts: group.decays.intervals().iter().map(|interval| (*interval, count(*interval))).collect(),
-        version: Version::new(Generation::FIRST, window),
+        version: VERSION,
         expires_at: group.ttl.map(|_| seconds),
         since: None,
     }

@@ -35,14 +35,16 @@ impl Waiting {
         let metrics = Arc::new(Metrics::default());
         let (failure, errors) = Failure::new(Arc::new(AtomicBool::new(false)));
         let (sender, shared) = feed(Epoch(1));
+        let pipeline = pipeline("none");
         let execution = start(Run {
-            pipeline: pipeline("none"),
+            observations: Arc::new(Observations::new(&pipeline, EventTime(2_000_000_000))),
+            pipeline,
             feeds: vec![shared; workers],
             sink: Box::new(sink),
             writers: Writers::OnePerCluster,
             dead_letters: DeadLetterFile::new(dead_letters, None, Arc::clone(&metrics)),
             seed: HashSeed(42),
-            generation: Generation::FIRST,
+            versions: Versions::new(Generation(1), Window(1)),
             run_start: EventTime(2_000_000_000),
             serialise: false,
             metrics,

@@ -66,7 +66,7 @@ ttl = "none"
 "#,
     )
     .expect("a valid pipeline");
-    assert_eq!(pipeline.sink.as_deref(), Some("jsonl:-"));
+    assert_eq!(pipeline.sink, Some(SinkTarget::Stdout));
     assert_eq!((pipeline.event.max_ahead, pipeline.event.max_bytes), (None, 4096));
     assert_eq!(pipeline.event.time_unit, TimeUnit::Milliseconds);
     let length = Duration::from_millis(250);

@@ -8,7 +8,7 @@ use super::*;
 fn a_file_that_is_no_toml_is_refused_with_its_line() {
     assert_refused("\"*\"", "all", "p.toml:8: string values must be quoted, expected literal string");
     assert_refused("[\"5s\"]", "[\"5s\"", "p.toml:9: unclosed array, expected `]`");
-    assert_refused("time = \"eventTs\"", "name = \"n\"", "p.toml:4: duplicate key");
+    assert_refused("time = \"eventTs\"", "name = \"n\"", "p.toml:4: duplicate key: \"name\" stands here twice");
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
     assert_refused(
         "events =",
         "event =",
-        "p.toml:8: unknown key \"event\"; did you mean \"events\"? \
+        "p.toml:8: unknown key \"event\": it is a section of its own and belongs in no other; did you mean \"events\"? \
          (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
     );
     assert_refused_with(
@@ -42,6 +42,50 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
         "[kafka]\nbrokers = \"a\"\ntopic = \"b\"\nstart = \"newest\"",
         "p.toml:13: unknown value \"newest\" (it may be: earliest, latest)",
     );
+}
+
+#[test]
+fn a_key_below_the_wrong_heading_is_told_where_it_belongs() {
+    let told = |extra: &str| parse_with(extra).expect_err("refused").split(" (here").next().map(str::to_owned);
+    let is_told = |extra: &str, expected: &str| assert_eq!(told(extra).as_deref(), Some(expected), "{extra}");
+    is_told("keep = [\"user.*\"]", "p.toml:10: unknown key \"keep\": it belongs in [features]");
+    is_told("drop = [\"user.*\"]", "p.toml:10: unknown key \"drop\": it belongs in [features]");
+    is_told(
+        "features.keep = [\"a\"]",
+        "p.toml:10: unknown key \"features\": it is a section of its own and belongs in no other; did you mean \"feature\"?",
+    );
+    is_told("time_unit = \"s\"", "p.toml:10: unknown key \"time_unit\": it belongs in [event]");
+    is_told(
+        "sink = \"none\"",
+        "p.toml:10: unknown key \"sink\": it belongs at the top of the file, above the first [section]",
+    );
+    is_told("[window]\nttl = \"7d\"", "p.toml:11: unknown key \"ttl\": it belongs in [[counters]]");
+    is_told("[dead_letters]\nlength = \"5s\"", "p.toml:11: unknown key \"length\": it belongs in [window]");
+    is_told("colour = 1", "p.toml:10: unknown key \"colour\"");
+}
+
+#[test]
+fn the_wrong_brackets_are_told_and_what_stands_twice() {
+    let twice = format!("{MINIMAL}[counters]\nname = \"b\"\n").replace("[[counters]]", "[counters]");
+    let expected = "p.toml:10: duplicate key: there may be several of [counters]: write [[counters]] above each";
+    assert_eq!(parse(&twice).err().as_deref(), Some(expected));
+    assert_refused("[event]", "[[event]]", "p.toml:2: there is only one event: write [event] above it");
+    assert_refused_with(
+        "[ratios]",
+        "p.toml:10: there may be several of [ratios]: write [[ratios]] above each, also above a single one",
+    );
+    assert_refused_with(
+        "[window]\n[window]",
+        "p.toml:11: duplicate key: [window] stands here twice: put what belongs to it under one",
+    );
+    assert_refused_with("feature = \"a\"\nfeature = \"b\"", "p.toml:11: duplicate key: \"feature\" stands here twice");
+}
+
+#[test]
+fn a_sink_that_does_not_exist_is_told_with_its_line() {
+    let expected = "p.toml:2: `mongo` is no sink: give dynamodb, sqlite:PATH, jsonl:PATH, jsonl:- or none";
+    assert_refused("name = \"p\"", "name = \"p\"\nsink = \"mongo\"", expected);
+    assert_refused("name = \"p\"", "name = \"p\"\nsink = 5", "p.toml:2: invalid type: integer `5`, expected a string");
 }
 
 #[test]
@@ -73,20 +117,25 @@ fn values_of_another_kind_are_refused() {
     assert_refused("name = \"p\"", "name = 5", "p.toml:1: invalid type: integer `5`, expected a string");
     assert_refused("[\"5s\"]", "[5]", "p.toml:9: invalid type: integer `5`, expected a string");
     assert_refused("[\"userId\"]", "\"userId\"", "p.toml:7: invalid type: string \"userId\", expected a list");
-    assert_refused_with("[event.name]", "p.toml:10: duplicate key");
+    assert_refused_with(
+        "[event.name]",
+        "p.toml:10: duplicate key: [event.name] stands here twice: put what belongs to it under one",
+    );
     assert_refused_with(
         "window = 5",
-        "p.toml:10: unknown key \"window\" (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
+        "p.toml:10: unknown key \"window\": it is a section of its own and belongs in no other (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
     );
     assert_refused(
         "name = \"p\"",
         "name = \"p\"\nwindow = 5",
         "p.toml:2: invalid type: integer `5`, expected a section",
     );
+    let clock = "[window]\nclock = 5";
+    assert_refused_with(clock, "p.toml:11: expected a string");
     assert_refused(
         "[[counters]]",
         "[counters]",
-        "p.toml:5: invalid type: section, expected a list: write [[counters]]",
+        "p.toml:5: there may be several of [counters]: write [[counters]] above each, also above a single one",
     );
     assert_refused_with(
         "[kafka]\nbrokers = \"a\"\ntopic = \"b\"\n[kafka.options]\nx = 1.5",

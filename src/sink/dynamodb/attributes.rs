@@ -96,6 +96,11 @@ pub(super) fn item(attributes: &Attributes) -> Result<Item, SinkError> {
 /// The name of an attribute that is not as it must be.
 struct NotAnItem(&'static str);
 
+/// The version of the item that the attributes are; `None` where they are none.
+pub(super) fn version(attributes: &Attributes) -> Option<Version> {
+    parsed(attributes, VERSION).ok().map(Version)
+}
+
 fn read_item(attributes: &Attributes) -> Result<Item, NotAnItem> {
     let counts = attributes.get(COUNTS).and_then(|counts| counts.as_m().ok()).ok_or(NotAnItem(COUNTS))?;
     Ok(Item {

@@ -2,22 +2,24 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tokio::runtime::Runtime;
 
 use super::failure::{Cause, Failure, innermost};
-use super::retry::{Patience, Retries};
+use super::retry::{FailedAttempts, Patience, Retries};
 use crate::pipeline::DynamoDbConfig;
 use crate::sink::SinkError;
 use crate::telemetry::Metrics;
@@ -25,8 +27,6 @@ use crate::telemetry::Metrics;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole request; DynamoDB answers within a fraction of a second, or not at all.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// New credentials are waited for that often.
-const ATTEMPTS_WITH_EXPIRED_CREDENTIALS: u32 = 8;
 
 /// Where the table is, for messages.
 #[derive(Clone, Debug)]
@@ -46,14 +46,16 @@ impl fmt::Display for Place {
 /// A client for one table. Its clones share what they know.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
-    pub(super) client: Client,
     pub(super) place: Arc<Place>,
     pub(super) retries: Arc<Retries>,
+    client: Arc<Mutex<Client>>,
+    /// Some request was answered: the credentials are, or were, right.
+    answered: Arc<AtomicBool>,
     patience: Patience,
 }
 
 impl Service {
-    /// A client for the table, and the runtime of the calling thread that its requests run on.
+    /// A client for the table, and the runtime of the calling thread that its requests run on. Sends nothing yet.
     pub(super) fn connect(
         config: &DynamoDbConfig,
         patience: Patience,
@@ -63,11 +65,31 @@ impl Service {
             .enable_all()
             .build()
             .map_err(|error| SinkError::io("cannot start the thread that talks to DynamoDB", error))?;
-        let place =
-            Place { table: config.table.clone(), region: config.region.clone(), endpoint: config.endpoint.clone() };
-        let client = runtime.block_on(client(&place))?;
-        let retries = Arc::new(Retries::new(metrics));
-        Ok((runtime, Service { client, place: Arc::new(place), retries, patience }))
+        let place = Arc::new(Place {
+            table: config.table.clone(),
+            region: config.region.clone(),
+            endpoint: config.endpoint.clone(),
+        });
+        let client = runtime.block_on(async { Client::new(&load_config(&place).await) });
+        let service = Service {
+            retries: Arc::new(Retries::new(metrics, Arc::clone(&place))),
+            place,
+            client: Arc::new(Mutex::new(client)),
+            answered: Arc::default(),
+            patience,
+        };
+        Ok((runtime, service))
+    }
+
+    /// Waits until there are credentials; an error where nobody gives any.
+    pub(super) async fn require_credentials(&self) -> Result<(), SinkError> {
+        let mut failed = FailedAttempts::default();
+        loop {
+            let Some(provider) = load_config(&self.place).await.credentials_provider() else { return Ok(()) };
+            let Err(error) = provider.provide_credentials().await else { return Ok(()) };
+            let waited = self.wait_out(Failure::of_credentials(&error), &mut failed).await;
+            waited.map_err(|_| no_credentials(&self.place, &error))?;
+        }
     }
 
     /// Sends a request until it is answered; what may pass is tried again as long as patience lasts.
@@ -76,31 +98,39 @@ impl Service {
         E: Error + ProvideErrorMetadata + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
-        let mut failed = 0;
+        let mut failed = FailedAttempts::default();
         loop {
-            let failure = match request(&self.client).await {
+            match self.attempt(&request).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => Failure::of(&error),
-            };
-            failed += 1;
-            self.wait_out(failure, failed).await?;
+                Err(failure) => self.wait_out(failure, &mut failed).await?,
+            }
         }
     }
 
-    /// Waits before another attempt, after `failed` ones in a row; gives the failure back when
-    /// there is no use in another.
-    pub(super) async fn wait_out(&self, failure: Failure, failed: u32) -> Result<(), Failure> {
-        let gives_up = match failure.cause {
-            Cause::Passing => self.patience.ends_after(failed),
-            Cause::ExpiredCredentials => {
-                failed >= ATTEMPTS_WITH_EXPIRED_CREDENTIALS || self.patience.ends_after(failed)
-            }
-            _ => true,
-        };
-        if gives_up {
+    /// Sends a request once.
+    pub(super) async fn attempt<T, E, F>(&self, request: impl Fn(&Client) -> F) -> Result<T, Failure>
+    where
+        E: Error + ProvideErrorMetadata + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = request(&client).await.map_err(|error| Failure::of(&error))?;
+        self.answered.store(true, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    /// Waits before another attempt after one more that failed; gives the failure back when there is no use in another.
+    pub(super) async fn wait_out(&self, failure: Failure, failed: &mut FailedAttempts) -> Result<(), Failure> {
+        failed.add_one();
+        if self.patience.ends(failure.cause, self.answered.load(Ordering::Relaxed), failed) {
             return Err(failure);
         }
-        self.retries.pause(failed, &failure.text).await;
+        self.retries.pause(failed, &failure).await;
+        if matches!(failure.cause, Cause::ExpiredCredentials | Cause::WrongCredentials) {
+            // A client keeps the credentials that it has found in files.
+            let client = Client::new(&load_config(&self.place).await);
+            *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        }
         Ok(())
     }
 
@@ -110,7 +140,8 @@ impl Service {
     }
 }
 
-async fn client(place: &Place) -> Result<Client, SinkError> {
+/// What the environment and AWS's files say, as they are now.
+async fn load_config(place: &Place) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(place.region.clone()))
@@ -123,11 +154,7 @@ async fn client(place: &Place) -> Result<Client, SinkError> {
             loader = loader.credentials_provider(local_credentials());
         }
     }
-    let config = loader.load().await;
-    if let Some(provider) = config.credentials_provider() {
-        provider.provide_credentials().await.map_err(|error| no_credentials(place, &error))?;
-    }
-    Ok(Client::new(&config))
+    loader.load().await
 }
 
 /// A local stand-in of DynamoDB (nobody talks to AWS in plain text) takes any credentials, and
@@ -138,7 +165,7 @@ fn local_credentials() -> CredentialsProviderChain {
         .or_else("any", Credentials::new("local", "local", None, None, "counter-machine"))
 }
 
-fn no_credentials(place: &Place, error: &(dyn Error + 'static)) -> SinkError {
+fn no_credentials(place: &Place, error: &CredentialsError) -> SinkError {
     let detail = innermost(error);
     SinkError::new(format!(
         "DynamoDB: there are no AWS credentials for {place}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::connection::Place;
@@ -16,19 +17,25 @@ pub(super) struct Failure {
 }
 
 /// Why a request failed, as far as it matters for what comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
     /// It may pass: no connection, no answer in time, too much at once, trouble at the other end.
     Passing,
+    /// The clocks here and there differ by minutes; they will be set.
+    ClockSkew,
     /// The credentials have run out; the next ones may be there soon.
     ExpiredCredentials,
+    /// Whoever gives credentials (the instance, a token service, a program) does not, for now.
+    NoCredentialsNow,
+    /// The credentials are wrong, or there are none. Where they were right before, they are being changed.
+    WrongCredentials,
     /// Something in the request is not allowed.
     Invalid,
     /// There is no such table.
     NoTable,
     /// The table is there already, or is just being changed.
     InUse,
-    /// The credentials are wrong, or do not allow this.
+    /// The credentials do not allow this.
     Denied,
     /// Anything else that will not pass.
     Other,
@@ -40,13 +47,30 @@ impl Failure {
             SdkError::ServiceError(service) => {
                 let code = error.code().unwrap_or_default();
                 let message = error.message().unwrap_or("no message");
-                (cause_of_answer(service.raw().status().as_u16(), code), format!("{code}: {message}"))
+                (cause_of_answer(service.raw().status().as_u16(), code, message), format!("{code}: {message}"))
             }
             SdkError::ConstructionFailure(_) => (Cause::Other, innermost(error)),
             SdkError::DispatchFailure(failure) if failure.is_user() => (Cause::Other, innermost(error)),
-            _ => (Cause::Passing, innermost(error)),
+            _ => (credentials_error(error).map_or(Cause::Passing, cause_of_credentials_error), innermost(error)),
         };
         Failure { cause, text }
+    }
+
+    /// A failure to get credentials at all.
+    pub(super) fn of_credentials(error: &CredentialsError) -> Failure {
+        Failure { cause: cause_of_credentials_error(error), text: innermost(error) }
+    }
+
+    /// What is going on, for whoever waits.
+    pub(super) fn told(&self) -> String {
+        let what = match self.cause {
+            Cause::ClockSkew => "the clock of this machine is wrong, or the service's: ",
+            Cause::ExpiredCredentials => "the AWS credentials have expired, new ones are waited for: ",
+            Cause::NoCredentialsNow => "whoever gives the AWS credentials does not answer: ",
+            Cause::WrongCredentials => "the AWS credentials were right before and are refused now: ",
+            _ => "",
+        };
+        format!("{what}{}", self.text)
     }
 
     /// The error that ends the run or the command, while it was `doing` something.
@@ -57,9 +81,11 @@ impl Failure {
             Cause::NoTable => {
                 format!("the table {table} does not exist; create it with `counter-machine table PIPELINE`")
             }
-            Cause::Denied | Cause::ExpiredCredentials => {
+            Cause::Denied | Cause::ExpiredCredentials | Cause::WrongCredentials => {
                 format!("look at the AWS credentials, and at what they allow on the table {table}")
             }
+            Cause::NoCredentialsNow => "look at where the AWS credentials come from, and start again".to_owned(),
+            Cause::ClockSkew => "set the clock of this machine, and start again".to_owned(),
             Cause::Passing => "see that the service can be reached, and start again".to_owned(),
             Cause::InUse => "wait until the table is no longer being changed, and start again".to_owned(),
             Cause::Invalid => "what DynamoDB does not allow should not have come this far: a bug".to_owned(),
@@ -87,9 +113,37 @@ pub(super) fn innermost(error: &dyn Error) -> String {
     text
 }
 
-/// By the error codes of the service's API reference ("Error handling with DynamoDB").
-fn cause_of_answer(status: u16, code: &str) -> Cause {
+/// The failure to get credentials that is behind this error, if one is.
+fn credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn cause_of_credentials_error(error: &CredentialsError) -> Cause {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+            Cause::WrongCredentials
+        }
+        _ => Cause::NoCredentialsNow,
+    }
+}
+
+/// By the error codes of the service's API reference ("Error handling with DynamoDB", "Common errors").
+fn cause_of_answer(status: u16, code: &str, message: &str) -> Cause {
     match code {
+        // "Signature expired: 20240211T... is now earlier than ...", "Signature not yet current: ...".
+        "InvalidSignatureException" | "SignatureDoesNotMatch"
+            if ["Signature expired", "Signature not yet current"].iter().any(|text| message.contains(text)) =>
+        {
+            Cause::ClockSkew
+        }
+        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Cause::ClockSkew,
         "ProvisionedThroughputExceededException"
         | "RequestLimitExceeded"
         | "ThrottlingException"
@@ -103,12 +157,14 @@ fn cause_of_answer(status: u16, code: &str) -> Cause {
         "ValidationException" => Cause::Invalid,
         "ResourceNotFoundException" => Cause::NoTable,
         "ResourceInUseException" => Cause::InUse,
-        "AccessDeniedException"
-        | "UnrecognizedClientException"
+        "AccessDeniedException" | "AccessDenied" => Cause::Denied,
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
         | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
         | "IncompleteSignatureException"
         | "MissingAuthenticationTokenException"
-        | "MissingAuthenticationToken" => Cause::Denied,
+        | "MissingAuthenticationToken" => Cause::WrongCredentials,
         _ if status >= 500 || status == 429 => Cause::Passing,
         _ => Cause::Other,
     }
@@ -129,10 +185,30 @@ mod tests {
             (400, "ValidationException", Cause::Invalid),
             (400, "ResourceNotFoundException", Cause::NoTable),
             (400, "AccessDeniedException", Cause::Denied),
+            (400, "UnrecognizedClientException", Cause::WrongCredentials),
+            (403, "RequestTimeTooSkewed", Cause::ClockSkew),
+            (400, "RequestExpired", Cause::ClockSkew),
             (400, "SomethingNew", Cause::Other),
         ];
         for (status, code, cause) in causes {
-            assert_eq!(cause_of_answer(status, code), cause, "{code}");
+            assert_eq!(cause_of_answer(status, code, "no message"), cause, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told_from_a_key_that_is() {
+        let messages = [
+            (
+                "Signature expired: 20240211T100000Z is now earlier than 20240211T100500Z (20240211T101000Z - 5 min.)",
+                Cause::ClockSkew,
+            ),
+            ("Signature not yet current: 20240211T101100Z is still later than 20240211T101000Z", Cause::ClockSkew),
+            ("The request signature we calculated does not match the signature you provided.", Cause::WrongCredentials),
+        ];
+        for code in ["InvalidSignatureException", "SignatureDoesNotMatch"] {
+            for (message, cause) in messages {
+                assert_eq!(cause_of_answer(400, code, message), cause, "{message}");
+            }
         }
     }
 }

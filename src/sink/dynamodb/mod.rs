@@ -12,17 +12,21 @@
 //!   carried out there, later than its successor, would; the time-out is far longer than the
 //!   service takes.)
 //! - What may pass is tried again for ever, with growing pauses: the run stands still while the
-//!   service is away, and the library's own retries are off. What cannot pass ends the run and says
+//!   service is away, and the library's own retries are off. Credentials that have expired, or are refused after they were
+//!   right, and clocks that are wrong are waited for 15 minutes (`retry.rs`). What cannot pass ends the run and says
 //!   what to do.
+//! - A run that is asked to stop writes for 8 seconds more, then it says how much could not be written (`stopping.rs`).
 //!
 //! [`Sink::write`]: super::Sink::write
 
 mod attributes;
 mod connection;
+mod expiry;
 mod failure;
 mod reader;
 mod retry;
 mod size;
+mod stopping;
 mod table;
 mod writer;
 

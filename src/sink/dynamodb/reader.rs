@@ -28,6 +28,7 @@ impl DynamoDbReader {
     /// Items come from this table.
     pub(in crate::sink) fn open(config: &DynamoDbConfig) -> Result<Self, SinkError> {
         let (runtime, service) = Service::connect(config, READER_PATIENCE, Arc::new(Metrics::default()))?;
+        runtime.block_on(service.require_credentials())?;
         Ok(DynamoDbReader { runtime, service })
     }
 

@@ -1,29 +1,63 @@
 //! Pauses between attempts, and how they are made known.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::connection::Place;
+use super::failure::{Cause, Failure};
 use crate::telemetry::Metrics;
 
 /// The first pause is at most twice this long.
 const BASE: Duration = Duration::from_millis(25);
 /// No pause is longer.
 const LONGEST: Duration = Duration::from_secs(20);
-/// Warnings are at least this far apart, however many requests fail.
+/// Warnings of one cause are at least this far apart, however many requests fail.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
+
+/// Credentials and clocks that are not right are waited for so long: whoever renews them may need minutes.
+const UNTIL_MENDED: Duration = Duration::from_secs(15 * 60);
 
 /// How long to go on trying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// A run waits for the service, however long it is away.
+    /// A run waits for the service, however long it is away; for credentials and clocks that will be mended, 15 minutes.
     Endless,
     /// A command that somebody waits for gives up after this many attempts.
     Attempts(u32),
 }
 
+/// Attempts in a row that failed without any progress.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FailedAttempts {
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl FailedAttempts {
+    pub(super) fn add_one(&mut self) {
+        self.count += 1;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn last_for(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
 impl Patience {
-    pub(super) fn ends_after(self, attempt: u32) -> bool {
-        matches!(self, Patience::Attempts(most) if attempt >= most)
+    /// Whether another attempt is of no use. `answered`: some request was, with the credentials of this process.
+    pub(super) fn ends(self, cause: Cause, answered: bool, failed: &FailedAttempts) -> bool {
+        let too_often = matches!(self, Patience::Attempts(most) if failed.count >= most);
+        match cause {
+            Cause::Passing => too_often,
+            // What never was right will not become it by waiting.
+            Cause::WrongCredentials if !answered => true,
+            Cause::ClockSkew | Cause::ExpiredCredentials | Cause::NoCredentialsNow | Cause::WrongCredentials => {
+                too_often || failed.last_for() >= UNTIL_MENDED
+            }
+            Cause::Invalid | Cause::NoTable | Cause::InUse | Cause::Denied | Cause::Other => true,
+        }
     }
 }
 
@@ -31,27 +65,33 @@ impl Patience {
 #[derive(Debug)]
 pub(super) struct Retries {
     metrics: Arc<Metrics>,
-    last_warning: Mutex<Option<Instant>>,
+    place: Arc<Place>,
+    last_warnings: Mutex<BTreeMap<Cause, Instant>>,
 }
 
 impl Retries {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Retries {
-        Retries { metrics, last_warning: Mutex::new(None) }
+    pub(super) fn new(metrics: Arc<Metrics>, place: Arc<Place>) -> Retries {
+        Retries { metrics, place, last_warnings: Mutex::default() }
     }
 
-    /// Waits before the next attempt, after `failed` ones in a row without any progress.
-    pub(super) async fn pause(&self, failed: u32, why: &str) {
+    /// Whether there were none yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.metrics.sink_retries.get() == 0
+    }
+
+    /// Waits before the next attempt.
+    pub(super) async fn pause(&self, failed: &FailedAttempts, why: &Failure) {
         self.metrics.sink_retries.add(1);
         self.warn(why);
-        tokio::time::sleep(longest_pause(failed).mul_f64(rand::random())).await;
+        tokio::time::sleep(longest_pause(failed.count).mul_f64(rand::random())).await;
     }
 
-    fn warn(&self, why: &str) {
-        let mut last = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|time| time.elapsed() >= BETWEEN_WARNINGS) {
-            *last = Some(Instant::now());
+    fn warn(&self, why: &Failure) {
+        let mut last = self.last_warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.get(&why.cause).is_none_or(|time| time.elapsed() >= BETWEEN_WARNINGS) {
+            last.insert(why.cause, Instant::now());
             let retries = self.metrics.sink_retries.get();
-            tracing::warn!(retries, "DynamoDB: trying again: {why}");
+            tracing::warn!(retries, "DynamoDB: trying again ({}): {}", self.place, why.told());
         }
     }
 }
@@ -72,5 +112,22 @@ mod tests {
         assert_eq!(pauses[..3], [50, 100, 200].map(Duration::from_millis));
         assert!(pauses.is_sorted());
         assert_eq!(pauses.last(), Some(&LONGEST));
+    }
+
+    #[test]
+    fn what_will_be_mended_is_waited_for_and_what_never_was_right_is_not() {
+        let after = |count, waited: Duration| FailedAttempts { count, since: Instant::now().checked_sub(waited) };
+        let ends = |cause, answered, failed| Patience::Endless.ends(cause, answered, &failed);
+        let (soon, late) = (after(1_000, UNTIL_MENDED / 2), after(2, UNTIL_MENDED));
+        let mended = [Cause::ClockSkew, Cause::ExpiredCredentials, Cause::NoCredentialsNow, Cause::WrongCredentials];
+        for cause in mended {
+            assert!(!ends(cause, true, soon) && ends(cause, true, late), "{cause:?}");
+            assert_eq!(ends(cause, false, soon), cause == Cause::WrongCredentials);
+            assert!(Patience::Attempts(6).ends(cause, true, &after(6, Duration::ZERO)), "{cause:?}");
+        }
+        assert!(!ends(Cause::Passing, false, late));
+        for cause in [Cause::Denied, Cause::NoTable, Cause::Invalid, Cause::Other] {
+            assert!(ends(cause, true, after(1, Duration::ZERO)), "{cause:?}");
+        }
     }
 }

@@ -51,6 +51,7 @@ pub enum TtlState {
 pub fn ensure_table(pipeline: &Pipeline, enable_ttl: bool) -> Result<TableReport, SinkError> {
     let (runtime, service) = Service::connect(&pipeline.dynamodb, READER_PATIENCE, Arc::new(Metrics::default()))?;
     runtime.block_on(async {
+        service.require_credentials().await?;
         let created = match describe(&service).await {
             Ok(_) => false,
             Err(failure) if failure.cause == Cause::NoTable => create(&service).await?,
@@ -149,20 +150,35 @@ async fn wait_until_active(service: &Service) -> Result<(), SinkError> {
     Err(SinkError::new(format!("DynamoDB: {} is still being created; start again later", service.place)))
 }
 
-async fn turn_ttl_on(service: &Service) -> Result<TtlState, SinkError> {
+/// Whether the table deletes items whose `expiresAt` has passed; `false` where that may not be asked.
+pub(super) async fn deletes_expired_items(service: &Service) -> bool {
+    match ttl_attribute(service).await {
+        Ok(attribute) => attribute.as_deref() == Some(EXPIRES_AT),
+        Err(failure) => {
+            tracing::debug!("DynamoDB: it is not known whether {} has TTL: {}", service.place, failure.text);
+            false
+        }
+    }
+}
+
+/// The attribute by which the table forgets items; `None` where TTL is off.
+async fn ttl_attribute(service: &Service) -> Result<Option<String>, Failure> {
     let request = |client: &Client| client.describe_time_to_live().table_name(&service.place.table).send();
-    let answer = service.call(request).await.map_err(|failure| service.error("look at the table's TTL", failure))?;
-    if let Some(ttl) = answer.time_to_live_description
-        && matches!(ttl.time_to_live_status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling))
-    {
-        return match ttl.attribute_name() {
-            Some(EXPIRES_AT) => Ok(TtlState::AlreadyOn),
-            other => Err(SinkError::new(format!(
-                "DynamoDB: {} forgets items by the attribute `{}`, not by `{EXPIRES_AT}`: turn that off first",
-                service.place,
-                other.unwrap_or_default()
-            ))),
-        };
+    let ttl = service.call(request).await?.time_to_live_description;
+    let is_on = |status: &TimeToLiveStatus| matches!(status, TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling);
+    Ok(ttl.filter(|ttl| ttl.time_to_live_status().is_some_and(is_on)).and_then(|ttl| ttl.attribute_name))
+}
+
+async fn turn_ttl_on(service: &Service) -> Result<TtlState, SinkError> {
+    match ttl_attribute(service).await.map_err(|failure| service.error("look at the table's TTL", failure))? {
+        None => {}
+        Some(attribute) if attribute == EXPIRES_AT => return Ok(TtlState::AlreadyOn),
+        Some(other) => {
+            return Err(SinkError::new(format!(
+                "DynamoDB: {} forgets items by the attribute `{other}`, not by `{EXPIRES_AT}`: turn that off first",
+                service.place
+            )));
+        }
     }
     let specification = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
     let specification =

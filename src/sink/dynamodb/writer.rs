@@ -1,21 +1,25 @@
 //! Writes items, 25 to a request and several requests at once.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinSet};
 
-use super::attributes::{Attributes, FEATURE_NAME, KEY, attributes};
+use super::attributes::{Attributes, FEATURE_NAME, KEY, attributes, version};
 use super::connection::Service;
+use super::expiry::Expiry;
 use super::failure::{Cause, Failure};
-use super::retry::Patience;
-use super::table::require_table;
+use super::retry::{FailedAttempts, Patience};
+use super::stopping::{STOP_WITHIN, Stopping};
+use super::table::{deletes_expired_items, require_table};
+use crate::epoch::{Generation, Version};
 use crate::pipeline::Pipeline;
 use crate::sink::newest::newest;
-use crate::sink::{ItemBatch, OpenOptions, Sink, SinkError, SinkErrorKind};
+use crate::sink::{ItemBatch, ItemRef, OpenOptions, Sink, SinkError, SinkErrorKind};
 use crate::telemetry::Metrics;
 
 /// The most items that BatchWriteItem takes. Also the largest items that DynamoDB allows (400 KB)
@@ -25,8 +29,11 @@ const ITEMS_PER_REQUEST: usize = 25;
 /// load falls by itself when the service refuses.
 const REQUESTS_IN_FLIGHT: usize = 16;
 
-/// How often opening looks whether the run is asked to stop.
-const LOOK_FOR_STOP_EVERY: Duration = Duration::from_millis(100);
+/// A run that opens the table in silence for longer says what it waits for.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// How many items are looked at to see what the table holds: about as many as one read unit reads.
+const ITEMS_LOOKED_AT: i32 = 16;
 
 /// Writes items to the table.
 #[derive(Debug)]
@@ -34,6 +41,9 @@ pub(in crate::sink) struct DynamoDbSink {
     runtime: Runtime,
     service: Service,
     pipeline: Arc<Pipeline>,
+    generation: Generation,
+    stopping: Stopping,
+    expiry: Expiry,
 }
 
 impl DynamoDbSink {
@@ -52,43 +62,79 @@ impl DynamoDbSink {
             )));
         }
         let (runtime, service) = Service::connect(&pipeline.dynamodb, Patience::Endless, metrics)?;
-        runtime.block_on(async {
-            let mut ready = std::pin::pin!(async {
-                require_table(&service).await?;
-                warn_if_not_empty(&service).await
-            });
-            loop {
-                match tokio::time::timeout(LOOK_FOR_STOP_EVERY, ready.as_mut()).await {
-                    Ok(outcome) => return outcome,
-                    Err(_) if options.stop.load(Ordering::Acquire) => return Err(stopped(&service)),
-                    Err(_) => {}
-                }
-            }
+        let (generation, expiry) = runtime.block_on(async {
+            let notice = tokio::spawn(say_what_is_waited_for(service.clone()));
+            let mut opening = Stopping::new(Arc::clone(&options.stop), Duration::ZERO);
+            let opened = opening.unless_time_is_up(prepare(&service, options)).await;
+            notice.abort();
+            opened.unwrap_or_else(|| Err(stopped(&service)))
         })?;
-        Ok(DynamoDbSink { runtime, service, pipeline })
+        let stopping = Stopping::new(Arc::clone(&options.stop), STOP_WITHIN);
+        Ok(DynamoDbSink { runtime, service, pipeline, generation, stopping, expiry })
     }
 }
 
 impl Sink for DynamoDbSink {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
         let items = newest(batches, &self.pipeline);
-        self.runtime.block_on(async {
-            let mut in_flight = JoinSet::new();
-            for some in items.chunks(ITEMS_PER_REQUEST) {
-                if in_flight.len() >= REQUESTS_IN_FLIGHT
-                    && let Some(ended) = in_flight.join_next().await
-                {
-                    outcome(ended)?;
-                }
-                let items = some.iter().map(attributes).collect();
-                in_flight.spawn(deliver(self.service.clone(), items));
-            }
-            while let Some(ended) = in_flight.join_next().await {
-                outcome(ended)?;
-            }
-            Ok(items.len() as u64)
-        })
+        let taken = Arc::new(AtomicU64::new(0));
+        let written = self.stopping.unless_time_is_up(write_all(&self.service, &items, &taken));
+        let all = items.len() as u64;
+        self.runtime
+            .block_on(written)
+            .unwrap_or_else(|| Err(given_up(&self.service, all - taken.load(Ordering::Relaxed))))?;
+        self.expiry.look_at(&items, &self.service.place);
+        Ok(all)
     }
+
+    fn generation(&self) -> Option<Generation> {
+        Some(self.generation)
+    }
+}
+
+async fn say_what_is_waited_for(service: Service) {
+    tokio::time::sleep(SILENCE).await;
+    if service.retries.is_empty() {
+        tracing::warn!("DynamoDB: waiting for an answer of {}", service.place);
+    }
+}
+
+/// Looks whether the table can be written to, and what that will mean for what is in it.
+async fn prepare(service: &Service, options: &OpenOptions) -> Result<(Generation, Expiry), SinkError> {
+    service.require_credentials().await?;
+    require_table(service).await?;
+    let held = newest_version_held(service).await?;
+    if held.is_some() {
+        tracing::warn!("{}", not_empty(service, options.starts_at_the_end));
+    }
+    let recorded = held.unwrap_or_default().generation();
+    let generation = options.generation.above(recorded).ok_or_else(|| {
+        SinkError::new(format!("DynamoDB: {} holds a `version` above which there is none", service.place))
+    })?;
+    Ok((generation, Expiry::new(deletes_expired_items(service).await)))
+}
+
+/// The newest version among a few items; `None` where the table is empty.
+async fn newest_version_held(service: &Service) -> Result<Option<Version>, SinkError> {
+    let scan =
+        service.call(|client| client.scan().table_name(&service.place.table).limit(ITEMS_LOOKED_AT).send()).await;
+    let scan = scan.map_err(|failure| service.error("look into the table", failure))?;
+    // What is no item of ours has none.
+    let versions = scan.items().iter().map(|attributes| version(attributes).unwrap_or_default());
+    Ok(versions.max())
+}
+
+fn not_empty(service: &Service, starts_at_the_end: bool) -> String {
+    let until = if starts_at_the_end {
+        "for good, because the run begins with what is still to come (start = \"latest\")"
+    } else {
+        "until it has caught up"
+    };
+    format!(
+        "DynamoDB: {} is not empty, and this run does not continue what is in it: it counts from nothing, so values of \
+         items that this run counts again will go down {until}; all other items stay as they are",
+        service.place
+    )
 }
 
 fn stopped(service: &Service) -> SinkError {
@@ -96,14 +142,30 @@ fn stopped(service: &Service) -> SinkError {
     SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
 }
 
-async fn warn_if_not_empty(service: &Service) -> Result<(), SinkError> {
-    let scan = service.call(|client| client.scan().table_name(&service.place.table).limit(1).send()).await;
-    if scan.map_err(|failure| service.error("look into the table", failure))?.count() > 0 {
-        tracing::warn!(
-            "DynamoDB: {} is not empty: this run does not continue what is in it, and replaces only the items that it \
-             counts itself",
-            service.place
-        );
+fn given_up(service: &Service, items: u64) -> SinkError {
+    let seconds = STOP_WITHIN.as_secs();
+    let message = format!(
+        "DynamoDB: {items} items could not be written to {} within {seconds} seconds of the signal to stop, nor what \
+         changed after them: see that the service can be reached, and start again",
+        service.place
+    );
+    SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
+}
+
+/// Returns when all these items are in the table; `taken` says how many are so far.
+async fn write_all(service: &Service, items: &[ItemRef<'_>], taken: &Arc<AtomicU64>) -> Result<(), SinkError> {
+    let mut in_flight = JoinSet::new();
+    for some in items.chunks(ITEMS_PER_REQUEST) {
+        if in_flight.len() >= REQUESTS_IN_FLIGHT
+            && let Some(ended) = in_flight.join_next().await
+        {
+            outcome(ended)?;
+        }
+        let items = some.iter().map(attributes).collect();
+        in_flight.spawn(deliver(service.clone(), items, Arc::clone(taken)));
+    }
+    while let Some(ended) = in_flight.join_next().await {
+        outcome(ended)?;
     }
     Ok(())
 }
@@ -121,18 +183,25 @@ fn outcome(ended: Result<Result<(), SinkError>, JoinError>) -> Result<(), SinkEr
 
 /// Returns when all these items are in the table. An item is in one request at a time: it is sent
 /// again only after the request that it was in has ended.
-async fn deliver(service: Service, items: Vec<Attributes>) -> Result<(), SinkError> {
+async fn deliver(service: Service, items: Vec<Attributes>, taken: Arc<AtomicU64>) -> Result<(), SinkError> {
     let mut waiting = vec![items];
-    let mut failed = 0;
+    let mut failed = FailedAttempts::default();
     while let Some(mut items) = waiting.pop() {
         match put(&service, &items).await {
-            Ok(unprocessed) if unprocessed.is_empty() => failed = 0,
             Ok(unprocessed) => {
-                // Some progress is enough to begin anew with short pauses.
-                failed = if unprocessed.len() < items.len() { 1 } else { failed + 1 };
-                let why = format!("{} of {} items were not taken, too much at once", unprocessed.len(), items.len());
-                service.retries.pause(failed, &why).await;
-                waiting.push(unprocessed);
+                let taken_now = items.len() - unprocessed.len();
+                taken.fetch_add(taken_now as u64, Ordering::Relaxed);
+                if taken_now > 0 {
+                    // Some progress is enough to begin anew with short pauses.
+                    failed = FailedAttempts::default();
+                }
+                if !unprocessed.is_empty() {
+                    failed.add_one();
+                    let text =
+                        format!("{} of {} items were not taken, too much at once", unprocessed.len(), items.len());
+                    service.retries.pause(&failed, &Failure { cause: Cause::Passing, text }).await;
+                    waiting.push(unprocessed);
+                }
             }
             Err(failure) if failure.cause == Cause::Invalid && items.len() > 1 => {
                 // One of them is at fault, and nothing of the request was written: look closer.
@@ -141,8 +210,7 @@ async fn deliver(service: Service, items: Vec<Attributes>) -> Result<(), SinkErr
             }
             Err(failure) if failure.cause == Cause::Invalid => return Err(invalid(&service, &items, failure)),
             Err(failure) => {
-                failed += 1;
-                let waited = service.wait_out(failure, failed).await;
+                let waited = service.wait_out(failure, &mut failed).await;
                 waited.map_err(|failure| service.error("write items", failure))?;
                 waiting.push(items);
             }
@@ -153,13 +221,15 @@ async fn deliver(service: Service, items: Vec<Attributes>) -> Result<(), SinkErr
 
 /// Sends one request, once; returns what the service did not take.
 async fn put(service: &Service, items: &[Attributes]) -> Result<Vec<Attributes>, Failure> {
-    let requests = items.iter().map(|item| {
-        // Built without an error: an item is all that a put needs.
-        let put = PutRequest::builder().set_item(Some(item.clone())).build().ok();
-        WriteRequest::builder().set_put_request(put).build()
-    });
-    let answer = service.client.batch_write_item().request_items(&service.place.table, requests.collect()).send().await;
-    let unprocessed = answer.map_err(|error| Failure::of(&error))?.unprocessed_items.unwrap_or_default();
+    let request = |client: &Client| {
+        let requests = items.iter().map(|item| {
+            // Built without an error: an item is all that a put needs.
+            let put = PutRequest::builder().set_item(Some(item.clone())).build().ok();
+            WriteRequest::builder().set_put_request(put).build()
+        });
+        client.batch_write_item().request_items(&service.place.table, requests.collect()).send()
+    };
+    let unprocessed = service.attempt(request).await?.unprocessed_items.unwrap_or_default();
     let requests = unprocessed.into_values().flatten();
     Ok(requests.filter_map(|request| request.put_request).map(|put| put.item).collect())
 }

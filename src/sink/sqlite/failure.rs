@@ -14,12 +14,10 @@ pub(super) fn failed(path: &Path, error: rusqlite::Error) -> SinkError {
         return SinkError::caused_by(format!("{} {message}", path.display()), error).of_kind(SinkErrorKind::Gone);
     }
     let (what, hint) = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => {
-            ("is no SQLite database", "it is left as it is: name another file with --sink")
-        }
+        Some(ErrorCode::NotADatabase) => ("is no SQLite database", "it is left as it is: name another file"),
         Some(ErrorCode::DiskFull) => ("cannot grow, the disk is full", "free some space and start again"),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            ("is locked by another process", "stop that one, or name another file with --sink")
+            ("is locked by another process", "stop that one, or name another file")
         }
         Some(ErrorCode::ReadOnly) => (
             "may not be written to",

@@ -2,8 +2,8 @@
 //!
 //! One transaction per [`Sink::write`], durable at its commit (WAL with `synchronous=FULL`). Readers
 //! in other processes see whole transactions and never wait. The file says what it is (SQLite's
-//! application id), in which format (its user version), and which run of which pipeline filled it
-//! (table `meta`); it is never overwritten when it is something else.
+//! application id), in which format (its user version), and in table `meta`,
+//! which run of which pipeline filled it, the generation of that run and the newest version it has published; it is never overwritten when it is something else.
 //!
 //! While a run writes, the file is locked for it, and three files belong together: `PATH`, `PATH-wal` and `PATH-shm`.
 //! At a clean end everything is in `PATH`, which is no longer in WAL mode, so that it can be copied, and read
@@ -20,7 +20,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavio
 use super::files::{lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
-use super::{ItemBatch, OpenOptions, Sink, SinkError, SinkErrorKind};
+use super::{ItemBatch, ItemRef, OpenOptions, Sink, SinkError, SinkErrorKind};
+use crate::epoch::{Generation, Version};
 use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
 
@@ -70,6 +71,7 @@ pub(super) struct SqliteSink {
     /// Locked for this run. Dropped after the connection: closing any handle of a file ends the locks that SQLite
     /// holds on it in this process.
     file: File,
+    generation: Generation,
 }
 
 impl SqliteSink {
@@ -85,8 +87,9 @@ impl SqliteSink {
         // Before anything is changed, the journal mode included.
         refuse(&connection, path, &pipeline.name, options.replace)?;
         make_wal(&connection).map_err(|error| failed(path, error))?;
-        start_over(&mut connection, path, &pipeline.name, options)?;
-        Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id: options.run_id.clone(), file })
+        let generation = start_over(&mut connection, path, &pipeline.name, options)?;
+        let run_id = options.run_id.clone();
+        Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id, file, generation })
     }
 
     /// An error when the path no longer leads to the file that this run has opened. Then SQLite must not tidy up
@@ -126,6 +129,7 @@ impl Sink for SqliteSink {
                     .map_err(failed)?;
             }
         }
+        record_newest(&transaction, &items).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         Ok(items.len() as u64)
     }
@@ -135,6 +139,10 @@ impl Sink for SqliteSink {
         require_own(&self.connection, &self.path, &self.run_id)?;
         end::make_whole(&self.connection, &self.path).map_err(|error| failed(&self.path, error))?;
         self.connection.close().map_err(|(_, error)| failed(&self.path, error))
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        Some(self.generation)
     }
 }
 
@@ -196,22 +204,47 @@ fn start_over(
     path: &Path,
     pipeline: &str,
     options: &OpenOptions,
-) -> Result<(), SinkError> {
+) -> Result<Generation, SinkError> {
     let failed = |error| failed(path, error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another run may have filled it meanwhile.
     refuse(&transaction, path, pipeline, options.replace)?;
+    let recorded = recorded_generation(&transaction).map_err(failed)?;
+    let generation = options.generation.above(recorded).ok_or_else(|| last_generation(path))?;
     let create = || {
         transaction.execute_batch("DROP TABLE IF EXISTS items; DROP TABLE IF EXISTS meta;")?;
         transaction.execute_batch(CREATE_TABLES)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
-        transaction.execute("INSERT INTO meta VALUES ('pipeline', ?1), ('run', ?2)", [pipeline, &options.run_id])
+        transaction.execute(
+            "INSERT INTO meta VALUES ('pipeline', ?1), ('run', ?2), ('generation', ?3)",
+            params![pipeline, options.run_id, generation.0.to_string()],
+        )
     };
     create().map_err(failed)?;
     transaction.commit().map_err(failed)?;
     // What was dropped leaves a file of free pages, which would stay as large as ever. There is next to nothing to copy.
-    connection.execute_batch("VACUUM").map_err(failed)
+    connection.execute_batch("VACUUM").map_err(failed)?;
+    Ok(generation)
+}
+
+/// The generation of the run that filled the tables; the zeroth where there are none, or where that run
+/// recorded none.
+fn recorded_generation(connection: &Connection) -> rusqlite::Result<Generation> {
+    if matches!(contents(connection)?, Contents::Nothing) {
+        return Ok(Generation(0));
+    }
+    let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'";
+    let recorded = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(Generation(recorded.unwrap_or(0)))
+}
+
+/// Records the newest version that was published: by it one sees later which state of the run a copy of the file has.
+fn record_newest(connection: &Connection, items: &[ItemRef<'_>]) -> rusqlite::Result<()> {
+    let Some(Version(newest)) = items.iter().map(|item| item.version).max() else { return Ok(()) };
+    let sql = "INSERT OR REPLACE INTO meta VALUES ('newestVersion', ?1)";
+    connection.prepare_cached(sql)?.execute([newest.to_string()])?;
+    Ok(())
 }
 
 /// An error when another run has filled the file since.
@@ -238,6 +271,13 @@ fn of_another_pipeline(path: &Path, pipeline: &str) -> SinkError {
     SinkError::new(format!(
         "{} holds the items of another pipeline, {pipeline}: name another file with --sink (or empty that one with \
          --replace)",
+        path.display()
+    ))
+}
+
+fn last_generation(path: &Path) -> SinkError {
+    SinkError::new(format!(
+        "{} was filled by a run of the last generation there is (its clock was wrong): name another file with --sink",
         path.display()
     ))
 }

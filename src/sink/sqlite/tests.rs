@@ -62,7 +62,7 @@ fn counts_stand_in_the_table_in_the_published_shape() {
     assert!(counts.starts_with(r#"{"5":{"decayInterval":5,"lastUpdate":1707605599,"value":1.0},"10":"#), "{counts}");
     let rows = "SELECT group_concat(name || '=' || value, ',') FROM (SELECT * FROM meta ORDER BY name)";
     let meta: String = database.query_row(rows, [], |row| row.get(0)).unwrap();
-    assert_eq!(meta, "pipeline=user_counters,run=run 7");
+    assert_eq!(meta, "generation=1,newestVersion=1,pipeline=user_counters,run=run 7");
 }
 
 #[test]
@@ -283,4 +283,41 @@ fn a_lock_of_another_process_is_told() {
     let _lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
     let error = sink.write(&[one_item()]).unwrap_err().to_string();
     assert!(error.contains("locked by another process"), "{error}");
+}
+
+fn open_at(path: &Path, clock: u32) -> SqliteSink {
+    let options = OpenOptions { replace: true, generation: Generation(clock), ..OpenOptions::default() };
+    SqliteSink::open(path, Arc::new(pipeline()), &options).unwrap()
+}
+
+#[test]
+fn every_run_has_a_larger_generation_than_the_one_before_whatever_the_clock_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let later = 1_790_000_000;
+    let generations: Vec<_> =
+        [later, later, 1_600_000_000, later + 60].map(|clock| open_at(&path, clock).generation()).into();
+    assert_eq!(generations, [later, later + 1, later + 2, later + 60].map(|second| Some(Generation(second))));
+    // A file of a run that recorded no generation.
+    Connection::open(&path).unwrap().execute("DELETE FROM meta WHERE name = 'generation'", []).unwrap();
+    assert_eq!(open_at(&path, later).generation(), Some(Generation(later)));
+    Connection::open(&path)
+        .unwrap()
+        .execute("UPDATE meta SET value = ?1 WHERE name = 'generation'", [u32::MAX])
+        .unwrap();
+    let options = OpenOptions { replace: true, ..OpenOptions::default() };
+    let error = SqliteSink::open(&path, Arc::new(pipeline()), &options).unwrap_err().to_string();
+    assert!(error.contains("generation") && error.contains("--sink"), "{error}");
+}
+
+#[test]
+fn the_file_says_which_version_was_published_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let mut sink = open(&path, false).unwrap();
+    sink.write(&[batch(&[Row::new("a", "like").version(9), Row::new("b", "like").version(8)])]).unwrap();
+    sink.write(&[batch(&[Row::new("c", "like").version(11)])]).unwrap();
+    let sql = "SELECT value FROM meta WHERE name = 'newestVersion'";
+    let newest: String = Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(newest, "11");
 }

@@ -10,7 +10,7 @@ use crate::dataflow::contribution::ContributionBatch;
 use crate::dataflow::identity::{HashSeed, RowId};
 use crate::dataflow::records::{Form, KeyWords, append_key_words};
 use crate::dataflow::rows::Swept;
-use crate::epoch::{Generation, Window};
+use crate::epoch::{Generation, Versions, Window};
 use crate::pipeline::{FeatureKey, GroupId, MeasureId};
 use crate::sink::Item;
 use crate::telemetry::Metrics;
@@ -89,7 +89,8 @@ struct Worker {
 impl Worker {
     fn new(limits: &str) -> Worker {
         let (pipeline, metrics) = (pipeline(limits), Arc::new(Metrics::default()));
-        let counters = DecayCounters::new(Arc::clone(&pipeline), Generation::FIRST, 1, Arc::clone(&metrics));
+        let versions = Versions::new(Generation(1), Window(1));
+        let counters = DecayCounters::new(Arc::clone(&pipeline), versions, 1, Arc::clone(&metrics));
         Worker { counters, pipeline, metrics, epoch: 0, items: BTreeMap::new(), most: Usage::default() }
     }
 

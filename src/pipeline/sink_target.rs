@@ -4,10 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::sqlite::companions;
-use super::{SinkError, Writers};
-use crate::pipeline::Pipeline;
-
 /// Where items go to or come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkTarget {
@@ -32,35 +28,6 @@ impl SinkTarget {
     /// Whether items can be read back from it.
     pub fn can_be_read(&self) -> bool {
         matches!(self, SinkTarget::DynamoDb | SinkTarget::Sqlite(_) | SinkTarget::JsonLines(_))
-    }
-
-    /// The sink that was named on the command line, by `flag`, or else in the pipeline file.
-    pub fn choose(named: Option<&SinkTarget>, pipeline: &Pipeline, flag: &str) -> Result<SinkTarget, SinkError> {
-        if let Some(target) = named {
-            return Ok(target.clone());
-        }
-        let Some(text) = &pipeline.sink else {
-            let message = format!("the pipeline {} names no sink: set `sink`, or add {flag} SINK", pipeline.name);
-            return Err(SinkError::usage(message));
-        };
-        text.parse().map_err(|error: UnknownSink| SinkError::usage(format!("the pipeline {}: {error}", pipeline.name)))
-    }
-
-    /// The files that a run writes to, those that SQLite keeps beside its own included.
-    pub fn files(&self) -> Vec<PathBuf> {
-        match self {
-            SinkTarget::Sqlite(path) => std::iter::once(path.clone()).chain(companions(path)).collect(),
-            SinkTarget::JsonLines(path) => vec![path.clone()],
-            SinkTarget::DynamoDb | SinkTarget::Stdout | SinkTarget::None => Vec::new(),
-        }
-    }
-
-    /// How many writers it wants.
-    pub fn writers(&self) -> Writers {
-        match self {
-            SinkTarget::DynamoDb | SinkTarget::None => Writers::OnePerProcess,
-            SinkTarget::Sqlite(_) | SinkTarget::JsonLines(_) | SinkTarget::Stdout => Writers::OnePerCluster,
-        }
     }
 }
 
@@ -94,7 +61,6 @@ impl fmt::Display for SinkTarget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::fixtures;
 
     #[test]
     fn every_sink_reads_back_as_it_is_shown() {
@@ -115,25 +81,5 @@ mod tests {
             let error = text.parse::<SinkTarget>().unwrap_err().to_string();
             assert!(error.contains(text) && error.contains("sqlite:PATH"), "{error}");
         }
-    }
-
-    #[test]
-    fn the_command_line_beats_the_pipeline() {
-        let pipeline = |sink: Option<&str>| Pipeline { sink: sink.map(str::to_owned), ..fixtures::pipeline() };
-        let choose =
-            |named, sink| SinkTarget::choose(named, &pipeline(sink), "--sink").map_err(|error| error.to_string());
-        assert_eq!(choose(Some(&SinkTarget::None), Some("dynamodb")), Ok(SinkTarget::None));
-        assert_eq!(choose(None, Some("dynamodb")), Ok(SinkTarget::DynamoDb));
-        assert!(choose(None, Some("mongo")).unwrap_err().contains("user_counters"));
-        assert!(choose(None, None).unwrap_err().contains("--sink SINK"));
-    }
-
-    #[test]
-    fn files_have_one_writer_in_the_cluster() {
-        let writers = |text: &str| text.parse::<SinkTarget>().unwrap().writers();
-        assert_eq!(writers("sqlite:x"), Writers::OnePerCluster);
-        assert_eq!(writers("jsonl:-"), Writers::OnePerCluster);
-        assert_eq!(writers("dynamodb"), Writers::OnePerProcess);
-        assert_eq!(writers("none"), Writers::OnePerProcess);
     }
 }

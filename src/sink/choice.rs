@@ -1,0 +1,60 @@
+//! Which sink a run or a reader takes, which files it writes to, and how many writers it wants.
+
+use std::path::PathBuf;
+
+use super::sqlite::companions;
+use super::{SinkError, Writers};
+use crate::pipeline::{Pipeline, SinkTarget};
+
+impl SinkTarget {
+    /// The sink that was named on the command line, by `flag`, or else in the pipeline file.
+    pub fn choose(named: Option<&SinkTarget>, pipeline: &Pipeline, flag: &str) -> Result<SinkTarget, SinkError> {
+        named.or(pipeline.sink.as_ref()).cloned().ok_or_else(|| {
+            let message = format!("the pipeline {} names no sink: set `sink`, or add {flag} SINK", pipeline.name);
+            SinkError::usage(message)
+        })
+    }
+
+    /// The files that a run writes to, those that SQLite keeps beside its own included.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            SinkTarget::Sqlite(path) => std::iter::once(path.clone()).chain(companions(path)).collect(),
+            SinkTarget::JsonLines(path) => vec![path.clone()],
+            SinkTarget::DynamoDb | SinkTarget::Stdout | SinkTarget::None => Vec::new(),
+        }
+    }
+
+    /// How many writers it wants.
+    pub fn writers(&self) -> Writers {
+        match self {
+            SinkTarget::DynamoDb | SinkTarget::None => Writers::OnePerProcess,
+            SinkTarget::Sqlite(_) | SinkTarget::JsonLines(_) | SinkTarget::Stdout => Writers::OnePerCluster,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::fixtures;
+
+    #[test]
+    fn the_command_line_beats_the_pipeline() {
+        let pipeline =
+            |sink: Option<&str>| Pipeline { sink: sink.map(|sink| sink.parse().unwrap()), ..fixtures::pipeline() };
+        let choose =
+            |named, sink| SinkTarget::choose(named, &pipeline(sink), "--sink").map_err(|error| error.to_string());
+        assert_eq!(choose(Some(&SinkTarget::None), Some("dynamodb")), Ok(SinkTarget::None));
+        assert_eq!(choose(None, Some("dynamodb")), Ok(SinkTarget::DynamoDb));
+        assert!(choose(None, None).unwrap_err().contains("--sink SINK"));
+    }
+
+    #[test]
+    fn files_have_one_writer_in_the_cluster() {
+        let writers = |text: &str| text.parse::<SinkTarget>().unwrap().writers();
+        assert_eq!(writers("sqlite:x"), Writers::OnePerCluster);
+        assert_eq!(writers("jsonl:-"), Writers::OnePerCluster);
+        assert_eq!(writers("dynamodb"), Writers::OnePerProcess);
+        assert_eq!(writers("none"), Writers::OnePerProcess);
+    }
+}
