@@ -86,6 +86,11 @@ impl ContributionBatch {
         self.windows.iter().zip(starts).map(|((window, end), start)| (*window, start..*end))
     }
 
+    /// No more rows than this get something from it.
+    pub fn most_rows(&self) -> usize {
+        self.records.most()
+    }
+
     /// The memory that it takes, in bytes: the same at both ends of an exchange.
     pub fn memory(&self) -> u64 {
         let uniques: usize = self.uniques.iter().map(|uniques| size_of_val(uniques) + uniques.heap_bytes()).sum();

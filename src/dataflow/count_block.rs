@@ -102,7 +102,6 @@ impl BlockCounter {
                 self.count_messages(bytes, messages, &block.window_starts, &mut tally);
             }
         }
-        self.sums.make_room(self.window, &self.pipeline, self.router.features());
         self.metrics.events.add(tally.events);
         let routes = self.router.tally();
         self.metrics.missing_keys.add(routes.missing_keys());
@@ -168,6 +167,9 @@ impl BlockCounter {
             }
         };
         self.router.route(&event, &mut self.sums)?;
+        if self.sums.is_full() {
+            self.sums.make_room(self.window, &self.pipeline, self.router.features());
+        }
         if self.router.is_worth_a_look() {
             self.observer.look(bytes, &event);
         }

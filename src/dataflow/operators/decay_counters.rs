@@ -41,6 +41,11 @@ pub fn decay_counters<'scope>(
                     break;
                 }
                 let (capability, batches) = first.remove();
+                if !counters.has_room_for(&batches) {
+                    // Which ends the run: the epoch is not done.
+                    waiting.insert(*capability.time(), (capability, batches));
+                    return failure.too_many_rows();
+                }
                 let mut session = output.session(&capability);
                 counters.apply_epoch(&batches, |items| session.give(items));
                 in_flight.sums_are_applied(&batches);
