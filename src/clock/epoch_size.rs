@@ -11,7 +11,7 @@ pub struct EpochSize {
 
 impl EpochSize {
     /// An epoch that has so many bytes ends, whatever the time: what it adds is kept in memory until then.
-    pub const MOST_BYTES: u64 = 256 << 20;
+    pub const MOST_BYTES: u64 = 64 << 20;
 
     /// An epoch that has so many events ends, unless more are wanted.
     pub const MOST_EVENTS: u64 = 1 << 18;

@@ -86,6 +86,23 @@ impl ContributionBatch {
         self.windows.iter().zip(starts).map(|((window, end), start)| (*window, start..*end))
     }
 
+    /// No more rows than this get something from it.
+    pub fn most_rows(&self) -> usize {
+        self.records.most()
+    }
+
+    /// The memory that it takes, in bytes: the same at both ends of an exchange.
+    pub fn memory(&self) -> u64 {
+        let uniques: usize = self.uniques.iter().map(|uniques| size_of_val(uniques) + uniques.heap_bytes()).sum();
+        let names: usize = self.features.iter().map(|(_, feature)| feature.name.len()).sum();
+        (self.records.memory()
+            + size_of_val(self.sightings.as_slice())
+            + uniques
+            + size_of_val(self.features.as_slice())
+            + names
+            + size_of_val(self.windows.as_slice())) as u64
+    }
+
     /// The contributions in a part of the batch.
     pub fn contributions(&self, part: Range<usize>) -> Contributions<'_> {
         Contributions { batch: self, records: self.records.iter(part.start, part.end) }

@@ -1,6 +1,5 @@
 //! Blocks -> sums of the open window, and dead letters.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::contribution::ContributionBatch;
@@ -12,7 +11,7 @@ use crate::epoch::{Epoch, Window};
 use crate::event::{Arrival, Decoder, Reason, Utf8};
 use crate::findings::{Observations, Observer};
 use crate::pipeline::Pipeline;
-use crate::sink::{DeadLetter, Origin};
+use crate::sink::{DeadLetterBatch, Position};
 use crate::source::{Block, HEAD_BYTES, LogBytes, Message, Payload, SourceError, read_at};
 use crate::telemetry::Metrics;
 
@@ -29,13 +28,20 @@ pub struct BlockCounter {
     times: TimeSampler,
     window: Window,
     buffer: Vec<u8>,
-    dead_letters: Vec<DeadLetter>,
 }
 
-/// What is counted of one block before it is added to the metrics.
-#[derive(Default)]
+/// What comes of one block besides sums.
 struct Tally {
     events: u64,
+    dead_letters: DeadLetterBatch,
+}
+
+impl Tally {
+    /// Keeps an event that does not count; of one that is too long its beginning.
+    fn refuse(&mut self, reason: Reason, position: Position, event: &[u8]) {
+        let kept = if reason == Reason::TooLong { event.len().min(HEAD_BYTES) } else { event.len() };
+        self.dead_letters.push_beginning(reason, position, &event[..kept], event.len() as u64);
+    }
 }
 
 impl BlockCounter {
@@ -58,7 +64,6 @@ impl BlockCounter {
             observations,
             window: Window::default(),
             buffer: Vec::new(),
-            dead_letters: Vec::new(),
         }
     }
 
@@ -76,11 +81,11 @@ impl BlockCounter {
     }
 
     /// Counts a block of the open epoch, and gives back its dead letters.
-    pub fn count(&mut self, block: &Block) -> Result<Vec<DeadLetter>, SourceError> {
-        let mut tally = Tally::default();
+    pub fn count(&mut self, block: &Block) -> Result<DeadLetterBatch, SourceError> {
+        let mut tally = Tally { events: 0, dead_letters: DeadLetterBatch::new(block.payload.source()) };
         match &block.payload {
-            Payload::Lines { file, offset, bytes: LogBytes::Read(bytes), arrival } => {
-                self.count_lines(file, *offset, bytes, *arrival, block, &mut tally);
+            Payload::Lines { offset, bytes: LogBytes::Read(bytes), arrival, .. } => {
+                self.count_lines(*offset, bytes, *arrival, &block.window_starts, &mut tally);
             }
             Payload::Lines { file, offset, bytes: LogBytes::InFile { file: handle, length }, arrival } => {
                 let mut buffer = std::mem::take(&mut self.buffer);
@@ -88,43 +93,37 @@ impl BlockCounter {
                     let file = file.display();
                     SourceError::caused_by(format!("cannot read the event log {file} at offset {offset}"), error)
                 })?;
-                self.count_lines(file, *offset, &buffer, *arrival, block, &mut tally);
+                self.count_lines(*offset, &buffer, *arrival, &block.window_starts, &mut tally);
                 self.buffer = buffer;
             }
-            Payload::LineTooLong { file, offset, length, head } => {
+            Payload::LineTooLong { offset, length, head, .. } => {
                 self.enter_windows(&block.window_starts, 0);
                 self.observer.refused(head, Reason::TooLong);
-                self.dead_letters.push(DeadLetter {
-                    reason: Reason::TooLong,
-                    origin: log_origin(file, *offset),
-                    bytes: head.clone(),
-                    length: Some(*length),
-                });
+                tally.dead_letters.push_beginning(Reason::TooLong, Position::Line(*offset), head, *length);
             }
-            Payload::Messages { topic, bytes, messages } => {
-                self.count_messages(topic, bytes, messages, &block.window_starts, &mut tally);
+            Payload::Messages { bytes, messages, .. } => {
+                self.count_messages(bytes, messages, &block.window_starts, &mut tally);
             }
         }
-        self.sums.make_room(self.window, &self.pipeline, self.router.features());
         self.metrics.events.add(tally.events);
         let routes = self.router.tally();
         self.metrics.missing_keys.add(routes.missing_keys());
         self.metrics.missing_values.add(routes.missing_values());
         self.observations.add(routes, &mut self.observer);
-        Ok(std::mem::take(&mut self.dead_letters))
+        tally.dead_letters.shrink();
+        Ok(tally.dead_letters)
     }
 
     fn count_lines(
         &mut self,
-        file: &Arc<Path>,
         offset: u64,
         bytes: &[u8],
         arrival: Arrival,
-        block: &Block,
+        window_starts: &[(usize, Window)],
         tally: &mut Tally,
     ) {
         let utf8 = check_utf8(bytes);
-        let mut starts = block.window_starts.iter().copied().peekable();
+        let mut starts = window_starts.iter().copied().peekable();
         let mut start = 0;
         while start < bytes.len() {
             let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
@@ -134,9 +133,7 @@ impl BlockCounter {
             let line = &bytes[start..end];
             match self.count_event(line, arrival, utf8) {
                 Ok(counted) => tally.events += u64::from(counted),
-                Err(reason) => {
-                    self.dead_letters.push(dead_letter(reason, log_origin(file, offset + start as u64), line));
-                }
+                Err(reason) => tally.refuse(reason, Position::Line(offset + start as u64), line),
             }
             start = end + 1;
         }
@@ -145,7 +142,6 @@ impl BlockCounter {
 
     fn count_messages(
         &mut self,
-        topic: &Arc<str>,
         bytes: &[u8],
         messages: &[Message],
         window_starts: &[(usize, Window)],
@@ -160,9 +156,7 @@ impl BlockCounter {
             match self.count_event(payload, message.arrival, Utf8::Unchecked) {
                 Ok(counted) => tally.events += u64::from(counted),
                 Err(reason) => {
-                    let Message { partition, offset, .. } = *message;
-                    let origin = Origin::Kafka { topic: topic.to_string(), partition, offset };
-                    self.dead_letters.push(dead_letter(reason, origin, payload));
+                    tally.refuse(reason, Position::Message(message.partition, message.offset), payload);
                 }
             }
         }
@@ -181,6 +175,9 @@ impl BlockCounter {
             }
         };
         self.router.route(&event, &mut self.sums)?;
+        if self.sums.is_full() {
+            self.sums.make_room(self.window, &self.pipeline, self.router.features());
+        }
         if self.router.is_worth_a_look() {
             self.observer.look(bytes, &event);
         }
@@ -200,17 +197,6 @@ impl BlockCounter {
             self.window = window;
         }
     }
-}
-
-/// Of what is too long only the beginning is kept.
-fn dead_letter(reason: Reason, origin: Origin, bytes: &[u8]) -> DeadLetter {
-    let kept = if reason == Reason::TooLong { bytes.len().min(HEAD_BYTES) } else { bytes.len() };
-    let length = (kept < bytes.len()).then_some(bytes.len() as u64);
-    DeadLetter { reason, origin, bytes: bytes[..kept].to_vec(), length }
-}
-
-fn log_origin(file: &Path, offset: u64) -> Origin {
-    Origin::Log { file: file.display().to_string(), offset }
 }
 
 /// One check of a whole block instead of one per line: a line of valid text is valid text.

@@ -44,6 +44,9 @@ pub struct DecayCounters {
     metrics: Arc<Metrics>,
 }
 
+/// The most rows that a worker can hold: they, and their texts, are numbered by 32 bits.
+pub const MOST_ROWS: usize = u32::MAX as usize - 1;
+
 /// The contributions of one batch that belong to one window.
 struct Segment {
     window: Window,
@@ -78,6 +81,11 @@ impl DecayCounters {
             limiter.budget.allow_beside(empty);
         }
         counters
+    }
+
+    /// Whether all rows that these batches might make can be held beside those that there are.
+    pub fn has_room_for(&self, batches: &[ContributionBatch]) -> bool {
+        fits(self.row_count(), batches.iter().map(ContributionBatch::most_rows).sum())
     }
 
     /// Merges the batches of a closed epoch, window by window, and emits every row that a window
@@ -243,6 +251,10 @@ impl DecayCounters {
     }
 }
 
+fn fits(rows: usize, new_rows: usize) -> bool {
+    new_rows <= MOST_ROWS.saturating_sub(rows)
+}
+
 /// Frees what a row that goes has outside of its table.
 fn release(
     table: &RowTable,
@@ -318,5 +330,16 @@ impl ItemWriter {
             let next = self.batch.empty_of_this_size();
             emit(std::mem::replace(&mut self.batch, next));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_rows_than_can_be_numbered_fit() {
+        assert!(fits(0, MOST_ROWS) && fits(MOST_ROWS - 7, 7));
+        assert!(!fits(MOST_ROWS - 7, 8) && !fits(1, usize::MAX));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::decay_counters::MOST_ROWS;
 use crate::sink::SinkError;
 use crate::source::SourceError;
 
@@ -17,6 +18,13 @@ pub enum RunError {
     /// The sink, or the dead letters, could not be written any further.
     #[error(transparent)]
     Sink(SinkError),
+    /// A worker would hold more rows than it can number.
+    #[error(
+        "a worker would hold more than {} rows, which it cannot number: start the run with more workers (-w), or set \
+         [limits]",
+        MOST_ROWS
+    )]
+    TooManyRows,
     /// Something that cannot happen did.
     #[error("internal error: {0}")]
     Bug(&'static str),
@@ -47,6 +55,11 @@ impl Failure {
     /// Reports an error of a source.
     pub fn source(&self, error: SourceError) {
         self.tell(RunError::Source(error));
+    }
+
+    /// Reports that a worker can hold no more rows.
+    pub fn too_many_rows(&self) {
+        self.tell(RunError::TooManyRows);
     }
 
     /// Reports what cannot happen.

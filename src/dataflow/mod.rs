@@ -13,6 +13,7 @@ mod features;
 mod flat_index;
 mod graph;
 mod identity;
+mod in_flight;
 mod keys;
 mod limits;
 mod operators;

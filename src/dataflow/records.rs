@@ -87,6 +87,17 @@ impl Records {
         self.words.len()
     }
 
+    /// There are no more records than this.
+    pub fn most(&self) -> usize {
+        const SHORTEST_WORDS: usize = HEADER_WORDS + 1;
+        self.words.len() / SHORTEST_WORDS
+    }
+
+    /// The memory that they take, in bytes.
+    pub fn memory(&self) -> usize {
+        size_of_val(self.words.as_slice())
+    }
+
     /// Makes room.
     pub fn reserve(&mut self, words: usize) {
         self.words.reserve(words);

@@ -13,12 +13,13 @@ use super::decay_counters::DecayCounters;
 use super::failure::Failure;
 use super::graph::{self, Parts};
 use super::identity::HashSeed;
+use super::in_flight::InFlight;
 use super::operators::Delivery;
 use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
 use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::pipeline::{GroupId, Pipeline};
-use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, Writers};
+use crate::sink::{DeadLetterBatch, DeadLetterFile, ItemBatch, Sink, Writers};
 use crate::source::Feed;
 use crate::telemetry::Metrics;
 
@@ -94,13 +95,14 @@ impl Execution {
 /// What one writer thread and the workers share.
 struct Outboxes {
     items: Sender<Delivery<ItemBatch>>,
-    dead_letters: Sender<Delivery<Vec<DeadLetter>>>,
+    dead_letters: Sender<Delivery<DeadLetterBatch>>,
 }
 
 /// Starts a run: one worker thread per feed, a writer thread for items and one for dead letters.
 pub fn start(run: Run) -> std::io::Result<Execution> {
     let (done_sender, done) = bounded(0);
     let workers = run.feeds.len();
+    let in_flight = InFlight::default();
     let sample = Arc::new(OnceLock::new());
     let (keep_writing, given_up) = keep_writing();
     let items = ItemWriter { sink: run.sink, metrics: Arc::clone(&run.metrics), sample: Arc::clone(&sample) };
@@ -122,6 +124,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
             items: outboxes.items.clone(),
             writers: run.writers,
             dead_letters: outboxes.dead_letters.clone(),
+            in_flight: in_flight.clone(),
             failure: run.failure.clone(),
         })
         .map(|parts| Mutex::new(Some(parts)))

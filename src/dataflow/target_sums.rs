@@ -131,7 +131,7 @@ impl TargetSums {
         }
     }
 
-    /// See [`super::window_sums::WindowSums::is_full`].
+    /// Whether there is so much that the next event's places might not fit into 32 bits.
     pub fn is_full(&self) -> bool {
         const ROOM: usize = 1 << 30;
         self.batch.records.len() > ROOM || self.batch.sightings.len() + self.sightings.len() > ROOM

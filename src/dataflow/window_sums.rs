@@ -19,6 +19,8 @@ pub struct WindowSums {
     waiting: Vec<Waiting>,
     waiting_keys: Vec<u64>,
     targets: Vec<TargetSums>,
+    /// Whether one of them has become very large.
+    full: bool,
 }
 
 /// How many additions wait for each other.
@@ -60,7 +62,7 @@ impl WindowSums {
     /// Empty sums, to be sent to this many workers.
     pub fn new(workers: usize) -> WindowSums {
         let targets = (0..workers).map(|_| TargetSums::default()).collect();
-        WindowSums { waiting: Vec::with_capacity(2 * TOGETHER), waiting_keys: Vec::new(), targets }
+        WindowSums { waiting: Vec::with_capacity(2 * TOGETHER), waiting_keys: Vec::new(), targets, full: false }
     }
 
     /// Takes notice of a key: what is added next belongs to it.
@@ -91,19 +93,28 @@ impl WindowSums {
             let WaitingKey { start, length } = key;
             let length = length as usize;
             let key = KeyWords { words: &self.waiting_keys[start as usize..][..length.div_ceil(8)], length };
-            self.targets[worker as usize].add(&addition, key, pipeline.group(addition.rows.group));
+            let target = &mut self.targets[worker as usize];
+            target.add(&addition, key, pipeline.group(addition.rows.group));
+            self.full |= target.is_full();
         }
         self.waiting_keys.clear();
     }
 
-    /// Puts aside what there is if it is very much, because places are 32-bit numbers. A window may be
-    /// closed in parts, and an epoch leave in several batches: the receiver merges them.
+    /// Whether there is very much, so that the next event needs [room](WindowSums::make_room): places are 32-bit numbers.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Puts aside what there is very much of. A window may be closed in parts, and an epoch leave in several batches:
+    /// the receiver merges them.
     pub fn make_room(&mut self, window: Window, pipeline: &Pipeline, features: &[FeatureKey]) {
         for target in self.targets.iter_mut().filter(|target| target.is_full()) {
             // What waits comes into the next part.
             target.close_window(window, pipeline);
             target.put_aside(features);
         }
+        self.full = false;
     }
 
     /// Ends the open window: its sums are ready to leave with the epoch.

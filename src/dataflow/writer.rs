@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use super::failure::Failure;
 use super::operators::Delivery;
 use super::run::Sample;
-use crate::sink::{DeadLetter, DeadLetterFile, ItemBatch, Sink, SinkError};
+use crate::sink::{DeadLetterBatch, DeadLetterFile, ItemBatch, Sink, SinkError};
 use crate::telemetry::Metrics;
 
 /// How many batches are written at once, at most.
@@ -51,9 +51,9 @@ impl Write<ItemBatch> for ItemWriter {
     }
 }
 
-impl Write<Vec<DeadLetter>> for DeadLetterFile {
-    fn write(&mut self, batches: &[Vec<DeadLetter>]) -> Result<(), SinkError> {
-        batches.iter().try_for_each(|batch| self.write(batch))
+impl Write<DeadLetterBatch> for DeadLetterFile {
+    fn write(&mut self, batches: &[DeadLetterBatch]) -> Result<(), SinkError> {
+        self.write(batches)
     }
 
     /// Every dead letter is durable already.
@@ -112,6 +112,8 @@ fn write_all<B>(
         let deliveries = std::iter::once(first).chain(inbox.try_iter().take(BATCHES_AT_ONCE - 1));
         let (batches, receipts): (Vec<B>, Vec<_>) = deliveries.map(Delivery::split).unzip();
         writer.write(&batches)?;
+        // Before that is told: a source may then take the next block.
+        drop(batches);
         receipts.into_iter().for_each(|receipt| receipt.acknowledge());
     }
 }

@@ -43,6 +43,9 @@ pub(super) fn expand_groups(
     Ok(groups)
 }
 
+/// More than anybody needs; so the numbers of a row's values fit their types.
+const MOST_DECAYS: usize = 1_000;
+
 /// Where the group's features are named: its template, or the whole group where that is the default.
 fn feature_place(group: &Spanned<RawGroup>) -> Range<usize> {
     group.get_ref().feature.as_ref().map_or(group.span(), Spanned::span)
@@ -203,6 +206,9 @@ fn meant(written: &str) -> String {
 /// The intervals, in ascending order.
 fn decays(raw: &Spanned<Vec<Text>>, unit: TimeUnit) -> Result<Vec<DecayInterval>, Fault> {
     let texts = not_empty_list(raw, "decays needs one or more intervals, for example decays = [\"10m\", \"1d\"]")?;
+    if let Some(text) = texts.get(MOST_DECAYS) {
+        return Err(Fault::new(text.span(), format!("too many decays: a counter group may have {MOST_DECAYS}")));
+    }
     let mut intervals = Vec::with_capacity(texts.len());
     for text in texts {
         let interval = decay(text, unit)?;

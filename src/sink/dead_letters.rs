@@ -9,52 +9,19 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine;
-use serde::{Deserialize, Serialize};
-
 use super::files::make_durable;
 use super::{SinkError, SinkErrorKind};
-use crate::event::Reason;
 use crate::file_id::FileId;
 use crate::telemetry::Metrics;
 
+mod batch;
 mod place;
 
+pub use self::batch::{DeadLetter, DeadLetterBatch, Position};
 use self::place::{open, open_recognised, try_to_make};
 
-/// An event that could not be counted.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Why it could not.
-    pub reason: Reason,
-    /// Where it stands.
-    pub origin: Origin,
-    /// The line or message; of one that was too long, its beginning.
-    pub bytes: Vec<u8>,
-    /// How long the whole line or message is, where `bytes` is only its beginning.
-    pub length: Option<u64>,
-}
-
-/// Where an event stands.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// In an event log.
-    Log {
-        /// The log, as it was named.
-        file: String,
-        /// Where the line begins in the (decompressed) log.
-        offset: u64,
-    },
-    /// In a Kafka topic.
-    Kafka {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The message's offset in it.
-        offset: i64,
-    },
-}
+/// Lines go to the file when they are so many bytes: many dead letters are not kept as lines, too, before they are written.
+const WRITTEN_AT_ONCE_BYTES: usize = 1 << 20;
 
 /// The file that dead letters are appended to.
 #[derive(Debug)]
@@ -95,150 +62,86 @@ impl DeadLetterFile {
         &self.path
     }
 
-    /// Makes these dead letters durable and counts them. An error when there are now more than may
-    /// be; these are written nevertheless.
-    pub fn write(&mut self, dead_letters: &[DeadLetter]) -> Result<(), SinkError> {
-        let Some(last) = dead_letters.last() else { return Ok(()) };
-        self.append(dead_letters).map_err(|error| {
+    /// Makes the dead letters of these batches durable, all at once, and counts them. An error when there are now more
+    /// than may be; these are written nevertheless.
+    pub fn write(&mut self, batches: &[DeadLetterBatch]) -> Result<(), SinkError> {
+        let letters = || batches.iter().flat_map(DeadLetterBatch::iter);
+        let Some(last) = letters().last() else { return Ok(()) };
+        self.append(letters()).map_err(|error| {
             SinkError::io(format!("cannot keep events that could not be counted in {}", self.path.display()), error)
                 .of_kind(SinkErrorKind::DeadLetters)
         })?;
-        for dead_letter in dead_letters {
-            self.metrics.dead_letters(dead_letter.reason).add(1);
+        for letter in letters() {
+            self.metrics.dead_letters(letter.reason).add(1);
+            self.written += 1;
         }
-        self.written += dead_letters.len() as u64;
         match self.max {
             Some(max) if self.written > max => Err(SinkError::new(format!(
                 "{} events could not be counted, more than the {max} that may be (--max-dead-letters, or max in \
-                 [dead_letters]): see {}; the last is {} at {}",
+                 [dead_letters]): see {}; the last is {last}",
                 self.written,
                 self.path.display(),
-                last.reason,
-                last.origin,
             ))
             .of_kind(SinkErrorKind::TooManyDeadLetters)),
             _ => Ok(()),
         }
     }
 
-    fn append(&mut self, dead_letters: &[DeadLetter]) -> io::Result<()> {
-        let mut lines = Vec::new();
-        for dead_letter in dead_letters {
-            serde_json::to_writer(&mut lines, &Line::of(dead_letter))?;
-            lines.push(b'\n');
-        }
+    fn append<'a>(&mut self, letters: impl Iterator<Item = DeadLetter<'a>>) -> io::Result<()> {
         let file = match self.file.take().filter(|file| FileId::is_in_place(file, &self.path)) {
             Some(file) => self.file.insert(file),
             None => self.file.insert(open(&self.path)?),
         };
+        let mut lines = Vec::new();
+        for letter in letters {
+            letter.append_line(&mut lines)?;
+            // Whole lines: another run may append to the same file.
+            if lines.len() >= WRITTEN_AT_ONCE_BYTES {
+                file.write_all(&lines)?;
+                lines.clear();
+            }
+        }
         file.write_all(&lines)?;
         make_durable(file)
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Origin::Log { file, offset } => write!(f, "{file}, offset {offset}"),
-            Origin::Kafka { topic, partition, offset } => {
-                write!(f, "topic {topic}, partition {partition}, offset {offset}")
-            }
-        }
-    }
-}
-
-/// A dead letter as it stands in the file.
-#[derive(Serialize)]
-struct Line<'a> {
-    reason: &'static str,
-    #[serde(flatten)]
-    place: Place<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    length: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Place<'a> {
-    Log { file: &'a str, offset: u64 },
-    Kafka { topic: &'a str, partition: i32, offset: i64 },
-}
-
-impl<'a> Line<'a> {
-    fn of(dead_letter: &'a DeadLetter) -> Line<'a> {
-        let place = match &dead_letter.origin {
-            Origin::Log { file, offset } => Place::Log { file, offset: *offset },
-            Origin::Kafka { topic, partition, offset } => {
-                Place::Kafka { topic, partition: *partition, offset: *offset }
-            }
-        };
-        let text = text_of(dead_letter);
-        let base64 = match text {
-            Some(_) => None,
-            None => Some(base64::engine::general_purpose::STANDARD.encode(&dead_letter.bytes)),
-        };
-        let (reason, detail) = (dead_letter.reason.as_str(), dead_letter.reason.detail());
-        Line { reason, place, detail, text, base64, length: dead_letter.length }
-    }
-}
-
-/// The bytes as text, if they are; a character that was cut in two with the rest of a line that is
-/// too long is left out.
-fn text_of(dead_letter: &DeadLetter) -> Option<&str> {
-    match std::str::from_utf8(&dead_letter.bytes) {
-        Ok(text) => Some(text),
-        Err(error) if dead_letter.length.is_some() && error.error_len().is_none() => {
-            std::str::from_utf8(&dead_letter.bytes[..error.valid_up_to()]).ok()
-        }
-        Err(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::TimeFault;
+    use crate::event::{Reason, TimeFault};
 
-    fn in_log(reason: Reason, bytes: &[u8]) -> DeadLetter {
-        let origin = Origin::Log { file: "events.jsonl".to_owned(), offset: 80 };
-        DeadLetter { reason, origin, bytes: bytes.to_vec(), length: None }
+    fn in_log(reason: Reason, bytes: &[u8]) -> DeadLetterBatch {
+        let mut batch = DeadLetterBatch::new("events.jsonl");
+        batch.push(reason, Position::Line(80), bytes);
+        batch
     }
 
-    fn written(dead_letters: &[DeadLetter]) -> String {
+    fn written(batches: &[DeadLetterBatch]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/dead_letters.jsonl");
-        DeadLetterFile::new(&path, None, Arc::default()).write(dead_letters).unwrap();
+        DeadLetterFile::new(&path, None, Arc::default()).write(batches).unwrap();
         fs::read_to_string(path).unwrap()
     }
 
     #[test]
     fn a_line_holds_reason_place_and_text_or_base64() {
-        let kafka = DeadLetter {
-            origin: Origin::Kafka { topic: "events".to_owned(), partition: 3, offset: 7 },
-            ..in_log(Reason::InvalidUtf8, b"\xff{}")
-        };
-        let too_long = DeadLetter { length: Some(2_000_000), ..in_log(Reason::TooLong, "ab\u{fc}".as_bytes()) };
-        let cut = DeadLetter { bytes: too_long.bytes[..3].to_vec(), ..too_long.clone() };
+        let mut kafka = DeadLetterBatch::new("events");
+        kafka.push(Reason::InvalidUtf8, Position::Message(3, 7), b"\xff{}");
+        let mut log = in_log(Reason::BadTime(TimeFault::Missing), br#"{"a":1}"#);
+        log.push_beginning(Reason::TooLong, Position::Line(88), "ab\u{fc}".as_bytes(), 2_000_000);
+        log.push_beginning(Reason::TooLong, Position::Line(2_000_089), &"ab\u{fc}".as_bytes()[..3], 2_000_000);
         let expected = concat!(
             r#"{"reason":"bad_time","file":"events.jsonl","offset":80,"detail":"no such field, or null","text":"{\"a\":1}"}"#,
             "\n",
+            r#"{"reason":"too_long","file":"events.jsonl","offset":88,"text":"abü","length":2000000}"#,
+            "\n",
+            r#"{"reason":"too_long","file":"events.jsonl","offset":2000089,"text":"ab","length":2000000}"#,
+            "\n",
             r#"{"reason":"invalid_utf8","topic":"events","partition":3,"offset":7,"base64":"/3t9"}"#,
             "\n",
-            r#"{"reason":"too_long","file":"events.jsonl","offset":80,"text":"abü","length":2000000}"#,
-            "\n",
-            r#"{"reason":"too_long","file":"events.jsonl","offset":80,"text":"ab","length":2000000}"#,
-            "\n",
         );
-        assert_eq!(
-            written(&[in_log(Reason::BadTime(TimeFault::Missing), br#"{"a":1}"#), kafka, too_long, cut]),
-            expected
-        );
+        assert_eq!(written(&[log, kafka]), expected);
     }
 
     #[test]
@@ -334,6 +237,17 @@ mod tests {
             "{error}"
         );
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn what_waits_is_written_at_once_and_judged_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead_letters.jsonl");
+        let mut file = DeadLetterFile::new(&path, Some(2), Arc::default());
+        let batches: Vec<_> = (0..10).map(|_| in_log(Reason::BadKey, &vec![b'x'; WRITTEN_AT_ONCE_BYTES / 3])).collect();
+        let error = file.write(&batches).unwrap_err().to_string();
+        assert!(error.contains("10 events"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 10);
     }
 
     #[cfg(target_os = "linux")]

@@ -74,6 +74,17 @@ impl ItemBatch {
         }
     }
 
+    /// The memory that it takes, in bytes: the same at both ends of an exchange.
+    pub fn memory(&self) -> u64 {
+        let names: usize = self.features.iter().map(|feature| feature.name.len()).sum();
+        (names
+            + size_of_val(self.features.as_slice())
+            + size_of_val(self.records.as_slice())
+            + size_of_val(self.values.as_slice())
+            + size_of_val(self.since.as_slice())
+            + self.text.len()) as u64
+    }
+
     /// How many items it holds.
     pub fn len(&self) -> usize {
         self.records.len()

@@ -17,7 +17,7 @@ mod newest;
 mod none;
 mod sqlite;
 
-pub use dead_letters::{DeadLetter, DeadLetterFile, Origin};
+pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
 pub use error::{SinkError, SinkErrorKind};
 pub use item::{Count, Item, ItemBatch, ItemRef, published};
 

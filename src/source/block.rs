@@ -61,6 +61,16 @@ pub enum Payload {
     },
 }
 
+impl Payload {
+    /// The log or the topic, as it was named.
+    pub fn source(&self) -> String {
+        match self {
+            Payload::Lines { file, .. } | Payload::LineTooLong { file, .. } => file.display().to_string(),
+            Payload::Messages { topic, .. } => topic.to_string(),
+        }
+    }
+}
+
 /// The bytes of some lines.
 #[derive(Clone, Debug)]
 pub enum LogBytes {

@@ -15,6 +15,7 @@ mod ends;
 mod feed;
 mod files;
 mod findings;
+mod floods;
 mod forms;
 mod guide;
 mod kafka;

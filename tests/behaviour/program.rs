@@ -54,6 +54,15 @@ impl Workplace {
         running.end()
     }
 
+    /// The same with so much memory, in MiB, for its data: when it wants more it is refused, and ends badly.
+    pub fn run_within(&self, memory_mib: u64, arguments: &[&str]) -> Ended {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -d {}; exec \"$0\" \"$@\"", memory_mib << 10)]).arg(binary());
+        let mut running = self.start_command(limited, arguments, &[]);
+        running.close_stdin();
+        running.end()
+    }
+
     /// Starts the program; its stdin stays open.
     pub fn start(&self, arguments: &[&str]) -> Running {
         self.start_with(arguments, &[])
@@ -61,7 +70,10 @@ impl Workplace {
 
     /// The same with these variables in its environment; an empty one is taken out.
     pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
-        let mut command = Command::new(binary());
+        self.start_command(Command::new(binary()), arguments, environment)
+    }
+
+    fn start_command(&self, mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         // What the machine that runs the tests is set to must not matter.
         for name in ["KAFKA_BROKERS", "KAFKA_TOPIC", "DYNAMODB_ENDPOINT", "RUST_LOG"] {
             command.env_remove(name);

@@ -50,6 +50,8 @@ pub enum Part {
     DeadLetters,
     /// There were more dead letters than may be.
     TooManyDeadLetters,
+    /// There were more rows than workers can hold.
+    Rows,
     /// The program itself.
     Program,
 }
@@ -83,6 +85,7 @@ impl RunEnd {
             RunError::Source(error) => RunEnd::failed(Part::Input, error),
             RunError::Sink(error) if error.kind() == SinkErrorKind::ClosedPipe => RunEnd::ReaderLeft,
             RunError::Sink(error) => RunEnd::failed(part_of(&error), error),
+            RunError::TooManyRows => RunEnd::failed(Part::Rows, CliError::Failed(error.to_string())),
             RunError::Bug(_) => RunEnd::failed(Part::Program, CliError::Failed(error.to_string())),
         }
     }
@@ -191,6 +194,7 @@ impl Part {
             Part::Service => "a service does not answer",
             Part::DeadLetters => "dead letters could not be kept",
             Part::TooManyDeadLetters => "more dead letters than allowed",
+            Part::Rows => "too many rows",
             Part::Program => "a bug",
         }
     }
@@ -222,6 +226,7 @@ mod tests {
         let sink = kinds.map(|kind| RunEnd::after(RunError::Sink(SinkError::new("no").of_kind(kind))));
         let mut ends = vec![RunEnd::Done, RunEnd::AskedToStop, RunEnd::Interrupted];
         ends.push(RunEnd::after(RunError::Source(SourceError::new("no"))));
+        ends.push(RunEnd::after(RunError::TooManyRows));
         ends.push(RunEnd::after(RunError::Bug("no")));
         ends.push(RunEnd::failed(Part::DamagedLog, CliError::Failed("no".to_owned())));
         ends.push(RunEnd::failed(Part::NothingCounted, CliError::Failed("no".to_owned())));

@@ -10,6 +10,7 @@ use timely::dataflow::operators::{Capability, Operator};
 use super::super::contribution::ContributionBatch;
 use super::super::decay_counters::DecayCounters;
 use super::super::failure::Failure;
+use super::super::in_flight::InFlight;
 use super::super::rows::Swept;
 use crate::sink::ItemBatch;
 
@@ -18,6 +19,7 @@ use crate::sink::ItemBatch;
 pub fn decay_counters<'scope>(
     contributions: StreamVec<'scope, u64, ContributionBatch>,
     mut counters: DecayCounters,
+    in_flight: InFlight,
     failure: Failure,
 ) -> StreamVec<'scope, u64, ItemBatch> {
     let to_owner = Exchange::new(|batch: &ContributionBatch| batch.target);
@@ -39,8 +41,14 @@ pub fn decay_counters<'scope>(
                     break;
                 }
                 let (capability, batches) = first.remove();
+                if !counters.has_room_for(&batches) {
+                    // Which ends the run: the epoch is not done.
+                    waiting.insert(*capability.time(), (capability, batches));
+                    return failure.too_many_rows();
+                }
                 let mut session = output.session(&capability);
                 counters.apply_epoch(&batches, |items| session.give(items));
+                in_flight.sums_are_applied(&batches);
             }
             // It holds no epoch, so whatever else there is to do comes between.
             if counters.forget_expired() == Swept::MoreToDo {

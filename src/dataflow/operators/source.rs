@@ -11,25 +11,25 @@ use timely::dataflow::operators::probe::Handle as Probe;
 use timely::dataflow::{Scope, StreamVec};
 use timely::scheduling::Activator;
 
+use super::super::in_flight::InFlight;
 use crate::epoch::Epoch;
 use crate::source::{Block, Feed};
 
-/// How many epochs may be in flight: read, but not yet acknowledged by the sink. This bounds the
+/// How many epochs may be in flight: read, but not yet acknowledged by the sink. This and [`InFlight`] bound the
 /// memory of everything behind the source.
 const EPOCHS_IN_FLIGHT: usize = 4;
 
-/// How many blocks the operator takes before it lets others run.
-const BLOCKS_PER_TURN: usize = 4;
-
-/// Takes blocks from the feed until it ends.
+/// Takes blocks from the feed until it ends, one at a time: what comes of one shows before the next.
 ///
 /// The capability is the source's promise: the operator reads the announced epoch *before* it looks
 /// for a block, so when there is none, everything below the announced epoch has been taken.
-/// A block that is too far ahead of the acknowledged epochs is held back until they catch up.
+/// A block that is too far ahead of the acknowledged epochs is held back until they catch up, and so is one while too
+/// much is under way. The source's promise has moved on to its epoch by then, so it keeps no earlier one open.
 pub fn source<'scope>(
     scope: Scope<'scope, u64>,
     feed: Feed,
     acknowledged: Probe<u64>,
+    under_way: InFlight,
 ) -> (StreamVec<'scope, u64, Block>, SourceHandle) {
     let waits_for = Rc::new(Cell::new(None));
     let handle_waits_for = Rc::clone(&waits_for);
@@ -40,36 +40,30 @@ pub fn source<'scope>(
         let again = scope.activator_for(info.address.clone());
         *handle_activator = Some(scope.activator_for(info.address.clone()));
         feed.register(scope.worker().sync_activator_for(info.address.to_vec()));
+        under_way.register(scope.worker().sync_activator_for(info.address.to_vec()));
         let mut capability = Some(capability);
         let mut held_back: Option<Block> = None;
         let mut in_flight = EpochsInFlight::default();
         move |output| {
-            for _ in 0..BLOCKS_PER_TURN {
-                let Some(held) = capability.as_mut() else { return };
-                let announced = feed.announced();
-                match held_back.take().map_or_else(|| feed.blocks.try_recv(), Ok) {
-                    Ok(block) => {
-                        held.downgrade(&block.epoch.0);
-                        let must_be_done = in_flight.oldest_with(block.epoch);
-                        if acknowledged.less_than(&must_be_done) {
-                            waits_for.set(Some(must_be_done));
-                            held_back = Some(block);
-                            return;
-                        }
-                        waits_for.set(None);
-                        output.session(held).give(block);
-                    }
-                    Err(TryRecvError::Empty) => {
-                        held.downgrade(&announced.0);
+            let Some(held) = capability.as_mut() else { return };
+            let announced = feed.announced();
+            match held_back.take().map_or_else(|| feed.blocks.try_recv(), Ok) {
+                Ok(block) => {
+                    held.downgrade(&block.epoch.0);
+                    let oldest = in_flight.oldest_with(block.epoch);
+                    let must_be_done = if under_way.too_many_sums() { block.epoch.0 } else { oldest };
+                    let waits_for_epoch = acknowledged.less_than(&must_be_done).then_some(must_be_done);
+                    waits_for.set(waits_for_epoch);
+                    if waits_for_epoch.is_some() || under_way.too_many_batches() {
+                        held_back = Some(block);
                         return;
                     }
-                    Err(TryRecvError::Disconnected) => {
-                        capability = None;
-                        return;
-                    }
+                    output.session(held).give(block);
+                    again.activate();
                 }
+                Err(TryRecvError::Empty) => held.downgrade(&announced.0),
+                Err(TryRecvError::Disconnected) => capability = None,
             }
-            again.activate();
         }
     });
     (blocks, SourceHandle { waits_for: handle_waits_for, acknowledged: probe, activator })

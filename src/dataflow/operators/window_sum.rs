@@ -10,8 +10,9 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use super::super::contribution::ContributionBatch;
 use super::super::count_block::BlockCounter;
 use super::super::failure::Failure;
+use super::super::in_flight::InFlight;
 use crate::epoch::Epoch;
-use crate::sink::DeadLetter;
+use crate::sink::DeadLetterBatch;
 use crate::source::Block;
 
 /// An epoch of this worker that is not yet closed.
@@ -28,8 +29,9 @@ struct OpenEpoch {
 pub fn window_sum<'scope>(
     blocks: StreamVec<'scope, u64, Block>,
     mut counter: BlockCounter,
+    in_flight: InFlight,
     failure: Failure,
-) -> (StreamVec<'scope, u64, ContributionBatch>, StreamVec<'scope, u64, Vec<DeadLetter>>) {
+) -> (StreamVec<'scope, u64, ContributionBatch>, StreamVec<'scope, u64, DeadLetterBatch>) {
     let mut builder = OperatorBuilder::new("window_sum".to_owned(), blocks.scope());
     let mut input = builder.new_input(blocks, SameWorker);
     let (output, contributions) = builder.new_output();
@@ -46,7 +48,9 @@ pub fn window_sum<'scope>(
             let mut contribution_handle = contribution_output.activate();
             let mut dead_letter_handle = dead_letter_output.activate();
             let mut close = |counter: &mut BlockCounter, ended: OpenEpoch| {
-                contribution_handle.session(&ended.contributions).give_iterator(counter.end_epoch().into_iter());
+                let sums = counter.end_epoch();
+                in_flight.sums_are_made(&sums);
+                contribution_handle.session(&ended.contributions).give_iterator(sums.into_iter());
             };
             // In the order of arrival: grouping by stamp may reorder the blocks of one epoch.
             input.for_each(|stamp, blocks| {

@@ -22,26 +22,41 @@ impl Sink for ClosingSink {
     }
 }
 
-/// Starts a run over one event and, if wanted, one that is none; dead letters go to this path.
+/// A run that waits for blocks.
+struct Waiting {
+    execution: Execution,
+    errors: Receiver<RunError>,
+    sender: FeedSender,
+}
+
+impl Waiting {
+    /// Dead letters go to this path.
+    fn start(sink: ClosingSink, workers: usize, dead_letters: &std::path::Path) -> Waiting {
+        let metrics = Arc::new(Metrics::default());
+        let (failure, errors) = Failure::new(Arc::new(AtomicBool::new(false)));
+        let (sender, shared) = feed(Epoch(1));
+        let pipeline = pipeline("none");
+        let execution = start(Run {
+            observations: Arc::new(Observations::new(&pipeline, EventTime(2_000_000_000))),
+            pipeline,
+            feeds: vec![shared; workers],
+            sink: Box::new(sink),
+            writers: Writers::OnePerCluster,
+            dead_letters: DeadLetterFile::new(dead_letters, None, Arc::clone(&metrics)),
+            seed: HashSeed(42),
+            versions: Versions::new(Generation(1), Window(1)),
+            serialise: false,
+            metrics,
+            failure,
+        })
+        .expect("started");
+        Waiting { execution, errors, sender }
+    }
+}
+
+/// Starts a run over one event and, if wanted, one that is none.
 fn run(sink: ClosingSink, bad_event: bool, dead_letters: &std::path::Path) -> (Execution, Receiver<RunError>) {
-    let metrics = Arc::new(Metrics::default());
-    let (failure, errors) = Failure::new(Arc::new(AtomicBool::new(false)));
-    let (sender, shared) = feed(Epoch(1));
-    let pipeline = pipeline("none");
-    let execution = start(Run {
-        observations: Arc::new(Observations::new(&pipeline, EventTime(2_000_000_000))),
-        pipeline,
-        feeds: vec![shared; 2],
-        sink: Box::new(sink),
-        writers: Writers::OnePerCluster,
-        dead_letters: DeadLetterFile::new(dead_letters, None, Arc::clone(&metrics)),
-        seed: HashSeed(42),
-        versions: Versions::new(Generation(1), Window(1)),
-        serialise: false,
-        metrics,
-        failure,
-    })
-    .expect("started");
+    let Waiting { execution, errors, sender } = Waiting::start(sink, 2, dead_letters);
     let event = TestEvent { name: "view", user: 1, creator: None, time: 1, amount: None };
     let lines = event.line() + if bad_event { "nonsense\n" } else { "" };
     sender.send(block(1, &lines, Vec::new())).expect("taken");
@@ -72,4 +87,34 @@ fn when_dead_letters_cannot_be_written_the_sink_is_closed_all_the_same() {
     assert!(matches!(execution.done().try_recv(), Err(TryRecvError::Empty)), "a dead letter is not durable");
     execution.give_up();
     assert!(closed.load(Ordering::Acquire));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn dead_letters_that_cannot_be_written_hold_the_source_back_within_one_epoch() {
+    use std::io::Read as _;
+    use std::os::fd::AsRawFd as _;
+    const LINE_BYTES: usize = 1 << 20;
+    const BLOCKS: usize = 100;
+    for workers in [1, 2] {
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        let sink = ClosingSink { closed: Arc::default(), badly: false };
+        let Waiting { execution, errors, sender } = Waiting::start(sink, workers, path.as_ref());
+        let bad_line = block(1, &("x".repeat(LINE_BYTES) + "\n"), Vec::new());
+        // Nobody reads the pipe: either all is taken, or at some time nothing more.
+        let patience = Duration::from_millis(300);
+        let can_be_sent = |_: &usize| sender.try_send(bad_line.clone(), patience).expect("somebody is there").is_none();
+        let sent = (0..BLOCKS).take_while(can_be_sent).count();
+        assert!(sent < BLOCKS - 10, "{sent} blocks were taken");
+        let reading = std::thread::spawn(move || {
+            let mut lines = Vec::new();
+            reader.read_to_end(&mut lines).map(|_| memchr::memchr_iter(b'\n', &lines).count())
+        });
+        (sent..BLOCKS).for_each(|_| sender.send(bad_line.clone()).expect("taken once the pipe is read"));
+        drop(sender);
+        assert!(execution.done().recv().is_err() && errors.try_recv().is_err());
+        drop(writer);
+        assert_eq!(reading.join().expect("a reader").expect("read"), BLOCKS);
+    }
 }

@@ -357,6 +357,9 @@ fn more_of_anything_than_its_numbers_reach_is_refused() {
     let measures: Vec<String> = (0..10_000).map(|field| format!("\"sum(f{field})\"")).collect();
     let expected = "p.toml:9: too many fields: the counters of one pipeline may use 10000";
     assert_refused("decays", &format!("measures = [{}]\ndecays", measures.join(",")), expected);
+    let decays: Vec<String> = (1..=70_000).map(|seconds| format!("\"{seconds}s\"")).collect();
+    let expected = "p.toml:9: too many decays: a counter group may have 1000";
+    assert_refused("[\"5s\"]", &format!("[{}]", decays.join(",")), expected);
     let group =
         |index| format!("[[counters]]\nname = \"g{index}\"\nkey = [\"k\"]\nevents = [\"e\"]\ndecays = [\"5s\"]\n");
     let groups: String = (0..65_535).map(group).collect();
