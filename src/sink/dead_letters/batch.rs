@@ -108,12 +108,13 @@ impl DeadLetter<'_> {
             Some(_) => None,
             None => Some(base64::engine::general_purpose::STANDARD.encode(self.bytes)),
         };
-        let place = match self.position {
-            Position::Line(offset) => Place::Log { file: self.source, offset },
-            Position::Message(partition, offset) => Place::Kafka { topic: self.source, partition, offset },
+        let (file, topic, partition, offset) = match self.position {
+            Position::Line(offset) => (Some(self.source), None, None, offset),
+            Position::Message(partition, offset) => (None, Some(self.source), Some(partition), offset.cast_unsigned()),
         };
         let (reason, detail) = (self.reason.as_str(), self.reason.detail());
-        serde_json::to_writer(&mut *lines, &Line { reason, place, detail, text, base64, length: self.length })?;
+        let line = Line { reason, file, topic, partition, offset, detail, text, base64, length: self.length };
+        serde_json::to_writer(&mut *lines, &line)?;
         lines.push(b'\n');
         Ok(())
     }
@@ -148,8 +149,13 @@ impl fmt::Display for DeadLetter<'_> {
 #[derive(Serialize)]
 struct Line<'a> {
     reason: &'static str,
-    #[serde(flatten)]
-    place: Place<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<i32>,
+    offset: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,11 +164,4 @@ struct Line<'a> {
     base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     length: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Place<'a> {
-    Log { file: &'a str, offset: u64 },
-    Kafka { topic: &'a str, partition: i32, offset: i64 },
 }
