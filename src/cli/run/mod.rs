@@ -6,6 +6,7 @@ mod end;
 mod findings;
 mod input;
 mod open;
+mod shift;
 mod summary;
 mod supervise;
 
@@ -14,11 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+
 pub use args::RunArgs;
 
 use self::input::Input;
 use self::summary::Summary;
 use super::CliError;
+use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::{Generation, Versions};
@@ -34,16 +38,21 @@ const DEAD_LETTERS: &str = "dead_letters.jsonl";
 pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     args.check()?;
     let stopwatch = Stopwatch::start();
-    let pipeline = Arc::new(load_pipeline(args)?);
+    let mut pipeline = load_pipeline(args)?;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let run_start = now_in(&pipeline);
-    let observations = Arc::new(Observations::new(&pipeline, run_start));
-    let input = Input::open(args, &pipeline, run_start)?;
+    let shift_to = shift_to(args, &pipeline)?;
+    let mut input = Input::open(args, &pipeline, run_start)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
+    if let Some(to) = shift_to {
+        (input, pipeline.shift) = shift::find(input, to, pipeline.event.time_unit, &stop)?;
+    }
+    let pipeline = Arc::new(pipeline);
+    let observations = Arc::new(Observations::new(&pipeline, run_start));
     // Before the sink, which is emptied when it is opened.
     let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
     let options = OpenOptions {
@@ -128,6 +137,12 @@ fn load_pipeline(args: &RunArgs) -> Result<Pipeline, CliError> {
         tracing::warn!("{warning}");
     }
     Ok(pipeline)
+}
+
+/// The time of `--shift-to`.
+fn shift_to(args: &RunArgs, pipeline: &Pipeline) -> Result<Option<EventTime>, CliError> {
+    let parse = |text: &String| parse_time(text, pipeline.event.time_unit, Timestamp::now());
+    Ok(args.shift_to.as_ref().map(parse).transpose()?.map(EventTime))
 }
 
 fn dead_letter_file(args: &RunArgs, pipeline: &Pipeline, metrics: &Arc<Metrics>) -> DeadLetterFile {

@@ -14,7 +14,7 @@
 //!
 //! `open` finds the logs, and `form` tells how they are stored; `cut` says where to cut, `plain` does
 //! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
-//! `tail` or `windows` finds in the lines.
+//! `tail` or `windows` finds in the lines. `span` reads ahead of all that, where it is asked for.
 
 mod chunks;
 mod cut;
@@ -23,6 +23,7 @@ mod lines;
 mod open;
 mod plain;
 mod progress;
+mod span;
 mod stamp;
 mod stream;
 mod tail;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use lines::{LogLine, for_each_line};
 pub use progress::LogProgress;
+pub use span::LogSpan;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,8 +145,12 @@ impl LogSource {
         Ok(if damages.is_empty() { LogEnd::Finished } else { LogEnd::Truncated(damages.join("; ")) })
     }
 
+    fn limits(&self) -> Limits {
+        Limits::new(self.options.block_bytes, self.options.schema.max_bytes)
+    }
+
     fn read(&self, log: &Log, stamper: &mut Stamper<'_>) -> Result<(), Stop> {
-        let limits = Limits::new(self.options.block_bytes, self.options.schema.max_bytes);
+        let limits = self.limits();
         match log.kind {
             LogKind::File { length, form: Form::Plain } if !stamper.reads_every_line() => {
                 let file = PlainFile::new(&log.name, log.open_file()?, length, limits)?;
