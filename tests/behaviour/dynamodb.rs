@@ -207,10 +207,7 @@ fn the_commands_read_what_a_run_wrote() {
 
     let shown = printed(&["get", file, "--key", "userId=1234", "--feature", "like", "--at", "1707605604"]);
     assert!(shown.starts_with("like  (key 1234)\n"), "{shown}");
-    assert!(
-        shown.contains("5s        1707605599   2024-02-10T22:53:19Z  1.600000                 0.588607"),
-        "{shown}"
-    );
+    assert!(shown.contains("5s        2024-02-10T22:53:19Z  1.600000                 0.588607"), "{shown}");
 
     let dumped = printed(&["dump", "dynamodb", "--pipeline", file]);
     let items: Vec<Item> = dumped.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

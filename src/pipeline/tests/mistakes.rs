@@ -16,7 +16,7 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
     assert_refused(
         "events =",
         "event =",
-        "p.toml:8: unknown key \"event\"; did you mean \"events\"? \
+        "p.toml:8: unknown key \"event\": it is a section of its own and belongs in no other; did you mean \"events\"? \
          (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
     );
     assert_refused_with(
