@@ -30,7 +30,7 @@ use crate::telemetry::{LogFormat, start_logging};
 #[derive(Debug, Parser)]
 #[command(version, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Example:\n  counter-machine run pipelines/user_counters.toml --events pipelines/sample.jsonl --shift-to now"
+    after_help = "Example:\n  counter-machine run pipelines/user_counters.toml \\\n      --events pipelines/sample.jsonl --shift-to now"
 )]
 pub struct Cli {
     #[command(subcommand)]

@@ -98,6 +98,24 @@ fn offers(help: &str, flag: &str) -> bool {
     help.lines().any(|line| line.trim_start().starts_with('-') && line.split([' ', ',']).any(|word| word == flag))
 }
 
+/// A terminal's narrowest usual width. A line that is longer is broken in the middle, and cannot be copied.
+const COLUMNS: usize = 80;
+
+#[test]
+fn the_examples_of_every_help_fit_into_80_columns() {
+    let mut tried = 0;
+    let all = [("", Workplace::new().run(&["--help"]).exits(0).stdout)].into_iter().chain(helps());
+    for (command, help) in all {
+        let Some((_, examples)) = help.split_once("\nExample") else { continue };
+        let commands = examples.lines().filter(|line| line.starts_with("  "));
+        for line in commands {
+            assert!(line.chars().count() <= COLUMNS, "{command} --help: {line}");
+            tried += usize::from(line.contains("counter-machine "));
+        }
+    }
+    assert!(tried > 10, "only {tried} examples were found");
+}
+
 #[test]
 fn the_commands_on_the_sample_print_what_the_readme_shows() {
     let place = checkout();

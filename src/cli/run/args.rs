@@ -15,10 +15,12 @@ use crate::sink::SinkTarget;
     override_usage = "counter-machine run <PIPELINE> --events <PATH>... [OPTIONS]\n       counter-machine run <PIPELINE> [OPTIONS]        (from Kafka)"
 )]
 #[command(after_help = "Examples:
-  counter-machine run pipelines/user_counters.toml --events pipelines/sample.jsonl --shift-to now
-  counter-machine run pipelines/user_counters.toml --events logs/ --sink jsonl:- -w 2
-  tail -f events.jsonl | counter-machine run pipelines/user_counters.toml --events - --sink jsonl:-
-  counter-machine run pipelines/user_counters.toml --sink dynamodb        (from Kafka)")]
+  counter-machine run pipelines/user_counters.toml \\
+      --events pipelines/sample.jsonl --shift-to now
+  counter-machine run pipelines/user_counters.toml --events logs/ -w 2
+  tail -f events.jsonl | \\
+      counter-machine run pipelines/user_counters.toml --events - --sink jsonl:-
+  counter-machine run pipelines/user_counters.toml --sink dynamodb  (from Kafka)")]
 pub struct RunArgs {
     /// The pipeline file.
     pub pipeline: PathBuf,
