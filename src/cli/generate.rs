@@ -21,8 +21,9 @@ use crate::telemetry::Printable;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   counter-machine generate --events 1000000 --output events.jsonl.zst
-  counter-machine generate --events 100000 --late-share 0.05 --late-by 10m | head
-  counter-machine generate --pipeline pipelines/feed.toml --events 1000000 --output feed.jsonl.zst")]
+  counter-machine generate --events 1000 --late-share 0.05 --late-by 10m | head
+  counter-machine generate --pipeline pipelines/feed.toml --events 1000000 \\
+      --output feed.jsonl.zst")]
 pub struct GenerateArgs {
     /// How many events
     #[arg(long, default_value_t = 1_000_000)]

@@ -29,7 +29,9 @@ use crate::telemetry::{LogFormat, start_logging};
 /// Exponentially decaying counters for recommendation feeds, from an event stream to a table.
 #[derive(Debug, Parser)]
 #[command(version, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Example:\n  counter-machine run pipelines/user_counters.toml --events pipelines/sample.jsonl")]
+#[command(
+    after_help = "Example:\n  counter-machine run pipelines/user_counters.toml \\\n      --events pipelines/sample.jsonl --shift-to now"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

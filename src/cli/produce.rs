@@ -22,7 +22,8 @@ use crate::telemetry::Printable;
 /// Lines are sent as they stand, also those that are no events; blank ones are left out.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  counter-machine produce pipelines/user_counters.toml pipelines/sample.jsonl --key userId --create-partitions 8")]
+  counter-machine produce pipelines/user_counters.toml pipelines/sample.jsonl \\
+      --key userId --create-partitions 8")]
 pub struct ProduceArgs {
     /// The pipeline file; its `[kafka]` names the brokers and the topic.
     pub pipeline: PathBuf,

@@ -11,7 +11,8 @@ use crate::telemetry::Printable;
 
 const EXAMPLE: &str = "\
 Example: the table of the reference pipeline, in DynamoDB Local
-  DYNAMODB_ENDPOINT=http://127.0.0.1:8000 counter-machine table pipelines/user_counters.toml
+  DYNAMODB_ENDPOINT=http://127.0.0.1:8000 \\
+      counter-machine table pipelines/user_counters.toml
 
 A table with --ttl also deletes what a replay of an old log publishes with a time to live that has passed.";
 

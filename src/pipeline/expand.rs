@@ -60,6 +60,7 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
         dynamodb: dynamodb(raw.dynamodb, &name)?,
         dead_letters: dead_letters(raw.dead_letters)?,
         limits: Limits::expand(&raw.limits)?,
+        shift: None,
         sink: sink(raw.sink.as_ref())?,
         groups,
         features,

@@ -26,6 +26,7 @@ mod raw;
 mod schema;
 mod sections;
 mod selection;
+mod shift;
 #[cfg(test)]
 mod shipped;
 mod sink_target;
@@ -48,6 +49,7 @@ pub use limits::{Limits, RowLimit};
 pub use ratio::{DroppedRatio, Prior, Ratio, RatioKind};
 pub use schema::json_schema;
 pub use selection::FeatureSelection;
+pub use shift::TimeShift;
 pub use sink_target::{SinkTarget, UnknownSink};
 
 use std::collections::BTreeMap;
@@ -81,6 +83,8 @@ pub struct Pipeline {
     pub dead_letters: DeadLetterConfig,
     /// How much may be held in memory.
     pub limits: Limits,
+    /// How the times of what is published are moved: by a run's `--shift-to`, never by the file.
+    pub shift: Option<TimeShift>,
     /// What is counted. [`GroupId`] is the place in this list.
     pub groups: Vec<Group>,
     /// Which of the features that the groups could make are kept.

@@ -32,6 +32,7 @@ pub(crate) fn pipeline() -> Pipeline {
         dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
         dead_letters: DeadLetterConfig::default(),
         limits: Limits::default(),
+        shift: None,
         groups: vec![group("user", &[0], "{event}")],
         features: FeatureSelection::default(),
         ratios: Vec::new(),

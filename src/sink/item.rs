@@ -110,19 +110,21 @@ impl ItemBatch {
             let group = pipeline.group(feature.group);
             let values = &self.values[record.values_start as usize..][..usize::from(record.width)];
             let (values, more) = values.split_at(group.decays.width());
+            let published_at = |time| pipeline.shift.map_or(time, |shift| shift.moved(time));
+            let last_update = published_at(record.last_update);
             let is_uniques = group.measure(feature.measure).members.is_some();
             let (squares, errors) = if is_uniques { (&[][..], more) } else { (more, &[][..]) };
             ItemRef {
                 key: &self.text[record.key_start as usize..][..record.key_length as usize],
                 feature_name: &feature.name,
                 group,
-                last_update: record.last_update,
+                last_update,
                 values,
                 squares,
                 errors,
                 version: record.version,
-                expires_at: expires_at(pipeline, group, record.last_update),
-                since: marks.next_if(|(marked, _)| *marked == place).map(|(_, since)| *since),
+                expires_at: expires_at(pipeline, group, last_update),
+                since: marks.next_if(|(marked, _)| *marked == place).map(|(_, since)| published_at(*since)),
             }
         })
     }
@@ -284,6 +286,7 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::TimeShift;
     use crate::sink::fixtures::{Row, batch, pipeline};
 
     #[test]
@@ -316,6 +319,21 @@ mod tests {
             assert_eq!(serde_json::to_string(&item.to_item()).unwrap(), text);
             assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item.to_item());
         }
+    }
+
+    #[test]
+    fn every_time_of_an_item_is_moved_alike() {
+        let (pipeline, batch) = (pipeline(), batch(&[Row::new("a", "like").since(1_707_605_000)]));
+        let item = batch.items(&pipeline).next().unwrap().to_item();
+        let shift = TimeShift { from: EventTime(1_707_605_599), to: EventTime(1_807_605_599) };
+        let shifted_pipeline = Pipeline { shift: Some(shift), ..pipeline.clone() };
+        let mut shifted = batch.items(&shifted_pipeline).next().unwrap().to_item();
+        assert_eq!((shifted.since, shifted.expires_at), (Some(EventTime(1_807_605_000)), Some(1_808_210_399)));
+        for count in shifted.counts.values_mut() {
+            assert_eq!(count.last_update, EventTime(1_807_605_599));
+            count.last_update = EventTime(1_707_605_599);
+        }
+        assert_eq!(shifted.counts, item.counts);
     }
 
     #[test]

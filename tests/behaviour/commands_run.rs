@@ -21,7 +21,7 @@ fn run(place: &Workplace, more: &[&str]) -> Ended {
 #[test]
 fn the_first_command_of_the_readme_counts_and_says_what_to_type_next() {
     let place = reference();
-    let ended = place.run(&["run", "p.toml", "--events", "sample.jsonl"]).exits(0);
+    let ended = place.run(&["run", "p.toml", "--events", "sample.jsonl", "--shift-to", "now"]).exits(0);
     assert_eq!(ended.summary("events"), place.read("sample.jsonl").lines().count() as u64);
     assert_eq!((ended.summary("dead letters"), ended.stdout.as_str()), (0, ""));
     let next = ended.stderr.lines().last().unwrap();

@@ -30,6 +30,7 @@ mod readme;
 mod recount;
 mod replay;
 mod replay_logs;
+mod shift;
 mod terminal;
 mod time_unit;
 mod versions;

@@ -19,7 +19,8 @@ use crate::source::kafka::check_options;
 const EXAMPLES: &str = "\
 Examples:
   counter-machine check pipelines/user_counters.toml
-  counter-machine check pipelines/user_counters.toml --events pipelines/sample.jsonl
+  counter-machine check pipelines/user_counters.toml \\
+      --events pipelines/sample.jsonl
   counter-machine check --schema > schema.json
 
 Writes are priced as DynamoDB's on-demand ones; 0.625 is what a million of them cost in us-east-1 in 2026.";

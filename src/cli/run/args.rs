@@ -15,10 +15,12 @@ use crate::sink::SinkTarget;
     override_usage = "counter-machine run <PIPELINE> --events <PATH>... [OPTIONS]\n       counter-machine run <PIPELINE> [OPTIONS]        (from Kafka)"
 )]
 #[command(after_help = "Examples:
-  counter-machine run pipelines/user_counters.toml --events pipelines/sample.jsonl
-  counter-machine run pipelines/user_counters.toml --events logs/ --sink jsonl:- -w 2
-  tail -f events.jsonl | counter-machine run pipelines/user_counters.toml --events - --sink jsonl:-
-  counter-machine run pipelines/user_counters.toml --sink dynamodb        (from Kafka)")]
+  counter-machine run pipelines/user_counters.toml \\
+      --events pipelines/sample.jsonl --shift-to now
+  counter-machine run pipelines/user_counters.toml --events logs/ -w 2
+  tail -f events.jsonl | \\
+      counter-machine run pipelines/user_counters.toml --events - --sink jsonl:-
+  counter-machine run pipelines/user_counters.toml --sink dynamodb  (from Kafka)")]
 pub struct RunArgs {
     /// The pipeline file.
     pub pipeline: PathBuf,
@@ -27,6 +29,11 @@ pub struct RunArgs {
     /// .gz or .zst.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub events: Vec<PathBuf>,
+
+    /// Event logs: publish as if their last event were at this time, and all others as long before it as they are:
+    /// `now`, RFC 3339, or a number in the event's time unit
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    pub shift_to: Option<String>,
 
     /// Where items go: dynamodb, sqlite:PATH, jsonl:PATH, jsonl:- or none [default: as in the file]
     #[arg(long, value_name = "SINK")]
@@ -116,6 +123,12 @@ impl RunArgs {
         if self.until_end && !self.events.is_empty() {
             return Err(CliError::Usage(
                 "--until-end is for Kafka: event logs are always read to their end".to_owned(),
+            ));
+        }
+        if self.shift_to.is_some() && self.events.is_empty() {
+            return Err(CliError::Usage(
+                "--shift-to is for event logs, whose last event is known: give --events PATH..., or leave it out"
+                    .to_owned(),
             ));
         }
         Ok(())

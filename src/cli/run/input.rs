@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::RunArgs;
+use super::{RunArgs, open};
 use crate::cli::CliError;
 use crate::clock::{ArrivalClock, WallClock};
 use crate::dataflow::Failure;
 use crate::epoch::{Epoch, Window};
 use crate::pipeline::{ClockKind, Pipeline};
 use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
-use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource};
+use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource, LogSpan};
 use crate::source::{Feed, SourceError, feed};
-use crate::telemetry::{InputProgress, Metrics};
+use crate::telemetry::{InputProgress, Metrics, Printable};
 
 /// A source that was found to be there.
 pub struct Input {
@@ -83,6 +83,23 @@ impl Input {
             Source::Log(source) => source.names().collect(),
             Source::Kafka(_) => Vec::new(),
         }
+    }
+
+    /// From when to when the events of the logs are, before they are counted: `None` where none counts.
+    pub fn span(self, stop: &AtomicBool) -> Result<(Input, Option<LogSpan>), CliError> {
+        let Source::Log(source) = self.source else { return Ok((self, None)) };
+        if let Some(pipe) = source.pipe() {
+            return Err(CliError::Usage(format!(
+                "--shift-to: {} can be read only once, so the time of its last event is not known beforehand: write it to a file, \
+                 and give that to --events",
+                Printable(pipe.display())
+            )));
+        }
+        let (source, span) = open::or_stop("the time of the last event", stop, move || {
+            let span = source.span();
+            (source, span)
+        })?;
+        Ok((Input { source: Source::Log(source), ..self }, span?))
     }
 
     /// Starts to read: one feed per worker. A reader that cannot go on tells `failure`.

@@ -6,6 +6,7 @@ mod end;
 mod findings;
 mod input;
 mod open;
+mod shift;
 mod summary;
 mod supervise;
 
@@ -14,12 +15,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
 
+use jiff::Timestamp;
+
 pub use args::RunArgs;
 
 use self::input::Input;
 use self::summary::Summary;
 use super::CliError;
+use super::time::parse_time;
 use crate::clock::ArrivalClock;
+use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
@@ -34,16 +39,22 @@ const DEAD_LETTERS: &str = "dead_letters.jsonl";
 pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     args.check()?;
     let stopwatch = Stopwatch::start();
-    let pipeline = Arc::new(load_pipeline(args)?);
+    let mut pipeline = load_pipeline(args)?;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
-    let observations = Arc::new(Observations::new(&pipeline, now.now()));
-    let input = Input::open(args, &pipeline, now, &stop)?;
+    let run_start = now.now();
+    let shift_to = shift_to(args, &pipeline)?;
+    let mut input = Input::open(args, &pipeline, now, &stop)?;
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
+    if let Some(to) = shift_to {
+        (input, pipeline.shift) = shift::find(input, to, pipeline.event.time_unit, &stop)?;
+    }
+    let pipeline = Arc::new(pipeline);
+    let observations = Arc::new(Observations::new(&pipeline, run_start));
     // Before the sink, which is emptied when it is opened.
     let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
     let options = OpenOptions {
@@ -127,6 +138,12 @@ fn load_pipeline(args: &RunArgs) -> Result<Pipeline, CliError> {
         tracing::warn!("{warning}");
     }
     Ok(pipeline)
+}
+
+/// The time of `--shift-to`.
+fn shift_to(args: &RunArgs, pipeline: &Pipeline) -> Result<Option<EventTime>, CliError> {
+    let parse = |text: &String| parse_time(text, pipeline.event.time_unit, Timestamp::now());
+    Ok(args.shift_to.as_ref().map(parse).transpose()?.map(EventTime))
 }
 
 fn dead_letter_file(args: &RunArgs, pipeline: &Pipeline, metrics: &Arc<Metrics>) -> DeadLetterFile {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::end::{Published, RunEnd};
 use super::findings::{missing_fields, missing_text, question};
 use crate::cli::output::say;
+use crate::cli::time::show_time;
 use crate::dataflow::Sample;
 use crate::event::Reason;
 use crate::findings::{GroupTally, Observed};
@@ -61,6 +62,10 @@ impl Summary<'_> {
         };
         line("events", count(metrics.events.get()));
         line("dead letters", self.dead_letters());
+        if let Some(shift) = self.pipeline.shift {
+            let [from, to] = [shift.from, shift.to].map(|time| show_time(time.0, self.pipeline.event.time_unit));
+            line("last event", format!("{from}, published as {to}"));
+        }
         for (name, text) in [
             ("time_unit", self.doubt_of_times.as_deref().map(question)),
             ("missing keys", missing(|group| group.keyless)),
@@ -160,6 +165,8 @@ impl Summary<'_> {
             events = metrics.events.get(),
             dead_letters = metrics.all_dead_letters(),
             dead_letter_reasons = reasons.join(","),
+            last_event = self.pipeline.shift.map(|shift| shift.from.0),
+            last_event_published_as = self.pipeline.shift.map(|shift| shift.to.0),
             missing_keys = metrics.missing_keys.get(),
             missing_values = metrics.missing_values.get(),
             missing_keys_by_group = missing(|group| group.keyless),

@@ -16,7 +16,7 @@
 //! `find` finds the logs, once each, with `foreign` for what is none; `open` opens what was found;
 //! `form` tells how it is stored, and `members` decompresses it; `cut` says where to cut, `plain` does
 //! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
-//! `tail` or `windows` finds in the lines.
+//! `tail` or `windows` finds in the lines. `span` reads ahead of all that, where it is asked for.
 
 mod chunks;
 mod cut;
@@ -28,6 +28,7 @@ mod members;
 mod open;
 mod plain;
 mod progress;
+mod span;
 mod stamp;
 mod stream;
 mod tail;
@@ -39,6 +40,7 @@ mod tests;
 
 pub use lines::{LogLine, for_each_line};
 pub use progress::LogProgress;
+pub use span::LogSpan;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -155,8 +157,12 @@ impl LogSource {
         Ok(if damages.is_empty() { LogEnd::Finished } else { LogEnd::Truncated(damages.join("; ")) })
     }
 
+    fn limits(&self) -> Limits {
+        Limits::new(self.options.block_bytes, self.options.schema.max_bytes)
+    }
+
     fn read(&self, log: &Log, stamper: &mut Stamper<'_>) -> Result<(), Stop> {
-        let limits = Limits::new(self.options.block_bytes, self.options.schema.max_bytes);
+        let limits = self.limits();
         match &log.kind {
             LogKind::File(found) if found.form == Form::Plain && !stamper.reads_every_line() => {
                 let file = PlainFile::new(&log.name, log.open_file(found)?, found.length, limits)?;
