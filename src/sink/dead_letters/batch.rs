@@ -135,7 +135,7 @@ impl DeadLetter<'_> {
 /// Its reason, and where it stands.
 impl fmt::Display for DeadLetter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (reason, source) = (self.reason.as_str(), self.source);
+        let (reason, source) = (self.reason, self.source);
         match self.position {
             Position::Line(offset) => write!(f, "{reason} at {source}, offset {offset}"),
             Position::Message(partition, offset) => {
