@@ -1,5 +1,6 @@
 //! Running the program, and what its summary says.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,8 +28,14 @@ impl Figure {
 
 /// The whole program as a process of its own, from a log to the sink `none`.
 pub fn replay(pipeline: &Path, log: &Path, workers: usize) -> Figure {
+    replay_with(pipeline, log, workers, None)
+}
+
+/// The same of a log with dead letters, which go to this file.
+pub fn replay_with(pipeline: &Path, log: &Path, workers: usize, dead_letters: Option<&Path>) -> Figure {
     let output = Command::new(env!("CARGO_BIN_EXE_counter-machine"))
         .arg("run")
+        .args(dead_letters.into_iter().flat_map(|path| [OsStr::new("--dead-letters"), path.as_os_str()]))
         .arg(pipeline)
         .args(["--sink", "none", "--log-format", "json", "-w", &workers.to_string(), "--events"])
         .arg(log)

@@ -10,6 +10,7 @@
 //! - `feed`: the matrix of `pipelines/feed.toml`, with and without its uniques, on half as many events; and
 //!   what a row update costs there, beside one of the reference job.
 //! - `memory`: bytes per row, by kind of measure.
+//! - `refused`: the reference job on a log in which every tenth line is a dead letter, beside the same without.
 //!
 //! The machine is shared and noisy: read the ratios, which compare figures of the same round.
 
@@ -19,6 +20,7 @@ mod feed;
 mod figures;
 mod memory;
 mod reference;
+mod refused;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -37,7 +39,8 @@ fn main() {
         place.map_or(default, |place| arguments[place + 1].parse().expect("a number"))
     };
     let size = Size { events: option("--events", 10_000_000), rounds: option("--rounds", 3) };
-    let parts: [Part; 3] = [("reference", reference::run), ("feed", feed::run), ("memory", memory::run)];
+    let parts: [Part; 4] =
+        [("reference", reference::run), ("feed", feed::run), ("memory", memory::run), ("refused", refused::run)];
     let is_asked_for = |name: &str| arguments.iter().any(|argument| argument == name);
     let all = !parts.iter().any(|(name, _)| is_asked_for(name));
     for (_, run) in parts.iter().filter(|(name, _)| all || is_asked_for(name)) {

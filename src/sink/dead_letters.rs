@@ -21,7 +21,8 @@ pub use self::batch::{DeadLetter, DeadLetterBatch, Position};
 use self::place::{open, open_recognised, try_to_make};
 
 /// Lines go to the file when they are so many bytes: many dead letters are not kept as lines, too, before they are written.
-const WRITTEN_AT_ONCE_BYTES: usize = 1 << 20;
+/// As many as a processor keeps near.
+const WRITTEN_AT_ONCE_BYTES: usize = 256 << 10;
 
 /// The file that dead letters are appended to.
 #[derive(Debug)]
@@ -32,12 +33,14 @@ pub struct DeadLetterFile {
     written: u64,
     metrics: Arc<Metrics>,
     file: Option<File>,
+    /// Where lines are put together. It keeps its memory for the next ones: that of one piece, unless a line is longer.
+    lines: Vec<u8>,
 }
 
 impl DeadLetterFile {
     /// Dead letters go to the end of the file in this place. More than `max` in one run are an error.
     pub fn new(path: impl Into<PathBuf>, max: Option<u64>, metrics: Arc<Metrics>) -> DeadLetterFile {
-        DeadLetterFile { path: path.into(), max, written: 0, metrics, file: None }
+        DeadLetterFile { path: path.into(), max, written: 0, metrics, file: None, lines: Vec::new() }
     }
 
     /// Tries, before anything depends on it, whether dead letters can be kept in this place. Leaves nothing behind. Waits
@@ -92,16 +95,18 @@ impl DeadLetterFile {
             Some(file) => self.file.insert(file),
             None => self.file.insert(open(&self.path)?),
         };
-        let mut lines = Vec::new();
+        let lines = &mut self.lines;
         for letter in letters {
-            letter.append_line(&mut lines)?;
+            letter.append_line(lines)?;
             // Whole lines: another run may append to the same file.
             if lines.len() >= WRITTEN_AT_ONCE_BYTES {
-                file.write_all(&lines)?;
+                file.write_all(lines)?;
                 lines.clear();
+                lines.shrink_to(2 * WRITTEN_AT_ONCE_BYTES);
             }
         }
-        file.write_all(&lines)?;
+        file.write_all(lines)?;
+        lines.clear();
         make_durable(file)
     }
 }
