@@ -1,4 +1,4 @@
-//! The first thing that went wrong, told from any thread to the one that supervises the run.
+//! What went wrong, told from any thread to the one that supervises the run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,10 @@ pub enum RunError {
     Bug(&'static str),
 }
 
-/// Takes the first error of a run and asks the sources to stop. Cheap to clone.
+/// More errors than this wait for nobody: each of a run's threads says one or two, and the first are the causes.
+const MOST_ERRORS: usize = 1_024;
+
+/// Takes the errors of a run and asks the sources to stop. Cheap to clone.
 ///
 /// An error in an operator must travel as data: a worker that returned early would leave its peers
 /// waiting for it for ever.
@@ -43,7 +46,8 @@ pub struct Failure {
 impl Failure {
     /// Errors come out at the receiver; `stop` is set by the first one.
     pub fn new(stop: Arc<AtomicBool>) -> (Failure, Receiver<RunError>) {
-        let (report, errors) = bounded(1);
+        // A source that cannot go on is not the end, so the error of a sink must find room behind it.
+        let (report, errors) = bounded(MOST_ERRORS);
         (Failure { stop, report }, errors)
     }
 
@@ -68,8 +72,7 @@ impl Failure {
     }
 
     fn tell(&self, error: RunError) {
-        // In this order: whoever sees that the run should stop finds the reason. Full: an earlier error is there already, and
-        // the first one is the cause.
+        // In this order: whoever sees that the run should stop finds the reason. Full: earlier ones are there already.
         let _ = self.report.try_send(error);
         self.stop.store(true, Ordering::Release);
     }

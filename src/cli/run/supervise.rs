@@ -29,9 +29,11 @@ pub fn wait(
             // What was read before still counts: the sources stop, and the rest drains. That may wait for a service, and a
             // second signal would end the wait without a word of this.
             News::Error(RunError::Source(error)) => {
-                let error = CliError::from(error);
-                tracing::warn!("stopping, what was read is being published: {error}");
-                unreadable.get_or_insert(error);
+                if unreadable.is_none() {
+                    let error = CliError::from(error);
+                    tracing::warn!("stopping, what was read is being published: {error}");
+                    unreadable = Some(error);
+                }
             }
             News::Error(error) => {
                 progress.finish();
@@ -53,13 +55,14 @@ pub fn wait(
     progress.finish();
     let ends_by_itself = !input.runs_until_stopped;
     let end = input.join();
-    // The last words of a reader, and of the sink at its closing, may come together with the end.
-    match errors.try_recv() {
-        Ok(RunError::Source(error)) => {
-            unreadable.get_or_insert(error.into());
+    // The last words of readers, and of the sink at its closing, may come together with the end.
+    for error in errors.try_iter() {
+        match error {
+            RunError::Source(error) => {
+                unreadable.get_or_insert(error.into());
+            }
+            error => return RunEnd::after(error),
         }
-        Ok(error) => return RunEnd::after(error),
-        Err(_) => {}
     }
     match unreadable {
         Some(error) => RunEnd::failed(Part::Input, error),
@@ -105,7 +108,18 @@ mod tests {
 
     use super::*;
     use crate::dataflow::Failure;
+    use crate::sink::SinkError;
     use crate::source::SourceError;
+
+    #[test]
+    fn the_error_of_a_sink_is_heard_behind_those_of_sources() {
+        let (failure, errors) = Failure::new(std::sync::Arc::default());
+        let (_running, done) = bounded(0);
+        (0..2).for_each(|_| failure.source(SourceError::new("a disk that is lost")));
+        failure.sink(SinkError::new("the same disk"));
+        (0..2).for_each(|_| assert!(matches!(next_news(&done, &errors), News::Error(RunError::Source(_)))));
+        assert!(matches!(next_news(&done, &errors), News::Error(RunError::Sink(_))));
+    }
 
     #[test]
     fn an_error_wins_over_the_end_that_came_with_it() {

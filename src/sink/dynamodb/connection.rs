@@ -121,7 +121,7 @@ impl Service {
 
     /// Waits before another attempt after one more that failed; gives the failure back when there is no use in another.
     pub(super) async fn wait_out(&self, failure: Failure, failed: &mut FailedAttempts) -> Result<(), Failure> {
-        failed.add_one();
+        failed.add_one(failure.cause);
         if self.patience.ends(failure.cause, self.answered.load(Ordering::Relaxed), failed) {
             return Err(failure);
         }

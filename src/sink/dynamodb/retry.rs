@@ -31,13 +31,15 @@ pub(super) enum Patience {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FailedAttempts {
     count: u32,
+    /// When the first of those in a row came that are waited for only so long.
     since: Option<Instant>,
 }
 
 impl FailedAttempts {
-    pub(super) fn add_one(&mut self) {
+    pub(super) fn add_one(&mut self, cause: Cause) {
         self.count += 1;
-        self.since.get_or_insert_with(Instant::now);
+        // An outage has no limit, and behind it, however long it was, credentials and clocks get their full time.
+        self.since = if cause == Cause::Passing { None } else { self.since.or_else(|| Some(Instant::now())) };
     }
 
     fn last_for(&self) -> Duration {
@@ -126,6 +128,10 @@ mod tests {
             assert!(Patience::Attempts(6).ends(cause, true, &after(6, Duration::ZERO)), "{cause:?}");
         }
         assert!(!ends(Cause::Passing, false, late));
+        let mut after_an_outage = late;
+        after_an_outage.add_one(Cause::Passing);
+        after_an_outage.add_one(Cause::ExpiredCredentials);
+        assert!(!ends(Cause::ExpiredCredentials, true, after_an_outage));
         for cause in [Cause::Denied, Cause::NoTable, Cause::Invalid, Cause::Other] {
             assert!(ends(cause, true, after(1, Duration::ZERO)), "{cause:?}");
         }

@@ -196,7 +196,7 @@ async fn deliver(service: Service, items: Vec<Attributes>, taken: Arc<AtomicU64>
                     failed = FailedAttempts::default();
                 }
                 if !unprocessed.is_empty() {
-                    failed.add_one();
+                    failed.add_one(Cause::Passing);
                     let text =
                         format!("{} of {} items were not taken, too much at once", unprocessed.len(), items.len());
                     service.retries.pause(&failed, &Failure { cause: Cause::Passing, text }).await;

@@ -150,8 +150,14 @@ impl LogSource {
             match self.read(log, &mut stamper) {
                 Ok(()) => {}
                 Err(Stop::Damaged(what)) => damages.push(what),
-                Err(Stop::Interrupted) => return Ok(LogEnd::Interrupted),
-                Err(Stop::Failed(error)) => return Err(error),
+                Err(stop) => {
+                    // The end of the run is told by what stopped it.
+                    damages.iter().for_each(|what| tracing::warn!("{what}"));
+                    return match stop {
+                        Stop::Failed(error) => Err(error),
+                        Stop::Interrupted | Stop::Damaged(_) => Ok(LogEnd::Interrupted),
+                    };
+                }
             }
         }
         Ok(if damages.is_empty() { LogEnd::Finished } else { LogEnd::Truncated(damages.join("; ")) })

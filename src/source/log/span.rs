@@ -31,7 +31,7 @@ impl LogSource {
 
     /// Reads all logs; `None` if they hold no event that counts. A damaged log tells what can be read of it.
     pub fn span(&self) -> Result<Option<LogSpan>, SourceError> {
-        let mut times = LineTimes::new(&self.options.schema);
+        let mut times = LineTimes::of_whole_events(&self.options.schema);
         let mut span = None;
         for log in &self.logs {
             self.extend_by(log, &mut times, &mut span)?;

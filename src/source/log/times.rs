@@ -16,6 +16,11 @@ impl LineTimes {
         LineTimes { decoder: Decoder::new(Arc::new(schema.without_fields())) }
     }
 
+    /// Looks at keys and values, too: an event in which one is wrong has no time.
+    pub(super) fn of_whole_events(schema: &EventSchema) -> LineTimes {
+        LineTimes { decoder: Decoder::new(Arc::new(schema.clone())) }
+    }
+
     /// The time at which the event on this line counts. The line has no newline, and arrived so;
     /// `None` for a blank one.
     pub(super) fn time_of(&mut self, line: &[u8], arrival: Arrival, utf8: Utf8) -> Result<Option<EventTime>, Reason> {
