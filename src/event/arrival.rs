@@ -5,7 +5,7 @@ use crate::counter::EventTime;
 
 /// What a source knows of the arrival of an event, in the unit of the event's time.
 ///
-/// The event itself may say more, in the schema's arrival field; see [`Arrival::with_field`].
+/// The event itself may say more, in the schema's arrival field; see `Arrival::with_field`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     time: EventTime,
