@@ -179,19 +179,9 @@ mod tests {
     use rdkafka::mocking::MockCluster;
 
     use super::*;
-    use crate::event::{Ahead, TimeUnit};
 
     fn keys(field: &str) -> KeyOf {
-        let schema = EventSchema {
-            name_field: FieldPath::top_level("eventName"),
-            time_field: FieldPath::top_level("eventTs"),
-            time_unit: TimeUnit::Seconds,
-            max_ahead: Some(10),
-            ahead: Ahead::DeadLetter,
-            arrival_field: None,
-            max_bytes: 1 << 20,
-            fields: Vec::new(),
-        };
+        let schema = EventSchema::of_seconds("eventName", "eventTs");
         KeyOf::new(&schema, FieldPath::top_level(field))
     }
 

@@ -47,9 +47,11 @@ impl Arrival {
     }
 }
 
+/// The beginning of the year 2000, in seconds since 1970.
+pub const YEAR_2000: i64 = 946_684_800;
+
 /// The beginning of the year 2000: nothing that collectors or brokers wrote arrived before it. (A
 /// time of 1970 is none, or one in another unit.)
 pub fn earliest_arrival(unit: TimeUnit) -> EventTime {
-    const YEAR_2000_SECONDS: i64 = 946_684_800;
-    EventTime(YEAR_2000_SECONDS * unit.per_second())
+    EventTime(YEAR_2000 * unit.per_second())
 }

@@ -29,7 +29,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use arrival::{Arrival, earliest_arrival};
+pub use arrival::{Arrival, YEAR_2000, earliest_arrival};
 pub use decoder::{Decoder, Event, Utf8};
 pub use interpret::{MAX_MEMBERS, MAX_NAME_BYTES};
 pub use path::{FieldPath, InvalidPath};

@@ -31,6 +31,21 @@ pub struct EventSchema {
 }
 
 impl EventSchema {
+    /// For tests: events with a name, a time in seconds, at most ten ahead, and nothing else.
+    #[cfg(test)]
+    pub(crate) fn of_seconds(name: &str, time: &str) -> EventSchema {
+        EventSchema {
+            name_field: FieldPath::top_level(name),
+            time_field: FieldPath::top_level(time),
+            time_unit: TimeUnit::Seconds,
+            max_ahead: Some(10),
+            ahead: Ahead::DeadLetter,
+            arrival_field: None,
+            max_bytes: 1 << 20,
+            fields: Vec::new(),
+        }
+    }
+
     /// Whether every event that is too far ahead needs a known arrival, which it does not bring along.
     pub fn needs_known_arrival(&self) -> bool {
         self.ahead == Ahead::Arrival && self.arrival_field.is_none()

@@ -2,16 +2,13 @@
 //! thousands of years ahead.
 
 use crate::counter::EventTime;
-use crate::event::TimeUnit;
+use crate::event::{TimeUnit, YEAR_2000};
 
 /// So many times are kept.
 const MOST_TIMES: usize = 64;
 
 /// So many times tell, while a run goes on.
 const ENOUGH_TIMES: usize = 32;
-
-/// The year 2000, in seconds since 1970: few logs of events are older.
-const YEAR_2000: i64 = 946_684_800;
 
 /// No clock is so wrong: two years, in seconds.
 const FAR_AHEAD: i64 = 2 * 366 * 86_400;
@@ -71,6 +68,7 @@ impl FirstTimes {
 
 /// Whether times of events lie here, in seconds since 1970.
 fn is_usual(seconds: i64, now: i64) -> bool {
+    // Few logs of events are older.
     seconds >= YEAR_2000 && seconds <= now.saturating_add(FAR_AHEAD)
 }
 

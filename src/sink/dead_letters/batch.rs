@@ -56,7 +56,8 @@ impl DeadLetterBatch {
         DeadLetterBatch { source: source.into(), letters: Vec::new(), bytes: Vec::new() }
     }
 
-    /// Adds an event.
+    /// Adds an event, whole.
+    #[cfg(test)]
     pub fn push(&mut self, reason: Reason, position: Position, event: &[u8]) {
         self.push_beginning(reason, position, event, event.len() as u64);
     }

@@ -96,22 +96,13 @@ mod tests {
 
     use super::*;
     use crate::epoch::Window;
-    use crate::event::{Ahead, Arrival, FieldPath, TimeUnit};
+    use crate::event::Arrival;
     use crate::source::kafka::batch::Batch;
 
     const ARRIVED: Arrival = Arrival::at(EventTime(1_000));
 
     fn stamper(replay_batch: u64, every_window: bool) -> EventStamper {
-        let schema = EventSchema {
-            name_field: FieldPath::top_level("n"),
-            time_field: FieldPath::top_level("t"),
-            time_unit: TimeUnit::Seconds,
-            max_ahead: Some(10),
-            ahead: Ahead::DeadLetter,
-            arrival_field: None,
-            max_bytes: 1 << 20,
-            fields: Vec::new(),
-        };
+        let schema = EventSchema::of_seconds("n", "t");
         EventStamper::new(&schema, Duration::from_secs(5), replay_batch, every_window, Epoch(7))
     }
 

@@ -66,27 +66,14 @@ fn line_count(lines: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Ahead, EventSchema, FieldPath, TimeUnit};
+    use crate::event::{Ahead, EventSchema, FieldPath};
     use std::io::Write as _;
     use std::sync::Arc;
 
     const ARRIVAL: Arrival = Arrival::before(EventTime(1_000));
 
     fn times() -> LineTimes {
-        LineTimes::new(&times_schema())
-    }
-
-    fn times_schema() -> EventSchema {
-        EventSchema {
-            name_field: FieldPath::top_level("n"),
-            time_field: FieldPath::top_level("t"),
-            time_unit: TimeUnit::Seconds,
-            max_ahead: Some(10),
-            ahead: Ahead::DeadLetter,
-            arrival_field: None,
-            max_bytes: 1 << 20,
-            fields: Vec::new(),
-        }
+        LineTimes::new(&EventSchema::of_seconds("n", "t"))
     }
 
     fn line(time: i64) -> String {
@@ -138,8 +125,11 @@ mod tests {
     #[test]
     fn an_event_that_counts_at_its_arrival_moves_the_clock_to_then() {
         let year_2020 = 1_577_836_800;
-        let schema =
-            EventSchema { ahead: Ahead::Arrival, arrival_field: Some(FieldPath::top_level("a")), ..times_schema() };
+        let schema = EventSchema {
+            ahead: Ahead::Arrival,
+            arrival_field: Some(FieldPath::top_level("a")),
+            ..EventSchema::of_seconds("n", "t")
+        };
         let line = format!("{{\"n\":\"like\",\"t\":{},\"a\":{year_2020}}}\n", year_2020 + 11);
         let read = Arrival::before(EventTime(year_2020 + 1_000));
         let tail = BlockTail::of(&LogBytes::Read(line.into()), 0, read, &mut LineTimes::new(&schema)).unwrap();
