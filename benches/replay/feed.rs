@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use counter_machine::cli::check::plan::Planner;
 use counter_machine::counter::EventTime;
-use counter_machine::dataflow::plan::Planner;
 use counter_machine::event::Arrival;
 use counter_machine::pipeline::Pipeline;
 

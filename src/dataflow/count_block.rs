@@ -2,10 +2,6 @@
 
 use std::sync::Arc;
 
-use super::contribution::ContributionBatch;
-use super::identity::HashSeed;
-use super::route::Router;
-use super::window_sums::WindowSums;
 use crate::clock::TimeSampler;
 use crate::epoch::{Epoch, Window};
 use crate::event::{Arrival, Decoder, Reason, Utf8};
@@ -13,11 +9,12 @@ use crate::findings::{Observations, Observer};
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetterBatch, Position};
 use crate::source::{Block, HEAD_BYTES, LogBytes, Message, Payload, SourceError, read_at};
+use crate::sums::{ContributionBatch, HashSeed, Router, WindowSums};
 use crate::telemetry::Metrics;
 
 /// What a worker does with the blocks it takes: decode, route and add up, event by event, without a
 /// heap allocation for any that counts.
-pub struct BlockCounter {
+pub(crate) struct BlockCounter {
     decoder: Decoder,
     router: Router,
     sums: WindowSums,
@@ -45,11 +42,11 @@ impl Tally {
 }
 
 impl BlockCounter {
-    /// Counts for this many workers' rows.
+    /// Counts for the keys of so many workers.
     pub fn new(
         pipeline: Arc<Pipeline>,
         seed: HashSeed,
-        workers: usize,
+        workers: u32,
         metrics: Arc<Metrics>,
         observations: Arc<Observations>,
     ) -> BlockCounter {
@@ -75,7 +72,7 @@ impl BlockCounter {
     /// Ends the epoch: the sums of its events, one batch for each worker.
     pub fn end_epoch(&mut self) -> Vec<ContributionBatch> {
         self.sums.close_window(self.window, &self.pipeline);
-        let batches = self.sums.take_epoch(&self.times.take(), self.router.features()).collect();
+        let batches = self.sums.take_epoch(&self.times.take(), self.router.features(), &self.pipeline).collect();
         self.router.forget_if_many();
         batches
     }

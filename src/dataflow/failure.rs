@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::decay_counters::MOST_ROWS;
 use crate::sink::SinkError;
 use crate::source::SourceError;
+use crate::state::MOST_KEYS;
+use crate::sums::Damaged;
 
 /// Why a run ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -18,13 +19,16 @@ pub enum RunError {
     /// The sink, or the dead letters, could not be written any further.
     #[error(transparent)]
     Sink(SinkError),
-    /// A worker would hold more rows than it can number.
+    /// A worker would hold more than it can address.
     #[error(
-        "a worker would hold more than {} rows, which it cannot number: start the run with more workers (-w), or set \
-         [limits]",
-        MOST_ROWS
+        "a worker would hold more than {} keys, or a key more rows than fit into 128 MiB, which it cannot address: start the run \
+         with more workers (-w), or set [limits]",
+        MOST_KEYS
     )]
     TooManyRows,
+    /// What a worker received from another one makes no sense.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
     /// Something that cannot happen did.
     #[error("internal error: {0}")]
     Bug(&'static str),
@@ -64,6 +68,11 @@ impl Failure {
     /// Reports that a worker can hold no more rows.
     pub fn too_many_rows(&self) {
         self.tell(RunError::TooManyRows);
+    }
+
+    /// Reports that something received makes no sense.
+    pub fn damaged(&self, damaged: Damaged) {
+        self.tell(RunError::Damaged(damaged));
     }
 
     /// Reports what cannot happen.

@@ -1,7 +1,7 @@
 //! The whole dataflow on one page.
 //!
 //! ```text
-//! source -> window_sum -> [exchange by shard] -> decay_counters -> [exchange to the writer] -> items --+-> probe
+//! source -> window_sum -> [exchange by key] -> decay_counters -> [exchange to the writer] -> items --+-> probe
 //!    ^          \--- dead letters -------------> [exchange to worker 0] ------------> dead letters ----/     |
 //!    \------------------ at most a few epochs and bytes between what is read and what is durable ------------/
 //! ```
@@ -16,12 +16,12 @@ use timely::dataflow::operators::{Concatenate, Probe as _};
 use timely::worker::Worker;
 
 use super::count_block::BlockCounter;
-use super::decay_counters::DecayCounters;
 use super::failure::Failure;
 use super::in_flight::InFlight;
 use super::operators::{Delivery, SourceHandle, acknowledged, decay_counters, source, window_sum};
 use crate::sink::{DeadLetterBatch, ItemBatch, Writers};
 use crate::source::Feed;
+use crate::state::DecayCounters;
 
 /// What one worker's share of the dataflow is made of.
 pub struct Parts {
@@ -29,7 +29,7 @@ pub struct Parts {
     pub feed: Feed,
     /// What it does with them.
     pub counter: BlockCounter,
-    /// The rows it holds.
+    /// The counters it holds.
     pub counters: DecayCounters,
     /// Where its items go.
     pub items: Sender<Delivery<ItemBatch>>,

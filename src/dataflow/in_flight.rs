@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use timely::scheduling::activate::SyncActivator;
 
-use super::contribution::ContributionBatch;
 use crate::sink::{DeadLetterBatch, ItemBatch};
+use crate::sums::ContributionBatch;
 
 /// So many bytes of either kind are too many. What comes of the blocks that were just taken is on top of it.
 const MOST_BYTES: u64 = 64 << 20;

@@ -9,18 +9,19 @@ use timely::communication::Config as Communication;
 use timely::worker::{Config as WorkerConfig, Worker};
 
 use super::count_block::BlockCounter;
-use super::decay_counters::DecayCounters;
 use super::failure::Failure;
 use super::graph::{self, Parts};
-use super::identity::HashSeed;
 use super::in_flight::InFlight;
 use super::operators::Delivery;
 use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
 use crate::epoch::Versions;
 use crate::findings::Observations;
+use crate::peers::Peers;
 use crate::pipeline::{GroupId, Pipeline};
 use crate::sink::{DeadLetterBatch, DeadLetterFile, ItemBatch, Sink, Writers};
 use crate::source::Feed;
+use crate::state::DecayCounters;
+use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
 
 /// How long a worker sleeps, at most, when nothing wakes it.
@@ -30,7 +31,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 pub struct Run {
     /// What to count.
     pub pipeline: Arc<Pipeline>,
-    /// One per worker; workers may share one.
+    /// The processes that share the work.
+    pub peers: Peers,
+    /// One per worker of this process; workers may share one.
     pub feeds: Vec<Feed>,
     /// Where items go.
     pub sink: Box<dyn Sink>,
@@ -38,7 +41,7 @@ pub struct Run {
     pub writers: Writers,
     /// Where dead letters go.
     pub dead_letters: DeadLetterFile,
-    /// Seeds the identities of rows.
+    /// Seeds the identities of keys.
     pub seed: HashSeed,
     /// The versions of what it publishes.
     pub versions: Versions,
@@ -101,7 +104,7 @@ struct Outboxes {
 /// Starts a run: one worker thread per feed, a writer thread for items and one for dead letters.
 pub fn start(run: Run) -> std::io::Result<Execution> {
     let (done_sender, done) = bounded(0);
-    let workers = run.feeds.len();
+    let peers = run.peers;
     let in_flight = InFlight::default();
     let sample = Arc::new(OnceLock::new());
     let (keep_writing, given_up) = keep_writing();
@@ -116,11 +119,11 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
             counter: BlockCounter::new(
                 Arc::clone(&run.pipeline),
                 run.seed,
-                workers,
+                peers.workers(),
                 Arc::clone(&run.metrics),
                 Arc::clone(&run.observations),
             ),
-            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.versions, workers, Arc::clone(&run.metrics)),
+            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.versions, peers, Arc::clone(&run.metrics)),
             items: outboxes.items.clone(),
             writers: run.writers,
             dead_letters: outboxes.dead_letters.clone(),
@@ -131,8 +134,9 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         .collect();
     drop(outboxes);
     let (failure, worker_failure) = (run.failure.clone(), run.failure);
-    let guards = timely::execute(timely_config(workers, run.serialise), move |worker| {
-        let parts = parts.get(worker.index()).and_then(|parts| parts.lock().ok()?.take());
+    let guards = timely::execute(timely_config(peers, run.serialise), move |worker| {
+        let here = peers.worker_indices_here().position(|index| index.0 as usize == worker.index());
+        let parts = here.and_then(|here| parts.get(here)?.lock().ok()?.take());
         match parts {
             Some(parts) => work(worker, parts),
             None => worker_failure.bug("a worker was started twice"),
@@ -168,8 +172,8 @@ fn spawn_writers(
     Ok((Outboxes { items: item_outbox, dead_letters: dead_letter_outbox }, writers))
 }
 
-fn timely_config(workers: usize, serialise: bool) -> timely::Config {
-    let communication = match (workers, serialise) {
+fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
+    let communication = match (peers.workers_here() as usize, serialise) {
         (workers, true) => Communication::ProcessBinary(workers),
         (1, false) => Communication::Thread,
         (workers, false) => Communication::Process(workers),

@@ -17,9 +17,11 @@ use crate::counter::EventTime;
 use crate::epoch::{Epoch, Generation, Versions, Window};
 use crate::event::Arrival;
 use crate::findings::Observations;
+use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::sink::{DeadLetterFile, Item, ItemBatch, Sink, SinkError, Writers};
 use crate::source::{Block, FeedSender, LogBytes, Message, Payload, feed};
+use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
 
 const LONG: i64 = 1_000_000_000_000;
@@ -109,6 +111,7 @@ impl Setup {
         let (sender, shared) = feed(Epoch(1));
         let execution = start(Run {
             pipeline: Arc::clone(&self.pipeline),
+            peers: Peers::alone(self.workers as u32),
             feeds: vec![shared; self.workers],
             sink: Box::new(sink),
             writers: self.writers,

@@ -85,10 +85,20 @@ impl Group {
 
     /// The measure that a feature of this name counts, where this group can make one.
     pub fn measure_of(&self, feature_name: &str) -> Option<&Measure> {
-        self.measures.iter().find(|measure| match self.feature.event_in(feature_name, &self.name, &measure.name) {
-            Some(event) => self.events.selects(event),
-            None => !self.feature.names_event() && self.feature.expand(&self.name, "", &measure.name) == feature_name,
-        })
+        self.measure_id_of(feature_name).map(|id| self.measure(id))
+    }
+
+    /// Like [`Group::measure_of`], by its number.
+    pub fn measure_id_of(&self, feature_name: &str) -> Option<MeasureId> {
+        let position = self.measures.iter().position(|measure| {
+            match self.feature.event_in(feature_name, &self.name, &measure.name) {
+                Some(event) => self.events.selects(event),
+                None => {
+                    !self.feature.names_event() && self.feature.expand(&self.name, "", &measure.name) == feature_name
+                }
+            }
+        });
+        position.map(|position| MeasureId(position as u16))
     }
 
     /// The longest of the decay intervals.
@@ -168,7 +178,7 @@ impl OtherShapes {
 }
 
 /// What the rows of a feature hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RowShape {
     /// A value per interval.
     Values,

@@ -166,6 +166,17 @@ impl Pipeline {
         }
     }
 
+    /// The feature of this name, if these groups can make it and it is kept. No two groups make the same.
+    pub fn feature(&self, name: &str) -> Option<FeatureKey> {
+        if !self.keeps(name) {
+            return None;
+        }
+        (0u16..).map(GroupId).zip(&self.groups).find_map(|(group, of)| {
+            let measure = of.measure_id_of(name)?;
+            Some(FeatureKey { group, measure, name: name.to_owned() })
+        })
+    }
+
     /// The window's length in the event's time unit; at least 1.
     pub fn window_units(&self) -> i64 {
         self.event.time_unit.from_nanoseconds(self.window.length.as_nanos() as i128).max(1)

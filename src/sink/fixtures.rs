@@ -101,7 +101,8 @@ pub(crate) fn batch(rows: &[Row]) -> ItemBatch {
         let name = row.feature.clone();
         let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name });
         let values = [row.value, 2.0 * row.value, 3.0 * row.value];
-        batch.push(feature, row.key.as_bytes(), LAST_UPDATE, &values, Version(row.version));
+        batch.begin_key(row.key.as_bytes());
+        batch.push(feature, LAST_UPDATE, &values, Version(row.version));
         row.since.into_iter().for_each(|since| batch.mark_last(EventTime(since)));
     }
     batch

@@ -18,7 +18,10 @@ pub struct ItemBatch {
     features: Vec<FeatureKey>,
     records: Vec<ItemRecord>,
     values: Vec<f64>,
+    /// The texts of keys, each once for all rows of it.
     text: Vec<u8>,
+    /// Where the text of the key that was begun last begins.
+    key_start: u64,
     /// The places of those records that have a `since`, ascending: hardly any.
     since: Vec<(u32, EventTime)>,
 }
@@ -41,19 +44,24 @@ impl ItemBatch {
         (self.features.len() - 1) as u32
     }
 
-    /// Adds one row. `key` must be UTF-8; `values` are in the order of the group's intervals. Behind
+    /// Takes notice of a key, whose text must be UTF-8: the rows that are added next are its own.
+    pub fn begin_key(&mut self, key: &[u8]) {
+        self.key_start = self.text.len() as u64;
+        self.text.extend_from_slice(key);
+    }
+
+    /// Adds one row. `values` are in the order of the group's intervals. Behind
     /// them may stand as many more: squares or, of uniques, errors.
-    pub fn push(&mut self, feature: u32, key: &[u8], last_update: EventTime, values: &[f64], version: Version) {
+    pub fn push(&mut self, feature: u32, last_update: EventTime, values: &[f64], version: Version) {
         self.records.push(ItemRecord {
             feature,
-            key_length: key.len() as u16,
+            key_length: (self.text.len() as u64 - self.key_start) as u16,
             width: values.len() as u16,
-            key_start: self.text.len() as u64,
+            key_start: self.key_start,
             values_start: self.values.len() as u64,
             last_update,
             version,
         });
-        self.text.extend_from_slice(key);
         self.values.extend_from_slice(values);
     }
 

@@ -59,7 +59,8 @@ pub fn batch(rows: &[Row]) -> ItemBatch {
         let name = row.feature.clone();
         let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name });
         let values = [row.value, 2.0 * row.value, 3.0 * row.value];
-        batch.push(feature, row.key.as_bytes(), EventTime(LAST_UPDATE), &values, Version(row.version));
+        batch.begin_key(row.key.as_bytes());
+        batch.push(feature, EventTime(LAST_UPDATE), &values, Version(row.version));
     }
     batch
 }

@@ -4,6 +4,7 @@
 mod costs;
 mod describe;
 mod findings;
+pub mod plan;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -86,7 +86,9 @@ impl RunEnd {
             RunError::Sink(error) if error.kind() == SinkErrorKind::ClosedPipe => RunEnd::ReaderLeft,
             RunError::Sink(error) => RunEnd::failed(part_of(&error), error),
             RunError::TooManyRows => RunEnd::failed(Part::Rows, CliError::Failed(error.to_string())),
-            RunError::Bug(_) => RunEnd::failed(Part::Program, CliError::Failed(error.to_string())),
+            RunError::Damaged(_) | RunError::Bug(_) => {
+                RunEnd::failed(Part::Program, CliError::Failed(error.to_string()))
+            }
         }
     }
 

@@ -25,11 +25,13 @@ use super::CliError;
 use super::time::parse_time;
 use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
-use crate::dataflow::{self, Failure, HashSeed, Run};
+use crate::dataflow::{self, Failure, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
+use crate::peers::Peers;
 use crate::pipeline::{Pipeline, StartOffset};
 use crate::sink::{self, DeadLetterFile, OpenOptions, Sink, SinkError, SinkTarget};
+use crate::sums::HashSeed;
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
 /// Dead letters go here when neither the command line nor the pipeline file says where.
@@ -72,6 +74,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let (feeds, input) = input.start(args.workers, &stop, &metrics, &failure)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
+        peers: Peers::alone(feeds.len() as u32),
         feeds,
         sink,
         writers: target.writers(),

@@ -7,14 +7,13 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::{Capability, Operator};
 
-use super::super::contribution::ContributionBatch;
-use super::super::decay_counters::DecayCounters;
 use super::super::failure::Failure;
 use super::super::in_flight::InFlight;
-use super::super::rows::Swept;
 use crate::sink::ItemBatch;
+use crate::state::{ApplyError, DecayCounters, Swept};
+use crate::sums::ContributionBatch;
 
-/// Sends each batch to the worker that holds its rows. There, all input is pulled first; then the
+/// Sends each batch to the worker that holds its keys. There, all input is pulled first; then the
 /// epochs that are closed are applied in order. Nothing of an open epoch touches a row.
 pub fn decay_counters<'scope>(
     contributions: StreamVec<'scope, u64, ContributionBatch>,
@@ -22,7 +21,7 @@ pub fn decay_counters<'scope>(
     in_flight: InFlight,
     failure: Failure,
 ) -> StreamVec<'scope, u64, ItemBatch> {
-    let to_owner = Exchange::new(|batch: &ContributionBatch| batch.target);
+    let to_owner = Exchange::new(|batch: &ContributionBatch| u64::from(batch.owner.0));
     let scope = contributions.scope();
     contributions.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(to_owner, "decay_counters", |_, info| {
         let again = scope.activator_for(info.address);
@@ -41,13 +40,20 @@ pub fn decay_counters<'scope>(
                     break;
                 }
                 let (capability, batches) = first.remove();
-                if !counters.has_room_for(&batches) {
-                    // Which ends the run: the epoch is not done.
+                let applied = if counters.has_room_for(&batches) {
+                    let mut session = output.session(&capability);
+                    counters.apply_epoch(&batches, |items| session.give(items))
+                } else {
+                    Err(ApplyError::TooMany)
+                };
+                if let Err(error) = applied {
+                    // Which ends the run: the epoch is not done, nor is any later one.
                     waiting.insert(*capability.time(), (capability, batches));
-                    return failure.too_many_rows();
+                    return match error {
+                        ApplyError::TooMany => failure.too_many_rows(),
+                        ApplyError::Damaged(damaged) => failure.damaged(damaged),
+                    };
                 }
-                let mut session = output.session(&capability);
-                counters.apply_epoch(&batches, |items| session.give(items));
                 in_flight.sums_are_applied(&batches);
             }
             // It holds no epoch, so whatever else there is to do comes between.

@@ -7,13 +7,13 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::super::contribution::ContributionBatch;
 use super::super::count_block::BlockCounter;
 use super::super::failure::Failure;
 use super::super::in_flight::InFlight;
 use crate::epoch::Epoch;
 use crate::sink::DeadLetterBatch;
 use crate::source::Block;
+use crate::sums::ContributionBatch;
 
 /// An epoch of this worker that is not yet closed.
 struct OpenEpoch {

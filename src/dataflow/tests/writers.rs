@@ -37,6 +37,7 @@ impl Waiting {
         let (sender, shared) = feed(Epoch(1));
         let pipeline = pipeline("none");
         let execution = start(Run {
+            peers: Peers::alone(workers as u32),
             observations: Arc::new(Observations::new(&pipeline, EventTime(2_000_000_000))),
             pipeline,
             feeds: vec![shared; workers],

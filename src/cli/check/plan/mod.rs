@@ -1,0 +1,327 @@
+//! What a pipeline would cost: counted from a cut of the stream by the decoder and the router of a
+//! run, so that it stays true.
+//!
+//! A [`Planner`] sees each event, asks the router what it adds to which keys, and counts keys, rows and the
+//! items that a live run would publish, but holds no values. Its memory is bounded: beyond
+//! [`Planner::MOST_ROWS`] it goes on with a fair share of the keys (see `distinct` and `forms`), and what it
+//! says becomes an estimate.
+
+mod distinct;
+mod forms;
+mod growth;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::forms::{Forms, SeenRow};
+use self::growth::Growth;
+use crate::clock::MedianClock;
+use crate::counter::EventTime;
+use crate::epoch::Version;
+use crate::event::{Arrival, Decoder, Event, FieldId, Reason, Utf8};
+use crate::findings::{Observed, Observer};
+use crate::pipeline::{FeatureKey, Pipeline, RowShape};
+use crate::sink::{Count, Item, dynamodb};
+use crate::sums::{Addition, Additions, HashSeed, KeyId, Router};
+
+/// Counts what a run over these events would hold and publish.
+pub struct Planner {
+    pipeline: Arc<Pipeline>,
+    decoder: Decoder,
+    router: Router,
+    /// What the event at hand adds.
+    additions: EventAdditions,
+    /// When every event arrived, in the event's unit.
+    arrival: Arrival,
+    clock: MedianClock,
+    /// Those that the clock has been in.
+    windows: Option<Windows>,
+    events: u64,
+    dead_letters: BTreeMap<Reason, u64>,
+    observer: Observer,
+    groups: Vec<GroupTally>,
+    forms: Forms,
+    growth: Growth,
+    /// By the router's number.
+    features: Vec<PlannedFeature>,
+    /// The fields whose different values are counted, and of the event at hand the hashes of these.
+    member_fields: Vec<FieldId>,
+    members: Vec<Option<u64>>,
+}
+
+/// The windows that a clock has been in, counted in window lengths since 1970.
+#[derive(Clone, Copy)]
+struct Windows {
+    /// The one that it started in.
+    anchor: i64,
+    first: i64,
+    last: i64,
+}
+
+/// What the rows and items of one feature are like.
+#[derive(Clone, Copy)]
+struct PlannedFeature {
+    /// Of its name.
+    hash: u64,
+    /// The size of an item without its key.
+    item_bytes: u32,
+    shape: RowShape,
+    /// The place of its members' field in [`Planner::member_fields`].
+    members: Option<usize>,
+}
+
+/// What is counted of one group beside its keys.
+#[derive(Default)]
+struct GroupTally {
+    contributions: u64,
+    /// How many times an event had a key of this group.
+    key_uses: u64,
+}
+
+/// What one event adds, key by key.
+#[derive(Default)]
+struct EventAdditions {
+    keys: Vec<EventKey>,
+    additions: Vec<Addition>,
+}
+
+struct EventKey {
+    id: KeyId,
+    text_length: u16,
+    first_addition: usize,
+}
+
+impl Additions for EventAdditions {
+    fn begin_key(&mut self, id: KeyId, text: &[u8], _: &Pipeline) {
+        self.keys.push(EventKey { id, text_length: text.len() as u16, first_addition: self.additions.len() });
+    }
+
+    fn add(&mut self, addition: Addition) {
+        self.additions.push(addition);
+    }
+}
+
+/// What a run over the sample would hold and publish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Events that count.
+    pub events: u64,
+    /// Events that do not, by reason.
+    pub dead_letters: BTreeMap<Reason, u64>,
+    /// What they look like, and what of it was missing.
+    pub observed: Observed,
+    /// How many windows of the event clock the sample spans.
+    pub windows: u64,
+    /// Whether there were so many rows that a share of them stands for all.
+    pub is_estimate: bool,
+    /// One for each group of the pipeline, in its order.
+    pub groups: Vec<GroupPlan>,
+}
+
+/// What one group would hold and publish.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupPlan {
+    /// What the events add to rows: one for each measure and row.
+    pub contributions: u64,
+    /// How many times an event had a key of this group.
+    pub key_uses: u64,
+    /// How many different keys there are after a quarter, a half and all of the events.
+    pub keys: [u64; 3],
+    /// How many rows (keys x features).
+    pub rows: u64,
+    /// What the rows take in memory: sketches and sets of members with them, and their part of their keys, which all
+    /// groups that are keyed alike share.
+    pub row_bytes: u64,
+    /// How many items would be published: one for each row and window that changes it.
+    pub items: u64,
+    /// What the rows' items take in a DynamoDB table.
+    pub table_bytes: u64,
+    /// The write units of DynamoDB that the items take.
+    pub write_units: u64,
+}
+
+impl GroupPlan {
+    /// How the number of keys grows with the log: as events to the power of this. 0 if no new keys
+    /// come, 1 if a share of the events always brings new ones. (The slope of the line through the
+    /// three points, in logarithms.)
+    pub fn growth_exponent(&self) -> Option<f64> {
+        let [quarter, _, all] = self.keys;
+        (quarter > 0).then(|| (all as f64 / quarter as f64).ln() / 4f64.ln())
+    }
+}
+
+impl Planner {
+    /// So many rows and keys are counted one by one.
+    pub const MOST_ROWS: usize = 5_000_000;
+
+    /// Nothing is counted yet. All events arrived so.
+    pub fn new(pipeline: Arc<Pipeline>, arrival: Arrival) -> Planner {
+        Planner {
+            decoder: Decoder::new(Arc::new(pipeline.event.clone())),
+            // What is counted does not hang on the seed; a fixed one gives the same estimate again.
+            router: Router::new(Arc::clone(&pipeline), HashSeed(0)),
+            additions: EventAdditions::default(),
+            arrival,
+            clock: MedianClock::default(),
+            windows: None,
+            events: 0,
+            dead_letters: BTreeMap::new(),
+            observer: Observer::new(&pipeline),
+            groups: pipeline.groups.iter().map(|_| GroupTally::default()).collect(),
+            forms: Forms::new(&pipeline),
+            growth: Growth::default(),
+            features: Vec::new(),
+            member_fields: member_fields(&pipeline),
+            members: Vec::new(),
+            pipeline,
+        }
+    }
+
+    /// Counts one line of an event log.
+    pub fn observe(&mut self, line: &[u8]) {
+        let routed = match self.decoder.decode(line, self.arrival, Utf8::Unchecked) {
+            Ok(None) => return,
+            Ok(Some(event)) => {
+                hash_members(&event, &self.member_fields, &mut self.members);
+                let routed = {
+                    self.additions.keys.clear();
+                    self.additions.additions.clear();
+                    self.router.route(&event, &mut self.additions)
+                };
+                if routed.is_ok() && self.router.is_worth_a_look() {
+                    self.observer.look(line, &event);
+                }
+                routed.map(|()| event.time())
+            }
+            Err(reason) => {
+                self.observer.refused(line, reason);
+                Err(reason)
+            }
+        };
+        match routed {
+            Ok(time) => self.count(time),
+            Err(reason) => *self.dead_letters.entry(reason).or_default() += 1,
+        }
+    }
+
+    /// Counts an event that was routed.
+    fn count(&mut self, time: EventTime) {
+        self.events += 1;
+        self.clock.observe(time);
+        let window = self.enter_window();
+        self.learn_features(time);
+        let Planner { additions: EventAdditions { keys, additions }, groups, forms, features, members, .. } = self;
+        for (index, key) in keys.iter().enumerate() {
+            let end = keys.get(index + 1).map_or(additions.len(), |next| next.first_addition);
+            let mut last_group = None;
+            for addition in &additions[key.first_addition..end] {
+                let group = addition.feature.group;
+                let feature = &features[addition.feature.number as usize];
+                let tally = &mut groups[usize::from(group.0)];
+                tally.contributions += 1;
+                // A group's features follow each other.
+                tally.key_uses += u64::from(last_group.replace(group) != Some(group));
+                let member = feature.members.and_then(|index| members[index]);
+                forms.count(key.id, key.text_length, SeenRow { feature, group, window, member });
+            }
+        }
+        self.router.forget_if_many();
+        self.features.truncate(self.router.features().len());
+        self.forms.stay_within(Self::MOST_ROWS);
+        self.growth.observe(self.events, || self.forms.keys_by_group());
+    }
+
+    /// The window that the clock is in, counted from the first.
+    fn enter_window(&mut self) -> u32 {
+        // Before the clock has started, all is in the window that it will start with.
+        let Some(now) = self.clock.now() else { return 0 };
+        let window = now.0.div_euclid(self.pipeline.window_units());
+        let windows = self.windows.get_or_insert(Windows { anchor: window, first: window, last: window });
+        windows.first = windows.first.min(window);
+        windows.last = windows.last.max(window);
+        // Only told apart from each other: that they wrap after 2^32 does no harm.
+        window.wrapping_sub(windows.anchor) as u32
+    }
+
+    fn learn_features(&mut self, time: EventTime) {
+        for feature in &self.router.features()[self.features.len()..] {
+            let item = typical_item(&self.pipeline, feature, time);
+            let field = self.pipeline.group(feature.group).measure(feature.measure).members;
+            self.features.push(PlannedFeature {
+                hash: xxh3_64(feature.name.as_bytes()),
+                item_bytes: dynamodb::item_bytes(&item) as u32,
+                shape: self.pipeline.shape(feature),
+                members: field.and_then(|field| self.member_fields.iter().position(|known| *known == field)),
+            });
+        }
+    }
+
+    /// What was counted.
+    pub fn finish(mut self) -> Plan {
+        let mut observed = Observed::new(&self.pipeline);
+        observed.take(self.router.tally(), &mut self.observer);
+        let keys_after = |share: u64| self.growth.keys_after(self.events / share);
+        let (quarter, half) = (keys_after(4), keys_after(2));
+        let at = |keys: &[u64], group: usize| keys.get(group).copied().unwrap_or_default();
+        let mut groups = self.forms.plan(&self.pipeline);
+        let all = self.forms.keys_by_group();
+        for (index, (plan, tally)) in groups.iter_mut().zip(&self.groups).enumerate() {
+            plan.contributions = tally.contributions;
+            plan.key_uses = tally.key_uses;
+            plan.keys = [&quarter, &half, &all].map(|keys| at(keys, index));
+        }
+        Plan {
+            events: self.events,
+            observed,
+            windows: self
+                .windows
+                .map_or(u64::from(self.events > 0), |windows| windows.last.abs_diff(windows.first) + 1),
+            is_estimate: self.forms.are_thinned(),
+            groups,
+            dead_letters: self.dead_letters,
+        }
+    }
+}
+
+/// Every field whose different values are counted.
+fn member_fields(pipeline: &Pipeline) -> Vec<FieldId> {
+    let mut fields: Vec<FieldId> =
+        pipeline.groups.iter().flat_map(|group| group.measures.iter().filter_map(|measure| measure.members)).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
+}
+
+fn hash_members(event: &Event<'_>, fields: &[FieldId], members: &mut Vec<Option<u64>>) {
+    members.clear();
+    members.extend(fields.iter().map(|field| event.key(*field).map(xxh3_64)));
+}
+
+/// An item of this feature as a run would publish it, but without its key.
+fn typical_item(pipeline: &Pipeline, feature: &FeatureKey, time: EventTime) -> Item {
+    // Decayed values and versions have as many digits as there can be.
+    const VALUE: f64 = std::f64::consts::PI;
+    const VERSION: Version = Version(u64::MAX >> 1);
+    let group = pipeline.group(feature.group);
+    let count = |decay_interval| Count {
+        decay_interval,
+        last_update: time,
+        value: VALUE,
+        squares: pipeline.needs_squares(&feature.name).then_some(VALUE),
+        error: None,
+    };
+    let seconds = pipeline.event.time_unit.to_seconds(time.0);
+    Item {
+        key: String::new(),
+        feature_name: feature.name.clone(),
+        counts: group.decays.intervals().iter().map(|interval| (*interval, count(*interval))).collect(),
+        version: VERSION,
+        expires_at: group.ttl.map(|_| seconds),
+        since: None,
+    }
+}

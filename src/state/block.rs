@@ -1,0 +1,325 @@
+//! How a key and its counters lie in memory: one run of words, a **block**.
+//!
+//! ```text
+//! word 0..2       identity
+//! word 2          text length (16), flags (16), rows (32)
+//! word 3          words that rows take (32), position in the list of changed keys (32)
+//! then            since when the key counts, if it was evicted before
+//!                 the key's text, in whole words
+//!                 the directory: a word per row, ascending by feature: feature (32), flags (8), offset (24)
+//! ...             nothing
+//! from the end    rows, each its last update and one word or its values
+//! ```
+//!
+//! A row's offset counts from the block's end, so it stays as it is when the block moves to a larger one. A row of a
+//! **single** event has one word, the event's weight or member, whatever the number of its intervals: most rows
+//! see one event. Otherwise its words are a value per interval, and the squares where it keeps them; or, of
+//! uniques, one: where they are. A row does not know how many words it has: its feature does.
+
+use crate::counter::EventTime;
+use crate::sums::{KeyId, text_words};
+
+const SHAPE_WORD: usize = 2;
+const USE_WORD: usize = 3;
+const HEADER_WORDS: usize = 4;
+
+/// In the shape: the key has a `since`.
+const HAS_SINCE: u64 = 1 << 16;
+/// In the shape: the key is in the list of changed ones.
+const CHANGED: u64 = 1 << 17;
+/// In the shape: one row more.
+const ONE_ROW: u64 = 1 << 32;
+
+/// In the directory: the row holds a single event.
+const ROW_IS_SINGLE: u64 = 1 << 32;
+/// In the directory: the row has changed since the key was last published.
+const ROW_HAS_CHANGED: u64 = 1 << 33;
+const OFFSET_SHIFT: u32 = 40;
+
+/// The largest offset: no block may be larger.
+pub(super) const MOST_WORDS: usize = 1 << 24;
+
+/// A block, to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a>(pub &'a [u64]);
+
+/// A block, to be changed.
+pub(super) struct BlockMut<'a>(pub &'a mut [u64]);
+
+/// Which row of a block: its position in the directory.
+pub(super) type RowIndex = usize;
+
+/// How many words a key takes before its first row.
+pub(super) fn key_words(text_length: usize, has_since: bool) -> usize {
+    HEADER_WORDS + usize::from(has_since) + text_words(text_length)
+}
+
+/// How many words a row of so many words takes in its block.
+pub(crate) fn row_words(words: usize) -> usize {
+    2 + words
+}
+
+impl<'a> Block<'a> {
+    #[inline]
+    pub fn id(self) -> KeyId {
+        KeyId::from_words([self.0[0], self.0[1]])
+    }
+
+    #[inline]
+    pub fn is_of(self, id: KeyId) -> bool {
+        let [high, low] = id.words();
+        // Comparing slices would call a function.
+        matches!(self.0, [own_high, own_low, ..] if *own_high == high && *own_low == low)
+    }
+
+    /// A block that no key has.
+    #[inline]
+    pub fn is_free(self) -> bool {
+        self.rows() == 0
+    }
+
+    #[inline]
+    pub fn rows(self) -> usize {
+        (self.0[SHAPE_WORD] >> 32) as usize
+    }
+
+    pub fn text(self) -> &'a [u8] {
+        let start = HEADER_WORDS + self.since_words();
+        &bytemuck::cast_slice(&self.0[start..])[..self.text_length()]
+    }
+
+    /// Since when the key counts, where that is not from the beginning.
+    #[inline]
+    pub fn since(self) -> Option<EventTime> {
+        (self.since_words() == 1).then(|| EventTime(self.0[HEADER_WORDS] as i64))
+    }
+
+    /// Its position in the list of changed keys, if it is there.
+    #[inline]
+    pub fn changed_position(self) -> Option<u32> {
+        (self.0[SHAPE_WORD] & CHANGED != 0).then_some((self.0[USE_WORD] >> 32) as u32)
+    }
+
+    /// The words that are in use.
+    #[inline]
+    pub fn used_words(self) -> usize {
+        self.directory_start() + self.rows() + self.row_words()
+    }
+
+    /// The row of a feature, or where it would be.
+    #[inline]
+    pub fn find(self, feature: u32) -> Result<RowIndex, RowIndex> {
+        const FEW: usize = 16;
+        let directory = self.directory();
+        if directory.len() > FEW {
+            return directory.binary_search_by_key(&feature, |entry| *entry as u32);
+        }
+        for (index, entry) in directory.iter().enumerate() {
+            if *entry as u32 >= feature {
+                return if *entry as u32 == feature { Ok(index) } else { Err(index) };
+            }
+        }
+        Err(directory.len())
+    }
+
+    #[inline]
+    pub fn feature(self, row: RowIndex) -> u32 {
+        self.directory()[row] as u32
+    }
+
+    #[inline]
+    pub fn is_single(self, row: RowIndex) -> bool {
+        self.directory()[row] & ROW_IS_SINGLE != 0
+    }
+
+    #[inline]
+    pub fn has_changed(self, row: RowIndex) -> bool {
+        self.directory()[row] & ROW_HAS_CHANGED != 0
+    }
+
+    #[inline]
+    pub fn last_update(self, row: RowIndex) -> EventTime {
+        EventTime(self.0[self.row_start(row)] as i64)
+    }
+
+    /// A row's first `width` words behind its last update.
+    #[inline]
+    pub fn words(self, row: RowIndex, width: usize) -> &'a [u64] {
+        &self.0[self.row_start(row) + 1..][..width]
+    }
+
+    #[inline]
+    fn row_start(self, row: RowIndex) -> usize {
+        self.0.len() - (self.directory()[row] >> OFFSET_SHIFT) as usize
+    }
+
+    #[inline]
+    fn directory(self) -> &'a [u64] {
+        &self.0[self.directory_start()..][..self.rows()]
+    }
+
+    #[inline]
+    fn directory_start(self) -> usize {
+        HEADER_WORDS + self.since_words() + text_words(self.text_length())
+    }
+
+    #[inline]
+    fn text_length(self) -> usize {
+        usize::from(self.0[SHAPE_WORD] as u16)
+    }
+
+    #[inline]
+    fn since_words(self) -> usize {
+        usize::from(self.0[SHAPE_WORD] & HAS_SINCE != 0)
+    }
+
+    #[inline]
+    fn row_words(self) -> usize {
+        self.0[USE_WORD] as u32 as usize
+    }
+}
+
+impl BlockMut<'_> {
+    /// To be read.
+    #[inline]
+    pub fn read(&self) -> Block<'_> {
+        Block(self.0)
+    }
+
+    /// Makes it the block of a key without rows.
+    #[inline]
+    pub fn begin(&mut self, id: KeyId, text: &[u8], since: Option<EventTime>) {
+        let [high, low] = id.words();
+        (self.0[0], self.0[1]) = (high, low);
+        self.0[SHAPE_WORD] = text.len() as u64 | if since.is_some() { HAS_SINCE } else { 0 };
+        self.0[USE_WORD] = 0;
+        let mut start = HEADER_WORDS;
+        if let Some(since) = since {
+            self.0[start] = since.0 as u64;
+            start += 1;
+        }
+        let words = &mut self.0[start..];
+        let (whole, rest) = text.as_chunks();
+        words.iter_mut().zip(whole).for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            words[whole.len()] = u64::from_le_bytes(word);
+        }
+    }
+
+    /// Takes over all of a smaller block.
+    pub fn copy(&mut self, from: Block<'_>) {
+        let front = from.directory_start() + from.rows();
+        self.0[..front].copy_from_slice(&from.0[..front]);
+        let (rows, own_start) = (from.row_words(), self.0.len() - from.row_words());
+        self.0[own_start..].copy_from_slice(&from.0[from.0.len() - rows..]);
+    }
+
+    /// Says that no key has this block.
+    pub fn free(&mut self) {
+        self.0[SHAPE_WORD] = 0;
+    }
+
+    /// Puts the key into the list of changed ones, at this position, unless it is there; returns whether it was not.
+    #[inline]
+    pub fn mark_changed(&mut self, position: u32) -> bool {
+        let first = self.0[SHAPE_WORD] & CHANGED == 0;
+        if first {
+            self.0[SHAPE_WORD] |= CHANGED;
+            self.0[USE_WORD] = self.0[USE_WORD] & u64::from(u32::MAX) | u64::from(position) << 32;
+        }
+        first
+    }
+
+    /// Takes the marks of a change from the key and all its rows.
+    pub fn clear_changed(&mut self) {
+        self.0[SHAPE_WORD] &= !CHANGED;
+        let (start, rows) = (self.read().directory_start(), self.read().rows());
+        self.0[start..][..rows].iter_mut().for_each(|entry| *entry &= !ROW_HAS_CHANGED);
+    }
+
+    /// Adds a row, which has changed, at its position in the directory; there must be room for it.
+    #[inline]
+    pub fn insert_row(&mut self, row: RowIndex, feature: u32, single: bool, last_update: EventTime, words: &[u64]) {
+        let (directory, rows) = (self.read().directory_start(), self.read().rows());
+        let offset = self.read().row_words() + 1 + words.len();
+        debug_assert!(self.read().used_words() + row_words(words.len()) <= self.0.len() && offset < MOST_WORDS);
+        let end = directory + rows;
+        if row < rows {
+            self.0.copy_within(directory + row..end, directory + row + 1);
+        }
+        let flags = ROW_HAS_CHANGED | if single { ROW_IS_SINGLE } else { 0 };
+        self.0[directory + row] = u64::from(feature) | flags | (offset as u64) << OFFSET_SHIFT;
+        let start = self.0.len() - offset;
+        self.0[start] = last_update.0 as u64;
+        self.0[start + 1..][..words.len()].iter_mut().zip(words).for_each(|(own, word)| *own = *word);
+        self.0[USE_WORD] += 1 + words.len() as u64;
+        self.0[SHAPE_WORD] += ONE_ROW;
+    }
+
+    /// Gives a single row, which is one no more, `more` words behind its first; there must be room for them. What they
+    /// hold is nothing of its own.
+    pub fn grow_row(&mut self, row: RowIndex, more: usize) {
+        let offset = self.0.len() - self.read().row_start(row);
+        let used = self.read().row_words();
+        debug_assert!(self.read().used_words() + more <= self.0.len());
+        // It and all in front of it move forward.
+        let (start, end) = (self.0.len() - used, self.0.len() - offset + 2);
+        self.0.copy_within(start..end, start - more);
+        self.shift_offsets(offset, |offset| offset + more);
+        self.0[USE_WORD] += more as u64;
+        let entry = self.read().directory_start() + row;
+        self.0[entry] &= !ROW_IS_SINGLE;
+    }
+
+    /// Takes away a row of so many words.
+    pub fn remove_row(&mut self, row: RowIndex, words: usize) {
+        let offset = self.0.len() - self.read().row_start(row);
+        let (used, less) = (self.read().row_words(), 1 + words);
+        let (start, row_start) = (self.0.len() - used, self.0.len() - offset);
+        self.0.copy_within(start..row_start, start + less);
+        self.shift_offsets(offset + 1, |offset| offset - less);
+        self.0[USE_WORD] -= less as u64;
+        let (directory, rows) = (self.read().directory_start(), self.read().rows());
+        self.0.copy_within(directory + row + 1..directory + rows, directory + row);
+        self.0[SHAPE_WORD] -= ONE_ROW;
+    }
+
+    /// Changes the offsets that are not less than this.
+    fn shift_offsets(&mut self, least: usize, change: impl Fn(usize) -> usize) {
+        let (start, rows) = (self.read().directory_start(), self.read().rows());
+        for entry in &mut self.0[start..][..rows] {
+            let offset = (*entry >> OFFSET_SHIFT) as usize;
+            if offset >= least {
+                *entry = *entry & ((1 << OFFSET_SHIFT) - 1) | (change(offset) as u64) << OFFSET_SHIFT;
+            }
+        }
+    }
+
+    /// Says that the row holds more than a single event.
+    #[inline]
+    pub fn set_not_single(&mut self, row: RowIndex) {
+        let entry = self.read().directory_start() + row;
+        self.0[entry] &= !ROW_IS_SINGLE;
+    }
+
+    /// A row's first word behind its last update.
+    pub fn row_word_mut(&mut self, row: RowIndex) -> &mut u64 {
+        let word = self.read().row_start(row) + 1;
+        &mut self.0[word]
+    }
+
+    /// Marks a row as changed, and gives its last update and its first `width` words to be changed.
+    #[inline]
+    pub fn change_row(&mut self, row: RowIndex, width: usize) -> (&mut u64, &mut [u64]) {
+        let entry = self.read().directory_start() + row;
+        self.0[entry] |= ROW_HAS_CHANGED;
+        let start = self.0.len() - (self.0[entry] >> OFFSET_SHIFT) as usize;
+        match self.0[start..].split_first_mut() {
+            Some((last_update, words)) => (last_update, &mut words[..width]),
+            // A row lies before the end.
+            None => unreachable!("a row has a last update"),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Keys go when memory runs short: those that are worth least, each with all its rows.
+
+use super::block::Block;
+use super::blocks::BlockAddress;
+use super::counters::DecayCounters;
+use super::features::FeatureTable;
+use super::key_table::KeyTable;
+use super::limits::{Census, Cut, EvictedKeys, Limiter, Usage, Worth};
+use super::merge::single_member;
+use super::uniques_store::UniquesStore;
+use crate::counter::EventTime;
+use crate::pipeline::{Pipeline, RowShape};
+
+/// What keys free is an estimate where memory comes back by slabs; so often it is looked again, at most.
+const ROUNDS: usize = 3;
+
+/// What has gone in one eviction.
+#[derive(Default)]
+struct Gone {
+    rows: u64,
+    largest_worth: Option<Worth>,
+}
+
+/// What it takes to judge keys.
+struct Judge<'a> {
+    pipeline: &'a Pipeline,
+    features: &'a FeatureTable,
+    uniques: &'a UniquesStore,
+    now: EventTime,
+}
+
+impl DecayCounters {
+    /// Lets keys go until there is room for the next epoch. To be called when an epoch has been applied
+    /// and published: nothing holds an address of a key then.
+    pub(super) fn make_room(&mut self) {
+        let Some(mut limiter) = self.limiter.take() else { return };
+        limiter.budget.observe_epoch(self.usage(&limiter));
+        if limiter.budget.excess().is_some() {
+            // Holes that expired rows have left may be room enough.
+            self.give_back(&mut limiter);
+        }
+        if let Some(excess) = limiter.budget.excess() {
+            let gone = self.evict(excess, &mut limiter);
+            self.metrics.rows.subtract(gone.rows);
+            if let Some(largest) = gone.largest_worth {
+                self.metrics.evictions.observe(gone.rows, largest.value());
+            }
+        }
+        self.limiter = Some(limiter);
+    }
+
+    fn evict(&mut self, mut excess: Usage, limiter: &mut Limiter) -> Gone {
+        let now = self.stream.middle().unwrap_or(EventTime(i64::MIN));
+        limiter.evicted.begin_eviction(now);
+        let mut gone = Gone::default();
+        for _ in 0..ROUNDS {
+            let cut = self.census(now).cut(excess);
+            self.take_below(cut, now, &mut limiter.evicted, &mut gone);
+            self.give_back(limiter);
+            match limiter.budget.excess() {
+                Some(still) if self.keys.keys() > 0 => excess = still,
+                _ => break,
+            }
+        }
+        gone
+    }
+
+    /// Gives back the memory of rows that are gone, where memory is limited, and looks at what is left.
+    fn give_back(&mut self, limiter: &mut Limiter) {
+        self.features.give_back();
+        if limiter.budget.counts_bytes() {
+            self.compact();
+        }
+        limiter.budget.observe_eviction(self.usage(limiter));
+    }
+
+    /// What the keys take; their bytes only where these are limited.
+    fn usage(&self, limiter: &Limiter) -> Usage {
+        let bytes = if limiter.budget.counts_bytes() { self.allocated_bytes() } else { 0 };
+        Usage { rows: self.keys.rows(), bytes }
+    }
+
+    /// The bytes that are allocated for keys, with all that belongs to them.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.keys.allocated_bytes() + self.uniques.allocated_bytes() + self.features.allocated_bytes()
+    }
+
+    fn census(&mut self, now: EventTime) -> Census {
+        let mut census = Census::new();
+        let DecayCounters { keys, pipeline, features, uniques, .. } = self;
+        let judge = Judge { pipeline, features, uniques, now };
+        keys.for_each_key(|keys, key| census.count(judge.worth(keys.block(key)), judge.usage(keys, key)));
+        census
+    }
+
+    fn take_below(&mut self, mut cut: Cut, now: EventTime, evicted: &mut EvictedKeys, gone: &mut Gone) {
+        let DecayCounters { keys, uniques, features, pipeline, .. } = self;
+        keys.for_each_key(|keys, key| {
+            let block = keys.block(key);
+            let judge = Judge { pipeline, features, uniques, now };
+            let (worth, usage) = (judge.worth(block), judge.usage(keys, key));
+            if !cut.takes(worth, usage) {
+                return;
+            }
+            gone.observe(worth, usage.rows);
+            // Whoever starts again has lost nothing with what would be published as 0.
+            if worth.rank() > Worth::NOTHING.rank() {
+                evicted.insert(block.id());
+            }
+            release(block, uniques, features);
+            keys.remove(key);
+        });
+    }
+
+    /// Closes the holes among keys and uniques, for their memory to come back.
+    fn compact(&mut self) {
+        let DecayCounters { keys, uniques, features, .. } = self;
+        keys.compact();
+        uniques.compact(|uniques| {
+            keys.for_each_key(|keys, key| {
+                let mut block = keys.block_mut(key);
+                for row in 0..block.read().rows() {
+                    if has_uniques(block.read(), row, features) {
+                        let word = block.row_word_mut(row);
+                        *word = uniques.moved(*word);
+                    }
+                }
+            });
+        });
+    }
+}
+
+/// Frees what a key that goes has outside of its block.
+fn release(block: Block<'_>, uniques: &mut UniquesStore, features: &mut FeatureTable) {
+    for row in 0..block.rows() {
+        if has_uniques(block, row, features) {
+            uniques.remove(block.words(row, 1)[0]);
+        }
+        features.remove_row(block.feature(row));
+    }
+}
+
+/// Whether a row has uniques in the store.
+fn has_uniques(block: Block<'_>, row: usize, features: &FeatureTable) -> bool {
+    !block.is_single(row) && features.get(block.feature(row)).shape == RowShape::Uniques
+}
+
+impl Judge<'_> {
+    /// What a key is worth: as much as the one of its rows that is worth most.
+    fn worth(&self, key: Block<'_>) -> Worth {
+        (0..key.rows()).map(|row| self.row_worth(key, row)).fold(Worth::NOTHING, Worth::max)
+    }
+
+    fn row_worth(&self, key: Block<'_>, row: usize) -> Worth {
+        let (feature, single) = (self.features.get(key.feature(row)), key.is_single(row));
+        let intervals = feature.decays.intervals();
+        let last_update = key.last_update(row);
+        let words = key.words(row, feature.words(single));
+        // Of a single event and of uniques the longest interval has the most: each member is worth most there.
+        let longest = intervals.len().saturating_sub(1);
+        match feature.shape {
+            RowShape::Uniques if single => {
+                let (_, seen) = single_member(key, row);
+                Worth::of_values(&[1.0], &intervals[longest..], seen, self.now)
+            }
+            RowShape::Uniques => {
+                let set = &self.pipeline.group(feature.key.group).other_shapes.uniques;
+                Worth::of_value(self.uniques.get(words[0]).read(set, longest, self.now.max(last_update)).value)
+            }
+            _ if single => Worth::of_values(bytemuck::cast_slice(words), &intervals[longest..], last_update, self.now),
+            _ => Worth::of_values(bytemuck::cast_slice(words), intervals, last_update, self.now),
+        }
+    }
+
+    /// What comes back when the key goes.
+    fn usage(&self, keys: &KeyTable, key: BlockAddress) -> Usage {
+        let block = keys.block(key);
+        let uniques = (0..block.rows()).filter(|row| has_uniques(block, *row, self.features));
+        let bytes: usize = uniques.map(|row| UniquesStore::bytes_of(self.uniques.get(block.words(row, 1)[0]))).sum();
+        Usage { rows: block.rows(), bytes: keys.bytes_of(key) + bytes }
+    }
+}
+
+impl Gone {
+    fn observe(&mut self, worth: Worth, rows: usize) {
+        self.rows += rows as u64;
+        self.largest_worth = Some(self.largest_worth.map_or(worth, |largest| largest.max(worth)));
+    }
+}
+
+#[cfg(test)]
+mod tests;

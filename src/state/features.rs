@@ -1,0 +1,161 @@
+//! The features that a worker's rows belong to.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::counter::DecaySet;
+use crate::pipeline::{FeatureKey, Group, NOTHING_LEFT_AFTER, Pipeline, RowShape};
+
+/// Numbers features, and forgets those that no row belongs to any more: event names, and with them
+/// feature names, may be made up by whoever makes the events.
+#[derive(Debug, Default)]
+pub(crate) struct FeatureTable {
+    numbers: HashMap<String, u32, RandomState>,
+    entries: Vec<Feature>,
+    free: Vec<u32>,
+    /// The bytes of all names; each is kept twice.
+    name_bytes: usize,
+}
+
+/// A feature, with what it takes to work on its rows.
+#[derive(Debug)]
+pub(crate) struct Feature {
+    pub key: FeatureKey,
+    pub shape: RowShape,
+    /// The algebra of its rows of values.
+    pub decays: DecaySet,
+    /// How many words its rows have that hold more than a single event.
+    pub width: usize,
+    /// How long after its last update a row stays in memory, in time units; `None`: for ever.
+    pub kept_for: Option<i64>,
+    rows: u64,
+}
+
+impl Feature {
+    fn new(key: &FeatureKey, pipeline: &Pipeline) -> Feature {
+        let (group, shape) = (pipeline.group(key.group), pipeline.shape(key));
+        let decays = group.decays_of(shape).clone();
+        let width = if shape == RowShape::Uniques { 1 } else { decays.width() };
+        Feature { key: key.clone(), shape, decays, width, kept_for: kept_for(group), rows: 0 }
+    }
+
+    /// How many words a row of it has.
+    #[inline]
+    pub fn words(&self, single: bool) -> usize {
+        if single { 1 } else { self.width }
+    }
+}
+
+/// How long after its last update a row stays in memory, in time units; `None`: for ever.
+///
+/// Longer than its ttl, by the time in which a value comes to nothing (`e^-40`): an event that is
+/// nearly a ttl late would else bring back a row as alive, without what was in it shortly before.
+fn kept_for(group: &Group) -> Option<i64> {
+    let ttl = group.ttl?;
+    ttl.checked_add(group.longest_decay().saturating_mul(NOTHING_LEFT_AFTER).min(ttl))
+}
+
+impl FeatureTable {
+    /// The number of a feature. It holds until the last row is taken from the feature.
+    pub fn number_of(&mut self, key: &FeatureKey, pipeline: &Pipeline) -> u32 {
+        if let Some(number) = self.numbers.get(&key.name) {
+            return *number;
+        }
+        self.name_bytes += 2 * key.name.len();
+        let feature = Feature::new(key, pipeline);
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.entries[number as usize] = feature;
+                number
+            }
+            None => {
+                self.entries.push(feature);
+                (self.entries.len() - 1) as u32
+            }
+        };
+        self.numbers.insert(key.name.clone(), number);
+        number
+    }
+
+    /// The feature with this number.
+    #[inline]
+    pub fn get(&self, number: u32) -> &Feature {
+        &self.entries[number as usize]
+    }
+
+    /// A row was added to the feature.
+    pub fn add_row(&mut self, number: u32) {
+        self.entries[number as usize].rows += 1;
+    }
+
+    /// A row was taken from the feature; the last one takes the feature along.
+    pub fn remove_row(&mut self, number: u32) {
+        let feature = &mut self.entries[number as usize];
+        feature.rows -= 1;
+        if feature.rows == 0 {
+            self.numbers.remove(&feature.key.name);
+            self.name_bytes -= 2 * feature.key.name.len();
+            feature.key.name = String::new();
+            self.free.push(number);
+        }
+    }
+
+    /// Gives back what is not needed any more, after very many features: their numbers at the end, and the room of
+    /// their names.
+    pub fn give_back(&mut self) {
+        const WORTH_IT: usize = 1024;
+        if self.numbers.capacity() > WORTH_IT.max(4 * self.numbers.len()) {
+            self.numbers.shrink_to(2 * self.numbers.len());
+        }
+        if self.free.len() > WORTH_IT.max(self.entries.len() / 2) {
+            while self.entries.pop_if(|feature| feature.rows == 0).is_some() {}
+            let numbers = self.entries.len() as u32;
+            self.free.retain(|number| *number < numbers);
+            // The lowest ones are given first, so that those at the end become free.
+            self.free.sort_unstable_by(|one, other| other.cmp(one));
+            self.free.shrink_to(2 * self.free.len());
+            self.entries.shrink_to(2 * self.entries.len());
+        }
+    }
+
+    /// The bytes that it takes.
+    pub fn allocated_bytes(&self) -> usize {
+        let numbers = self.numbers.capacity() * (size_of::<(String, u32)>() + 1);
+        let entries = self.entries.capacity() * size_of::<Feature>() + self.free.capacity() * size_of::<u32>();
+        numbers + entries + self.name_bytes
+    }
+
+    /// How many numbers are given, including free ones.
+    pub fn numbers(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{GroupId, MeasureId};
+    use crate::sink::fixtures;
+
+    #[test]
+    fn an_explosion_of_names_leaves_nothing_behind() {
+        let pipeline = fixtures::pipeline();
+        let key =
+            |number: usize| FeatureKey { group: GroupId(0), measure: MeasureId(0), name: format!("name {number}") };
+        let mut table = FeatureTable::default();
+        let add = |table: &mut FeatureTable, number| {
+            let feature = table.number_of(&key(number), &pipeline);
+            table.add_row(feature);
+            feature
+        };
+        let first = add(&mut table, 0);
+        let before = table.allocated_bytes();
+        let exploded: Vec<u32> = (1..100_000).map(|number| add(&mut table, number)).collect();
+        assert!(table.allocated_bytes() > 1_000_000);
+        exploded.into_iter().for_each(|feature| table.remove_row(feature));
+        table.give_back();
+        assert!(table.allocated_bytes() < before + 10_000, "{} bytes", table.allocated_bytes());
+        assert_eq!(add(&mut table, 5), 1);
+        assert_eq!(table.get(first).key, key(0));
+    }
+}

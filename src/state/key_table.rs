@@ -1,0 +1,291 @@
+//! The keys of a worker: found by identity, grown, marked, and let go.
+
+use super::block::{Block, BlockMut, RowIndex, key_words, row_words};
+use super::blocks::{BlockAddress, Blocks, MOST_BLOCKS, Moved, is_possible, words_with_room_for};
+use super::vec_bytes;
+use crate::counter::EventTime;
+use crate::memory::FlatIndex;
+use crate::sums::KeyId;
+
+/// How many tables the index is cut into: growing one stops nobody for long.
+const INDEX_TABLES: usize = 64;
+
+/// What a key takes in the index, in bytes, at most: a slot of eight bytes in tables that double when they are
+/// three quarters full.
+const INDEX_BYTES: usize = 22;
+
+/// The most keys that a worker can hold.
+pub(crate) const MOST_KEYS: usize = MOST_BLOCKS - 1;
+
+/// What a key takes in memory, in bytes, with its part of the index: one with so long a text, whose rows
+/// have so many words each (see [`super::block`]).
+pub(crate) fn key_bytes(text_length: usize, rows: impl Iterator<Item = usize>) -> usize {
+    8 * words_with_room_for(key_words(text_length, false) + rows.map(row_words).sum::<usize>()) + INDEX_BYTES
+}
+
+/// All keys of a worker, with their rows.
+#[derive(Debug)]
+pub(super) struct KeyTable {
+    index: Vec<FlatIndex>,
+    blocks: Blocks,
+    keys: usize,
+    rows: usize,
+    /// The keys that have changed since they were last published.
+    changed: Vec<BlockAddress>,
+    /// Where the next look at a few keys begins: a class, and the index behind the next of its blocks.
+    cursor: (u32, u32),
+}
+
+impl KeyTable {
+    pub fn new() -> KeyTable {
+        KeyTable {
+            index: (0..INDEX_TABLES).map(|_| FlatIndex::default()).collect(),
+            blocks: Blocks::new(),
+            keys: 0,
+            rows: 0,
+            changed: Vec::new(),
+            cursor: (0, 0),
+        }
+    }
+
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    #[inline]
+    pub fn find(&self, id: KeyId) -> Option<BlockAddress> {
+        let is_it = |bits: u32| self.blocks.get(BlockAddress::from_bits(bits)).is_of(id);
+        self.index[index_table(id)].find(id.index_hash(), is_it).map(BlockAddress::from_bits)
+    }
+
+    /// First step towards a [`KeyTable::find`] that comes soon: asks for the index.
+    #[inline]
+    pub fn prefetch_index(&self, id: KeyId) {
+        self.index[index_table(id)].prefetch(id.index_hash());
+    }
+
+    /// Second step towards a [`KeyTable::find`] that comes soon: asks for the block.
+    #[inline]
+    pub fn prefetch_block(&self, id: KeyId) {
+        if let Some(bits) = self.index[index_table(id)].candidate(id.index_hash()) {
+            self.blocks.prefetch(BlockAddress::from_bits(bits));
+        }
+    }
+
+    #[inline]
+    pub fn block(&self, address: BlockAddress) -> Block<'_> {
+        self.blocks.get(address)
+    }
+
+    #[inline]
+    pub fn block_mut(&mut self, address: BlockAddress) -> BlockMut<'_> {
+        self.blocks.get_mut(address)
+    }
+
+    /// Adds a key that is not there yet, with room for rows that take so many words. It has no row yet, so one must be
+    /// [added](KeyTable::insert_row) at once.
+    #[inline]
+    pub fn insert(&mut self, id: KeyId, text: &[u8], since: Option<EventTime>, words: usize) -> BlockAddress {
+        let address = self.blocks.allocate(key_words(text.len(), since.is_some()) + words);
+        self.blocks.get_mut(address).begin(id, text, since);
+        self.index[index_table(id)].insert(id.index_hash(), address.to_bits());
+        self.keys += 1;
+        address
+    }
+
+    /// Adds a row to a key whose block has room for it.
+    #[inline]
+    pub fn insert_row(
+        &mut self,
+        key: BlockAddress,
+        row: RowIndex,
+        feature: u32,
+        single: bool,
+        last_update: EventTime,
+        words: &[u64],
+    ) {
+        self.blocks.get_mut(key).insert_row(row, feature, single, last_update, words);
+        self.rows += 1;
+    }
+
+    /// Sees to it that a key's block has room for so many words more, and says where it is then; `None` where no block is so
+    /// large.
+    #[inline]
+    pub fn make_room(&mut self, key: BlockAddress, more: usize) -> Option<BlockAddress> {
+        let block = self.blocks.get(key);
+        let words = block.used_words() + more;
+        if words <= block.0.len() { Some(key) } else { self.move_key(key, words) }
+    }
+
+    /// Moves a key to a block of another class, which has room for so many words.
+    #[cold]
+    fn move_key(&mut self, from: BlockAddress, words: usize) -> Option<BlockAddress> {
+        if !is_possible(words) {
+            return None;
+        }
+        let to = self.blocks.allocate(words);
+        let (old, mut new) = self.blocks.two_mut(from, to)?;
+        new.copy(old);
+        let moved = Moved { from, to };
+        self.follow(moved);
+        self.free_block(from);
+        Some(to)
+    }
+
+    /// Makes the index and the list of changed keys point to where a key's block is now.
+    fn follow(&mut self, Moved { from, to }: Moved) {
+        let block = self.blocks.get(to);
+        let id = block.id();
+        if let Some(position) = block.changed_position() {
+            self.changed[position as usize] = to;
+        }
+        self.index[index_table(id)].relocate(id.index_hash(), from.to_bits(), to.to_bits());
+    }
+
+    fn free_block(&mut self, address: BlockAddress) {
+        if let Some(moved) = self.blocks.free(address) {
+            self.follow(moved);
+        }
+    }
+
+    /// Puts a key into the list of changed ones, unless it is there.
+    #[inline]
+    pub fn mark_changed(&mut self, key: BlockAddress) {
+        if self.blocks.get_mut(key).mark_changed(self.changed.len() as u32) {
+            self.changed.push(key);
+        }
+    }
+
+    /// The changed keys. Whoever takes them gives them back to [`KeyTable::clear_changed`].
+    pub fn changed(&self) -> &[BlockAddress] {
+        &self.changed
+    }
+
+    /// Takes the marks of a change from the `position`th of the changed keys.
+    #[inline]
+    pub fn clear_mark(&mut self, position: usize) {
+        self.blocks.get_mut(self.changed[position]).clear_changed();
+    }
+
+    /// Forgets the list of changed keys, whose marks are gone.
+    pub fn clear_changed(&mut self) {
+        self.changed.clear();
+    }
+
+    /// Asks for a block that is needed soon.
+    #[inline]
+    pub fn prefetch(&self, address: BlockAddress) {
+        self.blocks.prefetch(address);
+    }
+
+    /// Takes away the rows of a key that `goes` is true of, and the key with its last one. `goes` gets the block and a row,
+    /// and says how many words the row has if it goes. No key may be in the list of changed ones.
+    pub fn remove_rows(&mut self, key: BlockAddress, mut goes: impl FnMut(Block<'_>, RowIndex) -> Option<usize>) {
+        let mut block = self.blocks.get_mut(key);
+        let before = block.read().rows();
+        for row in (0..before).rev() {
+            if let Some(words) = goes(block.read(), row) {
+                block.remove_row(row, words);
+            }
+        }
+        let (after, used, id) = (block.read().rows(), block.read().used_words(), block.read().id());
+        self.rows -= before - after;
+        if after == 0 {
+            self.forget(key, id);
+        } else if after < before && 2 * words_with_room_for(used) <= self.blocks.words(key) {
+            self.move_key(key, used);
+        }
+    }
+
+    /// Takes away a key with all its rows.
+    pub fn remove(&mut self, key: BlockAddress) {
+        let block = self.blocks.get(key);
+        self.rows -= block.rows();
+        self.forget(key, block.id());
+    }
+
+    fn forget(&mut self, key: BlockAddress, id: KeyId) {
+        let index = &mut self.index[index_table(id)];
+        index.remove(id.index_hash(), key.to_bits());
+        index.shrink();
+        self.keys -= 1;
+        self.free_block(key);
+    }
+
+    /// The next key to be looked at, and whether with it a new round over all keys begins.
+    ///
+    /// A round visits every key that was there when it began and is not gone, whatever moves meanwhile: keys grow into
+    /// higher classes, which come later; within a class the last ones come first, and it is they that fill holes. Some
+    /// are visited twice.
+    pub fn next_in_round(&mut self) -> Option<(BlockAddress, bool)> {
+        let mut new_round = false;
+        if self.keys == 0 {
+            return None;
+        }
+        loop {
+            let (class, index) = self.cursor;
+            let index = index.min(self.blocks.end(class));
+            if let Some(index) = index.checked_sub(1) {
+                self.cursor = (class, index);
+                let address = BlockAddress::new(class, index);
+                if self.blocks.is_taken(address) {
+                    return Some((address, new_round));
+                }
+            } else {
+                let class = if class == Blocks::LAST_CLASS { 0 } else { class + 1 };
+                new_round |= class == 0;
+                self.cursor = (class, self.blocks.end(class));
+            }
+        }
+    }
+
+    /// Visits every key; `step` may take away the one that it gets.
+    pub fn for_each_key(&mut self, mut step: impl FnMut(&mut KeyTable, BlockAddress)) {
+        for class in 0..=Blocks::LAST_CLASS {
+            let mut index = self.blocks.end(class);
+            while let Some(next) = index.min(self.blocks.end(class)).checked_sub(1) {
+                index = next;
+                let address = BlockAddress::new(class, index);
+                if self.blocks.is_taken(address) {
+                    step(self, address);
+                }
+            }
+        }
+    }
+
+    /// Closes the holes that keys have left, for their memory to come back.
+    pub fn compact(&mut self) {
+        let KeyTable { index, blocks, .. } = self;
+        blocks.close_holes(|blocks, Moved { from, to }| {
+            let id = blocks.get(to).id();
+            index[index_table(id)].relocate(id.index_hash(), from.to_bits(), to.to_bits());
+        });
+        self.changed.shrink_to_fit();
+    }
+
+    /// The bytes that a key takes, with its part of the index.
+    pub fn bytes_of(&self, key: BlockAddress) -> usize {
+        8 * self.blocks.words(key) + INDEX_BYTES
+    }
+
+    /// The bytes that it takes: all that is allocated, but for the ends of slabs that the system has not given yet. The
+    /// index counts as what it will be when it doubles next, so that this comes as no surprise.
+    pub fn allocated_bytes(&self) -> usize {
+        let index: usize = self.index.iter().map(FlatIndex::allocated_bytes).sum();
+        self.blocks.allocated_bytes() + index.max(self.keys * INDEX_BYTES) + vec_bytes(&self.index)
+    }
+}
+
+/// Which of the index's tables holds this identity: by bits that choose neither the shard (the
+/// highest) nor the slot within a table (of the other word).
+#[inline]
+fn index_table(id: KeyId) -> usize {
+    id.words()[0] as usize % INDEX_TABLES
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! Adding the sums of a window to keys.
+
+use super::block::{Block, row_words};
+use super::blocks::{BlockAddress, Blocks};
+use super::counters::{ApplyError, DecayCounters};
+use super::features::Feature;
+use crate::counter::{EventTime, MemberHash, Uniques, UniquesSet};
+use crate::pipeline::RowShape;
+use crate::sums::{Amount, Contribution, Damaged, KeySums, Keys, Sum};
+
+/// How many keys are merged together.
+const TOGETHER: usize = 32;
+
+impl DecayCounters {
+    /// Merges some dozen keys at a time: the memory that they need is asked for before the first is merged.
+    pub(super) fn merge_all(&mut self, mut keys: Keys<'_>, features: &[u32]) -> Result<(), ApplyError> {
+        let mut together = Vec::with_capacity(TOGETHER);
+        loop {
+            together.clear();
+            for key in keys.by_ref().take(TOGETHER) {
+                let key = key?;
+                self.keys.prefetch_index(key.id());
+                together.push(key);
+            }
+            together.iter().for_each(|key| self.keys.prefetch_block(key.id()));
+            for key in &together {
+                self.merge(key, features)?;
+            }
+            if together.len() < TOGETHER {
+                return Ok(());
+            }
+        }
+    }
+
+    #[inline]
+    fn merge(&mut self, key: &KeySums<'_>, features: &[u32]) -> Result<(), ApplyError> {
+        let mut block = match self.keys.find(key.id()) {
+            Some(block) => block,
+            None => self.begin(key)?,
+        };
+        for contribution in key.contributions() {
+            let contribution = contribution?;
+            let feature = features.get(contribution.feature as usize).copied().filter(|number| *number != u32::MAX);
+            let feature = feature.ok_or(Damaged("a feature that was not named"))?;
+            block = self.merge_row(block, feature, &contribution)?;
+        }
+        // A key without a contribution would have no row.
+        if self.keys.block(block).is_free() {
+            return Err(Damaged("a key without a contribution").into());
+        }
+        self.keys.mark_changed(block);
+        Ok(())
+    }
+
+    /// Adds a key, with room for the rows that it gets.
+    fn begin(&mut self, key: &KeySums<'_>) -> Result<BlockAddress, ApplyError> {
+        let mut words = 0;
+        let mut first = None;
+        for contribution in key.contributions() {
+            let Contribution { sum, last_update, .. } = contribution?;
+            words += row_words(if let Sum::Values(values) = sum { values.len() } else { 1 });
+            first = first.or(Some(last_update));
+        }
+        let first = first.ok_or(Damaged("a key without a contribution"))?;
+        if std::str::from_utf8(key.text()).is_err() {
+            return Err(Damaged("a key that is no text").into());
+        }
+        let since = self.limiter.as_ref().and_then(|limiter| limiter.since(key.id(), first));
+        Ok(self.keys.insert(key.id(), key.text(), since, words))
+    }
+
+    /// Merges what one feature of a key gets; says where the key's block is then.
+    #[inline]
+    fn merge_row(
+        &mut self,
+        key: BlockAddress,
+        number: u32,
+        contribution: &Contribution<'_>,
+    ) -> Result<BlockAddress, ApplyError> {
+        let feature = self.features.get(number);
+        check(feature, contribution)?;
+        let row = match self.keys.block(key).find(number) {
+            Ok(row) => row,
+            Err(row) => return self.add_row(key, row, number, contribution),
+        };
+        let is_single = self.keys.block(key).is_single(row);
+        let (time, width) = (contribution.last_update, feature.width);
+        if feature.shape == RowShape::Uniques {
+            self.merge_uniques(key, row, is_single, contribution);
+            return Ok(key);
+        }
+        let mut key = key;
+        if is_single {
+            key = self.keys.make_room(key, width - 1).ok_or(ApplyError::TooMany)?;
+            let mut block = self.keys.block_mut(key);
+            let weight = f64::from_bits(block.read().words(row, 1)[0]);
+            block.grow_row(row, width - 1);
+            let (_, values) = block.change_row(row, width);
+            feature.decays.begin(bytemuck::cast_slice_mut(values), weight);
+        }
+        let mut block = self.keys.block_mut(key);
+        let (last_update, values) = block.change_row(row, width);
+        let mut own = EventTime(*last_update as i64);
+        let values = bytemuck::cast_slice_mut(values);
+        match contribution.sum {
+            Sum::One(Amount::Weight(weight)) => feature.decays.add(&mut own, values, time, weight),
+            Sum::Values(amount) => feature.decays.merge(&mut own, values, time, amount),
+            // Of uniques, as was checked.
+            _ => {}
+        }
+        *last_update = own.0 as u64;
+        Ok(key)
+    }
+
+    /// Adds a row to a key.
+    fn add_row(
+        &mut self,
+        key: BlockAddress,
+        row: usize,
+        number: u32,
+        contribution: &Contribution<'_>,
+    ) -> Result<BlockAddress, ApplyError> {
+        let feature = self.features.get(number);
+        let time = contribution.last_update;
+        let set = || &self.pipeline.group(feature.key.group).other_shapes.uniques;
+        let (single, word);
+        let words: &[u64] = match contribution.sum {
+            // A large block moves for no single event: its rows have their values from the beginning.
+            Sum::One(Amount::Weight(weight)) if Blocks::is_large(key) => {
+                single = false;
+                self.values.resize(feature.width, 0.0);
+                feature.decays.begin(&mut self.values, weight);
+                bytemuck::cast_slice(&self.values)
+            }
+            Sum::One(amount) => {
+                single = true;
+                word = match amount {
+                    Amount::Weight(weight) => weight.to_bits(),
+                    Amount::Member(MemberHash(member)) => member,
+                };
+                std::slice::from_ref(&word)
+            }
+            Sum::Values(values) => {
+                single = false;
+                bytemuck::cast_slice(values)
+            }
+            Sum::Members(_) | Sum::Uniques(_) => {
+                single = false;
+                let mut uniques = Uniques::new();
+                add_members(&mut uniques, set(), &contribution.sum, time);
+                word = self.uniques.insert(uniques);
+                std::slice::from_ref(&word)
+            }
+        };
+        let key = self.keys.make_room(key, row_words(words.len())).ok_or(ApplyError::TooMany)?;
+        self.keys.insert_row(key, row, number, single, time, words);
+        self.expiry.note(feature.kept_for, time);
+        self.features.add_row(number);
+        Ok(key)
+    }
+
+    fn merge_uniques(&mut self, key: BlockAddress, row: usize, is_single: bool, contribution: &Contribution<'_>) {
+        let mut block = self.keys.block_mut(key);
+        let set = &self.pipeline.group(self.features.get(block.read().feature(row)).key.group).other_shapes.uniques;
+        let (last_update, words) = block.change_row(row, 1);
+        let (before, time) = (EventTime(*last_update as i64), contribution.last_update);
+        *last_update = before.max(time).0 as u64;
+        if !is_single {
+            self.uniques.change(words[0], |uniques| add_members(uniques, set, &contribution.sum, time));
+            return;
+        }
+        let member = MemberHash(words[0]);
+        if matches!(contribution.sum, Sum::One(Amount::Member(again)) if again == member) {
+            return;
+        }
+        let mut uniques = Uniques::new();
+        uniques.add(set, member, before);
+        add_members(&mut uniques, set, &contribution.sum, time);
+        words[0] = self.uniques.insert(uniques);
+        block.set_not_single(row);
+    }
+}
+
+/// Whether what was received can be added to rows of this feature.
+#[inline]
+fn check(feature: &Feature, contribution: &Contribution<'_>) -> Result<(), Damaged> {
+    if contribution.last_update < EventTime(0) {
+        return Err(Damaged("a time before 1970"));
+    }
+    let fits = match &contribution.sum {
+        Sum::One(Amount::Weight(_)) => feature.shape != RowShape::Uniques,
+        Sum::Values(values) => feature.shape != RowShape::Uniques && values.len() == feature.width,
+        Sum::One(Amount::Member(_)) | Sum::Members(_) | Sum::Uniques(_) => feature.shape == RowShape::Uniques,
+    };
+    if fits { Ok(()) } else { Err(Damaged("an amount that its feature does not have")) }
+}
+
+/// Adds the members of a contribution; `time` is its last update.
+fn add_members(uniques: &mut Uniques, set: &UniquesSet, sum: &Sum<'_>, time: EventTime) {
+    match sum {
+        Sum::One(Amount::Member(member)) => uniques.add(set, *member, time),
+        Sum::Members(seen) => uniques.add_all(set, seen),
+        Sum::Uniques(part) => uniques.merge(set, part),
+        Sum::One(Amount::Weight(_)) | Sum::Values(_) => {}
+    }
+}
+
+/// The uniques of a row of a single member.
+pub(super) fn single_member(block: Block<'_>, row: usize) -> (MemberHash, EventTime) {
+    (MemberHash(block.words(row, 1)[0]), block.last_update(row))
+}

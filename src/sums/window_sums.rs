@@ -1,0 +1,161 @@
+//! The sums of one worker's open window, before the exchange.
+
+use super::batch::{Amount, ContributionBatch};
+use super::identity::KeyId;
+use super::owner_sums::OwnerSums;
+use super::record::{append_text, text_words};
+use crate::clock::TimeSamples;
+use crate::counter::EventTime;
+use crate::epoch::Window;
+use crate::peers::WorkerIndex;
+use crate::pipeline::{FeatureKey, GroupId, Pipeline, RowShape};
+
+/// Adds up what the events of a window add to each key, so that a key is looked up once per window
+/// and not once per event, and a hot key costs its worker no more than any other.
+///
+/// Additions wait until there are some dozen, so that the memory they need can be asked for before
+/// the first is done. The windows of an epoch leave together, in one batch per worker.
+pub(crate) struct WindowSums {
+    waiting: Vec<WaitingKey>,
+    additions: Vec<Addition>,
+    texts: Vec<u64>,
+    owners: Vec<OwnerSums>,
+    /// Whether one of them has become very large.
+    full: bool,
+}
+
+/// How many additions wait for each other.
+const TOGETHER: usize = 32;
+
+/// And no more words of keys than this.
+const WAITING_TEXT_WORDS: usize = 4096;
+
+/// What one event adds to one feature of a key.
+#[derive(Clone, Copy)]
+pub(crate) struct Addition {
+    pub feature: FeatureRef,
+    /// The event's time.
+    pub time: EventTime,
+    pub amount: Amount,
+}
+
+/// A feature that is counted, as the router knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FeatureRef {
+    pub group: GroupId,
+    /// Its index in [`super::Router::features`].
+    pub number: u32,
+    pub shape: RowShape,
+    /// How many values its rows have, where they have values.
+    pub width: u16,
+}
+
+/// Who takes what events add: the sums of a run, or a plan that only counts.
+pub(crate) trait Additions {
+    /// Takes notice of a key: what is [added](Additions::add) next belongs to it.
+    fn begin_key(&mut self, id: KeyId, text: &[u8], pipeline: &Pipeline);
+
+    /// Adds to the key that was begun last.
+    fn add(&mut self, addition: Addition);
+}
+
+/// A key of one event, to which some additions belong.
+struct WaitingKey {
+    id: KeyId,
+    text_start: u32,
+    text_length: u32,
+    first_addition: u32,
+    /// The worker that holds the key.
+    owner: WorkerIndex,
+}
+
+impl Additions for WindowSums {
+    #[inline]
+    fn begin_key(&mut self, id: KeyId, text: &[u8], pipeline: &Pipeline) {
+        if self.additions.len() >= TOGETHER || self.texts.len() >= WAITING_TEXT_WORDS {
+            self.add_waiting(pipeline);
+        }
+        let owner = id.shard().owner(self.owners.len() as u32);
+        self.owners[owner.0 as usize].prefetch_index(id);
+        let (text_start, first_addition) = (self.texts.len() as u32, self.additions.len() as u32);
+        append_text(&mut self.texts, text);
+        self.waiting.push(WaitingKey { id, text_start, text_length: text.len() as u32, first_addition, owner });
+    }
+
+    #[inline]
+    fn add(&mut self, addition: Addition) {
+        self.additions.push(addition);
+    }
+}
+
+impl WindowSums {
+    /// Empty sums, to be sent to this many workers.
+    pub fn new(workers: u32) -> WindowSums {
+        WindowSums {
+            waiting: Vec::with_capacity(2 * TOGETHER),
+            additions: Vec::with_capacity(2 * TOGETHER),
+            texts: Vec::new(),
+            owners: (0..workers).map(|_| OwnerSums::default()).collect(),
+            full: false,
+        }
+    }
+
+    /// Does the additions that wait.
+    fn add_waiting(&mut self, pipeline: &Pipeline) {
+        for key in &self.waiting {
+            self.owners[key.owner.0 as usize].prefetch_key(key.id);
+        }
+        let ends = self.waiting.iter().skip(1).map(|key| key.first_addition as usize);
+        for (key, end) in self.waiting.iter().zip(ends.chain([self.additions.len()])) {
+            let additions = &self.additions[key.first_addition as usize..end];
+            let text = &self.texts[key.text_start as usize..][..text_words(key.text_length as usize)];
+            let owner = &mut self.owners[key.owner.0 as usize];
+            owner.add(key.id, text, key.text_length, additions, pipeline);
+            self.full |= owner.is_full();
+        }
+        self.waiting.clear();
+        self.additions.clear();
+        self.texts.clear();
+    }
+
+    /// Whether there is very much, so that the next event needs [room](WindowSums::make_room): addresses have 32 bits.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Puts aside what there is very much of. A window may be closed in parts, and an epoch leave in several batches:
+    /// the receiver merges them.
+    pub fn make_room(&mut self, window: Window, pipeline: &Pipeline, features: &[FeatureKey]) {
+        for owner in self.owners.iter_mut().filter(|owner| owner.is_full()) {
+            // What waits comes into the next part.
+            owner.close_window(window, pipeline);
+            owner.put_aside(features, pipeline);
+        }
+        self.full = false;
+    }
+
+    /// Ends the open window: its sums are ready to leave with the epoch.
+    pub fn close_window(&mut self, window: Window, pipeline: &Pipeline) {
+        self.add_waiting(pipeline);
+        self.owners.iter_mut().for_each(|owner| owner.close_window(window, pipeline));
+    }
+
+    /// Ends the epoch: the batches for all workers. Every worker gets one, be it empty: with the first of each goes
+    /// what tells the stream's time.
+    pub fn take_epoch(
+        &mut self,
+        times: &TimeSamples,
+        features: &[FeatureKey],
+        pipeline: &Pipeline,
+    ) -> impl Iterator<Item = ContributionBatch> {
+        self.owners.iter_mut().zip(0u32..).flat_map(move |(sums, owner)| {
+            let mut batches = sums.take_epoch(features, pipeline);
+            batches.iter_mut().for_each(|batch| batch.owner = WorkerIndex(owner));
+            if let Some(first) = batches.first_mut() {
+                first.times = times.clone();
+            }
+            batches.into_iter()
+        })
+    }
+}
