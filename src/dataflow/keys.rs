@@ -2,7 +2,8 @@
 
 use super::identity::{HashSeed, KeyHash};
 use crate::event::{Event, FieldId, MAX_MEMBERS, Reason};
-use crate::pipeline::{Group, append_key};
+use crate::pipeline::Group;
+use crate::reading::append_key;
 
 /// The longest key, in bytes: DynamoDB's limit, whatever the sink.
 pub const MAX_KEY_BYTES: usize = 2048;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::CliError;
-use super::super::show::print_aligned;
+use super::super::output::print_aligned;
 use super::findings;
 use crate::counter::EventTime;
 use crate::dataflow::plan::{GroupPlan, Plan, Planner};
