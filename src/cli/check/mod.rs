@@ -3,7 +3,6 @@
 
 mod costs;
 mod describe;
-mod findings;
 
 use std::io::Write;
 use std::path::PathBuf;
