@@ -7,10 +7,15 @@
 //!   still to come; what it was before, its newest state does not tell.
 //! - [`Item::expired_since`]: whether its ttl has passed.
 //! - [`RatioReading`]: a ratio of two features of a key, how sure it is, and what it is at least.
+//!
+//! Each of these rules stands in `tests/golden/reading`, as input and outcome in JSON: a reader in another language is
+//! right when it agrees with those files, as this one is held to.
 
 mod decay;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod golden;
 mod item;
 mod key;
 mod ratio;
