@@ -24,6 +24,7 @@ mod kafka_runs;
 mod kafka_to_dynamodb;
 mod limits;
 mod moving_logs;
+mod order;
 mod pipes;
 mod plan;
 mod program;
