@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Count, Item, ReadAt};
 use crate::counter::{DecayInterval, EventTime, wilson_lower_bound};
-use crate::pipeline::{Ratio, RatioKind};
+use crate::pipeline::{Prior, Ratio, RatioKind};
 
 /// A ratio of one key. Its JSON is what `get --json` prints.
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ fn read(
     let value_at = |count: Option<Count>| count.map_or(0.0, |count| count.value_at(time));
     let (numerator, denominator) = (value_at(above), value_at(below));
     let value = Some(numerator / denominator).filter(|value| denominator > 0.0 && value.is_finite());
-    let smoothed = ratio.prior.map(|prior| prior.smooth(numerator, denominator));
+    let smoothed = ratio.prior.map(|prior| smoothed(prior, numerator, denominator));
     let sample_size = below.filter(|_| denominator > 0.0).and_then(|below| below.effective_sample_size());
     // Above 1 it may come where the decay has taken more from the views than from their later clicks, and below 0 by
     // retractions; what is declared a proportion is then taken for the nearer end.
@@ -114,6 +114,12 @@ fn read(
         sample_size,
         lower_bound: bound.map(|(value, size)| wilson_lower_bound(value, size)),
     }
+}
+
+/// The ratio drawn towards the prior: `(n + prior.n) / (d + prior.d)`, the mean of a Beta distribution
+/// with the prior's pseudo-counts where `n` of `d` are a proportion.
+fn smoothed(prior: Prior, numerator: f64, denominator: f64) -> f64 {
+    (numerator + prior.numerator) / (denominator + prior.denominator)
 }
 
 #[cfg(test)]
