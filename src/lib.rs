@@ -4,8 +4,9 @@
 //! *key x event x measure x decay* that a [`pipeline`] file asks for as exponentially decaying
 //! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
 //!
-//! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`], [`findings`] -> [`pipeline`],
-//! [`clock`] -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`] and [`file_id`] may be used from everywhere.
+//! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`], [`findings`] -> [`reading`] ->
+//! [`pipeline`], [`clock`] -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`] and [`file_id`] may be used from
+//! everywhere.
 
 pub mod cli;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod findings;
 mod memory;
 pub mod peers;
 pub mod pipeline;
+pub mod reading;
 pub mod sink;
 pub mod source;
 mod state;

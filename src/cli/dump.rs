@@ -10,7 +10,8 @@ use super::output::printed;
 use super::time::parse_time;
 use crate::event::TimeUnit;
 use crate::pipeline::Pipeline;
-use crate::sink::{Item, ItemReader, SinkErrorKind, SinkTarget, open_reader};
+use crate::reading::Item;
+use crate::sink::{ItemReader, SinkErrorKind, SinkTarget, open_reader};
 use crate::telemetry::write_json;
 
 const EXAMPLE: &str = "\
@@ -48,18 +49,12 @@ pub fn run(args: &DumpArgs, out: &mut impl Write) -> Result<(), CliError> {
 /// Prints the items that have not expired at this second.
 fn dump(reader: &mut dyn ItemReader, alive_at: Option<i64>, out: &mut impl Write) -> Result<(), CliError> {
     let mut out = BufWriter::new(out);
-    let outcome = reader.each(&mut |item| if is_alive(&item, alive_at) { print(&item, &mut out) } else { Ok(()) });
+    let is_alive = |item: &Item| alive_at.is_none_or(|as_of| item.expired_since(as_of).is_none());
+    let outcome = reader.each(&mut |item| if is_alive(&item) { print(&item, &mut out) } else { Ok(()) });
     match outcome {
         Err(error) if error.kind() == SinkErrorKind::ClosedPipe => Ok(()),
         Err(error) => Err(error.into()),
         Ok(()) => printed(out.flush()),
-    }
-}
-
-fn is_alive(item: &Item, at: Option<i64>) -> bool {
-    match (item.expires_at, at) {
-        (Some(expires_at), Some(at)) => at < expires_at,
-        _ => true,
     }
 }
 

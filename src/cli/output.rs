@@ -33,3 +33,19 @@ pub(super) fn report(error: &CliError, format: LogFormat) {
         LogFormat::Json => tracing::error!(target: OUTCOME, exit_code = error.exit_code(), "{error}"),
     }
 }
+
+/// Prints lines of equally many cells: the first, texts, to the left, the others, numbers, to the
+/// right.
+pub(super) fn print_aligned(lines: &[Vec<String>], text_columns: usize, out: &mut impl Write) -> io::Result<()> {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    for line in lines {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let width = *width;
+            if column < text_columns { write!(out, "  {cell:<width$}")? } else { write!(out, "  {cell:>width$}")? }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}

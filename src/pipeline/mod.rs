@@ -17,7 +17,6 @@ mod event_map;
 mod expand;
 mod fields;
 mod group;
-mod key;
 mod limits;
 mod names;
 mod pattern;
@@ -44,7 +43,6 @@ pub use group::{
     EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, NOTHING_LEFT_AFTER, OtherShapes,
     RowShape,
 };
-pub use key::{append_key, split_key};
 pub use limits::{Limits, RowLimit};
 pub use ratio::{DroppedRatio, Prior, Ratio, RatioKind};
 pub use schema::json_schema;
@@ -85,7 +83,7 @@ pub struct Pipeline {
     pub limits: Limits,
     /// How the times of what is published are moved: by a run's `--shift-to`, never by the file.
     pub shift: Option<TimeShift>,
-    /// What is counted. [`GroupId`] is the place in this list.
+    /// What is counted. [`GroupId`] is the index in this list.
     pub groups: Vec<Group>,
     /// Which of the features that the groups could make are kept.
     pub features: FeatureSelection,
@@ -150,7 +148,7 @@ impl Pipeline {
         self.ratios.iter().any(|ratio| ratio.denominator == feature_name)
     }
 
-    /// The group with this number.
+    /// The group with this id.
     pub fn group(&self, id: GroupId) -> &Group {
         &self.groups[usize::from(id.0)]
     }

@@ -53,14 +53,6 @@ pub struct Prior {
     pub denominator: f64,
 }
 
-impl Prior {
-    /// The ratio drawn towards the prior: `(n + prior.n) / (d + prior.d)`, the mean of a Beta
-    /// distribution with the prior's pseudo-counts where `n` of `d` are a proportion.
-    pub fn smooth(&self, numerator: f64, denominator: f64) -> f64 {
-        (numerator + self.numerator) / (denominator + self.denominator)
-    }
-}
-
 /// A ratio that goes with a feature that `[features]` drops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DroppedRatio {

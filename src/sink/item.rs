@@ -1,14 +1,14 @@
-//! Published rows: how they travel to a sink, and how they read in it.
+//! Published rows: how they travel to a sink, and how they are written in it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::counter::{DecayInterval, EventTime, effective_sample_size};
+use crate::counter::EventTime;
 use crate::epoch::Version;
 use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
+use crate::reading::{Count, Item};
 
 /// Changed rows on their way to a sink: plain data that may cross threads and processes.
 ///
@@ -22,7 +22,7 @@ pub struct ItemBatch {
     text: Vec<u8>,
     /// Where the text of the key that was begun last begins.
     key_start: u64,
-    /// The places of those records that have a `since`, ascending: hardly any.
+    /// The indices of those records that have a `since`, ascending: hardly any.
     since: Vec<(u32, EventTime)>,
 }
 
@@ -38,7 +38,7 @@ struct ItemRecord {
 }
 
 impl ItemBatch {
-    /// Adds a feature that later items refer to by the number that is returned.
+    /// Adds a feature that later items refer to by the index that is returned.
     pub fn push_feature(&mut self, feature: FeatureKey) -> u32 {
         self.features.push(feature);
         (self.features.len() - 1) as u32
@@ -113,7 +113,7 @@ impl ItemBatch {
     /// The items, in the order in which they were pushed: of one key and feature, oldest first.
     pub fn items<'a>(&'a self, pipeline: &'a Pipeline) -> impl Iterator<Item = ItemRef<'a>> + 'a {
         let mut marks = self.since.iter().peekable();
-        self.records.iter().zip(0u32..).map(move |(record, place)| {
+        self.records.iter().zip(0u32..).map(move |(record, index)| {
             let feature = &self.features[record.feature as usize];
             let group = pipeline.group(feature.group);
             let values = &self.values[record.values_start as usize..][..usize::from(record.width)];
@@ -132,7 +132,7 @@ impl ItemBatch {
                 errors,
                 version: record.version,
                 expires_at: expires_at(pipeline, group, last_update),
-                since: marks.next_if(|(marked, _)| *marked == place).map(|(_, since)| published_at(*since)),
+                since: marks.next_if(|(marked, _)| *marked == index).map(|(_, since)| published_at(*since)),
             }
         })
     }
@@ -235,60 +235,6 @@ pub fn published(value: f64) -> f64 {
     const SMALLEST: f64 = 1e-130;
     const LARGEST: f64 = 1e126_f64.next_down();
     if value.abs() < SMALLEST { 0.0 } else { value.clamp(-LARGEST, LARGEST) }
-}
-
-/// A published row as it is written and read everywhere: JSON in logs and SQLite, attributes of the
-/// same names in DynamoDB.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Item {
-    /// The key's text.
-    pub key: String,
-    /// The feature's name.
-    pub feature_name: String,
-    /// One entry per decay interval, under the interval's own number.
-    pub counts: BTreeMap<DecayInterval, Count>,
-    /// Which of two items of one key and feature is the newer.
-    pub version: Version,
-    /// When the item may be forgotten, in seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<i64>,
-    /// What it counts begins only here: what came before was evicted when memory ran short. In the
-    /// event's time unit; mostly there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<EventTime>,
-}
-
-/// The value of one decay interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Count {
-    /// The time in which the value falls to 1/e, in the event's time unit.
-    pub decay_interval: DecayInterval,
-    /// The time of the newest event in it.
-    pub last_update: EventTime,
-    /// The value at the last update.
-    pub value: f64,
-    /// The decayed sum of squared weights at the last update, where a ratio divides by this feature.
-    /// It falls twice as fast: with half the interval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub squares: Option<f64>,
-    /// The relative standard error of an estimate (of uniques); 0 where it is exact.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<f64>,
-}
-
-impl Count {
-    /// The value as it reads at `time`. Nothing decays upwards: before the last update, as it reads then.
-    pub fn value_at(&self, time: EventTime) -> f64 {
-        let elapsed = time.0.saturating_sub(self.last_update.0).max(0);
-        self.value * self.decay_interval.factor(elapsed)
-    }
-
-    /// The effective sample size, where the squares are kept: it does not change as time passes.
-    pub fn effective_sample_size(&self) -> Option<f64> {
-        effective_sample_size(self.value, self.squares?)
-    }
 }
 
 #[cfg(test)]

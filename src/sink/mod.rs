@@ -19,12 +19,13 @@ mod sqlite;
 
 pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
 pub use error::{SinkError, SinkErrorKind};
-pub use item::{Count, Item, ItemBatch, ItemRef, published};
+pub use item::{ItemBatch, ItemRef, published};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub use crate::pipeline::{SinkTarget, UnknownSink};
+pub use crate::reading::{Count, Item};
 
 use crate::epoch::Generation;
 use crate::pipeline::Pipeline;

@@ -2,7 +2,8 @@
 
 use super::identity::{HashSeed, KeyFieldsHash, KeyId};
 use crate::event::{Event, EventSchema, FieldId, MAX_MEMBERS, Reason};
-use crate::pipeline::{Group, append_key};
+use crate::pipeline::Group;
+use crate::reading::append_key;
 
 /// The longest key, in bytes: DynamoDB's limit, whatever the sink.
 pub(crate) const MAX_KEY_BYTES: usize = 2048;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::CliError;
-use super::super::show::print_aligned;
-use super::findings;
+use super::super::output::print_aligned;
 use super::plan::{GroupPlan, Plan, Planner};
 use crate::counter::EventTime;
 use crate::event::Arrival;
+use crate::findings::{Observed, findings};
 use crate::pipeline::{Limits, Pipeline, format_duration};
 use crate::source::SourceError;
 use crate::source::log::{check_arrival, for_each_line};
@@ -58,7 +58,25 @@ pub(super) fn costs(
     .map_err(|error| CliError::usage(&error))?;
     let plan = planner.finish();
     let costs = Costs { pipeline: &pipeline, plan: &plan, price_per_million }.describe();
-    Ok(costs + &findings::describe(&pipeline, &plan.observed, arrival.time()))
+    Ok(costs + &describe_findings(&pipeline, &plan.observed, arrival.time()))
+}
+
+/// Warnings of what is hardly meant, then notes of what was missing otherwise; one line each. All
+/// events arrived `now`, in the event's unit.
+fn describe_findings(pipeline: &Pipeline, observed: &Observed, now: EventTime) -> String {
+    let mut text = String::new();
+    if let Some(doubt) = observed.times.doubt(pipeline.event.time_unit, now) {
+        text += &format!("warning: {doubt}\n");
+    }
+    let found = findings(pipeline, observed);
+    if found.is_empty() && observed.routes.events() > 0 {
+        text += "nothing that the file names was missing\n";
+    }
+    for finding in found {
+        let kind = if finding.is_sure { "warning" } else { "note" };
+        text += &format!("{kind}: {}\n", finding.text);
+    }
+    text
 }
 
 /// A plan, to be told.
@@ -237,8 +255,8 @@ fn with_first(lines: &[Vec<String>], columns: Range<usize>) -> Vec<Vec<String>> 
 fn whole(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

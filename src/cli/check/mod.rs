@@ -3,7 +3,6 @@
 
 mod costs;
 mod describe;
-mod findings;
 pub mod plan;
 
 use std::io::Write;

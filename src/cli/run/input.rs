@@ -7,10 +7,13 @@ use std::thread::JoinHandle;
 
 use super::{RunArgs, open};
 use crate::cli::CliError;
+use crate::cli::time::show_time;
 use crate::clock::{ArrivalClock, WallClock};
+use crate::counter::EventTime;
 use crate::dataflow::Failure;
 use crate::epoch::{Epoch, Window};
-use crate::pipeline::{ClockKind, Pipeline};
+use crate::event::TimeUnit;
+use crate::pipeline::{ClockKind, Pipeline, TimeShift};
 use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource, LogSpan};
 use crate::source::{Feed, SourceError, feed};
@@ -72,7 +75,7 @@ impl Input {
         Ok(Input { source, first_epoch })
     }
 
-    /// The number of the run's first window.
+    /// The run's first window.
     pub fn first_window(&self) -> Window {
         Window(self.first_epoch.0)
     }
@@ -85,8 +88,13 @@ impl Input {
         }
     }
 
-    /// From when to when the events of the logs are, before they are counted: `None` where none counts.
-    pub fn span(self, stop: &AtomicBool) -> Result<(Input, Option<LogSpan>), CliError> {
+    /// What moves the last event of the logs to this time, before any is counted; nothing, where none counts.
+    pub fn shift_to(
+        self,
+        to: EventTime,
+        unit: TimeUnit,
+        stop: &AtomicBool,
+    ) -> Result<(Input, Option<TimeShift>), CliError> {
         let Source::Log(source) = self.source else { return Ok((self, None)) };
         if let Some(pipe) = source.pipe() {
             return Err(CliError::Usage(format!(
@@ -99,7 +107,8 @@ impl Input {
             let span = source.span();
             (source, span)
         })?;
-        Ok((Input { source: Source::Log(source), ..self }, span?))
+        let shift = span?.map(|span| shift(span, to, unit)).transpose()?;
+        Ok((Input { source: Source::Log(source), ..self }, shift))
     }
 
     /// Starts to read: one feed per worker. A reader that cannot go on tells `failure`.
@@ -115,6 +124,18 @@ impl Input {
             Source::Kafka(kafka) => start_kafka(*kafka, self.first_epoch, workers, stop, metrics, failure),
         }
     }
+}
+
+fn shift(span: LogSpan, to: EventTime, unit: TimeUnit) -> Result<TimeShift, CliError> {
+    let shift = TimeShift { from: span.last, to };
+    if shift.moved(span.first).0 >= 0 {
+        return Ok(shift);
+    }
+    let [to, first, last] = [to, span.first, span.last].map(|time| show_time(time.0, unit));
+    Err(CliError::Usage(format!(
+        "--shift-to {to}: with the last event there, the first one would be before 1970, since they are from {first} to \
+         {last}: give a later time"
+    )))
 }
 
 fn open_log(
@@ -202,7 +223,7 @@ fn start_kafka(
     let (clock, arrivals) = (Arc::new(clock), Arc::new(arrivals));
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
     let (kafka_readers, watcher) = source.into_readers(workers)?;
-    for (number, reader) in kafka_readers.into_iter().enumerate() {
+    for (index, reader) in kafka_readers.into_iter().enumerate() {
         let (sender, feed) = feed(first_epoch);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
@@ -211,7 +232,7 @@ fn start_kafka(
             reader.run(sender, &clock, &arrivals, &metrics, &stop)?;
             Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
         };
-        readers.push(spawn(format!("reader {number}"), failure, read)?);
+        readers.push(spawn(format!("reader {index}"), failure, read)?);
     }
     readers.push(spawn("kafka-watcher".to_owned(), failure, move || watcher.run().map(|()| LogEnd::Finished))?);
     Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: !until_end }))

@@ -6,7 +6,6 @@ mod end;
 mod findings;
 mod input;
 mod open;
-mod shift;
 mod summary;
 mod supervise;
 
@@ -53,7 +52,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
     if let Some(to) = shift_to {
-        (input, pipeline.shift) = shift::find(input, to, pipeline.event.time_unit, &stop)?;
+        (input, pipeline.shift) = input.shift_to(to, pipeline.event.time_unit, &stop)?;
     }
     let pipeline = Arc::new(pipeline);
     let observations = Arc::new(Observations::new(&pipeline, run_start));

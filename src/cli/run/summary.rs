@@ -12,7 +12,8 @@ use crate::cli::time::show_time;
 use crate::dataflow::Sample;
 use crate::event::Reason;
 use crate::findings::{GroupTally, Observed};
-use crate::pipeline::{Pipeline, split_key};
+use crate::pipeline::Pipeline;
+use crate::reading::split_key;
 use crate::sink::SinkTarget;
 use crate::telemetry::{
     HumanBytes, HumanCount, LogFormat, Metrics, OUTCOME, Printable, Stopwatch, peak_memory_bytes, stderr_columns, wrap,
@@ -54,7 +55,7 @@ impl Summary<'_> {
 
     fn text(&self, columns: Option<usize>) -> String {
         let metrics = self.metrics;
-        let count = |number: u64| HumanCount(number).to_string();
+        let count = |count: u64| HumanCount(count).to_string();
         let missing = |of| missing_text(self.pipeline, self.observed, of);
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
@@ -122,13 +123,13 @@ impl Summary<'_> {
             return "0".to_owned();
         }
         let reasons: Vec<String> =
-            self.reasons().map(|(reason, number)| format!("{number} {}", reason.as_str())).collect();
+            self.reasons().map(|(reason, count)| format!("{count} {}", reason.as_str())).collect();
         format!("{} ({}), see {}", HumanCount(total), reasons.join(", "), self.dead_letter_path.display())
     }
 
     fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
         let counts = Reason::ALL.into_iter().map(|reason| (reason, self.metrics.dead_letters(reason).get()));
-        counts.filter(|(_, number)| *number > 0)
+        counts.filter(|(_, count)| *count > 0)
     }
 
     /// How to read one of the items that the run has published.
@@ -153,7 +154,7 @@ impl Summary<'_> {
     fn log(&self) {
         let metrics = self.metrics;
         let reasons: Vec<String> =
-            self.reasons().map(|(reason, number)| format!("{}={number}", reason.as_str())).collect();
+            self.reasons().map(|(reason, count)| format!("{}={count}", reason.as_str())).collect();
         let missing = |of| missing_fields(self.pipeline, self.observed, of);
         tracing::info!(
             target: OUTCOME,

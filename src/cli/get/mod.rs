@@ -1,21 +1,25 @@
 //! `get`: what the sink holds for one key, and the ratios of it, as small tables.
 
+mod key;
+mod ratio;
+mod show;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use self::key::{KeyField, keys};
+use self::ratio::show_ratio_json;
+use self::show::Reading;
 use super::CliError;
 use super::output::printed;
-use super::ratio::RatioReading;
-use super::show::{ReadAt, Reading};
 use super::time::parse_time;
 use crate::counter::EventTime;
-use crate::event::FieldId;
-use crate::pipeline::{Group, MeasureId, Pipeline, Ratio, append_key, did_you_mean};
-use crate::sink::{Item, ItemReader, SinkTarget, open_reader};
+use crate::pipeline::{Group, MeasureId, Pipeline, Ratio, did_you_mean};
+use crate::reading::{Item, RatioReading, ReadAt};
+use crate::sink::{ItemReader, SinkTarget, open_reader};
 use crate::telemetry::Printable;
 
 const EXAMPLE: &str = "\
@@ -44,27 +48,6 @@ pub struct GetArgs {
     /// Print each item as one JSON line
     #[arg(long)]
     json: bool,
-}
-
-/// `FIELD=VALUE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct KeyField {
-    field: String,
-    value: String,
-}
-
-impl FromStr for KeyField {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('=') {
-            Some((field, value)) if !field.is_empty() && !value.is_empty() => {
-                Ok(KeyField { field: field.to_owned(), value: value.to_owned() })
-            }
-            Some((_, "")) => Err("an empty key field is not counted: give FIELD=VALUE".to_owned()),
-            _ => Err("give FIELD=VALUE".to_owned()),
-        }
-    }
 }
 
 /// Prints the items of the key.
@@ -101,7 +84,7 @@ impl Answer<'_> {
 
     fn show_json(&self, reading: &Reading, out: &mut impl Write) -> io::Result<()> {
         self.items.iter().try_for_each(|item| reading.show_json(item, out))?;
-        self.ratios.iter().try_for_each(|ratio| ratio.show_json(out))
+        self.ratios.iter().try_for_each(|ratio| show_ratio_json(ratio, out))
     }
 
     fn show_tables(&self, reading: &Reading, out: &mut impl Write) -> io::Result<()> {
@@ -113,7 +96,7 @@ impl Answer<'_> {
         }
         for ratio in &self.ratios {
             out.write_all(gap.as_bytes())?;
-            ratio.show_table(reading, out)?;
+            reading.show_ratio_table(ratio, out)?;
             gap = "\n";
         }
         Ok(())
@@ -202,52 +185,6 @@ impl<'a> Question<'a> {
         let is_theirs = |ratio: &&Ratio| groups.iter().any(|group| group.makes(&ratio.denominator));
         self.pipeline.ratios.iter().filter(is_asked_for).filter(is_theirs).collect()
     }
-}
-
-/// The key texts that these fields make in the groups that are keyed by exactly them.
-fn keys<'a>(pipeline: &'a Pipeline, fields: &[KeyField]) -> Result<BTreeMap<String, Vec<&'a Group>>, CliError> {
-    let mut keys: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for group in &pipeline.groups {
-        if let Some(key) = key_in(group, pipeline, fields) {
-            keys.entry(key).or_default().push(group);
-        }
-    }
-    if keys.is_empty() {
-        let given: Vec<_> = fields.iter().map(|field| field.field.as_str()).collect();
-        return Err(CliError::Usage(format!(
-            "no counters are keyed by {}; the keys of this pipeline are:\n{}",
-            Printable(given.join(" and ")),
-            known_keys(pipeline)
-        )));
-    }
-    Ok(keys)
-}
-
-/// The key text in this group; `None` if its key is of other fields.
-fn key_in(group: &Group, pipeline: &Pipeline, fields: &[KeyField]) -> Option<String> {
-    if group.key.len() != fields.len() {
-        return None;
-    }
-    let value = |id: &FieldId| {
-        let field = fields.iter().find(|field| field.field == field_name(pipeline, *id))?;
-        Some(field.value.as_bytes())
-    };
-    let values: Vec<_> = group.key.iter().map(value).collect::<Option<_>>()?;
-    let mut text = Vec::new();
-    append_key(values, &mut text);
-    Some(String::from_utf8_lossy(&text).into_owned())
-}
-
-fn known_keys(pipeline: &Pipeline) -> String {
-    let line = |group: &Group| {
-        let fields: Vec<_> = group.key.iter().map(|id| format!("--key {}=VALUE", field_name(pipeline, *id))).collect();
-        format!("  {}  (group {})", Printable(fields.join(" ")), Printable(&group.name))
-    };
-    pipeline.groups.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn field_name(pipeline: &Pipeline, id: FieldId) -> &str {
-    pipeline.event.fields[usize::from(id.0)].name.as_str()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 /// each, so that different values never make the same text.
 ///
 /// ```
-/// use counter_machine::pipeline::append_key;
+/// use counter_machine::reading::append_key;
 /// let mut text = Vec::new();
 /// append_key([b"a|b".as_slice(), b"c"], &mut text);
 /// assert_eq!(text, br"a\|b|c");
@@ -20,8 +20,8 @@ where
         parts.for_each(|part| text.extend_from_slice(part));
         return;
     }
-    for (place, part) in parts.enumerate() {
-        if place > 0 {
+    for (index, part) in parts.enumerate() {
+        if index > 0 {
             text.push(b'|');
         }
         append_escaped(part, text);
@@ -30,10 +30,10 @@ where
 
 fn append_escaped(part: &[u8], text: &mut Vec<u8>) {
     let mut rest = part;
-    while let Some(place) = memchr::memchr2(b'\\', b'|', rest) {
-        text.extend_from_slice(&rest[..place]);
-        text.extend_from_slice(&[b'\\', rest[place]]);
-        rest = &rest[place + 1..];
+    while let Some(offset) = memchr::memchr2(b'\\', b'|', rest) {
+        text.extend_from_slice(&rest[..offset]);
+        text.extend_from_slice(&[b'\\', rest[offset]]);
+        rest = &rest[offset + 1..];
     }
     text.extend_from_slice(rest);
 }

@@ -5,11 +5,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::time::show_time;
+use crate::cli::output::print_aligned;
+use crate::cli::time::show_time;
 use crate::counter::{DecayInterval, EventTime};
 use crate::event::TimeUnit;
 use crate::pipeline::{format_duration, from_units};
-use crate::sink::{Count, Item};
+use crate::reading::{Count, Item, ReadAt};
 use crate::telemetry::{Printable, write_json};
 
 /// How items are read.
@@ -23,42 +24,22 @@ pub(super) struct Reading {
     pub(super) as_of: i64,
 }
 
-/// A time to which values are decayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ReadAt {
-    pub(super) time: EventTime,
-    /// Whether it is the present: a counter whose last update is ahead of that reads as it was then.
-    pub(super) is_now: bool,
-}
-
-impl ReadAt {
-    /// When something with this last update is read; `None`: what it was so early, its newest state
-    /// does not tell.
-    pub(super) fn of(self, last_update: EventTime) -> Option<EventTime> {
-        (self.is_now || self.time >= last_update).then_some(self.time.max(last_update))
-    }
-}
-
 /// What stands under values that are not known.
 pub(super) const TOO_EARLY: &str =
     "  -: before the last update; only the newest state is kept, so what it was then is not known";
 
 impl Reading {
-    fn expired_at(&self, item: &Item) -> Option<i64> {
-        item.expires_at.filter(|expires_at| *expires_at <= self.as_of)
-    }
-
     /// Prints an item as a table, one line per decay interval.
     pub(super) fn show_table(&self, item: &Item, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}  (key {})", Printable(&item.feature_name), Printable(&item.key))?;
         let mut lines = vec![self.heading()];
         lines.extend(item.counts.values().map(|count| self.line(count)));
         print_aligned(&lines, TEXT_COLUMNS, out)?;
-        if item.counts.values().any(|count| self.at.is_some_and(|at| at.of(count.last_update).is_none())) {
+        if item.counts.values().any(|count| self.at.is_some_and(|at| at.value(count).is_none())) {
             writeln!(out, "{TOO_EARLY}")?;
         }
-        if let Some(expired_at) = self.expired_at(item) {
-            let time = show_time(expired_at, TimeUnit::Seconds);
+        if let Some(expired_since) = item.expired_since(self.as_of) {
+            let time = show_time(expired_since, TimeUnit::Seconds);
             writeln!(out, "  expired since {time}: its ttl has passed, and it may be forgotten")?;
         }
         if let Some(since) = item.since {
@@ -80,9 +61,7 @@ impl Reading {
             show_time(last_update, self.unit),
             show_value(count.value),
         ];
-        line.extend(
-            self.at.map(|at| at.of(count.last_update).map_or("-".to_owned(), |at| show_value(count.value_at(at)))),
-        );
+        line.extend(self.at.map(|at| at.value(count).map_or("-".to_owned(), show_value)));
         line
     }
 
@@ -102,17 +81,14 @@ impl Reading {
             expires_at: item.expires_at,
             since: item.since,
             at: self.at.map(|at| at.time),
-            expired: self.expired_at(item).is_some(),
+            expired: item.expired_since(self.as_of).is_some(),
         };
         write_json(&mut *out, &reading)?;
         out.write_all(b"\n")
     }
 
     fn read(&self, count: &Count) -> CountReading {
-        CountReading {
-            count: *count,
-            value_at: self.at.map(|at| at.of(count.last_update).map(|at| count.value_at(at))),
-        }
+        CountReading { count: *count, value_at: self.at.map(|at| at.value(count)) }
     }
 }
 
@@ -151,22 +127,6 @@ pub(super) fn show_value(value: f64) -> String {
 
 /// Interval and last update.
 const TEXT_COLUMNS: usize = 2;
-
-/// Prints lines of equally many cells: the first, texts, to the left, the others, numbers, to the
-/// right.
-pub(super) fn print_aligned(lines: &[Vec<String>], text_columns: usize, out: &mut impl Write) -> io::Result<()> {
-    let columns = lines.first().map_or(0, Vec::len);
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns).map(width).collect();
-    for line in lines {
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let width = *width;
-            if column < text_columns { write!(out, "  {cell:<width$}")? } else { write!(out, "  {cell:>width$}")? }
-        }
-        writeln!(out)?;
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,60 +1,57 @@
-//! Ratios as `get` computes and shows them: from the items of one key, when they are read.
-
-use std::io::{self, Write};
+//! Ratios, computed where they are read: from the items of one key.
 
 use serde::Serialize;
 
-use super::show::{ReadAt, Reading, TOO_EARLY, print_aligned, show_value};
-use super::time::show_time;
+use super::{Count, Item, ReadAt};
 use crate::counter::{DecayInterval, EventTime, wilson_lower_bound};
-use crate::pipeline::{Ratio, RatioKind, format_duration, from_units};
-use crate::sink::{Count, Item};
-use crate::telemetry::{Printable, write_json};
+use crate::pipeline::{Prior, Ratio, RatioKind};
 
-/// The interval.
-const TEXT_COLUMNS: usize = 1;
-
-/// A ratio of one key.
+/// A ratio of one key. Its JSON is what `get --json` prints.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RatioReading<'a> {
-    key: &'a str,
-    ratio_name: &'a str,
+pub struct RatioReading<'a> {
+    /// The key's text.
+    pub key: &'a str,
+    /// The ratio's name.
+    pub ratio_name: &'a str,
+    /// What was read.
     #[serde(skip)]
-    ratio: &'a Ratio,
+    pub ratio: &'a Ratio,
     /// The time at which both features are read, in all intervals.
     #[serde(skip)]
-    time: EventTime,
-    /// In the order of the intervals, shortest first.
-    ratios: Vec<RatioValue>,
+    pub time: EventTime,
+    /// In the order of the intervals, shortest first; one or more.
+    pub ratios: Vec<RatioValue>,
     /// Since when both of its items count, where one of them was evicted before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<EventTime>,
+    pub since: Option<EventTime>,
 }
 
 /// A ratio with one decay interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RatioValue {
-    decay_interval: DecayInterval,
+pub struct RatioValue {
+    /// The time in which both sides fall to 1/e, in the event's time unit.
+    pub decay_interval: DecayInterval,
     /// The time at which both features are read.
-    time: EventTime,
+    pub time: EventTime,
     /// The numerator at that time; 0 where there is no such item; `None` where that time is before the
     /// last update of either, so that nothing is known.
-    numerator: Option<f64>,
-    denominator: Option<f64>,
+    pub numerator: Option<f64>,
+    /// The denominator, likewise.
+    pub denominator: Option<f64>,
     /// `None` where nothing is known or the denominator is not above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<f64>,
-    /// With the ratio's prior added to both sides.
+    pub value: Option<f64>,
+    /// With the ratio's prior added to both sides; `None` where it has none, and where the denominator is below 0.
     #[serde(skip_serializing_if = "Option::is_none")]
-    smoothed: Option<f64>,
+    pub smoothed: Option<f64>,
     /// The denominator's effective sample size, where its squares are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sample_size: Option<f64>,
+    pub sample_size: Option<f64>,
     /// Of a proportion, the lower end of Wilson's interval (95 %) for the value in a sample of that size; `None`
     /// where the ratio is no proportion.
-    lower_bound: Option<f64>,
+    pub lower_bound: Option<f64>,
 }
 
 impl<'a> RatioReading<'a> {
@@ -62,7 +59,7 @@ impl<'a> RatioReading<'a> {
     ///
     /// Both are read at the same time: at `at`, or at the later of their last updates where no time is
     /// asked for.
-    pub(super) fn of(ratio: &'a Ratio, key: &'a str, items: &[Item], at: Option<ReadAt>) -> Option<Self> {
+    pub fn of(ratio: &'a Ratio, key: &'a str, items: &[Item], at: Option<ReadAt>) -> Option<Self> {
         let item = |name: &str| items.iter().find(|item| item.feature_name == name);
         let (above, below) = (item(&ratio.numerator), item(&ratio.denominator));
         let last_updates =
@@ -80,31 +77,6 @@ impl<'a> RatioReading<'a> {
         let since = above.into_iter().chain(below).filter_map(|item| item.since).max();
         (!ratios.is_empty()).then_some(RatioReading { key, ratio_name: &ratio.name, ratio, time, ratios, since })
     }
-
-    /// Prints the ratio as a table, one line per decay interval.
-    pub(super) fn show_table(&self, reading: &Reading, out: &mut impl Write) -> io::Result<()> {
-        let Ratio { name, numerator, denominator, prior, .. } = self.ratio;
-        let title = format!("{name} = {numerator} / {denominator}  (key {})", self.key);
-        writeln!(out, "{}", Printable(title))?;
-        let mut heading = vec!["interval", "numerator", "denominator", "ratio"];
-        heading.extend(prior.map(|_| "smoothed"));
-        heading.push("sample");
-        heading.extend((self.ratio.kind == RatioKind::Proportion).then_some("≥ (95 %)"));
-        let mut lines = vec![heading.into_iter().map(str::to_owned).collect()];
-        lines.extend(self.ratios.iter().map(|value| value.line(reading, self.ratio)));
-        print_aligned(&lines, TEXT_COLUMNS, out)?;
-        writeln!(out, "  read at {}", show_time(self.time.0, reading.unit))?;
-        if self.ratios.iter().any(|value| value.numerator.is_none()) {
-            writeln!(out, "{TOO_EARLY}")?;
-        }
-        self.since.map_or(Ok(()), |since| reading.show_since(since, out))
-    }
-
-    /// Prints the ratio as one JSON line.
-    pub(super) fn show_json(&self, out: &mut impl Write) -> io::Result<()> {
-        write_json(&mut *out, self)?;
-        out.write_all(b"\n")
-    }
 }
 
 impl RatioValue {
@@ -113,21 +85,6 @@ impl RatioValue {
         let (numerator, denominator, value) = (None, None, None);
         let (smoothed, sample_size, lower_bound) = (None, None, None);
         RatioValue { decay_interval, time, numerator, denominator, value, smoothed, sample_size, lower_bound }
-    }
-
-    fn line(&self, reading: &Reading, ratio: &Ratio) -> Vec<String> {
-        let unit = reading.unit;
-        let shown = |value: Option<f64>| value.map_or("-".to_owned(), show_value);
-        let mut line = vec![
-            format_duration(from_units(self.decay_interval.units(), unit)),
-            shown(self.numerator),
-            shown(self.denominator),
-            shown(self.value),
-        ];
-        line.extend(ratio.prior.map(|_| shown(self.smoothed)));
-        line.push(self.sample_size.map_or("-".to_owned(), |size| format!("{size:.1}")));
-        line.extend((ratio.kind == RatioKind::Proportion).then(|| shown(self.lower_bound)));
-        line
     }
 }
 
@@ -141,7 +98,7 @@ fn read(
     let value_at = |count: Option<Count>| count.map_or(0.0, |count| count.value_at(time));
     let (numerator, denominator) = (value_at(above), value_at(below));
     let value = Some(numerator / denominator).filter(|value| denominator > 0.0 && value.is_finite());
-    let smoothed = ratio.prior.map(|prior| prior.smooth(numerator, denominator));
+    let smoothed = ratio.prior.map(|prior| smoothed(prior, numerator, denominator));
     let sample_size = below.filter(|_| denominator > 0.0).and_then(|below| below.effective_sample_size());
     // Above 1 it may come where the decay has taken more from the views than from their later clicks, and below 0 by
     // retractions; what is declared a proportion is then taken for the nearer end.
@@ -159,42 +116,16 @@ fn read(
     }
 }
 
+/// The ratio drawn towards the prior: `(n + prior.n) / (d + prior.d)`, the mean of a Beta distribution
+/// with the prior's pseudo-counts where `n` of `d` are a proportion.
+fn smoothed(prior: Prior, numerator: f64, denominator: f64) -> f64 {
+    (numerator + prior.numerator) / (denominator + prior.denominator)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::epoch::Version;
-    use crate::event::TimeUnit;
-    use crate::pipeline::Prior;
-
-    fn interval(units: i64) -> DecayInterval {
-        DecayInterval::new(units).unwrap()
-    }
-
-    fn ratio() -> Ratio {
-        Ratio {
-            name: "ctr".to_owned(),
-            numerator: "like".to_owned(),
-            denominator: "view".to_owned(),
-            kind: RatioKind::Proportion,
-            prior: Some(Prior { numerator: 1.0, denominator: 20.0 }),
-            decays: vec![interval(10)],
-        }
-    }
-
-    fn item(name: &str, last_update: i64, value: f64, squares: Option<f64>) -> Item {
-        let count =
-            Count { decay_interval: interval(10), last_update: EventTime(last_update), value, squares, error: None };
-        Item {
-            key: "p".to_owned(),
-            feature_name: name.to_owned(),
-            counts: BTreeMap::from([(interval(10), count), (interval(99), count)]),
-            version: Version(1),
-            expires_at: None,
-            since: None,
-        }
-    }
+    use crate::reading::fixtures::{interval, item, ratio};
 
     fn value(items: &[Item], at: Option<i64>) -> RatioValue {
         let ratio = ratio();
@@ -262,54 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_of_ten_thousands_fits_into_80_columns() {
-        let (likes, views) = (12_345.25, 123_456.25);
-        let items = [item("like", 100, likes, None), item("view", 100, views, Some(views / 2.0))];
-        let ratio = ratio();
-        let reading = RatioReading::of(&ratio, "p", &items, None).unwrap();
-        let mut table = Vec::new();
-        reading.show_table(&Reading { unit: TimeUnit::Seconds, at: None, as_of: 0 }, &mut table).unwrap();
-        let table = String::from_utf8(table).unwrap();
-        assert!(table.contains("123456.250000") && table.contains("246912.5"), "{table}");
-        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
-    }
-
-    #[test]
     fn only_a_proportion_is_at_least_something() {
         let items = [item("like", 100, 52.0, None), item("view", 100, 40.0, Some(32.0))];
         let quotient = Ratio { kind: RatioKind::Quotient, ..ratio() };
         let reading = RatioReading::of(&quotient, "p", &items, None).unwrap();
         assert_close(reading.ratios[0].value, 1.3);
         assert_eq!((reading.ratios[0].sample_size, reading.ratios[0].lower_bound), (Some(50.0), None));
-        let (mut table, mut json) = (Vec::new(), Vec::new());
-        reading.show_table(&Reading { unit: TimeUnit::Seconds, at: None, as_of: 0 }, &mut table).unwrap();
-        reading.show_json(&mut json).unwrap();
-        let (table, json) = (String::from_utf8(table).unwrap(), String::from_utf8(json).unwrap());
-        assert!(table.contains("sample\n") && !table.contains("95 %"), "{table}");
-        assert!(json.contains(r#""sampleSize":50.0,"lowerBound":null"#), "{json}");
         assert_close(value(&items, None).lower_bound, wilson_lower_bound(1.0, 50.0));
-    }
-
-    #[test]
-    fn a_ratio_is_shown_as_a_table_and_as_json() {
-        let items = [item("like", 100, 8.0, None), item("view", 100, 40.0, None)];
-        let ratio = ratio();
-        let reading = RatioReading::of(&ratio, "p", &items, None).unwrap();
-        let (mut table, mut json) = (Vec::new(), Vec::new());
-        reading.show_table(&Reading { unit: TimeUnit::Seconds, at: None, as_of: 0 }, &mut table).unwrap();
-        reading.show_json(&mut json).unwrap();
-        let expected = "\
-ctr = like / view  (key p)
-  interval  numerator  denominator     ratio  smoothed  sample  ≥ (95 %)
-  10s        8.000000    40.000000  0.200000  0.150000       -         -
-  read at 1970-01-01T00:01:40Z
-";
-        assert_eq!(String::from_utf8(table).unwrap(), expected);
-        let expected = concat!(
-            r#"{"key":"p","ratioName":"ctr","ratios":[{"decayInterval":10,"time":100,"numerator":8.0,"#,
-            r#""denominator":40.0,"value":0.2,"smoothed":0.15,"lowerBound":null}]}"#,
-            "\n"
-        );
-        assert_eq!(String::from_utf8(json).unwrap(), expected);
     }
 }
