@@ -4,16 +4,15 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::checks::{duration, duration_or_none, not_empty};
 use super::condition::expand_conditions;
 use super::duration::{format_duration, from_units, to_units};
 use super::error::{Fault, did_you_mean};
 use super::event_map::EventMap;
-use super::expand::{duration, duration_or_none, not_empty};
 use super::fields::{Fields, Use};
-use super::group::NOTHING_LEFT_AFTER;
+use super::group::{EventSelector, FeatureTemplate, Group, Measure, NOTHING_LEFT_AFTER, OtherShapes};
 use super::names::refuse_collisions;
 use super::raw::{RawEvents, RawGroup, Text};
-use super::{EventSelector, FeatureTemplate, Group, Measure, OtherShapes};
 use crate::counter::{DecayInterval, DecaySet, UniquesConfig};
 use crate::event::{FieldId, TimeUnit};
 

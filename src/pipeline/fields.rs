@@ -1,7 +1,7 @@
 //! The fields of an event that counters use, each declared once whatever it is used for.
 
+use super::checks::not_empty;
 use super::error::Fault;
-use super::expand::not_empty;
 use super::raw::{RawEvent, Text};
 use crate::event::{DeclaredField, FieldId, FieldPath, InvalidPath};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
+use super::condition::Condition;
 use super::duration::{format_duration, from_units};
 use crate::counter::{DecaySet, InvalidUniquesConfig, UniquesConfig, UniquesSet};
 use crate::event::{FieldId, TimeUnit};

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::error::Fault;
-use super::{EventSelector, Group, GroupId, Measure, MeasureId};
+use super::group::{EventSelector, Group, GroupId, Measure, MeasureId};
 
 /// The longest feature name in bytes, DynamoDB's limit for a sort key.
 const LONGEST_NAME: usize = 1024;

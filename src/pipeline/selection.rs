@@ -10,11 +10,11 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::checks::not_empty;
 use super::error::Fault;
-use super::expand::not_empty;
+use super::group::{EventSelector, Group, Measure, MeasureId};
 use super::pattern::{OpenName, Pattern};
 use super::raw::{RawEvents, RawFeatures, RawGroup, Text};
-use super::{EventSelector, Group, MeasureId};
 
 /// Which features are kept; by default all.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +100,7 @@ enum FeatureNames {
 impl FeatureNames {
     /// One for each measure, in their order.
     fn of_group(group: &Group) -> Vec<FeatureNames> {
-        let of_measure = |(id, measure): (u16, &super::Measure)| match &group.events {
+        let of_measure = |(id, measure): (u16, &Measure)| match &group.events {
             EventSelector::All => match group.feature.around_event(&group.name, &measure.name) {
                 Some((prefix, suffix)) => FeatureNames::Open(OpenName { prefix, suffix }),
                 None => FeatureNames::Fixed(group.fixed_names(MeasureId(id))),
