@@ -6,6 +6,7 @@
 //!
 //! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`], [`findings`] -> [`pipeline`],
 //! [`clock`] -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`] and [`file_id`] may be used from everywhere.
+//! [`synthetic`] stands beside them: `generate` writes what it makes, and a run knows nothing of it.
 
 pub mod cli;
 pub mod clock;
@@ -18,4 +19,5 @@ pub mod findings;
 pub mod pipeline;
 pub mod sink;
 pub mod source;
+pub mod synthetic;
 pub mod telemetry;

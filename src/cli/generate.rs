@@ -14,7 +14,7 @@ use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::event::{EventSchema, TimeUnit};
 use crate::pipeline::{DEFAULT_MAX_AHEAD, Pipeline, parse_duration, to_units};
-use crate::source::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog, Traffic};
+use crate::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog, Traffic};
 use crate::telemetry::Printable;
 
 /// Write a synthetic event log: seeded, Zipf-skewed, the same bytes on every machine.
