@@ -2,13 +2,13 @@
 //! published, of which a reader takes the newest state of each item.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions as FileOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::{holds_only, lock, make_durable, make_entry_durable, not_empty, open_to_read};
-use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError, SinkErrorKind};
+use super::{Item, ItemBatch, ItemReader, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::pipeline::Pipeline;
 use crate::telemetry::write_json;
 
@@ -31,7 +31,7 @@ enum Output {
 
 impl JsonLinesSink {
     /// Items go to this file. Refuses one that is not empty, unless it is to be replaced.
-    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &OpenOptions) -> Result<Self, SinkError> {
+    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &SinkOptions) -> Result<Self, SinkError> {
         let file = open_file(path, options.replace)?;
         Ok(JsonLinesSink { pipeline, output: Output::File { file, path: path.to_owned() }, lines: Vec::new() })
     }
@@ -96,7 +96,7 @@ fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
     // Not truncated here: what is in it goes only when it is known that it may. A pipe that could also be read from
     // would not tell when its reader has gone.
     let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    let file = FileOptions::new().create(true).append(true).read(!is_stream).open(path).map_err(failed)?;
+    let file = OpenOptions::new().create(true).append(true).read(!is_stream).open(path).map_err(failed)?;
     if is_stream {
         return Ok(file);
     }
@@ -197,7 +197,7 @@ mod tests {
         JsonLinesSink::open(
             path,
             Arc::new(pipeline()),
-            &OpenOptions { replace, run_id: "a run".to_owned(), ..OpenOptions::default() },
+            &SinkOptions { replace, run_id: "a run".to_owned(), ..SinkOptions::default() },
         )
     }
 

@@ -29,7 +29,7 @@ use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::pipeline::{Pipeline, StartOffset};
-use crate::sink::{self, DeadLetterFile, OpenOptions, Sink, SinkError, SinkTarget};
+use crate::sink::{self, DeadLetterFile, SinkOptions, Sink, SinkError, SinkTarget};
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
 /// Dead letters go here when neither the command line nor the pipeline file says where.
@@ -57,7 +57,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     // Before the sink, which is emptied when it is opened.
     let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
-    let options = OpenOptions {
+    let options = SinkOptions {
         replace: args.replace,
         run_id: run_id(),
         generation: generation_now(),
@@ -119,7 +119,7 @@ fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError
 fn open_sink(
     target: &SinkTarget,
     pipeline: &Arc<Pipeline>,
-    options: OpenOptions,
+    options: SinkOptions,
     stop: &AtomicBool,
     metrics: &Arc<Metrics>,
 ) -> Result<Box<dyn Sink>, CliError> {

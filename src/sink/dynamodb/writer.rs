@@ -19,7 +19,7 @@ use super::table::{deletes_expired_items, require_table};
 use crate::epoch::{Generation, Version};
 use crate::pipeline::Pipeline;
 use crate::sink::newest::newest;
-use crate::sink::{ItemBatch, ItemRef, OpenOptions, Sink, SinkError, SinkErrorKind};
+use crate::sink::{ItemBatch, ItemRef, SinkOptions, Sink, SinkError, SinkErrorKind};
 use crate::telemetry::Metrics;
 
 /// The most items that BatchWriteItem takes. Also the largest items that DynamoDB allows (400 KB)
@@ -51,7 +51,7 @@ impl DynamoDbSink {
     /// stop.
     pub(in crate::sink) fn open(
         pipeline: Arc<Pipeline>,
-        options: &OpenOptions,
+        options: &SinkOptions,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SinkError> {
         if options.replace {
@@ -100,7 +100,7 @@ async fn say_what_is_waited_for(service: Service) {
 }
 
 /// Looks whether the table can be written to, and what that will mean for what is in it.
-async fn prepare(service: &Service, options: &OpenOptions) -> Result<(Generation, Expiry), SinkError> {
+async fn prepare(service: &Service, options: &SinkOptions) -> Result<(Generation, Expiry), SinkError> {
     service.require_credentials().await?;
     require_table(service).await?;
     let held = newest_version_held(service).await?;

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavio
 use super::files::{lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
-use super::{ItemBatch, ItemRef, OpenOptions, Sink, SinkError, SinkErrorKind};
+use super::{ItemBatch, ItemRef, SinkOptions, Sink, SinkError, SinkErrorKind};
 use crate::epoch::{Generation, Version};
 use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
@@ -77,7 +77,7 @@ pub(super) struct SqliteSink {
 impl SqliteSink {
     /// Items go to the database in this file. Refuses one that is not empty, unless it is to be
     /// replaced, and any file that is something else.
-    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &OpenOptions) -> Result<Self, SinkError> {
+    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &SinkOptions) -> Result<Self, SinkError> {
         companions::refuse_strangers(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = connect(path, flags).map_err(|error| failed(path, error))?;
@@ -203,7 +203,7 @@ fn start_over(
     connection: &mut Connection,
     path: &Path,
     pipeline: &str,
-    options: &OpenOptions,
+    options: &SinkOptions,
 ) -> Result<Generation, SinkError> {
     let failed = |error| failed(path, error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
