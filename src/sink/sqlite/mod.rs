@@ -20,20 +20,20 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavio
 use super::files::{lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
-use super::{ItemBatch, ItemRef, SinkOptions, Sink, SinkError, SinkErrorKind};
+use super::{ItemBatch, ItemRef, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::epoch::{Generation, Version};
 use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
 
 mod companions;
 mod end;
-mod failure;
+mod error;
 mod reader;
 
 pub(super) use companions::companions;
 pub(super) use reader::SqliteReader;
 
-use self::failure::failed;
+use self::error::sink_error;
 
 /// "cntr": marks a database of ours.
 const APPLICATION_ID: i32 = 0x636e_7472;
@@ -80,13 +80,13 @@ impl SqliteSink {
     pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &SinkOptions) -> Result<Self, SinkError> {
         companions::refuse_strangers(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut connection = connect(path, flags).map_err(|error| failed(path, error))?;
+        let mut connection = connect(path, flags).map_err(|error| sink_error(path, error))?;
         // For reading: some file systems make one kind of locks out of these and SQLite's own, where it is for writing.
         let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
         lock(&file, path)?;
         // Before anything is changed, the journal mode included.
         refuse(&connection, path, &pipeline.name, options.replace)?;
-        make_wal(&connection).map_err(|error| failed(path, error))?;
+        make_wal(&connection).map_err(|error| sink_error(path, error))?;
         let generation = start_over(&mut connection, path, &pipeline.name, options)?;
         let run_id = options.run_id.clone();
         Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id, file, generation })
@@ -109,7 +109,7 @@ impl SqliteSink {
 
 impl Sink for SqliteSink {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
-        let failed = |error| failed(&self.path, error);
+        let failed = |error| sink_error(&self.path, error);
         self.require_in_place()?;
         let items = newest(batches, &self.pipeline);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -137,8 +137,8 @@ impl Sink for SqliteSink {
     fn close(self: Box<Self>) -> Result<(), SinkError> {
         self.require_in_place()?;
         require_own(&self.connection, &self.path, &self.run_id)?;
-        end::make_whole(&self.connection, &self.path).map_err(|error| failed(&self.path, error))?;
-        self.connection.close().map_err(|(_, error)| failed(&self.path, error))
+        end::make_whole(&self.connection, &self.path).map_err(|error| sink_error(&self.path, error))?;
+        self.connection.close().map_err(|(_, error)| sink_error(&self.path, error))
     }
 
     fn generation(&self) -> Option<Generation> {
@@ -179,10 +179,10 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 fn refuse(connection: &Connection, path: &Path, pipeline: &str, replace: bool) -> Result<(), SinkError> {
-    match contents(connection).map_err(|error| failed(path, error))? {
+    match contents(connection).map_err(|error| sink_error(path, error))? {
         Contents::Nothing | Contents::NoItems => Ok(()),
         Contents::Items if replace => Ok(()),
-        Contents::Items => Err(match filled_by(connection).map_err(|error| failed(path, error))? {
+        Contents::Items => Err(match filled_by(connection).map_err(|error| sink_error(path, error))? {
             Some(other) if other != pipeline => of_another_pipeline(path, &other),
             _ => not_empty(path),
         }),
@@ -205,7 +205,7 @@ fn start_over(
     pipeline: &str,
     options: &SinkOptions,
 ) -> Result<Generation, SinkError> {
-    let failed = |error| failed(path, error);
+    let failed = |error| sink_error(path, error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another run may have filled it meanwhile.
     refuse(&transaction, path, pipeline, options.replace)?;
@@ -249,7 +249,7 @@ fn record_newest(connection: &Connection, items: &[ItemRef<'_>]) -> rusqlite::Re
 
 /// An error when another run has filled the file since.
 fn require_own(connection: &Connection, path: &Path, run_id: &str) -> Result<(), SinkError> {
-    if is_filled_by(connection, run_id).map_err(|error| failed(path, error))? {
+    if is_filled_by(connection, run_id).map_err(|error| sink_error(path, error))? {
         return Ok(());
     }
     let message = "another run has replaced what this one wrote; this one stops";
