@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::foreign::Foreign;
 use super::form::{Form, MAGIC_BYTES};
 use super::members::Unsupported;
-use super::open::{FoundFile, FromBeginning, HEAD_BYTES, Log, LogKind, head, unreadable};
+use super::open::{BEGINNING_BYTES, FoundFile, FromBeginning, Log, LogKind, head, unreadable};
 use crate::file_id::FileId;
 use crate::source::SourceError;
 
@@ -286,8 +286,8 @@ fn content_head(log: &Log) -> Result<Vec<u8>, SourceError> {
     let stored = FromBeginning { file: log.open_file(found)?, offset: 0 };
     let decoded = found.form.decoded(Box::new(stored.take(found.length)));
     let mut content = decoded.map_err(|error| unreadable(&log.name, error))?;
-    let (mut head, mut buffer) = (Vec::new(), [0; HEAD_BYTES]);
-    while head.len() < HEAD_BYTES {
+    let (mut head, mut buffer) = (Vec::new(), [0; BEGINNING_BYTES]);
+    while head.len() < BEGINNING_BYTES {
         match content.read(&mut buffer[head.len()..]) {
             Ok(0) => break,
             Ok(read) => head.extend_from_slice(&buffer[head.len()..][..read]),

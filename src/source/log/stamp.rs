@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::LogOptions;
 use super::cut::Piece;
 use super::open::unreadable;
+use super::options::LogOptions;
 use super::tail::BlockTail;
 use super::times::LineTimes;
 use super::windows::cut_by_epoch;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::RecvTimeoutError;
 
 use super::chunks::{Chunk, chunks_of};
-use super::cut::{Limits, LineCutter};
+use super::cut::{CutLimits, LineCutter};
 use super::open::{Log, ReadFailure};
 use super::progress::LogProgress;
 use super::stamp::{STOP_NOTICE, Stamper, Stop};
@@ -19,7 +19,7 @@ use crate::source::SourceError;
 /// whole block; a file's blocks never depend on how fast it can be read.
 pub(super) fn read_stream(
     log: &Log,
-    limits: Limits,
+    limits: CutLimits,
     progress: &Arc<LogProgress>,
     stamper: &mut Stamper<'_>,
 ) -> Result<(), Stop> {

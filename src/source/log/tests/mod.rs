@@ -5,14 +5,17 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crossbeam_channel::TryRecvError;
 use flate2::{Compression, write::GzEncoder};
 
 use super::*;
-use crate::epoch::Window;
+use crate::clock::ArrivalClock;
+use crate::counter::EventTime;
+use crate::epoch::{Epoch, Window};
 use crate::event::{Ahead, Arrival, FieldPath, TimeUnit};
+use crate::pipeline::ClockKind;
 use crate::source::{Block, Feed, LogBytes, Payload, feed};
 
 mod files;
