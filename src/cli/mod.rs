@@ -5,6 +5,7 @@ pub mod dump;
 mod exit;
 pub mod generate;
 pub mod get;
+mod load;
 mod output;
 pub mod produce;
 mod ratio;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use super::CliError;
+use super::load::load_pipeline;
 use super::output::print;
 use crate::counter::EventTime;
 use crate::event::{Arrival, DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
-use crate::pipeline::Pipeline;
 use crate::source::SourceError;
 use crate::source::kafka::TopicProducer;
 use crate::source::log::for_each_line;
@@ -75,8 +75,7 @@ impl Compression {
 
 /// Sends the logs, waits until all of it is delivered, and says what was done.
 pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
+    let pipeline = load_pipeline(&args.pipeline)?;
     let Some(kafka) = &pipeline.kafka else {
         let pipeline = Printable(args.pipeline.display());
         return Err(CliError::Usage(format!("{pipeline} has no [kafka]: add it, with `brokers` and `topic`")));

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::CliError;
+use super::load::load_pipeline;
 use super::output::print;
-use crate::pipeline::Pipeline;
 use crate::sink::dynamodb::{TableReport, TtlState, ensure_table};
 use crate::telemetry::Printable;
 
@@ -30,8 +30,7 @@ pub struct TableArgs {
 
 /// Creates or checks the table.
 pub fn run(args: &TableArgs, out: &mut impl Write) -> Result<(), CliError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
+    let pipeline = load_pipeline(&args.pipeline)?;
     let report = ensure_table(&pipeline, args.ttl)?;
     print(out, &format!("{}\n", Printable(tell(&report))))
 }

@@ -22,6 +22,7 @@ pub use args::RunArgs;
 use self::input::Input;
 use self::summary::Summary;
 use super::CliError;
+use super::load::load_pipeline;
 use super::time::parse_time;
 use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
@@ -29,7 +30,7 @@ use crate::dataflow::{self, Failure, HashSeed, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::pipeline::{Pipeline, StartOffset};
-use crate::sink::{self, DeadLetterFile, SinkOptions, Sink, SinkError, SinkTarget};
+use crate::sink::{self, DeadLetterFile, Sink, SinkError, SinkOptions, SinkTarget};
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
 /// Dead letters go here when neither the command line nor the pipeline file says where.
@@ -39,7 +40,7 @@ const DEAD_LETTERS: &str = "dead_letters.jsonl";
 pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     args.check()?;
     let stopwatch = Stopwatch::start();
-    let mut pipeline = load_pipeline(args)?;
+    let mut pipeline = pipeline_of(args)?;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
@@ -128,9 +129,8 @@ fn open_sink(
     Ok(open::or_stop(&format!("the sink {target}"), stop, open)??)
 }
 
-fn load_pipeline(args: &RunArgs) -> Result<Pipeline, CliError> {
-    let mut pipeline =
-        Pipeline::load(&args.pipeline, &|name| std::env::var(name).ok()).map_err(|error| CliError::usage(&error))?;
+fn pipeline_of(args: &RunArgs) -> Result<Pipeline, CliError> {
+    let mut pipeline = load_pipeline(&args.pipeline)?;
     if let Some(replay_batch) = args.replay_batch {
         pipeline.window.replay_batch = replay_batch;
     }
