@@ -14,9 +14,9 @@ use super::times::LineTimes;
 use super::windows::cut_by_epoch;
 use crate::clock::{ArrivalClock, SharedClock, WallClock};
 use crate::counter::EventTime;
-use crate::epoch::{Epoch, Window};
 use crate::event::Arrival;
 use crate::pipeline::ClockKind;
+use crate::source::split::split_by_epoch;
 use crate::source::{Block, Closed, FeedSender, LogBytes, Payload, SourceError};
 
 /// How long whoever waits may take to notice that the run should stop.
@@ -110,7 +110,7 @@ impl<'a> Stamper<'a> {
         match &self.rhythm {
             Rhythm::Wall(clock) => {
                 let (epoch, bytes) = (clock.now().0, piece.kept_bytes());
-                self.outlet.send(epoch, Vec::new(), payload(log, piece, arrival))?;
+                self.outlet.send(Block { epoch, window_starts: Vec::new(), payload: payload(log, piece, arrival) })?;
                 // How many lines they are nobody has counted; they bind no more memory than their bytes.
                 clock.after_block(epoch, 0, bytes);
                 Ok(())
@@ -122,7 +122,7 @@ impl<'a> Stamper<'a> {
                     Piece::LineTooLong { .. } => BlockTail::LINE_WITHOUT_TIME,
                 };
                 let epoch = clock.after_block(tail.estimated_lines, piece.kept_bytes(), tail.times);
-                self.outlet.send(epoch, Vec::new(), payload(log, piece, arrival))?;
+                self.outlet.send(Block { epoch, window_starts: Vec::new(), payload: payload(log, piece, arrival) })?;
                 self.outlet.sender.announce(clock.epoch());
                 Ok(())
             }
@@ -152,8 +152,7 @@ struct Outlet<'a> {
 
 impl Outlet<'_> {
     /// Hands over a block; waits while the feed is full, but not when the run should stop.
-    fn send(&self, epoch: Epoch, window_starts: Vec<(usize, Window)>, payload: Payload) -> Result<(), Stop> {
-        let mut block = Block { epoch, window_starts, payload };
+    fn send(&self, mut block: Block) -> Result<(), Stop> {
         loop {
             block = match self.sender.try_send(block, STOP_NOTICE) {
                 Ok(None) => return Ok(()),
@@ -175,20 +174,12 @@ impl Outlet<'_> {
         clock: &SharedClock,
         times: &mut LineTimes,
     ) -> Result<(), Stop> {
-        let Piece::Lines { offset, bytes: LogBytes::Read(mut bytes) } = piece else {
+        let parts = match &piece {
+            Piece::Lines { bytes: LogBytes::Read(bytes), .. } => cut_by_epoch(bytes, arrival, clock, times),
             // One line, so it is one part.
-            let bytes = piece.kept_bytes();
-            let Some(part) = clock.cut(|parts| parts.add(None, bytes, 1)).pop() else { return Ok(()) };
-            return self.send(part.epoch, part.window_starts, payload(log, piece, arrival));
+            _ => clock.cut(|parts| parts.add(None, piece.kept_bytes(), 1)),
         };
-        for part in cut_by_epoch(&bytes, arrival, clock, times) {
-            let offset = offset + part.range.start as u64;
-            let whole = part.range.len() == bytes.len();
-            let bytes = if whole { std::mem::take(&mut bytes) } else { bytes[part.range].to_vec() };
-            let lines = Piece::Lines { offset, bytes: LogBytes::Read(bytes) };
-            self.send(part.epoch, part.window_starts, payload(log, lines, arrival))?;
-        }
-        Ok(())
+        split_by_epoch(payload(log, piece, arrival), parts).try_for_each(|block| self.send(block))
     }
 }
 
