@@ -5,7 +5,7 @@
 //! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
 //!
 //! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`], [`findings`] -> [`pipeline`],
-//! [`clock`] -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`] and [`file_id`] may be used from everywhere.
+//! [`clock`], `outputs` -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`] and [`file_id`] may be used from everywhere.
 //! [`synthetic`] stands beside them: `generate` writes what it makes, and a run knows nothing of it.
 
 pub mod cli;
@@ -16,6 +16,7 @@ pub mod epoch;
 pub mod event;
 pub mod file_id;
 pub mod findings;
+mod outputs;
 pub mod pipeline;
 pub mod sink;
 pub mod source;
