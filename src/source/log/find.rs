@@ -19,7 +19,7 @@ use super::foreign::Foreign;
 use super::form::{Form, MAGIC_BYTES};
 use super::members::Unsupported;
 use super::open::{BEGINNING_BYTES, FoundFile, FromBeginning, Log, LogKind, head, unreadable};
-use crate::file_id::FileId;
+use crate::file_id::{FileId, folder_of};
 use crate::source::SourceError;
 
 /// How many files stay open from when they are found: far fewer than the 1,024 that a process may have open by
@@ -191,7 +191,7 @@ impl Search {
     }
 }
 
-/// The names in a directory, without hidden ones, in the order of their bytes; and their files' numbers.
+/// The names in a directory, without hidden ones, in the order of their bytes; and their files' inodes.
 struct Listing(Vec<(std::ffi::OsString, u64)>);
 
 impl Listing {
@@ -205,9 +205,9 @@ impl Listing {
 
     /// Whether nothing that an earlier listing holds was renamed or removed since.
     fn has_all_of(&self, earlier: &Listing) -> bool {
-        let is_there = |(name, number): &(std::ffi::OsString, u64)| {
-            let place = self.0.binary_search_by(|(other, _)| other.as_encoded_bytes().cmp(name.as_encoded_bytes()));
-            place.is_ok_and(|place| self.0[place].1 == *number)
+        let is_there = |(name, inode): &(std::ffi::OsString, u64)| {
+            let found = self.0.binary_search_by(|(other, _)| other.as_encoded_bytes().cmp(name.as_encoded_bytes()));
+            found.is_ok_and(|found| self.0[found].1 == *inode)
         };
         earlier.0.iter().all(is_there)
     }
@@ -263,21 +263,30 @@ fn refuse_unsupported(path: &Path, form: Form, head: &[u8]) -> Result<(), Source
 
 /// Refuses a log beside its own compressed copy: both begin alike.
 fn refuse_twins(logs: &[Log]) -> Result<(), SourceError> {
-    let mut by_stem: HashMap<PathBuf, &Log> = HashMap::new();
+    let mut by_stem: HashMap<PathBuf, Vec<&Log>> = HashMap::new();
     for log in logs.iter().filter(|log| log.found().is_some()) {
-        let stem = if Form::named(&log.name).is_some() { log.name.with_extension("") } else { log.name.to_path_buf() };
-        let Some(other) = by_stem.insert(stem, log) else { continue };
-        let (one, two) = (content_head(other)?, content_head(log)?);
-        let compared = one.len().min(two.len());
-        if compared > 0 && one[..compared] == two[..compared] {
-            return Err(SourceError::new(format!(
-                "{} and {} begin alike: they seem to be one log, which would be counted twice; leave one of them out",
-                other.name.display(),
-                log.name.display()
-            )));
+        let alike = by_stem.entry(stem(&log.name)).or_default();
+        for other in &*alike {
+            let (one, two) = (content_head(other)?, content_head(log)?);
+            let compared = one.len().min(two.len());
+            if compared > 0 && one[..compared] == two[..compared] {
+                return Err(SourceError::new(format!(
+                    "{} and {} begin alike: they seem to be one log, which would be counted twice; leave one of them out",
+                    other.name.display(),
+                    log.name.display()
+                )));
+            }
         }
+        alike.push(log);
     }
     Ok(())
+}
+
+/// What a log is called beside its compressed copies, however its folder was named.
+fn stem(log: &Path) -> PathBuf {
+    let name = if Form::named(log).is_some() { log.file_stem() } else { log.file_name() };
+    let folder = folder_of(log);
+    fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join(name.unwrap_or_default())
 }
 
 /// The first bytes of a log's content, as far as they can be decompressed.
