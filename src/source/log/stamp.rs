@@ -71,7 +71,7 @@ impl<'a> Stamper<'a> {
             ClockKind::Event => Rhythm::Blocks(event_clock()),
         };
         Stamper {
-            outlet: Outlet { sender, stop },
+            outlet: Outlet { sender, stop, gives_up: false },
             rhythm,
             times: LineTimes::new(&options.schema),
             run_start: options.run_start,
@@ -102,6 +102,11 @@ impl<'a> Stamper<'a> {
     /// Whether the run should stop.
     pub(super) fn should_stop(&self) -> bool {
         self.outlet.stop.load(Ordering::Relaxed)
+    }
+
+    /// From here on a block for which there is no room soon is not handed over: an error waits to be told.
+    pub(super) fn give_up_waiting(&mut self) {
+        self.outlet.gives_up = true;
     }
 
     /// Stamps the next piece of this log and hands it over.
@@ -148,6 +153,8 @@ impl<'a> Stamper<'a> {
 struct Outlet<'a> {
     sender: &'a FeedSender,
     stop: &'a AtomicBool,
+    /// Nothing is waited for any more.
+    gives_up: bool,
 }
 
 impl Outlet<'_> {
@@ -159,7 +166,7 @@ impl Outlet<'_> {
                 Ok(Some(block)) => block,
                 Err(Closed) => return Err(Stop::Interrupted),
             };
-            if self.stop.load(Ordering::Relaxed) {
+            if self.gives_up || self.stop.load(Ordering::Relaxed) {
                 return Err(Stop::Interrupted);
             }
         }

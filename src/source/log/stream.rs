@@ -36,11 +36,19 @@ pub(super) fn read_stream(
             }
             Ok(Chunk::End) => return stream.finish(),
             Ok(Chunk::Failure(ReadFailure::Damaged(what))) => {
-                stream.finish()?;
-                return Err(Stop::Damaged(what));
+                return Err(match stream.finish() {
+                    Ok(()) => Stop::Damaged(what),
+                    Err(stop) => {
+                        tracing::warn!("{what}");
+                        stop
+                    }
+                });
             }
             Ok(Chunk::Failure(ReadFailure::Failed(error))) => {
-                stream.hand_over_lines()?;
+                // What came before it still counts, where there is room for it: the error must neither wait nor become
+                // an interruption.
+                stream.stamper.give_up_waiting();
+                let _ = stream.hand_over_lines();
                 return Err(Stop::Failed(error));
             }
             Err(RecvTimeoutError::Timeout) => {
