@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{holds_only, lock, make_durable, make_entry_durable, not_empty, open_to_read};
+use super::files::{exists, holds_only, lock, make_durable, make_entry_durable, not_empty, open_to_read};
 use super::{Item, ItemBatch, ItemReader, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::pipeline::Pipeline;
 use crate::telemetry::write_json;
@@ -34,6 +34,15 @@ impl JsonLinesSink {
     pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &SinkOptions) -> Result<Self, SinkError> {
         let file = open_file(path, options.replace)?;
         Ok(JsonLinesSink { pipeline, output: Output::File { file, path: path.to_owned() }, lines: Vec::new() })
+    }
+
+    /// Whether [`JsonLinesSink::open`] would refuse this file. What may be a stream is not looked at.
+    pub(super) fn look(path: &Path, replace: bool) -> Result<(), SinkError> {
+        if !exists(path)? || !path.is_file() {
+            return Ok(());
+        }
+        let file = OpenOptions::new().append(true).read(true).open(path).map_err(|error| cannot_open(path, error))?;
+        refuse(&file, path, replace)
     }
 
     /// Items go to stdout.
@@ -92,7 +101,7 @@ impl Output {
 }
 
 fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
-    let failed = |error| SinkError::io(format!("cannot open {} for items", path.display()), error);
+    let failed = |error| cannot_open(path, error);
     // Not truncated here: what is in it goes only when it is known that it may. A pipe that could also be read from
     // would not tell when its reader has gone.
     let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
@@ -100,19 +109,30 @@ fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
     if is_stream {
         return Ok(file);
     }
-    lock(&file, path)?;
-    if file.metadata().map_err(failed)?.len() > 0 {
-        let is_item = |line: &[u8]| serde_json::from_slice::<Item>(line).is_ok();
-        let is_ours = holds_only(&file, br#"{"key":""#, is_item).map_err(failed)?;
-        match (is_ours, replace) {
-            (true, true) => {}
-            (true, false) => return Err(not_empty(path)),
-            (false, _) => return Err(something_else(path)),
-        }
-    }
+    refuse(&file, path, replace)?;
     file.set_len(0).map_err(failed)?;
     make_entry_durable(path).map_err(failed)?;
     Ok(file)
+}
+
+/// Locks a file, and refuses it where it holds what may not go.
+fn refuse(file: &File, path: &Path, replace: bool) -> Result<(), SinkError> {
+    let failed = |error| cannot_open(path, error);
+    lock(file, path)?;
+    if file.metadata().map_err(failed)?.len() == 0 {
+        return Ok(());
+    }
+    let is_item = |line: &[u8]| serde_json::from_slice::<Item>(line).is_ok();
+    let is_ours = holds_only(file, br#"{"key":""#, is_item).map_err(failed)?;
+    match (is_ours, replace) {
+        (true, true) => Ok(()),
+        (true, false) => Err(not_empty(path)),
+        (false, _) => Err(something_else(path)),
+    }
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> SinkError {
+    SinkError::io(format!("cannot open {} for items", path.display()), error)
 }
 
 fn something_else(path: &Path) -> SinkError {
@@ -149,7 +169,7 @@ impl JsonLinesReader {
         let mut newest = BTreeMap::<_, Item>::new();
         let mut lines = self.lines()?;
         let mut line = Vec::new();
-        for number in 1_u64.. {
+        for line_number in 1_u64.. {
             line.clear();
             if lines.read_until(b'\n', &mut line).map_err(|error| self.failed(error))? == 0 {
                 break;
@@ -159,7 +179,7 @@ impl JsonLinesReader {
                 // A run is just writing it, or was stopped while it did.
                 Err(_) if !line.ends_with(b"\n") => break,
                 Err(error) => {
-                    let message = format!("{}, line {number}: this is no published item", self.path.display());
+                    let message = format!("{}, line {line_number}: this is no published item", self.path.display());
                     return Err(SinkError::caused_by(message, error));
                 }
             };

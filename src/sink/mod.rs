@@ -48,6 +48,21 @@ pub fn open(
     })
 }
 
+/// Looks whether [`open`] would refuse the sink, and changes nothing in it: for whoever has long work to do before.
+pub fn look(
+    target: &SinkTarget,
+    pipeline: &Pipeline,
+    options: &SinkOptions,
+    metrics: &Arc<Metrics>,
+) -> Result<(), SinkError> {
+    match target {
+        SinkTarget::DynamoDb => dynamodb::DynamoDbSink::look(pipeline, options, Arc::clone(metrics)),
+        SinkTarget::Sqlite(path) => sqlite::SqliteSink::look(path, &pipeline.name, options.replace),
+        SinkTarget::JsonLines(path) => jsonl::JsonLinesSink::look(path, options.replace),
+        SinkTarget::Stdout | SinkTarget::None => Ok(()),
+    }
+}
+
 /// Opens a sink to read items from it, also while a run is writing. `dynamodb` needs the pipeline.
 pub fn open_reader(target: &SinkTarget, pipeline: Option<&Pipeline>) -> Result<Box<dyn ItemReader>, SinkError> {
     let cannot_read = |why: &str| {

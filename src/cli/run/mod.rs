@@ -51,11 +51,6 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
-    if let Some(to) = shift_to {
-        (input, pipeline.shift) = shift::find(input, to, pipeline.event.time_unit, &stop)?;
-    }
-    let pipeline = Arc::new(pipeline);
-    let observations = Arc::new(Observations::new(&pipeline, run_start));
     // Before the sink, which is emptied when it is opened.
     let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
     let options = SinkOptions {
@@ -65,6 +60,13 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         starts_at_the_end: starts_at_the_end(args, &pipeline),
         stop: signalled,
     };
+    if let Some(to) = shift_to {
+        // The whole log is read for it: what the sink refuses should be told before.
+        look_at_sink(&target, &pipeline, options.clone(), &stop, &metrics)?;
+        (input, pipeline.shift) = shift::find(input, to, pipeline.event.time_unit, &stop)?;
+    }
+    let pipeline = Arc::new(pipeline);
+    let observations = Arc::new(Observations::new(&pipeline, run_start));
     let by_the_clock = options.generation;
     let sink = open_sink(&target, &pipeline, options, &stop, &metrics)?;
     let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
@@ -113,6 +115,19 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
 fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError> {
     dead_letters.try_out()?;
     Ok(dead_letters)
+}
+
+/// Fails where the sink would be refused, unless the run is asked to stop before that is known.
+fn look_at_sink(
+    target: &SinkTarget,
+    pipeline: &Pipeline,
+    options: SinkOptions,
+    stop: &AtomicBool,
+    metrics: &Arc<Metrics>,
+) -> Result<(), CliError> {
+    let (looked_at, pipeline, metrics) = (target.clone(), pipeline.clone(), Arc::clone(metrics));
+    let look = move || sink::look(&looked_at, &pipeline, &options, &metrics);
+    Ok(open::or_stop(&format!("the sink {target}"), stop, look)??)
 }
 
 /// Opens the sink, unless the run is asked to stop before that is done: it may wait for a lock, for the reader of a

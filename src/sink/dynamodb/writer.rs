@@ -54,24 +54,44 @@ impl DynamoDbSink {
         options: &SinkOptions,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SinkError> {
-        if options.replace {
-            return Err(SinkError::usage(format!(
-                "--replace does not empty a DynamoDB table: delete the table {} and create it again with \
-                 `counter-machine table PIPELINE`",
-                pipeline.dynamodb.table
-            )));
-        }
-        let (runtime, service) = Service::connect(&pipeline.dynamodb, Patience::Endless, metrics)?;
-        let (generation, expiry) = runtime.block_on(async {
-            let notice = tokio::spawn(say_what_is_waited_for(service.clone()));
-            let mut opening = Stopping::new(Arc::clone(&options.stop), Duration::ZERO);
-            let opened = opening.unless_time_is_up(prepare(&service, options)).await;
-            notice.abort();
-            opened.unwrap_or_else(|| Err(stopped(&service)))
-        })?;
+        let (runtime, service) = connect(&pipeline, options, metrics)?;
+        let (generation, expiry) = runtime.block_on(unless_stopped(&service, options, prepare(&service, options)))?;
         let stopping = Stopping::new(Arc::clone(&options.stop), STOP_WITHIN);
         Ok(DynamoDbSink { runtime, service, pipeline, generation, stopping, expiry })
     }
+
+    /// Whether there is a table to write to. Waits for the service until the run is asked to stop.
+    pub(in crate::sink) fn look(
+        pipeline: &Pipeline,
+        options: &SinkOptions,
+        metrics: Arc<Metrics>,
+    ) -> Result<(), SinkError> {
+        let (runtime, service) = connect(pipeline, options, metrics)?;
+        runtime.block_on(unless_stopped(&service, options, find_table(&service)))
+    }
+}
+
+fn connect(pipeline: &Pipeline, options: &SinkOptions, metrics: Arc<Metrics>) -> Result<(Runtime, Service), SinkError> {
+    if options.replace {
+        return Err(SinkError::usage(format!(
+            "--replace does not empty a DynamoDB table: delete the table {} and create it again with `counter-machine \
+             table PIPELINE`",
+            pipeline.dynamodb.table
+        )));
+    }
+    Service::connect(&pipeline.dynamodb, Patience::Endless, metrics)
+}
+
+async fn unless_stopped<T>(
+    service: &Service,
+    options: &SinkOptions,
+    opening: impl Future<Output = Result<T, SinkError>>,
+) -> Result<T, SinkError> {
+    let notice = tokio::spawn(say_what_is_waited_for(service.clone()));
+    let mut stopping = Stopping::new(Arc::clone(&options.stop), Duration::ZERO);
+    let opened = stopping.unless_time_is_up(opening).await;
+    notice.abort();
+    opened.unwrap_or_else(|| Err(stopped(service)))
 }
 
 impl Sink for DynamoDbSink {
@@ -101,8 +121,7 @@ async fn say_what_is_waited_for(service: Service) {
 
 /// Looks whether the table can be written to, and what that will mean for what is in it.
 async fn prepare(service: &Service, options: &SinkOptions) -> Result<(Generation, Expiry), SinkError> {
-    service.require_credentials().await?;
-    require_table(service).await?;
+    find_table(service).await?;
     let held = newest_version_held(service).await?;
     if held.is_some() {
         tracing::warn!("{}", not_empty(service, options.starts_at_the_end));
@@ -112,6 +131,11 @@ async fn prepare(service: &Service, options: &SinkOptions) -> Result<(Generation
         SinkError::new(format!("DynamoDB: {} holds a `version` above which there is none", service.table))
     })?;
     Ok((generation, Expiry::new(deletes_expired_items(service).await)))
+}
+
+async fn find_table(service: &Service) -> Result<(), SinkError> {
+    service.require_credentials().await?;
+    require_table(service).await
 }
 
 /// The newest version among a few items; `None` where the table is empty.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
-use super::files::{lock, not_empty};
+use super::files::{exists, lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
 use super::{ItemBatch, ItemRef, Sink, SinkError, SinkErrorKind, SinkOptions};
@@ -90,6 +90,18 @@ impl SqliteSink {
         let generation = start_over(&mut connection, path, &pipeline.name, options)?;
         let run_id = options.run_id.clone();
         Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id, file, generation })
+    }
+
+    /// Whether [`SqliteSink::open`] would refuse this file.
+    pub(super) fn look(path: &Path, pipeline: &str, replace: bool) -> Result<(), SinkError> {
+        companions::refuse_strangers(path)?;
+        if !exists(path)? {
+            return Ok(());
+        }
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| sink_error(path, error))?;
+        let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
+        lock(&file, path)?;
+        refuse(&connection, path, pipeline, replace)
     }
 
     /// An error when the path no longer leads to the file that this run has opened. Then SQLite must not tidy up
@@ -172,8 +184,8 @@ fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
 
 /// Opens the file itself: not SQLite's names of other things (`:memory:`), which no path can be.
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let connection = Connection::open_with_flags(place, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let connection = Connection::open_with_flags(absolute, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(LOCK_PATIENCE)?;
     Ok(connection)
 }
