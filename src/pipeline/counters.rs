@@ -37,8 +37,8 @@ pub(super) fn expand_groups(
     let mut sets = Vec::new();
     let expand = |group: &Spanned<RawGroup>| expand_group(group.get_ref(), unit, event_map, fields, &mut sets);
     let groups = raw.iter().map(expand).collect::<Result<Vec<Group>, Fault>>()?;
-    let places: Vec<Range<usize>> = raw.iter().map(feature_place).collect();
-    refuse_collisions(&groups, &places)?;
+    let spans: Vec<Range<usize>> = raw.iter().map(feature_span).collect();
+    refuse_collisions(&groups, &spans)?;
     Ok(groups)
 }
 
@@ -46,7 +46,7 @@ pub(super) fn expand_groups(
 const MOST_DECAYS: usize = 1_000;
 
 /// Where the group's features are named: its template, or the whole group where that is the default.
-fn feature_place(group: &Spanned<RawGroup>) -> Range<usize> {
+fn feature_span(group: &Spanned<RawGroup>) -> Range<usize> {
     group.get_ref().feature.as_ref().map_or(group.span(), Spanned::span)
 }
 
@@ -87,8 +87,8 @@ fn shared_set(intervals: &[DecayInterval], sets: &mut Vec<DecaySet>) -> DecaySet
 
 fn other_shapes(registers: Option<&Spanned<usize>>, decays: &DecaySet) -> Result<OtherShapes, Fault> {
     let number = registers.map_or(UniquesConfig::default().registers, |raw| *raw.get_ref());
-    let place = || registers.map_or(0..0, Spanned::span);
-    OtherShapes::new(decays, number).map_err(|error| Fault::new(place(), format!("uniques_registers: {error}")))
+    let span = || registers.map_or(0..0, Spanned::span);
+    OtherShapes::new(decays, number).map_err(|error| Fault::new(span(), format!("uniques_registers: {error}")))
 }
 
 fn group_name(name: &Text) -> Result<&str, Fault> {

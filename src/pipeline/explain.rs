@@ -27,7 +27,7 @@ const WORDS: [(&str, &str); 4] = [
 
 /// The TOML reader's error in our words: what it says of unknown and missing keys can be helped.
 pub(super) fn explain(error: &toml::de::Error, text: &str) -> Fault {
-    let place = error.span().unwrap_or_default();
+    let span = error.span().unwrap_or_default();
     let message = error.message().trim_end();
     // serde puts what was found, then what is known, into backticks.
     let mut quoted = message.split('`').skip(1).step_by(2);
@@ -45,10 +45,10 @@ pub(super) fn explain(error: &toml::de::Error, text: &str) -> Fault {
         let hint = example.map(|(_, text)| format!(": write {text}")).unwrap_or_default();
         format!("\"{found}\" is missing{hint}")
     } else if message == "duplicate key" {
-        let start = text[..place.start].rfind('\n').map_or(0, |end_of_line| end_of_line + 1);
+        let start = text[..span.start].rfind('\n').map_or(0, |end_of_line| end_of_line + 1);
         stands_twice(text[start..].lines().next().unwrap_or_default().trim())
     } else {
         WORDS.iter().fold(message.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
     };
-    Fault::new(place, message)
+    Fault::new(span, message)
 }

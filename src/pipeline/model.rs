@@ -37,7 +37,7 @@ pub struct Pipeline {
     pub limits: Limits,
     /// How the times of what is published are moved: by a run's `--shift-to`, never by the file.
     pub shift: Option<TimeShift>,
-    /// What is counted. [`GroupId`] is the place in this list.
+    /// What is counted. [`GroupId`] is the index in this list.
     pub groups: Vec<Group>,
     /// Which of the features that the groups could make are kept.
     pub features: FeatureSelection,

@@ -105,7 +105,7 @@ impl ItemBatch {
     /// The items, in the order in which they were pushed: of one key and feature, oldest first.
     pub fn items<'a>(&'a self, pipeline: &'a Pipeline) -> impl Iterator<Item = ItemRef<'a>> + 'a {
         let mut marks = self.since.iter().peekable();
-        self.records.iter().zip(0u32..).map(move |(record, place)| {
+        self.records.iter().zip(0u32..).map(move |(record, index)| {
             let feature = &self.features[record.feature as usize];
             let group = pipeline.group(feature.group);
             let values = &self.values[record.values_start as usize..][..usize::from(record.width)];
@@ -124,7 +124,7 @@ impl ItemBatch {
                 errors,
                 version: record.version,
                 expires_at: expires_at(pipeline, group, last_update),
-                since: marks.next_if(|(marked, _)| *marked == place).map(|(_, since)| published_at(*since)),
+                since: marks.next_if(|(marked, _)| *marked == index).map(|(_, since)| published_at(*since)),
             }
         })
     }

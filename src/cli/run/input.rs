@@ -202,7 +202,7 @@ fn start_kafka(
     let (clock, arrivals) = (Arc::new(clock), Arc::new(arrivals));
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
     let (kafka_readers, watcher) = source.into_readers(workers)?;
-    for (number, reader) in kafka_readers.into_iter().enumerate() {
+    for (index, reader) in kafka_readers.into_iter().enumerate() {
         let (sender, feed) = feed(first_epoch);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
@@ -211,7 +211,7 @@ fn start_kafka(
             reader.run(sender, &clock, &arrivals, &metrics, &stop)?;
             Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
         };
-        readers.push(spawn(format!("reader {number}"), failure, read)?);
+        readers.push(spawn(format!("reader {index}"), failure, read)?);
     }
     readers.push(spawn("kafka-watcher".to_owned(), failure, move || watcher.run().map(|()| LogEnd::Finished))?);
     Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: !until_end }))

@@ -153,10 +153,10 @@ impl LineCutter {
     /// The line at the buffer's beginning, which is longer than a block, if its end has come.
     fn long_line(&mut self) -> Option<Piece> {
         let from = self.scanned.max(self.limits.block_bytes);
-        if let Some(place) = memchr(b'\n', &self.buffer[from..])
-            && !self.limits.too_long((from + place) as u64)
+        if let Some(newline) = memchr(b'\n', &self.buffer[from..])
+            && !self.limits.too_long((from + newline) as u64)
         {
-            return Some(self.take(from + place + 1));
+            return Some(self.take(from + newline + 1));
         }
         self.scanned = self.buffer.len();
         if !self.limits.too_long(self.scanned as u64) {

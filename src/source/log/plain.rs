@@ -86,7 +86,7 @@ impl PlainFile<'_> {
                 return Ok(None);
             }
             self.load(searched..self.length.min(searched + SCAN_BYTES))?;
-            newline = memchr(b'\n', &self.buffer).map(|place| searched + place as u64);
+            newline = memchr(b'\n', &self.buffer).map(|offset| searched + offset as u64);
             searched += self.buffer.len() as u64;
         }
         let line_end = newline.unwrap_or(self.length);
