@@ -98,9 +98,10 @@ impl SqliteSink {
         if !exists(path)? {
             return Ok(());
         }
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| sink_error(path, error))?;
+        // Closed after the connection: where it is closed, this process's own locks on the file may go.
         let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
         lock(&file, path)?;
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| sink_error(path, error))?;
         refuse(&connection, path, pipeline, replace)
     }
 

@@ -13,7 +13,7 @@
 //!   not; a file that was renamed is read all the same; one that became shorter, or was replaced or
 //!   written anew, is an error.
 //!
-//! `find` finds the logs, once each, with `foreign` for what is none; `open` opens what was found;
+//! `find` finds the logs, once each, with `foreign` for what is none and `twins` for what is there twice; `open` opens what was found;
 //! `form` tells how it is stored, and `members` decompresses it; `cut` says where to cut, `plain` does
 //! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
 //! `tail` or `windows` finds in the lines. `span` reads ahead of all that, where it is asked for.
@@ -34,6 +34,7 @@ mod stamp;
 mod stream;
 mod tail;
 mod times;
+mod twins;
 mod windows;
 
 #[cfg(test)]
