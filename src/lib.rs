@@ -4,9 +4,10 @@
 //! *key x event x measure x decay* that a [`pipeline`] file asks for as exponentially decaying
 //! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
 //!
-//! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`], [`findings`] -> [`reading`] ->
-//! [`pipeline`], [`clock`] -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`] and [`file_id`] may be used from
-//! everywhere.
+//! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`], `state`, [`sums`], [`findings`] ->
+//! [`reading`] -> [`pipeline`], [`clock`], `outputs` -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`], [`peers`],
+//! [`file_id`] and `memory` may be used from everywhere. [`synthetic`] stands beside them: `generate` writes what it makes, and
+//! a run knows nothing of it.
 
 pub mod cli;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod event;
 pub mod file_id;
 pub mod findings;
 mod memory;
+mod outputs;
 pub mod peers;
 pub mod pipeline;
 pub mod reading;
@@ -24,4 +26,5 @@ pub mod sink;
 pub mod source;
 mod state;
 pub mod sums;
+pub mod synthetic;
 pub mod telemetry;

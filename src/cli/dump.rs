@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::CliError;
+use super::load::load_pipeline;
 use super::output::printed;
 use super::time::parse_time;
 use crate::event::TimeUnit;
-use crate::pipeline::Pipeline;
 use crate::reading::Item;
 use crate::sink::{ItemReader, SinkErrorKind, SinkTarget, open_reader};
 use crate::telemetry::write_json;
@@ -36,9 +36,7 @@ pub struct DumpArgs {
 
 /// Prints the items.
 pub fn run(args: &DumpArgs, out: &mut impl Write) -> Result<(), CliError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let load = |path: &PathBuf| Pipeline::load(path, &environment).map_err(|error| CliError::usage(&error));
-    let pipeline = args.pipeline.as_ref().map(load).transpose()?;
+    let pipeline = args.pipeline.as_deref().map(load_pipeline).transpose()?;
     let unit = pipeline.as_ref().map_or(TimeUnit::Seconds, |pipeline| pipeline.event.time_unit);
     let time = args.alive_at.as_deref().map(|text| parse_time(text, unit, Timestamp::now())).transpose()?;
     let alive_at = time.map(|time| unit.to_seconds(time));

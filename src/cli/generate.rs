@@ -9,12 +9,13 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::CliError;
+use super::load::load_pipeline;
 use super::output::printed;
 use super::time::parse_time;
 use crate::counter::EventTime;
 use crate::event::{EventSchema, TimeUnit};
-use crate::pipeline::{DEFAULT_MAX_AHEAD, Pipeline, parse_duration, to_units};
-use crate::source::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog, Traffic};
+use crate::pipeline::{DEFAULT_MAX_AHEAD, parse_duration, to_units};
+use crate::synthetic::{EventMix, FeedConfig, FeedLog, SyntheticConfig, SyntheticLog, Traffic};
 use crate::telemetry::Printable;
 
 /// Write a synthetic event log: seeded, Zipf-skewed, the same bytes on every machine.
@@ -96,9 +97,8 @@ pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
             let mut log = SyntheticLog::new(&config).map_err(|error| CliError::usage(&error))?;
             write(args, |out| log.write_lines(args.events, out))
         }
-        Some(pipeline) => {
-            let environment = |name: &str| std::env::var(name).ok();
-            let pipeline = Pipeline::load(pipeline, &environment).map_err(|error| CliError::usage(&error))?;
+        Some(path) => {
+            let pipeline = load_pipeline(path)?;
             let mut log = FeedLog::new(&feed(args, &pipeline.event)?).map_err(|error| CliError::usage(&error))?;
             write(args, |out| log.write_lines(args.events, out))
         }

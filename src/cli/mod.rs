@@ -5,12 +5,12 @@ pub mod dump;
 mod exit;
 pub mod generate;
 pub mod get;
+mod load;
 mod output;
 pub mod produce;
 pub mod run;
 pub mod table;
 mod time;
-mod usage;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Write as _};
@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 pub use exit::CliError;
 
-use crate::telemetry::{LogFormat, start_logging};
+use crate::telemetry::{LogFormat, Printable, start_logging};
 
 /// Exponentially decaying counters for recommendation feeds, from an event stream to a table.
 #[derive(Debug, Parser)]
@@ -61,7 +61,7 @@ impl Cli {
     /// What was typed; an error that was told, or help that was asked for, leaves the exit code.
     pub fn from_arguments() -> Result<Cli, ExitCode> {
         let arguments: Vec<OsString> = std::env::args_os().collect();
-        Cli::understand(&arguments).map_err(usage::refuse)
+        Cli::understand(&arguments).map_err(refuse)
     }
 
     fn understand(arguments: &[OsString]) -> Result<Cli, clap::Error> {
@@ -115,6 +115,38 @@ fn what_was_meant(arguments: &[OsString], error: &clap::Error) -> Option<Vec<OsS
         _ => return None,
     }
     Some(meant)
+}
+
+/// Tells what is wrong with the command line, in the format of logs that it asks for and escaped, since it shows what
+/// was typed; or prints the help that it asks for.
+fn refuse(refusal: clap::Error) -> ExitCode {
+    if !refusal.use_stderr() {
+        // Whoever closes the pipe early has seen enough.
+        let _ = refusal.print();
+        return ExitCode::SUCCESS;
+    }
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    // The same refusal, of what can be shown.
+    let printable = arguments.iter().map(|argument| Printable(argument).to_string());
+    let refusal = Cli::try_parse_from(printable).err().unwrap_or(refusal);
+    let text = refusal.render().to_string();
+    let text = text.trim_end().trim_start_matches("error: ");
+    let error = CliError::Usage(text.to_owned());
+    if asks_for_json(&arguments) {
+        start_logging(LogFormat::Json);
+        output::report(&error, LogFormat::Json);
+    } else if refusal.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        output::say(&format!("{error}\n"));
+    } else {
+        output::report(&error, LogFormat::Text);
+    }
+    error.exit_code().into()
+}
+
+/// Whether `--log-format json` stands anywhere on the command line.
+fn asks_for_json(arguments: &[String]) -> bool {
+    let apart = arguments.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json");
+    apart || arguments.iter().any(|argument| argument == "--log-format=json")
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use super::CliError;
+use super::load::load_pipeline;
 use super::output::print;
 use crate::counter::EventTime;
 use crate::event::{Arrival, DeclaredField, Decoder, EventSchema, FieldId, FieldPath, Utf8};
-use crate::pipeline::Pipeline;
 use crate::source::SourceError;
-use crate::source::kafka::TopicWriter;
+use crate::source::kafka::TopicProducer;
 use crate::source::log::for_each_line;
 use crate::telemetry::Printable;
 
@@ -75,8 +75,7 @@ impl Compression {
 
 /// Sends the logs, waits until all of it is delivered, and says what was done.
 pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
+    let pipeline = load_pipeline(&args.pipeline)?;
     let Some(kafka) = &pipeline.kafka else {
         let pipeline = Printable(args.pipeline.display());
         return Err(CliError::Usage(format!("{pipeline} has no [kafka]: add it, with `brokers` and `topic`")));
@@ -89,12 +88,12 @@ pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
         )));
     }
     let started = Instant::now();
-    let mut writer = TopicWriter::connect(kafka, args.compression.codec(), args.create_partitions)?;
-    let partitions = describe_partitions(&writer);
+    let mut producer = TopicProducer::connect(kafka, args.compression.codec(), args.create_partitions)?;
+    let partitions = describe_partitions(&producer);
     let mut keys = args.key.clone().map(|field| KeyOf::new(&pipeline.event, field));
-    let totals = send_lines(args, pipeline.event.max_bytes, &mut writer, &mut keys);
+    let totals = send_lines(args, pipeline.event.max_bytes, &mut producer, &mut keys);
     // What was sent before something failed is delivered all the same.
-    let delivered = writer.finish();
+    let delivered = producer.finish();
     let totals = totals?;
     let summary = totals.describe(delivered?, started.elapsed());
     print(&mut io::stdout(), &format!("{summary} to topic \"{}\" at {} ({partitions})\n", kafka.topic, kafka.brokers))?;
@@ -110,7 +109,7 @@ pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
 fn send_lines(
     args: &ProduceArgs,
     max_line_bytes: usize,
-    writer: &mut TopicWriter,
+    producer: &mut TopicProducer,
     keys: &mut Option<KeyOf>,
 ) -> Result<Totals, SourceError> {
     let mut totals = Totals::default();
@@ -118,7 +117,7 @@ fn send_lines(
         let key = keys.as_mut().and_then(|keys| keys.of(line.bytes));
         totals.bytes += line.bytes.len() as u64;
         totals.without_key += u64::from(key.is_none());
-        writer.send(key, line.bytes).map_err(|error| {
+        producer.send(key, line.bytes).map_err(|error| {
             SourceError::caused_by(format!("stopped at byte {} of {}", line.offset, line.log.display()), error)
         })
     })?;
@@ -162,10 +161,10 @@ impl Totals {
     }
 }
 
-fn describe_partitions(writer: &TopicWriter) -> String {
-    let count = writer.partition_count();
+fn describe_partitions(producer: &TopicProducer) -> String {
+    let count = producer.partition_count();
     let plural = if count == 1 { "" } else { "s" };
-    let created = if writer.created_topic() { ", created" } else { "" };
+    let created = if producer.created_topic() { ", created" } else { "" };
     format!("{count} partition{plural}{created}")
 }
 

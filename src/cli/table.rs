@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::CliError;
+use super::load::load_pipeline;
 use super::output::print;
-use crate::pipeline::Pipeline;
 use crate::sink::dynamodb::{TableReport, TtlState, ensure_table};
 use crate::telemetry::Printable;
 
@@ -30,21 +30,20 @@ pub struct TableArgs {
 
 /// Creates or checks the table.
 pub fn run(args: &TableArgs, out: &mut impl Write) -> Result<(), CliError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
+    let pipeline = load_pipeline(&args.pipeline)?;
     let report = ensure_table(&pipeline, args.ttl)?;
     print(out, &format!("{}\n", Printable(tell(&report))))
 }
 
 fn tell(report: &TableReport) -> String {
-    let TableReport { place, created, ttl } = report;
-    let table = if *created { format!("created {place}") } else { format!("{place} is there, and its key is right") };
+    let TableReport { table, created, ttl } = report;
+    let state = if *created { format!("created {table}") } else { format!("{table} is there, and its key is right") };
     let ttl = match ttl {
         TtlState::Untouched => "",
         TtlState::AlreadyOn => "; expired items are being deleted already",
         TtlState::TurnedOn => "; expired items will be deleted",
     };
-    format!("{table}{ttl}")
+    format!("{state}{ttl}")
 }
 
 #[cfg(test)]
@@ -53,7 +52,7 @@ mod tests {
 
     #[test]
     fn it_says_what_became_of_the_table() {
-        let report = TableReport { place: "table T in eu-west-1".to_owned(), created: true, ttl: TtlState::TurnedOn };
+        let report = TableReport { table: "table T in eu-west-1".to_owned(), created: true, ttl: TtlState::TurnedOn };
         assert_eq!(tell(&report), "created table T in eu-west-1; expired items will be deleted");
         let report = TableReport { created: false, ttl: TtlState::Untouched, ..report };
         assert_eq!(tell(&report), "table T in eu-west-1 is there, and its key is right");

@@ -38,10 +38,10 @@ impl<'a> Parts<'a> {
         match self.clock.observe(time, bytes) {
             Begins::Nothing => {}
             Begins::Window(window) => {
-                let place = start - self.part.range.start;
+                let offset = start - self.part.range.start;
                 // A window that begins with the part takes the place of the one before it.
-                self.part.window_starts.retain(|(start, _)| *start < place);
-                self.part.window_starts.push((place, window));
+                self.part.window_starts.retain(|(start, _)| *start < offset);
+                self.part.window_starts.push((offset, window));
             }
             Begins::Epoch(_) => self.done.push(std::mem::replace(&mut self.part, begin(self.clock, start))),
         }

@@ -139,8 +139,8 @@ impl<'a> Event<'a> {
 
     /// What one of these members adds to a key, like [`Event::key`].
     #[inline]
-    pub fn member(&self, field: FieldId, place: usize) -> Option<&'a [u8]> {
-        let text = self.contents.members(usize::from(field.0)).get(place)?;
+    pub fn member(&self, field: FieldId, index: usize) -> Option<&'a [u8]> {
+        let text = self.contents.members(usize::from(field.0)).get(index)?;
         Some(self.contents.bytes(self.line, *text))
     }
 

@@ -21,7 +21,7 @@ pub const MAX_NAME_BYTES: usize = 1024;
 /// A piece of text of an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Text {
-    /// It stands so in the line, from the first to before the second place.
+    /// It stands so in the line, from the first to before the second offset.
     InLine(usize, usize),
     /// It had to be unescaped: likewise, but in [`Contents`].
     Unescaped(usize, usize),
@@ -51,16 +51,16 @@ pub(super) struct FieldContent {
 }
 
 impl Contents {
-    /// The field at this place of the schema.
+    /// The field at this index of the schema.
     #[inline]
-    pub(super) fn field(&self, place: usize) -> FieldContent {
-        self.fields.get(place).copied().unwrap_or_default()
+    pub(super) fn field(&self, index: usize) -> FieldContent {
+        self.fields.get(index).copied().unwrap_or_default()
     }
 
-    /// The different members of the field at this place of the schema.
+    /// The different members of the field at this index of the schema.
     #[inline]
-    pub(super) fn members(&self, place: usize) -> &[Text] {
-        let (start, end) = self.field(place).members;
+    pub(super) fn members(&self, index: usize) -> &[Text] {
+        let (start, end) = self.field(index).members;
         &self.members[start as usize..end as usize]
     }
 
@@ -206,9 +206,9 @@ impl Located<'_> {
         let bytes = |text: Text| text.bytes(self.line, unescaped);
         members[start..].sort_unstable_by(|one, other| bytes(*one).cmp(bytes(*other)));
         let mut kept = start;
-        for place in start..members.len() {
-            if kept == start || bytes(members[kept - 1]) != bytes(members[place]) {
-                members[kept] = members[place];
+        for index in start..members.len() {
+            if kept == start || bytes(members[kept - 1]) != bytes(members[index]) {
+                members[kept] = members[index];
                 kept += 1;
             }
         }

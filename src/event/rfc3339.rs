@@ -34,7 +34,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(text) = text.strip_prefix(b".") else { return Some((0, text)) };
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);
-    let digit = |place: usize| digits.get(place).map_or(0, |digit| i64::from(digit - b'0'));
+    let digit = |index: usize| digits.get(index).map_or(0, |digit| i64::from(digit - b'0'));
     if length == 0 { None } else { Some((digit(0) * 100 + digit(1) * 10 + digit(2), rest)) }
 }
 

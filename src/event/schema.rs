@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FieldPath;
 
-/// The place of a field in [`EventSchema::fields`].
+/// The index of a field in [`EventSchema::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FieldId(pub u16);
 

@@ -53,14 +53,14 @@ fn first_marked(marks: u64) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Every byte value at every place, among neighbours that could borrow or carry into it.
+    /// Every byte value at every index, among neighbours that could borrow or carry into it.
     fn every_word() -> impl Iterator<Item = [u8; 8]> {
         let fillers = [b'a', b'0', b'9', b'/', b':', b' ', b'!', b'#', b'[', b']', 0x00, 0x1F, 0x7F, 0x80, 0xFF];
         fillers.into_iter().flat_map(|filler| {
-            (0..8).flat_map(move |place| {
+            (0..8).flat_map(move |index| {
                 (0..=255).map(move |byte| {
                     let mut word = [filler; 8];
-                    word[place] = byte;
+                    word[index] = byte;
                     word
                 })
             })

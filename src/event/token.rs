@@ -1,15 +1,15 @@
 //! Where the needed fields of one event stand: what the first phase of decoding hands to the second.
 //!
-//! Every distinct path that the schema mentions has one [`Slot`], whatever roles the field plays
+//! Every distinct path that the schema mentions has one [`TokenSlot`], whatever roles the field plays
 //! (name, time, key, value). A slot holds the [`Token`] of the last member of that name, in the last
 //! object of each name that the path leads through.
 
 use super::path::FieldPath;
 use super::schema::EventSchema;
 
-/// The place of a needed field among [`Slots`] and [`Tokens`].
+/// The index of a needed field among [`Slots`] and [`Tokens`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot(u32);
+pub(super) struct TokenSlot(u32);
 
 /// What a raw JSON text is, as far as can be told without interpreting it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +49,10 @@ pub(super) struct Slots {
     /// The objects in which needed fields stand, by their [`ObjectId`].
     objects: Vec<NeededObject>,
     count: u32,
-    name: Slot,
-    time: Slot,
-    arrival: Option<Slot>,
-    fields: Vec<Slot>,
+    name: TokenSlot,
+    time: TokenSlot,
+    arrival: Option<TokenSlot>,
+    fields: Vec<TokenSlot>,
 }
 
 /// An object in which needed fields stand.
@@ -60,10 +60,10 @@ pub(super) struct Slots {
 struct NeededObject {
     members: Vec<(Box<[u8]>, Needed)>,
     /// Every slot in it, and in the objects in it.
-    inside: Vec<Slot>,
+    inside: Vec<TokenSlot>,
 }
 
-/// The place of an object in [`Slots`].
+/// The index of an object in [`Slots`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ObjectId(u32);
 
@@ -75,7 +75,7 @@ impl ObjectId {
 /// What a member is needed for: nothing, as a field, as an object that paths lead through, or both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needed {
-    pub(super) slot: Option<Slot>,
+    pub(super) slot: Option<TokenSlot>,
     pub(super) object: Option<ObjectId>,
 }
 
@@ -88,8 +88,8 @@ impl Slots {
         let mut slots = Slots {
             objects: vec![NeededObject::default()],
             count: 0,
-            name: Slot(0),
-            time: Slot(0),
+            name: TokenSlot(0),
+            time: TokenSlot(0),
             arrival: None,
             fields: Vec::new(),
         };
@@ -101,7 +101,7 @@ impl Slots {
     }
 
     /// The slot at the end of this path, made if it is new.
-    fn slot_for(&mut self, path: &FieldPath) -> Slot {
+    fn slot_for(&mut self, path: &FieldPath) -> TokenSlot {
         let names = path.names();
         let mut object = ObjectId::EVENT;
         let mut through = Vec::new();
@@ -109,7 +109,7 @@ impl Slots {
             object = self.object_in(object, name);
             through.push(object);
         }
-        let next = Slot(self.count);
+        let next = TokenSlot(self.count);
         let slot = *self.member(object, &names[names.len() - 1]).slot.get_or_insert(next);
         if slot == next {
             self.count += 1;
@@ -132,11 +132,11 @@ impl Slots {
     fn member(&mut self, object: ObjectId, name: &str) -> &mut Needed {
         let members = &mut self.objects[object.0 as usize].members;
         let known = members.iter().position(|(known, _)| **known == *name.as_bytes());
-        let place = known.unwrap_or_else(|| {
+        let index = known.unwrap_or_else(|| {
             members.push((name.as_bytes().into(), Needed::NOTHING));
             members.len() - 1
         });
-        &mut members[place].1
+        &mut members[index].1
     }
 
     /// What a member of this object is needed for, by its name after unescaping.
@@ -165,7 +165,7 @@ impl Tokens {
 
     /// Notes a member; an earlier one of the same name is forgotten: the last one wins.
     #[inline]
-    pub(super) fn set(&mut self, slot: Slot, token: Token) {
+    pub(super) fn set(&mut self, slot: TokenSlot, token: Token) {
         self.0[slot.0 as usize] = token;
     }
 
@@ -178,7 +178,7 @@ impl Tokens {
     }
 
     #[inline]
-    fn get(&self, slot: Slot) -> Token {
+    fn get(&self, slot: TokenSlot) -> Token {
         self.0[slot.0 as usize]
     }
 

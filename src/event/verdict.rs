@@ -94,7 +94,7 @@ impl Reason {
         }
     }
 
-    /// Its place in [`Reason::ALL`], whatever its details.
+    /// Its index in [`Reason::ALL`], whatever its details.
     pub fn index(self) -> usize {
         match self {
             Reason::TooLong => 0,
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn each_reason_has_its_place() {
-        for (place, reason) in Reason::ALL.into_iter().enumerate() {
-            assert_eq!(reason.index(), place, "{reason}");
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index, "{reason}");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::MAX_LEVELS;
 use super::swar;
 use super::token::{Token, TokenKind};
 
-/// A place in a line, never past its end. Every method returns `None` where it does not find what
+/// A position in a line, never past its end. Every method returns `None` where it does not find what
 /// it looks for.
 pub(super) struct Walk<'a> {
     line: &'a [u8],
@@ -19,7 +19,7 @@ impl<'a> Walk<'a> {
         Walk::begin_at(line, 0)
     }
 
-    /// Begins at this place of the line.
+    /// Begins at this offset of the line.
     #[inline(always)]
     pub(super) fn begin_at(line: &'a [u8], at: usize) -> Walk<'a> {
         Walk { line, at, levels: 1 }
@@ -150,8 +150,8 @@ impl<'a> Walk<'a> {
     fn run_to_string_stop(&mut self) -> Option<()> {
         while let Some(word) = swar::word_at(self.line, self.at) {
             match swar::first_string_stop(word) {
-                Some(place) => {
-                    self.at += place;
+                Some(offset) => {
+                    self.at += offset;
                     return Some(());
                 }
                 None => self.at += 8,
@@ -217,8 +217,8 @@ impl<'a> Walk<'a> {
         let start = self.at;
         while let Some(word) = swar::word_at(self.line, self.at) {
             match swar::first_non_digit(word) {
-                Some(place) => {
-                    self.at += place;
+                Some(offset) => {
+                    self.at += offset;
                     return (self.at > start).then_some(());
                 }
                 None => self.at += 8,

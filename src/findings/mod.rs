@@ -32,9 +32,10 @@ mod tests;
 
 pub use observer::{Observations, Observed, Observer};
 pub use sample::Sample;
+pub use sentences::Finding;
 pub use shape::{Shape, Shapes};
 pub use tally::{GroupTally, MeasureTally, RouteTally};
-pub use tell::{Finding, findings};
+pub use tell::findings;
 pub use times::{FirstTimes, likely_unit};
 
 /// What gets nothing out of so many events is not just rare.

@@ -1,11 +1,25 @@
 //! The wording of findings. Whatever comes from events stands in quotes, escaped.
 
-use super::Finding;
-use super::tell::Told;
 use crate::telemetry::HumanCount;
 
 /// Of more than so many names, groups or values only some stand in a sentence.
 const MOST_IN_A_ROW: usize = 5;
+
+/// Something that got nothing, or not all that it might have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Whether it is hardly meant so; else it may well be right. (See the head of this module.)
+    pub is_sure: bool,
+    /// What, where in the pipeline file, and what was probably meant.
+    pub text: String,
+}
+
+/// What is told of one group, or of none.
+pub(super) struct Told {
+    pub(super) is_sure: bool,
+    pub(super) group: Option<String>,
+    pub(super) what: String,
+}
 
 /// One line for all groups of which the same is told; what is sure first.
 pub(super) fn lines(told: Vec<Told>) -> Vec<Finding> {

@@ -3,19 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::likeness::Likeness;
-use super::sentences::{lines, quoted, quoted_and_counted, whole};
+use super::sentences::{Finding, Told, lines, quoted, quoted_and_counted, whole};
 use super::{ENOUGH, ENOUGH_FOR_A_NAME, GroupTally, ONE_IN, Observed, Shape};
 use crate::event::{FieldId, TimeFault};
 use crate::pipeline::{Condition, Group, Measure, Pipeline};
-
-/// Something that got nothing, or not all that it might have.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    /// Whether it is hardly meant so; else it may well be right. (See the head of this module.)
-    pub is_sure: bool,
-    /// What, where in the pipeline file, and what was probably meant.
-    pub text: String,
-}
 
 /// What is worth telling, the sure findings first; nothing of a stream without events. What is true of
 /// several groups is said once.
@@ -31,13 +22,6 @@ pub fn findings(pipeline: &Pipeline, observed: &Observed) -> Vec<Finding> {
         teller.mapped_names();
     }
     lines(teller.told)
-}
-
-/// What is told of one group, or of none.
-pub(super) struct Told {
-    pub(super) is_sure: bool,
-    pub(super) group: Option<String>,
-    pub(super) what: String,
 }
 
 struct Teller<'a> {
@@ -136,8 +120,8 @@ impl<'a> Teller<'a> {
         } else if tally.keyless > 0 {
             self.keys(group, tally);
         }
-        for (place, measure) in group.measures.iter().enumerate() {
-            let counted = tally.measures[place];
+        for (index, measure) in group.measures.iter().enumerate() {
+            let counted = tally.measures[index];
             if counted.missing > 0 {
                 self.values(group, measure, counted.missing, counted.tried);
             }
@@ -178,9 +162,9 @@ impl<'a> Teller<'a> {
             return false;
         };
         let events = routes.names().find(|(name, _)| *name == text).map_or(0, |(_, events)| events);
-        let place = if group.is_some() { "" } else { "[event.map]: " };
+        let heading = if group.is_some() { "" } else { "[event.map]: " };
         let what = format!(
-            "{place}no event {name:?} came; did you mean {text:?}, which came {}, and which nothing in the file names?",
+            "{heading}no event {name:?} came; did you mean {text:?}, which came {}, and which nothing in the file names?",
             times(events)
         );
         self.tell(true, group, what);
@@ -195,9 +179,9 @@ impl<'a> Teller<'a> {
 
     /// A condition that let nothing pass.
     fn conditions(&mut self, group: &Group, tally: &GroupTally) {
-        let Some(place) = tally.held.iter().position(|held| *held == 0) else { return };
-        let tried = place.checked_sub(1).map_or(tally.events, |before| tally.held[before]);
-        let condition = &group.conditions[place];
+        let Some(index) = tally.held.iter().position(|held| *held == 0) else { return };
+        let tried = index.checked_sub(1).map_or(tally.events, |before| tally.held[before]);
+        let condition = &group.conditions[index];
         let field = self.field(condition.field);
         let values: Vec<&str> = condition.values.iter().map(String::as_str).collect();
         let (written, tried_text) = (quoted(&values, "or"), whole(tried));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use super::checks::not_empty;
 use super::error::Fault;
-use super::expand::not_empty;
 use super::fields::{Fields, Use};
 use super::raw::{RawScalar, RawWanted, Text};
 use crate::event::FieldId;

@@ -4,16 +4,15 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::checks::{duration, duration_or_none, not_empty};
 use super::condition::expand_conditions;
 use super::duration::{format_duration, from_units, to_units};
 use super::error::{Fault, did_you_mean};
 use super::event_map::EventMap;
-use super::expand::{duration, duration_or_none, not_empty};
 use super::fields::{Fields, Use};
-use super::group::NOTHING_LEFT_AFTER;
+use super::group::{EventSelector, FeatureTemplate, Group, Measure, NOTHING_LEFT_AFTER, OtherShapes};
 use super::names::refuse_collisions;
 use super::raw::{RawEvents, RawGroup, Text};
-use super::{EventSelector, FeatureTemplate, Group, Measure, OtherShapes};
 use crate::counter::{DecayInterval, DecaySet, UniquesConfig};
 use crate::event::{FieldId, TimeUnit};
 
@@ -38,8 +37,8 @@ pub(super) fn expand_groups(
     let mut sets = Vec::new();
     let expand = |group: &Spanned<RawGroup>| expand_group(group.get_ref(), unit, event_map, fields, &mut sets);
     let groups = raw.iter().map(expand).collect::<Result<Vec<Group>, Fault>>()?;
-    let places: Vec<Range<usize>> = raw.iter().map(feature_place).collect();
-    refuse_collisions(&groups, &places)?;
+    let spans: Vec<Range<usize>> = raw.iter().map(feature_span).collect();
+    refuse_collisions(&groups, &spans)?;
     Ok(groups)
 }
 
@@ -47,7 +46,7 @@ pub(super) fn expand_groups(
 const MOST_DECAYS: usize = 1_000;
 
 /// Where the group's features are named: its template, or the whole group where that is the default.
-fn feature_place(group: &Spanned<RawGroup>) -> Range<usize> {
+fn feature_span(group: &Spanned<RawGroup>) -> Range<usize> {
     group.get_ref().feature.as_ref().map_or(group.span(), Spanned::span)
 }
 
@@ -88,8 +87,8 @@ fn shared_set(intervals: &[DecayInterval], sets: &mut Vec<DecaySet>) -> DecaySet
 
 fn other_shapes(registers: Option<&Spanned<usize>>, decays: &DecaySet) -> Result<OtherShapes, Fault> {
     let number = registers.map_or(UniquesConfig::default().registers, |raw| *raw.get_ref());
-    let place = || registers.map_or(0..0, Spanned::span);
-    OtherShapes::new(decays, number).map_err(|error| Fault::new(place(), format!("uniques_registers: {error}")))
+    let span = || registers.map_or(0..0, Spanned::span);
+    OtherShapes::new(decays, number).map_err(|error| Fault::new(span(), format!("uniques_registers: {error}")))
 }
 
 fn group_name(name: &Text) -> Result<&str, Fault> {

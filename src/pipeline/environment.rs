@@ -20,10 +20,10 @@ pub(super) fn substitute(table: &mut DeTable<'_>, environment: Environment<'_>) 
 
 /// How deep this goes is limited by the TOML parser, which refuses deep nesting.
 fn substitute_value(value: &mut Spanned<DeValue<'_>>, environment: Environment<'_>) -> Result<(), Fault> {
-    let place = value.span();
+    let span = value.span();
     match value.get_mut() {
         DeValue::String(text) if text.contains("${") => {
-            *text = fill_in(text, &place, environment)?.into();
+            *text = fill_in(text, &span, environment)?.into();
             Ok(())
         }
         DeValue::Array(values) => values.iter_mut().try_for_each(|value| substitute_value(value, environment)),
@@ -32,15 +32,15 @@ fn substitute_value(value: &mut Spanned<DeValue<'_>>, environment: Environment<'
     }
 }
 
-fn fill_in(text: &str, place: &Range<usize>, environment: Environment<'_>) -> Result<String, Fault> {
+fn fill_in(text: &str, span: &Range<usize>, environment: Environment<'_>) -> Result<String, Fault> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, reference)) = rest.split_once("${") {
         filled.push_str(before);
         let Some((reference, after)) = reference.split_once('}') else {
-            return Err(Fault::new(place.clone(), format!("a ${{ in \"{text}\" is not closed: write ${{NAME}}")));
+            return Err(Fault::new(span.clone(), format!("a ${{ in \"{text}\" is not closed: write ${{NAME}}")));
         };
-        filled.push_str(&resolve(reference, place, environment)?);
+        filled.push_str(&resolve(reference, span, environment)?);
         rest = after;
     }
     filled.push_str(rest);
@@ -49,21 +49,21 @@ fn fill_in(text: &str, place: &Range<usize>, environment: Environment<'_>) -> Re
 
 /// The value of `NAME`, or of `NAME:-default`, where, as in a shell, the default also stands in for
 /// an empty value.
-fn resolve(reference: &str, place: &Range<usize>, environment: Environment<'_>) -> Result<String, Fault> {
+fn resolve(reference: &str, span: &Range<usize>, environment: Environment<'_>) -> Result<String, Fault> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
     };
     if !is_variable_name(name) {
         let message = format!("${{{reference}}} names no environment variable: write ${{NAME}} or ${{NAME:-default}}");
-        return Err(Fault::new(place.clone(), message));
+        return Err(Fault::new(span.clone(), message));
     }
     match (environment(name), default) {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
         (None, None) => Err(Fault::new(
-            place.clone(),
+            span.clone(),
             format!("the environment variable {name} is not set: set it, or give a default with ${{{name}:-default}}"),
         )),
     }

@@ -28,21 +28,21 @@ pub enum PipelineError {
 
 /// Something in a pipeline's text that is not right: the bytes it stands in, and what is wrong.
 ///
-/// The checks pass these on; only [`Fault::in_file`] knows the text and makes a line of the place.
+/// The checks pass these on; only [`Fault::in_file`] knows the text and makes a line of the span.
 #[derive(Debug)]
 pub(super) struct Fault {
-    place: Range<usize>,
+    span: Range<usize>,
     message: String,
 }
 
 impl Fault {
-    pub(super) fn new(place: Range<usize>, message: impl Into<String>) -> Fault {
-        Fault { place, message: message.into() }
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Fault {
+        Fault { span, message: message.into() }
     }
 
     /// The error that a person sees.
     pub(super) fn in_file(self, file: &str, text: &str) -> PipelineError {
-        PipelineError::Invalid { file: file.to_owned(), line: line_of(text, self.place.start), message: self.message }
+        PipelineError::Invalid { file: file.to_owned(), line: line_of(text, self.span.start), message: self.message }
     }
 }
 

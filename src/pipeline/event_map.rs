@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::Group;
+use super::checks::not_empty;
 use super::error::{Fault, did_you_mean};
-use super::expand::not_empty;
+use super::group::Group;
 use super::raw::{RawMapping, RawNumber, Text};
 
 /// What events count as. An event that is not mapped counts as itself, with weight 1.

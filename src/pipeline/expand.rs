@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::checks::{at_least, duration, duration_or_none, not_empty};
+use super::choices::StartOffset;
 use super::counters::expand_groups;
-use super::duration::{parse_duration, to_units};
+use super::duration::to_units;
 use super::error::Fault;
 use super::event_map::expand_map;
 use super::fields::Fields;
 use super::limits::Limits;
+use super::model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, WindowConfig};
 use super::ratio::ratios;
 use super::raw::{
     RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
 };
 use super::selection::{FeatureSelection, prune};
-use super::{
-    DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, SinkTarget, StartOffset, UnknownSink, WindowConfig,
-};
+use super::sink_target::{SinkTarget, UnknownSink};
 use crate::counter::DecayInterval;
 use crate::event::{Ahead, EventSchema, TimeUnit};
 
@@ -236,29 +237,4 @@ fn dead_letters(raw: RawDeadLetters) -> Result<DeadLetterConfig, Fault> {
 
 fn bad_limit(limit: &Spanned<RawLimit>, written: &dyn std::fmt::Display) -> Fault {
     Fault::new(limit.span(), format!("max must be a whole number or \"none\", not {written}"))
-}
-
-pub(super) fn at_least(number: &Spanned<i64>, least: u64, what: &str) -> Result<u64, Fault> {
-    let written = *number.get_ref();
-    u64::try_from(written)
-        .ok()
-        .filter(|number| *number >= least)
-        .ok_or_else(|| Fault::new(number.span(), format!("{what} must be at least {least}, not {written}")))
-}
-
-/// The text, which may not be empty.
-pub(super) fn not_empty<'a>(text: &'a Text, what: &str) -> Result<&'a str, Fault> {
-    match text.get_ref().as_str() {
-        "" => Err(Fault::new(text.span(), format!("{what} may not be empty"))),
-        text => Ok(text),
-    }
-}
-
-pub(super) fn duration(text: &Text) -> Result<Duration, Fault> {
-    parse_duration(text.get_ref()).map_err(|error| Fault::new(text.span(), error.to_string()))
-}
-
-/// A duration, or `"none"`.
-pub(super) fn duration_or_none(text: &Text) -> Result<Option<Duration>, Fault> {
-    if text.get_ref() == "none" { Ok(None) } else { duration(text).map(Some) }
 }

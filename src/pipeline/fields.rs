@@ -1,7 +1,7 @@
 //! The fields of an event that counters use, each declared once whatever it is used for.
 
+use super::checks::not_empty;
 use super::error::Fault;
-use super::expand::not_empty;
 use super::raw::{RawEvent, Text};
 use crate::event::{DeclaredField, FieldId, FieldPath, InvalidPath};
 
@@ -34,7 +34,8 @@ impl Fields {
             let message = format!("\"{time_field}\" cannot be both the event's name and its time");
             return Err(Fault::new(event.time.span(), message));
         }
-        let arrival_field = event.arrival.as_ref().map(|place| arrival(place, &name_field, &time_field)).transpose()?;
+        let arrival_field =
+            event.arrival.as_ref().map(|written| arrival(written, &name_field, &time_field)).transpose()?;
         Ok(Fields { name_field, time_field, arrival_field, declared: Vec::new() })
     }
 
@@ -50,10 +51,10 @@ impl Fields {
         self.arrival_field.as_ref()
     }
 
-    /// The field at this path, which `place` uses so.
-    pub(super) fn declare(&mut self, name: &str, place: &Text, used_as: Use) -> Result<FieldId, Fault> {
-        let name = path(name, place)?;
-        self.refuse_name_and_time(&name, place)?;
+    /// The field at this path, which is used so where `written` stands.
+    pub(super) fn declare(&mut self, name: &str, written: &Text, used_as: Use) -> Result<FieldId, Fault> {
+        let name = path(name, written)?;
+        self.refuse_name_and_time(&name, written)?;
         let known = self.declared.iter().position(|field| field.name == name);
         let index = known.unwrap_or_else(|| {
             self.declared.push(DeclaredField::unused(name));
@@ -66,13 +67,13 @@ impl Fields {
         }
         if index >= MOST_FIELDS {
             let message = format!("too many fields: the counters of one pipeline may use {MOST_FIELDS}");
-            return Err(Fault::new(place.span(), message));
+            return Err(Fault::new(written.span(), message));
         }
         Ok(FieldId(index as u16))
     }
 
     /// These two have a meaning of their own.
-    fn refuse_name_and_time(&self, name: &FieldPath, place: &Text) -> Result<(), Fault> {
+    fn refuse_name_and_time(&self, name: &FieldPath, written: &Text) -> Result<(), Fault> {
         let message = if *name == self.name_field {
             format!("\"{name}\" is the event's name: it stands in the feature's name, as {{event}}; name another field")
         } else if *name == self.time_field {
@@ -80,7 +81,7 @@ impl Fields {
         } else {
             return Ok(());
         };
-        Err(Fault::new(place.span(), message))
+        Err(Fault::new(written.span(), message))
     }
 
     pub(super) fn into_declared(self) -> Vec<DeclaredField> {
@@ -89,18 +90,18 @@ impl Fields {
 }
 
 /// The time of arrival is another one than the event's own.
-fn arrival(place: &Text, name_field: &FieldPath, time_field: &FieldPath) -> Result<FieldPath, Fault> {
-    let field = path(not_empty(place, "the field with the time of arrival")?, place)?;
+fn arrival(written: &Text, name_field: &FieldPath, time_field: &FieldPath) -> Result<FieldPath, Fault> {
+    let field = path(not_empty(written, "the field with the time of arrival")?, written)?;
     if field == *name_field || field == *time_field {
         let role = if field == *name_field { "name" } else { "time" };
         let message = format!(
             "\"{field}\" is the event's {role}: arrival names another field, one that whoever received the event has added"
         );
-        return Err(Fault::new(place.span(), message));
+        return Err(Fault::new(written.span(), message));
     }
     Ok(field)
 }
 
-fn path(text: &str, place: &Text) -> Result<FieldPath, Fault> {
-    text.parse().map_err(|error: InvalidPath| Fault::new(place.span(), error.to_string()))
+fn path(text: &str, written: &Text) -> Result<FieldPath, Fault> {
+    text.parse().map_err(|error: InvalidPath| Fault::new(written.span(), error.to_string()))
 }

@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
+use super::condition::Condition;
 use super::duration::{format_duration, from_units};
 use crate::counter::{DecaySet, InvalidUniquesConfig, UniquesConfig, UniquesSet};
 use crate::event::{FieldId, TimeUnit};
 
-/// The place of a group in [`super::Pipeline::groups`].
+/// The index of a group in [`super::Pipeline::groups`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GroupId(pub u16);
 
-/// The place of a measure in [`Group::measures`].
+/// The index of a measure in [`Group::measures`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MeasureId(pub u16);
 
@@ -204,7 +204,7 @@ pub struct Measure {
     pub members: Option<FieldId>,
 }
 
-/// `feature = "..."`: a text with the places `{group}`, `{event}` and `{measure}`.
+/// `feature = "..."`: a text with the placeholders `{group}`, `{event}` and `{measure}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureTemplate(pub String);
 
@@ -215,7 +215,7 @@ impl FeatureTemplate {
         self.0.contains("{event}")
     }
 
-    /// What stands before the first `{event}` and behind the last, with the other places filled in;
+    /// What stands before the first `{event}` and behind the last, with the other placeholders filled in;
     /// `None` where the event's name is no part of the feature's.
     pub fn around_event(&self, group: &str, measure: &str) -> Option<(String, String)> {
         let (before, _) = self.0.split_once("{event}")?;
@@ -228,27 +228,27 @@ impl FeatureTemplate {
     fn event_in<'a>(&self, feature_name: &'a str, group: &str, measure: &str) -> Option<&'a str> {
         let (before, _) = self.0.split_once("{event}")?;
         let start = FeatureTemplate(before.to_owned()).expand(group, "", measure).len();
-        let places = self.0.matches("{event}").count();
-        let length = feature_name.len().checked_sub(self.expand(group, "", measure).len())? / places;
+        let placeholders = self.0.matches("{event}").count();
+        let length = feature_name.len().checked_sub(self.expand(group, "", measure).len())? / placeholders;
         let event = feature_name.get(start..start + length)?;
         (self.expand(group, event, measure) == feature_name).then_some(event)
     }
 
-    /// Fills in the places, from left to right; what is filled in is not looked at again.
+    /// Fills in the placeholders, from left to right; what is filled in is not looked at again.
     pub fn expand(&self, group: &str, event: &str, measure: &str) -> String {
         let mut name = String::with_capacity(self.0.len() + event.len());
         let mut rest = self.0.as_str();
         while let Some(open) = rest.find('{') {
-            let (before, place) = rest.split_at(open);
+            let (before, placeholder) = rest.split_at(open);
             name.push_str(before);
-            let (text, length) = match place {
-                _ if place.starts_with("{group}") => (group, "{group}".len()),
-                _ if place.starts_with("{event}") => (event, "{event}".len()),
-                _ if place.starts_with("{measure}") => (measure, "{measure}".len()),
+            let (text, length) = match placeholder {
+                _ if placeholder.starts_with("{group}") => (group, "{group}".len()),
+                _ if placeholder.starts_with("{event}") => (event, "{event}".len()),
+                _ if placeholder.starts_with("{measure}") => (measure, "{measure}".len()),
                 _ => ("{", 1),
             };
             name.push_str(text);
-            rest = &place[length..];
+            rest = &placeholder[length..];
         }
         name.push_str(rest);
         name

@@ -1,8 +1,8 @@
 //! `[limits]`: how much may be held in memory.
 
 use super::bytes::Bytes;
+use super::checks::at_least;
 use super::error::Fault;
-use super::expand::at_least;
 use super::raw::RawLimits;
 
 /// How many rows a run may hold.

@@ -1,13 +1,15 @@
 //! The pipeline file: what a person writes, checked and expanded into what the dataflow runs.
 //!
 //! A file goes through four steps, each in a file of its own: `environment` fills in `${NAME}`,
-//! `raw` takes the TOML apart, `expand` (with `counters`, `condition`, `event_map` and `fields`) gives
-//! it its meaning and its defaults, `names` sees to it that no two features have the same name. Then
+//! `raw` takes the TOML apart, `expand` (with `counters`, `condition`, `event_map` and `fields`) makes
+//! the `model` of it: its meaning with its defaults; `names` sees to it that no two features have the same name. Then
 //! `selection` takes away what no kept feature needs, and `ratio` checks ratios against the features.
 //! What is wrong is said with its line. A [`Pipeline`] that was made here keeps what its types and
 //! fields promise.
 
 mod bytes;
+mod checks;
+mod choices;
 mod condition;
 mod counters;
 mod duration;
@@ -15,9 +17,11 @@ mod environment;
 mod error;
 mod event_map;
 mod expand;
+mod explain;
 mod fields;
 mod group;
 mod limits;
+mod model;
 mod names;
 mod pattern;
 mod ratio;
@@ -25,7 +29,6 @@ mod raw;
 mod schema;
 mod sections;
 mod selection;
-mod shift;
 #[cfg(test)]
 mod shipped;
 mod sink_target;
@@ -33,6 +36,7 @@ mod sink_target;
 mod tests;
 
 pub use bytes::{Bytes, InvalidBytes};
+pub use choices::{ClockKind, RatioKind, StartOffset};
 pub use condition::Condition;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
@@ -44,54 +48,16 @@ pub use group::{
     RowShape,
 };
 pub use limits::{Limits, RowLimit};
-pub use ratio::{DroppedRatio, Prior, Ratio, RatioKind};
+pub use model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, TimeShift, WindowConfig};
+pub use ratio::{DroppedRatio, Prior, Ratio};
 pub use schema::json_schema;
 pub use selection::FeatureSelection;
-pub use shift::TimeShift;
 pub use sink_target::{SinkTarget, UnknownSink};
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
-
-use crate::event::EventSchema;
-
-/// A pipeline file that was read, checked and expanded.
-#[derive(Clone, Debug)]
-pub struct Pipeline {
-    /// The pipeline's name, for messages and for the sink to know whose items it holds.
-    pub name: String,
-    /// The sink as the file names it; `--sink` replaces it.
-    pub sink: Option<SinkTarget>,
-    /// What events look like, and which of their fields are used.
-    pub event: EventSchema,
-    /// Which events count as others, or with another weight.
-    pub event_map: EventMap,
-    /// The rhythm of publishing.
-    pub window: WindowConfig,
-    /// Where events are read from when no event log is named.
-    pub kafka: Option<KafkaConfig>,
-    /// Where the `dynamodb` sink writes.
-    pub dynamodb: DynamoDbConfig,
-    /// What becomes of events that cannot be counted.
-    pub dead_letters: DeadLetterConfig,
-    /// How much may be held in memory.
-    pub limits: Limits,
-    /// How the times of what is published are moved: by a run's `--shift-to`, never by the file.
-    pub shift: Option<TimeShift>,
-    /// What is counted. [`GroupId`] is the index in this list.
-    pub groups: Vec<Group>,
-    /// Which of the features that the groups could make are kept.
-    pub features: FeatureSelection,
-    /// What readers compute from two features of one key.
-    pub ratios: Vec<Ratio>,
-    /// The ratios that go with the features that are not kept.
-    pub dropped_ratios: Vec<DroppedRatio>,
-}
 
 impl Pipeline {
     /// Reads a pipeline file.
@@ -107,145 +73,11 @@ impl Pipeline {
     }
 
     fn understand(text: &str, environment: Environment<'_>) -> Result<Pipeline, error::Fault> {
-        let mut table = DeTable::parse(text).map_err(|error| raw::explain(&error, text))?;
+        let mut table = DeTable::parse(text).map_err(|error| explain::explain(&error, text))?;
         sections::refuse_wrong_brackets(table.get_ref())?;
         environment::substitute(table.get_mut(), environment)?;
         let raw =
-            raw::RawPipeline::deserialize(Deserializer::from(table)).map_err(|error| raw::explain(&error, text))?;
+            raw::RawPipeline::deserialize(Deserializer::from(table)).map_err(|error| explain::explain(&error, text))?;
         expand::expand(raw)
     }
-
-    /// What is allowed but hardly meant.
-    pub fn warnings(&self) -> Vec<String> {
-        let ttls = self.groups.iter().filter_map(|group| group.short_ttl_warning(self.event.time_unit));
-        let features = self.features.warnings().chain(self.dropped_ratios_warning());
-        self.event_map.warnings().chain(features).chain(ttls).collect()
-    }
-
-    /// One for all of them: a selection drops many.
-    fn dropped_ratios_warning(&self) -> Option<String> {
-        let name = |ratio: &DroppedRatio| format!("\"{}\" (with {})", ratio.name, ratio.feature);
-        let names: Vec<String> = self.dropped_ratios.iter().map(name).collect();
-        (!names.is_empty()).then(|| format!("[features] drops features of ratios, which go too: {}", names.join(", ")))
-    }
-
-    /// Whether a feature of this name, which some group could make, is counted.
-    pub fn keeps(&self, feature_name: &str) -> bool {
-        self.features.keeps(feature_name)
-    }
-
-    /// The names of the features that `measure` of `group` counts into, where they do not hang on
-    /// what events there will be; see [`Group::fixed_names`].
-    pub fn fixed_names(&self, group: &Group, measure: MeasureId) -> Vec<String> {
-        let mut names = group.fixed_names(measure);
-        names.retain(|name| self.keeps(name));
-        names
-    }
-
-    /// Whether the rows of this feature also keep the decayed sum of squared weights: where it is the
-    /// denominator of a ratio, whose reader has the effective sample size from it.
-    pub fn needs_squares(&self, feature_name: &str) -> bool {
-        self.ratios.iter().any(|ratio| ratio.denominator == feature_name)
-    }
-
-    /// The group with this id.
-    pub fn group(&self, id: GroupId) -> &Group {
-        &self.groups[usize::from(id.0)]
-    }
-
-    /// What the rows of a feature hold.
-    pub fn shape(&self, feature: &FeatureKey) -> RowShape {
-        if self.group(feature.group).measure(feature.measure).members.is_some() {
-            RowShape::Uniques
-        } else if self.needs_squares(&feature.name) {
-            RowShape::ValuesAndSquares
-        } else {
-            RowShape::Values
-        }
-    }
-
-    /// The feature of this name, if these groups can make it and it is kept. No two groups make the same.
-    pub fn feature(&self, name: &str) -> Option<FeatureKey> {
-        if !self.keeps(name) {
-            return None;
-        }
-        (0u16..).map(GroupId).zip(&self.groups).find_map(|(group, of)| {
-            let measure = of.measure_id_of(name)?;
-            Some(FeatureKey { group, measure, name: name.to_owned() })
-        })
-    }
-
-    /// The window's length in the event's time unit; at least 1.
-    pub fn window_units(&self) -> i64 {
-        self.event.time_unit.from_nanoseconds(self.window.length.as_nanos() as i128).max(1)
-    }
-}
-
-/// `[window]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WindowConfig {
-    /// The window's length; at least [`WindowConfig::MIN_LENGTH`].
-    pub length: Duration,
-    /// The clock that drives windows, where the file names one.
-    pub clock: Option<ClockKind>,
-    /// Events per epoch, at least, with the event clock.
-    pub replay_batch: u64,
-}
-
-impl WindowConfig {
-    /// The shortest window: numbers of shorter ones would not fit a version.
-    pub const MIN_LENGTH: Duration = Duration::from_millis(100);
-}
-
-/// What drives windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum ClockKind {
-    /// The wall clock: live.
-    Wall,
-    /// The times in the stream: a replay.
-    Event,
-}
-
-/// `[kafka]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KafkaConfig {
-    /// `bootstrap.servers`.
-    pub brokers: String,
-    /// The topic that is read.
-    pub topic: String,
-    /// Where a run without a checkpoint begins.
-    pub start: StartOffset,
-    /// Passed through to librdkafka as they stand.
-    pub options: BTreeMap<String, String>,
-}
-
-/// Where a run without a checkpoint begins to read a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum StartOffset {
-    /// At the oldest message that is kept.
-    Earliest,
-    /// At the messages that are still to come.
-    Latest,
-}
-
-/// `[dynamodb]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DynamoDbConfig {
-    /// The table's name.
-    pub table: String,
-    /// Another endpoint than AWS's own.
-    pub endpoint: Option<String>,
-    /// The AWS region.
-    pub region: String,
-}
-
-/// `[dead_letters]`.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct DeadLetterConfig {
-    /// The JSONL file; without one, `dead_letters.jsonl` in the working directory.
-    pub path: Option<PathBuf>,
-    /// More than this many stop the run with an error.
-    pub max: Option<u64>,
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::error::Fault;
-use super::{EventSelector, Group, GroupId, Measure, MeasureId};
+use super::group::{EventSelector, Group, GroupId, Measure, MeasureId};
 
 /// The longest feature name in bytes, DynamoDB's limit for a sort key.
 const LONGEST_NAME: usize = 1024;
@@ -23,7 +23,7 @@ struct Maker<'a> {
     group_id: GroupId,
     measure: &'a Measure,
     measure_id: MeasureId,
-    place: &'a Range<usize>,
+    span: &'a Range<usize>,
 }
 
 /// The feature names of every event there may be: what stands before and behind the event's name.
@@ -34,14 +34,14 @@ struct OpenNames<'a> {
     maker: Maker<'a>,
 }
 
-fn makers<'a>(groups: &'a [Group], places: &'a [Range<usize>]) -> impl Iterator<Item = Maker<'a>> {
-    groups.iter().zip(places).zip(0..).flat_map(|((group, place), group_id)| {
+fn makers<'a>(groups: &'a [Group], spans: &'a [Range<usize>]) -> impl Iterator<Item = Maker<'a>> {
+    groups.iter().zip(spans).zip(0..).flat_map(|((group, span), group_id)| {
         group.measures.iter().zip(0..).map(move |(measure, measure_id)| Maker {
             group,
             group_id: GroupId(group_id),
             measure,
             measure_id: MeasureId(measure_id),
-            place,
+            span,
         })
     })
 }
@@ -60,12 +60,12 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// Refuses groups of which two could make the same feature name. `places[i]` is where the names of
+/// Refuses groups of which two could make the same feature name. `spans[i]` is where the names of
 /// `groups[i]` are written.
-pub(super) fn refuse_collisions(groups: &[Group], places: &[Range<usize>]) -> Result<(), Fault> {
+pub(super) fn refuse_collisions(groups: &[Group], spans: &[Range<usize>]) -> Result<(), Fault> {
     let mut fixed: HashMap<String, Maker<'_>> = HashMap::new();
     let mut open: Vec<OpenNames<'_>> = Vec::new();
-    for maker in makers(groups, places) {
+    for maker in makers(groups, spans) {
         match maker.open_names() {
             Some(names) => open.push(names),
             None => maker.fixed_names().into_iter().try_for_each(|name| add_fixed(&mut fixed, name, maker))?,
@@ -78,7 +78,7 @@ pub(super) fn refuse_collisions(groups: &[Group], places: &[Range<usize>]) -> Re
 fn add_fixed<'a>(fixed: &mut HashMap<String, Maker<'a>>, name: String, maker: Maker<'a>) -> Result<(), Fault> {
     if name.len() > LONGEST_NAME {
         let message = format!("a feature name of {} bytes is too long: at most {LONGEST_NAME}", name.len());
-        return Err(Fault::new(maker.place.clone(), message));
+        return Err(Fault::new(maker.span.clone(), message));
     }
     match fixed.get(&name) {
         Some(other) => Err(collision(*other, maker, &format!("the feature \"{name}\""))),
@@ -140,7 +140,7 @@ fn collision(earlier: Maker<'_>, later: Maker<'_>, what: &str) -> Fault {
             earlier.group.name, later.group.name, later.group.name
         )
     };
-    Fault::new(later.place.clone(), message)
+    Fault::new(later.span.clone(), message)
 }
 
 fn open_collision(earlier: &OpenNames<'_>, later: &OpenNames<'_>) -> Fault {
@@ -152,7 +152,7 @@ fn open_collision(earlier: &OpenNames<'_>, later: &OpenNames<'_>) -> Fault {
          text of its own, of which none begins the other; here they are \"{}\" and \"{}\"",
         earlier.maker.group.name, later.maker.group.name, earlier.prefix, later.prefix
     );
-    Fault::new(later.maker.place.clone(), message)
+    Fault::new(later.maker.span.clone(), message)
 }
 
 #[cfg(test)]

@@ -52,13 +52,13 @@ impl Pattern {
         for wanted in self.0.chars() {
             let mut next = vec![false; symbols.len() + 1];
             next[0] = wanted == '*' && fitting[0];
-            for (place, symbol) in symbols.iter().enumerate() {
-                next[place + 1] = match (wanted, symbol) {
-                    ('*', _) => fitting[place + 1] || next[place],
-                    ('?', Symbol::Letter(_)) => fitting[place],
-                    (wanted, Symbol::Letter(letter)) => wanted == *letter && fitting[place],
+            for (index, symbol) in symbols.iter().enumerate() {
+                next[index + 1] = match (wanted, symbol) {
+                    ('*', _) => fitting[index + 1] || next[index],
+                    ('?', Symbol::Letter(_)) => fitting[index],
+                    (wanted, Symbol::Letter(letter)) => wanted == *letter && fitting[index],
                     // The unknown text may begin with what is wanted, or go on with it.
-                    (_, Symbol::Unknown) => quantifier == Quantifier::Some && (fitting[place] || fitting[place + 1]),
+                    (_, Symbol::Unknown) => quantifier == Quantifier::Some && (fitting[index] || fitting[index + 1]),
                 };
             }
             fitting = next;

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use toml::Spanned;
 
+use super::checks::not_empty;
+use super::choices::RatioKind;
 use super::error::{Fault, did_you_mean};
-use super::expand::not_empty;
+use super::group::{Group, Measure, MeasureId};
 use super::raw::{RawPrior, RawRatio, Text};
-use super::{FeatureSelection, Group, Measure, MeasureId};
+use super::selection::FeatureSelection;
 use crate::counter::DecayInterval;
 use crate::event::FieldId;
 
@@ -29,18 +29,6 @@ pub struct Ratio {
     pub prior: Option<Prior>,
     /// The decay intervals that both have, in ascending order; one or more.
     pub decays: Vec<DecayInterval>,
-}
-
-/// What the two sides of a ratio have to do with each other. Only who wrote the pipeline knows: clicks and
-/// views are different events, and so are pushes and stars.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RatioKind {
-    /// One number divided by another: a price per unit, seconds per view.
-    #[default]
-    Quotient,
-    /// What is counted above is a part of what is counted below, each at most once: the clicked of the viewed.
-    Proportion,
 }
 
 /// What a ratio is taken to be before anything is known, `numerator / denominator`, and how much that

@@ -78,6 +78,6 @@ fn sections(schema: &Value) -> Vec<Section> {
 fn definition(property: &Value) -> Option<&str> {
     let of_list = &property["items"];
     let choices = ["allOf", "anyOf"].into_iter().map(|choice| &property[choice][0]);
-    let references = [property, of_list].into_iter().chain(choices).filter_map(|place| place["$ref"].as_str());
+    let references = [property, of_list].into_iter().chain(choices).filter_map(|value| value["$ref"].as_str());
     references.filter_map(|reference| reference.strip_prefix("#/definitions/")).next()
 }

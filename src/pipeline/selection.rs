@@ -10,11 +10,11 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::checks::not_empty;
 use super::error::Fault;
-use super::expand::not_empty;
+use super::group::{EventSelector, Group, Measure, MeasureId};
 use super::pattern::{OpenName, Pattern};
 use super::raw::{RawEvents, RawFeatures, RawGroup, Text};
-use super::{EventSelector, Group, MeasureId};
 
 /// Which features are kept; by default all.
 #[derive(Clone, Debug, Default)]
@@ -30,14 +30,14 @@ impl FeatureSelection {
     /// Checks the section against all features that the groups make.
     pub(super) fn new(raw: Option<&Spanned<RawFeatures>>, groups: &[Group]) -> Result<FeatureSelection, Fault> {
         let Some(raw) = raw else { return Ok(FeatureSelection::default()) };
-        let (place, raw) = (raw.span(), raw.get_ref());
+        let (span, raw) = (raw.span(), raw.get_ref());
         let keep = raw.keep.as_ref().map(keep_patterns).transpose()?;
         let mut selection = FeatureSelection { keep, drop: patterns(&raw.drop)?, ..FeatureSelection::default() };
         let names: Vec<FeatureNames> = groups.iter().flat_map(FeatureNames::of_group).collect();
         selection.unmatched = selection.patterns_without(&names);
         let is_empty = |group: &&Group| !FeatureNames::of_group(group).iter().any(|names| selection.keeps_some(names));
         selection.emptied_groups = groups.iter().filter(is_empty).map(|group| group.name.clone()).collect();
-        if selection.emptied_groups.len() == groups.len() { Err(nothing_left(place)) } else { Ok(selection) }
+        if selection.emptied_groups.len() == groups.len() { Err(nothing_left(span)) } else { Ok(selection) }
     }
 
     /// Whether a feature of this name is kept.
@@ -85,8 +85,8 @@ fn patterns(raw: &[Text]) -> Result<Vec<Pattern>, Fault> {
     raw.iter().map(|text| not_empty(text, "a pattern").map(|text| Pattern(text.to_owned()))).collect()
 }
 
-fn nothing_left(place: Range<usize>) -> Fault {
-    Fault::new(place, "nothing is left to count: no feature passes keep and drop")
+fn nothing_left(span: Range<usize>) -> Fault {
+    Fault::new(span, "nothing is left to count: no feature passes keep and drop")
 }
 
 /// The names of the features of one measure of one group.
@@ -100,7 +100,7 @@ enum FeatureNames {
 impl FeatureNames {
     /// One for each measure, in their order.
     fn of_group(group: &Group) -> Vec<FeatureNames> {
-        let of_measure = |(id, measure): (u16, &super::Measure)| match &group.events {
+        let of_measure = |(id, measure): (u16, &Measure)| match &group.events {
             EventSelector::All => match group.feature.around_event(&group.name, &measure.name) {
                 Some((prefix, suffix)) => FeatureNames::Open(OpenName { prefix, suffix }),
                 None => FeatureNames::Fixed(group.fixed_names(MeasureId(id))),
@@ -127,12 +127,12 @@ pub(super) fn prune(raw: &mut Vec<Spanned<RawGroup>>, groups: &[Group], selectio
         let kept: Vec<bool> = names.iter().map(|names| selection.keeps_some(names)).collect();
         let raw = raw.get_mut();
         if let Some(measures) = &mut raw.measures {
-            retain_at(measures.get_mut(), |place| kept[place]);
+            retain_at(measures.get_mut(), |index| kept[index]);
         }
         if let (RawEvents::Listed(events), true) = (raw.events.get_mut(), group.feature.names_event()) {
-            retain_at(events, |place| {
+            retain_at(events, |index| {
                 names.iter().any(|names| match names {
-                    FeatureNames::Fixed(names) => selection.keeps(&names[place]),
+                    FeatureNames::Fixed(names) => selection.keeps(&names[index]),
                     FeatureNames::Open(_) => true,
                 })
             });
@@ -141,8 +141,8 @@ pub(super) fn prune(raw: &mut Vec<Spanned<RawGroup>>, groups: &[Group], selectio
     });
 }
 
-/// Keeps the elements in these places.
+/// Keeps the elements in these indices.
 fn retain_at<T>(list: &mut Vec<T>, mut keep: impl FnMut(usize) -> bool) {
-    let mut places = 0..;
-    list.retain(|_| places.next().is_none_or(&mut keep));
+    let mut indices = 0..;
+    list.retain(|_| indices.next().is_none_or(&mut keep));
 }

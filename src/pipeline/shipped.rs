@@ -1,6 +1,7 @@
 //! The pipelines and the log that ship with the project say what the README shows.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::*;
 use crate::event::TimeUnit;

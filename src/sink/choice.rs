@@ -2,9 +2,18 @@
 
 use std::path::PathBuf;
 
+use super::SinkError;
 use super::sqlite::companions;
-use super::{SinkError, Writers};
 use crate::pipeline::{Pipeline, SinkTarget};
+
+/// How many writers a sink wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// One in the whole cluster: one file, one order.
+    OnePerCluster,
+    /// One in each process: a remote table.
+    OnePerProcess,
+}
 
 impl SinkTarget {
     /// The sink that was named on the command line, by `flag`, or else in the pipeline file.

@@ -15,10 +15,10 @@ use crate::file_id::FileId;
 use crate::telemetry::Metrics;
 
 mod batch;
-mod place;
+mod file;
 
 pub use self::batch::{DeadLetter, DeadLetterBatch, Position};
-use self::place::{open, open_recognised, try_to_make};
+use self::file::{open, open_recognised, try_to_make};
 
 /// Lines go to the file when they are so many bytes: many dead letters are not kept as lines, too, before they are written.
 /// As many as a processor keeps near.

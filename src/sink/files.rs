@@ -17,6 +17,13 @@ pub(super) fn open_to_read(path: &Path) -> Result<File, SinkError> {
     })
 }
 
+/// Whether there is something that this path names; an error where nothing could be made there.
+pub(super) fn exists(path: &Path) -> Result<bool, SinkError> {
+    let there =
+        path.try_exists().and_then(|there| if there { Ok(true) } else { folder_of(path).metadata().map(|_| false) });
+    there.map_err(|error| SinkError::io(format!("cannot open {} for items", path.display()), error))
+}
+
 /// Locks a sink's file for as long as `file` is open: two runs never fill one file.
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
     match file.try_lock() {

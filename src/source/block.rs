@@ -17,7 +17,7 @@ pub const HEAD_BYTES: usize = 1_024;
 pub struct Block {
     /// The source's epoch when it read this. Never less than that of an earlier block.
     pub epoch: Epoch,
-    /// Where windows begin inside the block: the place of the first byte (of a log) or the first
+    /// Where windows begin inside the block: the offset of the first byte (of a log) or the index of the first
     /// message that belongs to the window, ascending. Before the first of these, and where there
     /// are none, everything belongs to the window with the epoch's own number.
     pub window_starts: Vec<(usize, Window)>,

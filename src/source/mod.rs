@@ -9,7 +9,7 @@ mod block;
 mod feed;
 pub mod kafka;
 pub mod log;
-pub mod synthetic;
+mod split;
 
 pub use block::{BecameShorter, Block, HEAD_BYTES, LogBytes, Message, Payload, read_at};
 pub use feed::{Closed, Feed, FeedSender, feed};

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Counter;
+use super::counter::Counter;
+use super::warn_limiter::WarnLimiter;
 
 /// How often it is told, at most.
 const WARN_EVERY: Duration = Duration::from_secs(60);
@@ -16,13 +17,20 @@ pub struct Evictions {
     pub rows: Counter,
     /// The bits of the largest worth: of numbers that are not negative they have the same order.
     largest_worth: AtomicU64,
-    last_warning: Mutex<Option<Warning>>,
+    warned: Mutex<Warned>,
 }
 
 #[derive(Debug)]
-struct Warning {
-    at: Instant,
+struct Warned {
+    limiter: WarnLimiter,
+    /// How many rows there were at the last warning.
     rows: u64,
+}
+
+impl Default for Warned {
+    fn default() -> Warned {
+        Warned { limiter: WarnLimiter::new(WARN_EVERY), rows: 0 }
+    }
 }
 
 impl Evictions {
@@ -54,15 +62,12 @@ impl Evictions {
 
     /// How many rows went since the last warning, if it is time for another one.
     fn due(&self) -> Option<u64> {
-        let mut last = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = match &*last {
-            Some(warning) if warning.at.elapsed() < WARN_EVERY => return None,
-            Some(warning) => warning.rows,
-            None => 0,
-        };
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warned.limiter.is_due(Instant::now()) {
+            return None;
+        }
         let rows = self.rows.get();
-        *last = Some(Warning { at: Instant::now(), rows });
-        Some(rows.saturating_sub(told))
+        Some(rows.saturating_sub(std::mem::replace(&mut warned.rows, rows)))
     }
 }
 

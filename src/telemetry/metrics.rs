@@ -1,8 +1,7 @@
 //! Everything that is counted about a run, in one place.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use super::Evictions;
+use super::counter::Counter;
+use super::evictions::Evictions;
 use crate::event::Reason;
 
 /// The counters of one process. Operators and writers add to them once per batch, never once per
@@ -41,30 +40,5 @@ impl Metrics {
     /// All dead letters.
     pub fn all_dead_letters(&self) -> u64 {
         self.dead_letters.iter().map(Counter::get).sum()
-    }
-}
-
-/// A number that many threads add to.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds to it.
-    pub fn add(&self, amount: u64) {
-        if amount > 0 {
-            self.0.fetch_add(amount, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes away from it.
-    pub fn subtract(&self, amount: u64) {
-        if amount > 0 {
-            self.0.fetch_sub(amount, Ordering::Relaxed);
-        }
-    }
-
-    /// What it is now.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

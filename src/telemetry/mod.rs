@@ -1,5 +1,6 @@
 //! What a run says about itself: counted metrics, logs, progress; and how text comes onto a terminal.
 
+mod counter;
 mod evictions;
 mod logs;
 mod metrics;
@@ -8,12 +9,15 @@ mod printable;
 mod progress;
 mod resources;
 mod terminal;
+mod warn_limiter;
 
+pub use counter::Counter;
 pub use evictions::Evictions;
 pub use logs::{LogFormat, OUTCOME, start_logging};
-pub use metrics::{Counter, Metrics};
+pub use metrics::Metrics;
 pub use numbers::{HumanBytes, HumanCount};
 pub use printable::{Printable, printable_text, write_json};
 pub use progress::{InputProgress, Progress};
 pub use resources::{Stopwatch, peak_memory_bytes};
 pub use terminal::{above_the_status, stderr_columns, stdout_columns, wrap};
+pub(crate) use warn_limiter::WarnLimiter;

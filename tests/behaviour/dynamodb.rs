@@ -12,7 +12,7 @@ use clap::Parser;
 use counter_machine::cli::{dump, get, table};
 use counter_machine::pipeline::Pipeline;
 use counter_machine::sink::dynamodb::{TtlState, ensure_table};
-use counter_machine::sink::{self, Item, OpenOptions, SinkErrorKind, SinkTarget, open_reader};
+use counter_machine::sink::{self, Item, SinkErrorKind, SinkOptions, SinkTarget, open_reader};
 
 use crate::dynamodb_items::{LAST_UPDATE, Row, batch, open, pipeline, pipeline_text};
 
@@ -167,7 +167,7 @@ fn a_missing_table_is_answered_with_the_command_that_creates_it() {
 #[test]
 fn a_table_is_not_emptied_by_replace() {
     let pipeline = pipeline("http://127.0.0.1:1", "UserCounters");
-    let options = OpenOptions { replace: true, run_id: "test".to_owned(), ..OpenOptions::default() };
+    let options = SinkOptions { replace: true, run_id: "test".to_owned(), ..SinkOptions::default() };
     let error = sink::open(&SinkTarget::DynamoDb, &pipeline, &options, &Arc::default()).err().unwrap();
     assert_eq!(error.kind(), SinkErrorKind::Usage);
     assert!(error.to_string().contains("delete the table UserCounters"), "{error}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use counter_machine::sink::{self, OpenOptions, SinkErrorKind, SinkTarget, open_reader};
+use counter_machine::sink::{self, SinkErrorKind, SinkOptions, SinkTarget, open_reader};
 use counter_machine::telemetry::Metrics;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -217,7 +217,7 @@ fn credentials_that_have_run_out_are_given_time_to_be_renewed() {
 fn a_run_that_is_asked_to_stop_no_longer_waits_for_the_service() {
     // Nothing listens there.
     let pipeline = pipeline("http://127.0.0.1:9", "UserCounters");
-    let options = OpenOptions::default();
+    let options = SinkOptions::default();
     let stop = Arc::clone(&options.stop);
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(300));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use counter_machine::counter::EventTime;
 use counter_machine::epoch::Version;
 use counter_machine::pipeline::{FeatureKey, GroupId, MeasureId, Pipeline};
-use counter_machine::sink::{self, ItemBatch, OpenOptions, Sink, SinkError, SinkTarget};
+use counter_machine::sink::{self, ItemBatch, Sink, SinkError, SinkOptions, SinkTarget};
 use counter_machine::telemetry::Metrics;
 
 /// The reference pipeline, with its table at this endpoint.
@@ -38,7 +38,7 @@ pub fn pipeline(endpoint: &str, table: &str) -> Arc<Pipeline> {
 }
 
 pub fn open(pipeline: &Arc<Pipeline>, metrics: &Arc<Metrics>) -> Result<Box<dyn Sink>, SinkError> {
-    let options = OpenOptions { replace: false, run_id: "test".to_owned(), ..OpenOptions::default() };
+    let options = SinkOptions { replace: false, run_id: "test".to_owned(), ..SinkOptions::default() };
     sink::open(&SinkTarget::DynamoDb, pipeline, &options, metrics)
 }
 

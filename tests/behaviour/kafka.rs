@@ -9,7 +9,7 @@ use counter_machine::epoch::Epoch;
 use counter_machine::event::TimeUnit;
 use counter_machine::pipeline::{KafkaConfig, StartOffset};
 use counter_machine::source::kafka::{
-    KafkaClock, KafkaOptions, KafkaReader, KafkaSource, RecordArrivals, TopicWatcher, TopicWriter,
+    KafkaClock, KafkaOptions, KafkaReader, KafkaSource, RecordArrivals, TopicProducer, TopicWatcher,
 };
 use counter_machine::source::{Block, Feed, Payload, SourceError, SourceErrorKind, feed};
 use counter_machine::telemetry::Metrics;
@@ -510,20 +510,20 @@ fn compaction_leaves_gaps_that_hold_nothing_up() {
 
 #[test]
 #[ignore = "needs Kafka"]
-fn a_writer_creates_a_missing_topic_and_leaves_one_that_is_there() {
+fn a_producer_creates_a_missing_topic_and_leaves_one_that_is_there() {
     let topic = Topic::not_created("written");
     let config = topic.config();
-    let text = TopicWriter::connect(&config, "lz4", None).err().expect("no topic").to_string();
+    let text = TopicProducer::connect(&config, "lz4", None).err().expect("no topic").to_string();
     assert!(text.contains("no topic") && text.contains("--create-partitions"), "{text}");
 
-    let mut writer = TopicWriter::connect(&config, "zstd", Some(5)).expect("created");
-    assert!(writer.created_topic() && writer.partition_count() == 5);
+    let mut producer = TopicProducer::connect(&config, "zstd", Some(5)).expect("created");
+    assert!(producer.created_topic() && producer.partition_count() == 5);
     for number in 0..10_000 {
-        writer.send(Some(format!("{}", number % 100).as_bytes()), number.to_string().as_bytes()).expect("queued");
+        producer.send(Some(format!("{}", number % 100).as_bytes()), number.to_string().as_bytes()).expect("queued");
     }
-    assert_eq!(writer.finish().expect("delivered"), 10_000);
-    let writer = TopicWriter::connect(&config, "lz4", Some(8)).expect("connected");
-    assert!(!writer.created_topic() && writer.partition_count() == 5);
+    assert_eq!(producer.finish().expect("delivered"), 10_000);
+    let producer = TopicProducer::connect(&config, "lz4", Some(8)).expect("connected");
+    assert!(!producer.created_topic() && producer.partition_count() == 5);
 
     let run = run_to_end(&topic, 2);
     let read: BTreeSet<_> = run.read.iter().flatten().cloned().collect();
@@ -535,8 +535,8 @@ fn a_writer_creates_a_missing_topic_and_leaves_one_that_is_there() {
 #[ignore = "needs Kafka"]
 fn a_message_that_is_too_large_is_refused_with_what_to_do() {
     let topic = Topic::new("too-large", 1);
-    let mut writer = TopicWriter::connect(&topic.config(), "none", None).expect("connected");
-    let text = writer.send(None, &vec![b'x'; 2_000_000]).expect_err("too large").to_string();
+    let mut producer = TopicProducer::connect(&topic.config(), "none", None).expect("connected");
+    let text = producer.send(None, &vec![b'x'; 2_000_000]).expect_err("too large").to_string();
     assert!(text.contains("message.max.bytes"), "{text}");
-    assert_eq!(writer.finish().expect("nothing to deliver"), 0);
+    assert_eq!(producer.finish().expect("nothing to deliver"), 0);
 }

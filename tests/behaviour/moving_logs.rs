@@ -121,12 +121,18 @@ fn a_log_beside_its_own_compressed_copy_is_refused_and_another_is_not() {
     place.write("logs/000.jsonl.gz", gzip(&like("0")));
     let run = ["run", "p.toml", "--sink", "none", "--events", "logs"];
     place.run(&run).exits(2).says(&["logs/000.jsonl and logs/000.jsonl.gz", "one log"]);
+    let named = ["run", "p.toml", "--sink", "none", "--events", "logs/000.jsonl", "./logs/../logs/000.jsonl.gz"];
+    place.run(&named).exits(2).says(&["one log"]);
     // One that has grown since it was compressed.
     place.write("logs/000.jsonl", like("0").repeat(2));
     place.run(&run).exits(2).says(&["one log"]);
     // After a rotation the name belongs to a new log.
     place.write("logs/000.jsonl", like("1"));
     assert_eq!(place.run(&run).exits(0).summary("events"), 2);
+    // Of three, any two may be one log.
+    place.write("logs/000.jsonl.zst", zstd::encode_all(like("1").as_bytes(), 1).unwrap());
+    place.run(&run).exits(2).says(&["logs/000.jsonl and logs/000.jsonl.zst", "one log"]);
+    std::fs::remove_file(place.path("logs/000.jsonl.zst")).unwrap();
     place.write("logs/000.jsonl", "");
     assert_eq!(place.run(&run).exits(0).summary("events"), 1);
 }

@@ -113,6 +113,29 @@ fn where_there_is_no_event_nothing_moves() {
     assert!(!ended.stderr.contains("last event"), "{}", ended.stderr);
 }
 
+/// For its last event a log is read to its end: at 5 seconds after 1970 it is refused only then.
+#[test]
+fn a_sink_or_dead_letters_that_cannot_be_are_refused_before_the_log_is_read_for_its_last_event() {
+    let place = reference();
+    place.write("text.db", "something else than a database, for long enough to be told from an empty one");
+    place.write("text.jsonl", "something else\n");
+    run(&place, &["sample.jsonl", "--sink", "jsonl:full.jsonl"]).exits(0);
+    let full = place.read("full.jsonl");
+    for (flags, told) in [
+        (["--sink", "sqlite:text.db"], "text.db is no SQLite database"),
+        (["--sink", "sqlite:no/such/folder.db"], "no/such/folder.db"),
+        (["--sink", "jsonl:text.jsonl"], "text.jsonl holds something else than published items"),
+        (["--sink", "jsonl:full.jsonl"], "full.jsonl holds the items of another run"),
+        (["--dead-letters", "text.jsonl"], "it holds something else than dead letters"),
+    ] {
+        run(&place, &[&["sample.jsonl", "--shift-to", "5"], &flags[..]].concat()).exits(1).says(&[told]);
+    }
+    // Looking empties nothing.
+    let refused = ["sample.jsonl", "--shift-to", "5", "--sink", "jsonl:full.jsonl", "--replace"];
+    run(&place, &refused).exits(2).says(&["before 1970"]);
+    assert_eq!(place.read("full.jsonl"), full);
+}
+
 #[test]
 fn what_cannot_be_shifted_is_refused_before_anything_is_written() {
     let place = reference();

@@ -132,13 +132,13 @@ fn describe_group(pipeline: &Pipeline, group: &Group) -> Vec<String> {
 }
 
 fn describe_ratios(ratios: &[Ratio]) -> Vec<String> {
-    let line = |(place, ratio): (usize, &Ratio)| {
+    let line = |(index, ratio): (usize, &Ratio)| {
         let Ratio { name, numerator, denominator, .. } = ratio;
         let prior = ratio
             .prior
             .map_or(String::new(), |prior| format!(", with a prior of {} / {}", prior.numerator, prior.denominator));
         let kind = if ratio.kind == RatioKind::Proportion { ", a proportion" } else { "" };
-        let heading = if place == 0 { "ratios      " } else { "            " };
+        let heading = if index == 0 { "ratios      " } else { "            " };
         format!("{heading}{name} = {numerator} / {denominator}{kind}{prior}")
     };
     let gap = (!ratios.is_empty()).then(String::new);

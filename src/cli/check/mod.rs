@@ -12,8 +12,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::CliError;
+use super::load::load_pipeline;
 use super::output::{print, printed};
-use crate::pipeline::{Pipeline, json_schema};
+use crate::pipeline::json_schema;
 use crate::source::kafka::check_options;
 
 const EXAMPLES: &str = "\
@@ -56,8 +57,7 @@ pub struct CheckArgs {
 /// Prints what the file expands to, or fails with what is wrong with it.
 pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
     let Some(file) = &args.pipeline else { return printed(out.write_all(json_schema().as_bytes())) };
-    let environment = |name: &str| std::env::var(name).ok();
-    let pipeline = Pipeline::load(file, &environment).map_err(|error| CliError::usage(&error))?;
+    let pipeline = load_pipeline(file)?;
     if let Some(kafka) = &pipeline.kafka {
         check_options(kafka)?;
     }

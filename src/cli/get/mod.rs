@@ -52,8 +52,7 @@ pub struct GetArgs {
 
 /// Prints the items of the key.
 pub fn run(args: &GetArgs, out: &mut impl Write) -> Result<(), CliError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let pipeline = Pipeline::load(&args.pipeline, &environment).map_err(|error| CliError::usage(&error))?;
+    let pipeline = super::load::load_pipeline(&args.pipeline)?;
     // What is wrong with the question is told before anything is opened.
     let question = Question::of(args, &pipeline, Timestamp::now())?;
     let target = SinkTarget::choose(args.from.as_ref(), &pipeline, "--from")?;

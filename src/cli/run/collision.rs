@@ -53,52 +53,52 @@ struct Used {
     role: &'static str,
     name: String,
     /// `None` for what may be anything at once, and for what cannot be looked at: opening it will tell.
-    place: Option<Place>,
+    identity: Option<Identity>,
 }
 
 /// Which file.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum Identity {
     There(FileId),
     ToBeMade { folder: FileId, name: OsString },
 }
 
 impl Used {
     fn at(role: &'static str, path: &Path) -> Used {
-        Used { role, name: Printable(path.display()).to_string(), place: Place::at(path) }
+        Used { role, name: Printable(path.display()).to_string(), identity: Identity::at(path) }
     }
 
     fn stream(role: &'static str, name: &str, stream: impl AsFd) -> Used {
         let metadata = stream.as_fd().try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
-        Used { role, name: name.to_owned(), place: metadata.ok().and_then(|metadata| Place::of(&metadata)) }
+        Used { role, name: name.to_owned(), identity: metadata.ok().and_then(|metadata| Identity::of(&metadata)) }
     }
 
     fn is(&self, other: &Used) -> bool {
-        self.place.is_some() && self.place == other.place
+        self.identity.is_some() && self.identity == other.identity
     }
 }
 
-impl Place {
-    fn at(path: &Path) -> Option<Place> {
+impl Identity {
+    fn at(path: &Path) -> Option<Identity> {
         match fs::metadata(path) {
-            Ok(metadata) => Place::of(&metadata),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Place::to_be_made(path),
+            Ok(metadata) => Identity::of(&metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Identity::to_be_made(path),
             Err(_) => None,
         }
     }
 
-    fn of(metadata: &Metadata) -> Option<Place> {
+    fn of(metadata: &Metadata) -> Option<Identity> {
         let kind = metadata.file_type();
-        (kind.is_file() || kind.is_fifo()).then(|| Place::There(FileId::of(metadata)))
+        (kind.is_file() || kind.is_fifo()).then(|| Identity::There(FileId::of(metadata)))
     }
 
     /// Where a file would be made: a link to what is not there leads to where that would be.
-    fn to_be_made(path: &Path) -> Option<Place> {
+    fn to_be_made(path: &Path) -> Option<Identity> {
         let mut path = path.to_owned();
         for _ in 0..MOST_LINKS {
             let Ok(target) = fs::read_link(&path) else {
                 let folder = FileId::at(folder_of(&path)).ok()?;
-                return Some(Place::ToBeMade { folder, name: path.file_name()?.to_owned() });
+                return Some(Identity::ToBeMade { folder, name: path.file_name()?.to_owned() });
             };
             path = folder_of(&path).join(target);
         }
@@ -112,8 +112,8 @@ mod tests {
 
     use super::*;
 
-    fn place(folder: &Path, name: &str) -> Option<Place> {
-        Place::at(&folder.join(name))
+    fn identity(folder: &Path, name: &str) -> Option<Identity> {
+        Identity::at(&folder.join(name))
     }
 
     #[test]
@@ -134,17 +134,17 @@ mod tests {
             ("missing", "sub/to_missing"),
             ("missing", "sub/up/missing"),
         ] {
-            assert!(place(folder, one).is_some());
-            assert_eq!(place(folder, one), place(folder, other), "{one} {other}");
+            assert!(identity(folder, one).is_some());
+            assert_eq!(identity(folder, one), identity(folder, other), "{one} {other}");
         }
-        assert_ne!(place(folder, "missing"), place(folder, "other"));
-        assert_ne!(place(folder, "missing"), place(folder, "sub/missing"));
+        assert_ne!(identity(folder, "missing"), identity(folder, "other"));
+        assert_ne!(identity(folder, "missing"), identity(folder, "sub/missing"));
         symlink("loop", folder.join("loop")).unwrap();
-        assert_eq!(place(folder, "loop"), None);
+        assert_eq!(identity(folder, "loop"), None);
     }
 
     #[test]
     fn a_device_is_no_file_that_could_be_spoilt() {
-        assert_eq!(Place::at(Path::new("/dev/null")), None);
+        assert_eq!(Identity::at(Path::new("/dev/null")), None);
     }
 }

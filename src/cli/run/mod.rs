@@ -21,6 +21,7 @@ pub use args::RunArgs;
 use self::input::Input;
 use self::summary::Summary;
 use super::CliError;
+use super::load::load_pipeline;
 use super::time::parse_time;
 use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
@@ -29,7 +30,7 @@ use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::{Pipeline, StartOffset};
-use crate::sink::{self, DeadLetterFile, OpenOptions, Sink, SinkError, SinkTarget};
+use crate::sink::{self, DeadLetterFile, Sink, SinkError, SinkOptions, SinkTarget};
 use crate::sums::HashSeed;
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
@@ -40,7 +41,7 @@ const DEAD_LETTERS: &str = "dead_letters.jsonl";
 pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     args.check()?;
     let stopwatch = Stopwatch::start();
-    let mut pipeline = load_pipeline(args)?;
+    let mut pipeline = pipeline_of(args)?;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
@@ -51,20 +52,22 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
-    if let Some(to) = shift_to {
-        (input, pipeline.shift) = input.shift_to(to, pipeline.event.time_unit, &stop)?;
-    }
-    let pipeline = Arc::new(pipeline);
-    let observations = Arc::new(Observations::new(&pipeline, run_start));
     // Before the sink, which is emptied when it is opened.
     let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
-    let options = OpenOptions {
+    let options = SinkOptions {
         replace: args.replace,
         run_id: run_id(),
         generation: generation_now(),
         starts_at_the_end: starts_at_the_end(args, &pipeline),
         stop: signalled,
     };
+    if let Some(to) = shift_to {
+        // The whole log is read for it: what the sink refuses should be told before.
+        look_at_sink(&target, &pipeline, options.clone(), &stop, &metrics)?;
+        (input, pipeline.shift) = input.shift_to(to, pipeline.event.time_unit, &stop)?;
+    }
+    let pipeline = Arc::new(pipeline);
+    let observations = Arc::new(Observations::new(&pipeline, run_start));
     let by_the_clock = options.generation;
     let sink = open_sink(&target, &pipeline, options, &stop, &metrics)?;
     let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
@@ -116,12 +119,25 @@ fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError
     Ok(dead_letters)
 }
 
+/// Fails where the sink would be refused, unless the run is asked to stop before that is known.
+fn look_at_sink(
+    target: &SinkTarget,
+    pipeline: &Pipeline,
+    options: SinkOptions,
+    stop: &AtomicBool,
+    metrics: &Arc<Metrics>,
+) -> Result<(), CliError> {
+    let (looked_at, pipeline, metrics) = (target.clone(), pipeline.clone(), Arc::clone(metrics));
+    let look = move || sink::look(&looked_at, &pipeline, &options, &metrics);
+    Ok(open::or_stop(&format!("the sink {target}"), stop, look)??)
+}
+
 /// Opens the sink, unless the run is asked to stop before that is done: it may wait for a lock, for the reader of a
 /// named pipe, or for a service.
 fn open_sink(
     target: &SinkTarget,
     pipeline: &Arc<Pipeline>,
-    options: OpenOptions,
+    options: SinkOptions,
     stop: &AtomicBool,
     metrics: &Arc<Metrics>,
 ) -> Result<Box<dyn Sink>, CliError> {
@@ -130,9 +146,8 @@ fn open_sink(
     Ok(open::or_stop(&format!("the sink {target}"), stop, open)??)
 }
 
-fn load_pipeline(args: &RunArgs) -> Result<Pipeline, CliError> {
-    let mut pipeline =
-        Pipeline::load(&args.pipeline, &|name| std::env::var(name).ok()).map_err(|error| CliError::usage(&error))?;
+fn pipeline_of(args: &RunArgs) -> Result<Pipeline, CliError> {
+    let mut pipeline = load_pipeline(&args.pipeline)?;
     if let Some(replay_batch) = args.replay_batch {
         pipeline.window.replay_batch = replay_batch;
     }

@@ -22,6 +22,7 @@
 //! Uniques take nothing back: a retraction cannot know whether the member was seen otherwise.
 
 mod codec;
+mod member;
 mod ranks;
 mod set;
 mod sketch;
@@ -29,19 +30,12 @@ mod sketch;
 mod tests;
 
 pub use codec::InvalidUniques;
+pub use member::{MemberHash, Sighting};
 pub use set::{InvalidUniquesConfig, UniquesConfig, UniquesSet};
 
 use super::EventTime;
 use super::factors::LANES;
-use serde::{Deserialize, Serialize};
 use sketch::Sketch;
-
-/// A member by the hash of its text. The hash must look random and nobody who makes events may be
-/// able to choose it, so it has to be seeded; the same seed wherever states meet. Two of 10^6
-/// members share a hash with a probability below 10^-7.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct MemberHash(pub u64);
 
 /// The decayed uniques of one row, for all intervals of its group: 24 bytes and what they hold on
 /// the heap.
@@ -70,15 +64,6 @@ enum State {
     /// Ascending by member.
     Few(Box<[Sighting]>),
     Many(Box<Sketch>),
-}
-
-/// A member and when it was last seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
-    /// The member.
-    pub member: MemberHash,
-    /// When it was seen.
-    pub time: EventTime,
 }
 
 /// What uniques read.

@@ -13,7 +13,7 @@
 //! Everything here is integer arithmetic and exactly rounded float steps, without the system's
 //! mathematical functions, so all machines give the same bits.
 
-use super::MemberHash;
+use super::member::MemberHash;
 
 /// A level of 1, which is one decay interval, in fixed point.
 pub(super) const LEVEL_ONE: i64 = 1 << LEVEL_BITS;

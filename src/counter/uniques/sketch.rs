@@ -31,7 +31,7 @@
 //! the end either, which is as high or higher.
 //! So base and registers are functions of the set of (member, time) pairs alone.
 
-use super::MemberHash;
+use super::member::MemberHash;
 use super::ranks::{LEVEL_BITS, LEVEL_ONE, Levels, Permutation};
 use crate::counter::{DecayInterval, EventTime};
 

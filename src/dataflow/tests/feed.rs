@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::event::TimeUnit;
-use crate::source::synthetic::{FeedConfig, FeedLog, Traffic};
+use crate::synthetic::{FeedConfig, FeedLog, Traffic};
 
 const EVENTS: u64 = 12_000;
 

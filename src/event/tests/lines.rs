@@ -169,7 +169,7 @@ enum Mutation {
 
 impl Mutation {
     fn apply(&self, line: &mut Vec<u8>) {
-        let place = |index: &Index, line: &[u8]| index.index(line.len() + 1);
+        let offset = |index: &Index, line: &[u8]| index.index(line.len() + 1);
         match self {
             Mutation::Flip(at, bits) if !line.is_empty() => {
                 let at = at.index(line.len());
@@ -177,17 +177,17 @@ impl Mutation {
             }
             Mutation::Flip(..) => {}
             Mutation::Insert(at, fragment) => {
-                let at = place(at, line);
+                let at = offset(at, line);
                 line.splice(at..at, fragment.bytes());
             }
             Mutation::Remove(from, length) => {
-                let from = place(from, line);
+                let from = offset(from, line);
                 line.drain(from..line.len().min(from + length));
             }
             Mutation::Repeat(from, length, to) => {
-                let from = place(from, line);
+                let from = offset(from, line);
                 let piece = line[from..line.len().min(from + length)].to_vec();
-                let to = place(to, line);
+                let to = offset(to, line);
                 line.splice(to..to, piece);
             }
             Mutation::Splice(cut, other) => {
@@ -196,7 +196,7 @@ impl Mutation {
                 line.truncate(cut);
                 line.extend_from_slice(&other[cut..]);
             }
-            Mutation::Truncate(at) => line.truncate(place(at, line)),
+            Mutation::Truncate(at) => line.truncate(offset(at, line)),
         }
     }
 }
@@ -227,11 +227,11 @@ fn mutated_line() -> impl Strategy<Value = Vec<u8>> {
 
 /// A name in quotes, plain or with one character escaped.
 fn name() -> impl Strategy<Value = String> {
-    (select(NAMES), any::<Index>(), prop::bool::weighted(0.1)).prop_map(|(name, place, escaped)| {
+    (select(NAMES), any::<Index>(), prop::bool::weighted(0.1)).prop_map(|(name, letter_index, escaped)| {
         let count = name.chars().count();
-        let escaped = (escaped && count > 0).then(|| place.index(count));
+        let escaped = (escaped && count > 0).then(|| letter_index.index(count));
         let letters = name.chars().enumerate().map(|(at, letter)| match escaped {
-            Some(place) if place == at => format!("\\u{:04x}", u32::from(letter)),
+            Some(letter_index) if letter_index == at => format!("\\u{:04x}", u32::from(letter)),
             _ => letter.into(),
         });
         format!("\"{}\"", letters.collect::<String>())

@@ -35,7 +35,7 @@ impl Outcome {
         let fields =
             || schema.fields.iter().enumerate().map(|(id, field)| (FieldId(id as u16), field.name.to_string()));
         let members = |id| -> BTreeSet<String> {
-            let members: Vec<_> = (0..event.member_count(id)).filter_map(|place| event.member(id, place)).collect();
+            let members: Vec<_> = (0..event.member_count(id)).filter_map(|index| event.member(id, index)).collect();
             let different: BTreeSet<_> = members.iter().map(|member| text(member)).collect();
             assert_eq!(different.len(), event.member_count(id), "every member is there once");
             different

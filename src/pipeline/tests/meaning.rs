@@ -1,7 +1,7 @@
 //! What a pipeline file says, and what it means when it says nothing.
 
 use super::*;
-use crate::event::{Ahead, DeclaredField, FieldId, FieldPath, TimeUnit};
+use crate::event::{Ahead, DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 
 fn units(group: &Group) -> Vec<i64> {
     group.decays.intervals().iter().map(|interval| interval.units()).collect()

@@ -5,6 +5,9 @@ mod features;
 mod meaning;
 mod mistakes;
 
+use std::path::Path;
+use std::time::Duration;
+
 use super::*;
 
 /// The least that a pipeline can be. The numbers of its lines stand in the expected errors.

@@ -1,7 +1,6 @@
 //! A client of the service, with what it takes to use it from a plain thread.
 
 use std::error::Error;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,8 +17,9 @@ use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tokio::runtime::Runtime;
 
-use super::failure::{Cause, Failure, innermost};
+use super::failed_request::{Cause, FailedRequest, innermost};
 use super::retry::{FailedAttempts, Patience, Retries};
+use super::table_address::TableAddress;
 use crate::pipeline::DynamoDbConfig;
 use crate::sink::SinkError;
 use crate::telemetry::Metrics;
@@ -28,25 +28,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole request; DynamoDB answers within a fraction of a second, or not at all.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where the table is, for messages.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) table: String,
-    region: String,
-    endpoint: Option<String>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "table {} in {}", self.table, self.region)?;
-        self.endpoint.iter().try_for_each(|endpoint| write!(f, " at {endpoint}"))
-    }
-}
-
 /// A client for one table. Its clones share what they know.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
-    pub(super) place: Arc<Place>,
+    pub(super) table: Arc<TableAddress>,
     pub(super) retries: Arc<Retries>,
     client: Arc<Mutex<Client>>,
     /// Some request was answered: the credentials are, or were, right.
@@ -65,15 +50,11 @@ impl Service {
             .enable_all()
             .build()
             .map_err(|error| SinkError::io("cannot start the thread that talks to DynamoDB", error))?;
-        let place = Arc::new(Place {
-            table: config.table.clone(),
-            region: config.region.clone(),
-            endpoint: config.endpoint.clone(),
-        });
-        let client = runtime.block_on(async { Client::new(&load_config(&place).await) });
+        let table = Arc::new(TableAddress::of(config));
+        let client = runtime.block_on(async { Client::new(&load_config(&table).await) });
         let service = Service {
-            retries: Arc::new(Retries::new(metrics, Arc::clone(&place))),
-            place,
+            retries: Arc::new(Retries::new(metrics, Arc::clone(&table))),
+            table,
             client: Arc::new(Mutex::new(client)),
             answered: Arc::default(),
             patience,
@@ -85,15 +66,15 @@ impl Service {
     pub(super) async fn require_credentials(&self) -> Result<(), SinkError> {
         let mut failed = FailedAttempts::default();
         loop {
-            let Some(provider) = load_config(&self.place).await.credentials_provider() else { return Ok(()) };
+            let Some(provider) = load_config(&self.table).await.credentials_provider() else { return Ok(()) };
             let Err(error) = provider.provide_credentials().await else { return Ok(()) };
-            let waited = self.wait_out(Failure::of_credentials(&error), &mut failed).await;
-            waited.map_err(|_| no_credentials(&self.place, &error))?;
+            let waited = self.wait_out(FailedRequest::of_credentials(&error), &mut failed).await;
+            waited.map_err(|_| no_credentials(&self.table, &error))?;
         }
     }
 
     /// Sends a request until it is answered; what may pass is tried again as long as patience lasts.
-    pub(super) async fn call<T, E, F>(&self, request: impl Fn(&Client) -> F) -> Result<T, Failure>
+    pub(super) async fn call<T, E, F>(&self, request: impl Fn(&Client) -> F) -> Result<T, FailedRequest>
     where
         E: Error + ProvideErrorMetadata + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
@@ -108,19 +89,23 @@ impl Service {
     }
 
     /// Sends a request once.
-    pub(super) async fn attempt<T, E, F>(&self, request: impl Fn(&Client) -> F) -> Result<T, Failure>
+    pub(super) async fn attempt<T, E, F>(&self, request: impl Fn(&Client) -> F) -> Result<T, FailedRequest>
     where
         E: Error + ProvideErrorMetadata + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let answer = request(&client).await.map_err(|error| Failure::of(&error))?;
+        let answer = request(&client).await.map_err(|error| FailedRequest::of(&error))?;
         self.answered.store(true, Ordering::Relaxed);
         Ok(answer)
     }
 
     /// Waits before another attempt after one more that failed; gives the failure back when there is no use in another.
-    pub(super) async fn wait_out(&self, failure: Failure, failed: &mut FailedAttempts) -> Result<(), Failure> {
+    pub(super) async fn wait_out(
+        &self,
+        failure: FailedRequest,
+        failed: &mut FailedAttempts,
+    ) -> Result<(), FailedRequest> {
         failed.add_one(failure.cause);
         if self.patience.ends(failure.cause, self.answered.load(Ordering::Relaxed), failed) {
             return Err(failure);
@@ -128,27 +113,27 @@ impl Service {
         self.retries.pause(failed, &failure).await;
         if matches!(failure.cause, Cause::ExpiredCredentials | Cause::WrongCredentials) {
             // A client keeps the credentials that it has found in files.
-            let client = Client::new(&load_config(&self.place).await);
+            let client = Client::new(&load_config(&self.table).await);
             *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
         }
         Ok(())
     }
 
     /// The error that ends the run or the command.
-    pub(super) fn error(&self, doing: &str, failure: Failure) -> SinkError {
-        failure.into_error(doing, &self.place)
+    pub(super) fn error(&self, doing: &str, failure: FailedRequest) -> SinkError {
+        failure.into_error(doing, &self.table)
     }
 }
 
 /// What the environment and AWS's files say, as they are now.
-async fn load_config(place: &Place) -> SdkConfig {
+async fn load_config(table: &TableAddress) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(place.region.clone()))
+        .region(Region::new(table.region.clone()))
         // Retries are counted and ordered here.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
-    if let Some(endpoint) = &place.endpoint {
+    if let Some(endpoint) = &table.endpoint {
         loader = loader.endpoint_url(endpoint);
         if endpoint.starts_with("http://") {
             loader = loader.credentials_provider(local_credentials());
@@ -165,10 +150,10 @@ fn local_credentials() -> CredentialsProviderChain {
         .or_else("any", Credentials::new("local", "local", None, None, "counter-machine"))
 }
 
-fn no_credentials(place: &Place, error: &CredentialsError) -> SinkError {
+fn no_credentials(table: &TableAddress, error: &CredentialsError) -> SinkError {
     let detail = innermost(error);
     SinkError::new(format!(
-        "DynamoDB: there are no AWS credentials for {place}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+        "DynamoDB: there are no AWS credentials for {table}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
          AWS_PROFILE, or run where a role gives some ({detail})"
     ))
 }

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::attributes::EXPIRES_AT;
-use super::connection::Place;
+use super::table_address::TableAddress;
 use crate::sink::ItemRef;
 
 /// Warns once of a table that deletes what this run writes.
@@ -20,7 +20,7 @@ impl Expiry {
     }
 
     /// Takes notice of what was written.
-    pub(super) fn look_at(&mut self, items: &[ItemRef<'_>], place: &Place) {
+    pub(super) fn look_at(&mut self, items: &[ItemRef<'_>], table: &TableAddress) {
         if !self.to_be_watched {
             return;
         }
@@ -29,7 +29,7 @@ impl Expiry {
         if expired > 0 {
             self.to_be_watched = false;
             tracing::warn!(
-                "DynamoDB: {place} deletes expired items (TTL on {EXPIRES_AT}): {expired} of the first {} items that this \
+                "DynamoDB: {table} deletes expired items (TTL on {EXPIRES_AT}): {expired} of the first {} items that this \
                  run writes have expired already, and it will delete them; for a replay of old events turn the table's TTL \
                  off, or give the pipeline ttl = \"none\"",
                 self.items_before

@@ -22,12 +22,13 @@
 mod attributes;
 mod connection;
 mod expiry;
-mod failure;
+mod failed_request;
 mod reader;
 mod retry;
 mod size;
 mod stopping;
 mod table;
+mod table_address;
 mod writer;
 
 pub(super) use reader::DynamoDbReader;

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::attributes::{Attributes, identity, item};
 use super::connection::Service;
-use super::failure::Failure;
+use super::failed_request::FailedRequest;
 use super::retry::Patience;
 use crate::pipeline::DynamoDbConfig;
 use crate::sink::{Item, ItemReader, SinkError};
@@ -32,7 +32,7 @@ impl DynamoDbReader {
         Ok(DynamoDbReader { runtime, service })
     }
 
-    fn error(&self, failure: Failure) -> SinkError {
+    fn error(&self, failure: FailedRequest) -> SinkError {
         self.service.error("read items", failure)
     }
 }
@@ -60,21 +60,21 @@ impl ItemReader for DynamoDbReader {
     }
 }
 
-async fn get_one(service: &Service, key: &str, feature_name: &str) -> Result<Vec<Attributes>, Failure> {
+async fn get_one(service: &Service, key: &str, feature_name: &str) -> Result<Vec<Attributes>, FailedRequest> {
     let request = |client: &aws_sdk_dynamodb::Client| {
         let identity = Some(identity(key, feature_name));
-        client.get_item().table_name(&service.place.table).set_key(identity).consistent_read(true).send()
+        client.get_item().table_name(&service.table.name).set_key(identity).consistent_read(true).send()
     };
     Ok(service.call(request).await?.item.into_iter().collect())
 }
 
-async fn get_all(service: &Service, key: &str) -> Result<Vec<Attributes>, Failure> {
+async fn get_all(service: &Service, key: &str) -> Result<Vec<Attributes>, FailedRequest> {
     let (mut found, mut start) = (Vec::new(), None);
     loop {
         let request = |client: &aws_sdk_dynamodb::Client| {
             client
                 .query()
-                .table_name(&service.place.table)
+                .table_name(&service.table.name)
                 // `key` is a reserved word.
                 .key_condition_expression("#key = :key")
                 .expression_attribute_names("#key", super::attributes::KEY)
@@ -92,11 +92,11 @@ async fn get_all(service: &Service, key: &str) -> Result<Vec<Attributes>, Failur
     }
 }
 
-async fn scan(service: &Service) -> Result<Vec<Attributes>, Failure> {
+async fn scan(service: &Service) -> Result<Vec<Attributes>, FailedRequest> {
     let (mut found, mut start) = (Vec::new(), None);
     loop {
         let request = |client: &aws_sdk_dynamodb::Client| {
-            let scan = client.scan().table_name(&service.place.table).consistent_read(true);
+            let scan = client.scan().table_name(&service.table.name).consistent_read(true);
             scan.set_exclusive_start_key(start.clone()).send()
         };
         let page = service.call(request).await?;

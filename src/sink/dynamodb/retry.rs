@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connection::Place;
-use super::failure::{Cause, Failure};
-use crate::telemetry::Metrics;
+use super::failed_request::{Cause, FailedRequest};
+use super::table_address::TableAddress;
+use crate::telemetry::{Metrics, WarnLimiter};
 
 /// The first pause is at most twice this long.
 const BASE: Duration = Duration::from_millis(25);
 /// No pause is longer.
 const LONGEST: Duration = Duration::from_secs(20);
 /// Warnings of one cause are at least this far apart, however many requests fail.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Credentials and clocks that are not right are waited for so long: whoever renews them may need minutes.
 const UNTIL_MENDED: Duration = Duration::from_secs(15 * 60);
@@ -67,13 +67,13 @@ impl Patience {
 #[derive(Debug)]
 pub(super) struct Retries {
     metrics: Arc<Metrics>,
-    place: Arc<Place>,
-    last_warnings: Mutex<BTreeMap<Cause, Instant>>,
+    table: Arc<TableAddress>,
+    warned: Mutex<BTreeMap<Cause, WarnLimiter>>,
 }
 
 impl Retries {
-    pub(super) fn new(metrics: Arc<Metrics>, place: Arc<Place>) -> Retries {
-        Retries { metrics, place, last_warnings: Mutex::default() }
+    pub(super) fn new(metrics: Arc<Metrics>, table: Arc<TableAddress>) -> Retries {
+        Retries { metrics, table, warned: Mutex::default() }
     }
 
     /// Whether there were none yet.
@@ -82,18 +82,18 @@ impl Retries {
     }
 
     /// Waits before the next attempt.
-    pub(super) async fn pause(&self, failed: &FailedAttempts, why: &Failure) {
+    pub(super) async fn pause(&self, failed: &FailedAttempts, why: &FailedRequest) {
         self.metrics.sink_retries.add(1);
         self.warn(why);
         tokio::time::sleep(longest_pause(failed.count).mul_f64(rand::random())).await;
     }
 
-    fn warn(&self, why: &Failure) {
-        let mut last = self.last_warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.get(&why.cause).is_none_or(|time| time.elapsed() >= BETWEEN_WARNINGS) {
-            last.insert(why.cause, Instant::now());
+    fn warn(&self, why: &FailedRequest) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiter = warned.entry(why.cause).or_insert_with(|| WarnLimiter::new(WARN_EVERY));
+        if limiter.is_due(Instant::now()) {
             let retries = self.metrics.sink_retries.get();
-            tracing::warn!(retries, "DynamoDB: trying again ({}): {}", self.place, why.told());
+            tracing::warn!(retries, "DynamoDB: trying again ({}): {}", self.table, why.told());
         }
     }
 }

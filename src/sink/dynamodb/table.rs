@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{Client, error::BuildError};
 
 use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY};
 use super::connection::Service;
-use super::failure::{Cause, Failure};
+use super::failed_request::{Cause, FailedRequest};
 use super::reader::READER_PATIENCE;
 use crate::pipeline::Pipeline;
 use crate::sink::SinkError;
@@ -28,7 +28,7 @@ const KEY_SCHEMA: [(&str, KeyType); 2] = [(KEY, KeyType::Hash), (FEATURE_NAME, K
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableReport {
     /// The table, its region and its endpoint, to be shown.
-    pub place: String,
+    pub table: String,
     /// It was not there before.
     pub created: bool,
     /// Whether it forgets expired items.
@@ -60,7 +60,7 @@ pub fn ensure_table(pipeline: &Pipeline, enable_ttl: bool) -> Result<TableReport
         wait_until_active(&service).await?;
         require_table(&service).await?;
         let ttl = if enable_ttl { turn_ttl_on(&service).await? } else { TtlState::Untouched };
-        Ok(TableReport { place: service.place.to_string(), created, ttl })
+        Ok(TableReport { table: service.table.to_string(), created, ttl })
     })
 }
 
@@ -72,15 +72,15 @@ pub(super) async fn require_table(service: &Service) -> Result<(), SinkError> {
         return Err(SinkError::new(format!(
             "DynamoDB: {} has another key than HASH `{KEY}` (S) and RANGE `{FEATURE_NAME}` (S): name another table in \
              [dynamodb], and create it with `counter-machine table PIPELINE`",
-            service.place
+            service.table
         )));
     }
     Ok(())
 }
 
-async fn describe(service: &Service) -> Result<TableDescription, Failure> {
-    let answer = service.call(|client| client.describe_table().table_name(&service.place.table).send()).await?;
-    answer.table.ok_or_else(|| Failure { cause: Cause::Other, text: "an answer without a table".to_owned() })
+async fn describe(service: &Service) -> Result<TableDescription, FailedRequest> {
+    let answer = service.call(|client| client.describe_table().table_name(&service.table.name).send()).await?;
+    answer.table.ok_or_else(|| FailedRequest { cause: Cause::Other, text: "an answer without a table".to_owned() })
 }
 
 fn has_key_schema(table: &TableDescription) -> bool {
@@ -106,7 +106,7 @@ async fn create(service: &Service) -> Result<bool, SinkError> {
     let request = |client: &Client| {
         client
             .create_table()
-            .table_name(&service.place.table)
+            .table_name(&service.table.name)
             .set_key_schema(Some(schema.clone()))
             .set_attribute_definitions(Some(definitions.clone()))
             .billing_mode(BillingMode::PayPerRequest)
@@ -138,7 +138,7 @@ async fn wait_until_active(service: &Service) -> Result<(), SinkError> {
                 Some(TableStatus::Creating) | None => {}
                 Some(other) => {
                     let status = other.as_str();
-                    return Err(SinkError::new(format!("DynamoDB: {} cannot be used, it is {status}", service.place)));
+                    return Err(SinkError::new(format!("DynamoDB: {} cannot be used, it is {status}", service.table)));
                 }
             },
             // Right after its creation a table may not be seen everywhere.
@@ -147,7 +147,7 @@ async fn wait_until_active(service: &Service) -> Result<(), SinkError> {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    Err(SinkError::new(format!("DynamoDB: {} is still being created; start again later", service.place)))
+    Err(SinkError::new(format!("DynamoDB: {} is still being created; start again later", service.table)))
 }
 
 /// Whether the table deletes items whose `expiresAt` has passed; `false` where that may not be asked.
@@ -155,15 +155,15 @@ pub(super) async fn deletes_expired_items(service: &Service) -> bool {
     match ttl_attribute(service).await {
         Ok(attribute) => attribute.as_deref() == Some(EXPIRES_AT),
         Err(failure) => {
-            tracing::debug!("DynamoDB: it is not known whether {} has TTL: {}", service.place, failure.text);
+            tracing::debug!("DynamoDB: it is not known whether {} has TTL: {}", service.table, failure.text);
             false
         }
     }
 }
 
 /// The attribute by which the table forgets items; `None` where TTL is off.
-async fn ttl_attribute(service: &Service) -> Result<Option<String>, Failure> {
-    let request = |client: &Client| client.describe_time_to_live().table_name(&service.place.table).send();
+async fn ttl_attribute(service: &Service) -> Result<Option<String>, FailedRequest> {
+    let request = |client: &Client| client.describe_time_to_live().table_name(&service.table.name).send();
     let ttl = service.call(request).await?.time_to_live_description;
     let is_on = |status: &TimeToLiveStatus| matches!(status, TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling);
     Ok(ttl.filter(|ttl| ttl.time_to_live_status().is_some_and(is_on)).and_then(|ttl| ttl.attribute_name))
@@ -176,7 +176,7 @@ async fn turn_ttl_on(service: &Service) -> Result<TtlState, SinkError> {
         Some(other) => {
             return Err(SinkError::new(format!(
                 "DynamoDB: {} forgets items by the attribute `{other}`, not by `{EXPIRES_AT}`: turn that off first",
-                service.place
+                service.table
             )));
         }
     }
@@ -185,7 +185,7 @@ async fn turn_ttl_on(service: &Service) -> Result<TtlState, SinkError> {
         specification.map_err(|error| SinkError::caused_by("cannot describe the table's TTL", error))?;
     let request = |client: &Client| {
         let specification = specification.clone();
-        client.update_time_to_live().table_name(&service.place.table).time_to_live_specification(specification).send()
+        client.update_time_to_live().table_name(&service.table.name).time_to_live_specification(specification).send()
     };
     service.call(request).await.map_err(|failure| service.error("turn the table's TTL on", failure))?;
     Ok(TtlState::TurnedOn)

@@ -12,14 +12,14 @@ use tokio::task::{JoinError, JoinSet};
 use super::attributes::{Attributes, FEATURE_NAME, KEY, attributes, version};
 use super::connection::Service;
 use super::expiry::Expiry;
-use super::failure::{Cause, Failure};
+use super::failed_request::{Cause, FailedRequest};
 use super::retry::{FailedAttempts, Patience};
 use super::stopping::{STOP_WITHIN, Stopping};
 use super::table::{deletes_expired_items, require_table};
 use crate::epoch::{Generation, Version};
 use crate::pipeline::Pipeline;
 use crate::sink::newest::newest;
-use crate::sink::{ItemBatch, ItemRef, OpenOptions, Sink, SinkError, SinkErrorKind};
+use crate::sink::{ItemBatch, ItemRef, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::telemetry::Metrics;
 
 /// The most items that BatchWriteItem takes. Also the largest items that DynamoDB allows (400 KB)
@@ -51,27 +51,47 @@ impl DynamoDbSink {
     /// stop.
     pub(in crate::sink) fn open(
         pipeline: Arc<Pipeline>,
-        options: &OpenOptions,
+        options: &SinkOptions,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SinkError> {
-        if options.replace {
-            return Err(SinkError::usage(format!(
-                "--replace does not empty a DynamoDB table: delete the table {} and create it again with \
-                 `counter-machine table PIPELINE`",
-                pipeline.dynamodb.table
-            )));
-        }
-        let (runtime, service) = Service::connect(&pipeline.dynamodb, Patience::Endless, metrics)?;
-        let (generation, expiry) = runtime.block_on(async {
-            let notice = tokio::spawn(say_what_is_waited_for(service.clone()));
-            let mut opening = Stopping::new(Arc::clone(&options.stop), Duration::ZERO);
-            let opened = opening.unless_time_is_up(prepare(&service, options)).await;
-            notice.abort();
-            opened.unwrap_or_else(|| Err(stopped(&service)))
-        })?;
+        let (runtime, service) = connect(&pipeline, options, metrics)?;
+        let (generation, expiry) = runtime.block_on(unless_stopped(&service, options, prepare(&service, options)))?;
         let stopping = Stopping::new(Arc::clone(&options.stop), STOP_WITHIN);
         Ok(DynamoDbSink { runtime, service, pipeline, generation, stopping, expiry })
     }
+
+    /// Whether there is a table to write to. Waits for the service until the run is asked to stop.
+    pub(in crate::sink) fn look(
+        pipeline: &Pipeline,
+        options: &SinkOptions,
+        metrics: Arc<Metrics>,
+    ) -> Result<(), SinkError> {
+        let (runtime, service) = connect(pipeline, options, metrics)?;
+        runtime.block_on(unless_stopped(&service, options, find_table(&service)))
+    }
+}
+
+fn connect(pipeline: &Pipeline, options: &SinkOptions, metrics: Arc<Metrics>) -> Result<(Runtime, Service), SinkError> {
+    if options.replace {
+        return Err(SinkError::usage(format!(
+            "--replace does not empty a DynamoDB table: delete the table {} and create it again with `counter-machine \
+             table PIPELINE`",
+            pipeline.dynamodb.table
+        )));
+    }
+    Service::connect(&pipeline.dynamodb, Patience::Endless, metrics)
+}
+
+async fn unless_stopped<T>(
+    service: &Service,
+    options: &SinkOptions,
+    opening: impl Future<Output = Result<T, SinkError>>,
+) -> Result<T, SinkError> {
+    let notice = tokio::spawn(say_what_is_waited_for(service.clone()));
+    let mut stopping = Stopping::new(Arc::clone(&options.stop), Duration::ZERO);
+    let opened = stopping.unless_time_is_up(opening).await;
+    notice.abort();
+    opened.unwrap_or_else(|| Err(stopped(service)))
 }
 
 impl Sink for DynamoDbSink {
@@ -83,7 +103,7 @@ impl Sink for DynamoDbSink {
         self.runtime
             .block_on(written)
             .unwrap_or_else(|| Err(given_up(&self.service, all - taken.load(Ordering::Relaxed))))?;
-        self.expiry.look_at(&items, &self.service.place);
+        self.expiry.look_at(&items, &self.service.table);
         Ok(all)
     }
 
@@ -95,29 +115,32 @@ impl Sink for DynamoDbSink {
 async fn say_what_is_waited_for(service: Service) {
     tokio::time::sleep(SILENCE).await;
     if service.retries.is_empty() {
-        tracing::warn!("DynamoDB: waiting for an answer of {}", service.place);
+        tracing::warn!("DynamoDB: waiting for an answer of {}", service.table);
     }
 }
 
 /// Looks whether the table can be written to, and what that will mean for what is in it.
-async fn prepare(service: &Service, options: &OpenOptions) -> Result<(Generation, Expiry), SinkError> {
-    service.require_credentials().await?;
-    require_table(service).await?;
+async fn prepare(service: &Service, options: &SinkOptions) -> Result<(Generation, Expiry), SinkError> {
+    find_table(service).await?;
     let held = newest_version_held(service).await?;
     if held.is_some() {
         tracing::warn!("{}", not_empty(service, options.starts_at_the_end));
     }
     let recorded = held.unwrap_or_default().generation();
     let generation = options.generation.above(recorded).ok_or_else(|| {
-        SinkError::new(format!("DynamoDB: {} holds a `version` above which there is none", service.place))
+        SinkError::new(format!("DynamoDB: {} holds a `version` above which there is none", service.table))
     })?;
     Ok((generation, Expiry::new(deletes_expired_items(service).await)))
 }
 
+async fn find_table(service: &Service) -> Result<(), SinkError> {
+    service.require_credentials().await?;
+    require_table(service).await
+}
+
 /// The newest version among a few items; `None` where the table is empty.
 async fn newest_version_held(service: &Service) -> Result<Option<Version>, SinkError> {
-    let scan =
-        service.call(|client| client.scan().table_name(&service.place.table).limit(ITEMS_LOOKED_AT).send()).await;
+    let scan = service.call(|client| client.scan().table_name(&service.table.name).limit(ITEMS_LOOKED_AT).send()).await;
     let scan = scan.map_err(|failure| service.error("look into the table", failure))?;
     // What is no item of ours has none.
     let versions = scan.items().iter().map(|attributes| version(attributes).unwrap_or_default());
@@ -133,12 +156,12 @@ fn not_empty(service: &Service, starts_at_the_end: bool) -> String {
     format!(
         "DynamoDB: {} is not empty, and this run does not continue what is in it: it counts from nothing, so values of \
          items that this run counts again will go down {until}; all other items stay as they are",
-        service.place
+        service.table
     )
 }
 
 fn stopped(service: &Service) -> SinkError {
-    let message = format!("DynamoDB: asked to stop while waiting for {}; nothing was read or written", service.place);
+    let message = format!("DynamoDB: asked to stop while waiting for {}; nothing was read or written", service.table);
     SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
 }
 
@@ -147,7 +170,7 @@ fn given_up(service: &Service, items: u64) -> SinkError {
     let message = format!(
         "DynamoDB: {items} items could not be written to {} within {seconds} seconds of the signal to stop, nor what \
          changed after them: see that the service can be reached, and start again",
-        service.place
+        service.table
     );
     SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
 }
@@ -199,7 +222,7 @@ async fn deliver(service: Service, items: Vec<Attributes>, taken: Arc<AtomicU64>
                     failed.add_one(Cause::Passing);
                     let text =
                         format!("{} of {} items were not taken, too much at once", unprocessed.len(), items.len());
-                    service.retries.pause(&failed, &Failure { cause: Cause::Passing, text }).await;
+                    service.retries.pause(&failed, &FailedRequest { cause: Cause::Passing, text }).await;
                     waiting.push(unprocessed);
                 }
             }
@@ -220,21 +243,21 @@ async fn deliver(service: Service, items: Vec<Attributes>, taken: Arc<AtomicU64>
 }
 
 /// Sends one request, once; returns what the service did not take.
-async fn put(service: &Service, items: &[Attributes]) -> Result<Vec<Attributes>, Failure> {
+async fn put(service: &Service, items: &[Attributes]) -> Result<Vec<Attributes>, FailedRequest> {
     let request = |client: &Client| {
         let requests = items.iter().map(|item| {
             // Built without an error: an item is all that a put needs.
             let put = PutRequest::builder().set_item(Some(item.clone())).build().ok();
             WriteRequest::builder().set_put_request(put).build()
         });
-        client.batch_write_item().request_items(&service.place.table, requests.collect()).send()
+        client.batch_write_item().request_items(&service.table.name, requests.collect()).send()
     };
     let unprocessed = service.attempt(request).await?.unprocessed_items.unwrap_or_default();
     let requests = unprocessed.into_values().flatten();
     Ok(requests.filter_map(|request| request.put_request).map(|put| put.item).collect())
 }
 
-fn invalid(service: &Service, items: &[Attributes], failure: Failure) -> SinkError {
+fn invalid(service: &Service, items: &[Attributes], failure: FailedRequest) -> SinkError {
     let name = |attribute: &str| items.first().and_then(|item| item.get(attribute)?.as_s().ok()).cloned();
     let (key, feature_name) = (name(KEY).unwrap_or_default(), name(FEATURE_NAME).unwrap_or_default());
     service.error(&format!("write the item with key `{key}` and feature `{feature_name}`"), failure)

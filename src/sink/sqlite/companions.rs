@@ -4,26 +4,20 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::outputs::SQLITE_COMPANIONS;
 use crate::sink::SinkError;
-
-/// The endings, and what such a file begins with if it is SQLite's. (Zeros: it was just made, or is done with.)
-const COMPANIONS: [(&str, &[&[u8]]); 3] = [
-    ("-wal", &[b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"]),
-    ("-shm", &[&3_007_000_u32.to_ne_bytes(), &[0; 4]]),
-    ("-journal", &[b"\xd9\xd5\x05\xf9", &[0; 4]]),
-];
 
 /// Where SQLite has them: beside the database itself, not beside a link to it.
 pub(in crate::sink) fn companions(database: &Path) -> impl Iterator<Item = PathBuf> {
     let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    COMPANIONS.into_iter().map(move |(ending, _)| beside(&database, ending))
+    SQLITE_COMPANIONS.into_iter().map(move |(ending, _)| beside(&database, ending))
 }
 
 /// Refuses a place where SQLite would empty or delete what is not its own, or what a killed run has left of a database
 /// that is gone.
 pub(super) fn refuse_strangers(database: &Path) -> Result<(), SinkError> {
     let is_missing = fs::metadata(database).is_ok_and(|metadata| metadata.len() == 0) || !database.exists();
-    for ((_, beginnings), path) in COMPANIONS.into_iter().zip(companions(database)) {
+    for ((_, beginnings), path) in SQLITE_COMPANIONS.into_iter().zip(companions(database)) {
         let beginning = match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => Err(io::ErrorKind::InvalidInput.into()),
             Ok(metadata) if metadata.len() > 0 => beginning(&path),

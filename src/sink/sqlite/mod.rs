@@ -17,23 +17,23 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
-use super::files::{lock, not_empty};
+use super::files::{exists, lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
-use super::{ItemBatch, ItemRef, OpenOptions, Sink, SinkError, SinkErrorKind};
+use super::{ItemBatch, ItemRef, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::epoch::{Generation, Version};
 use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
 
 mod companions;
 mod end;
-mod failure;
+mod error;
 mod reader;
 
 pub(super) use companions::companions;
 pub(super) use reader::SqliteReader;
 
-use self::failure::failed;
+use self::error::sink_error;
 
 /// "cntr": marks a database of ours.
 const APPLICATION_ID: i32 = 0x636e_7472;
@@ -77,19 +77,32 @@ pub(super) struct SqliteSink {
 impl SqliteSink {
     /// Items go to the database in this file. Refuses one that is not empty, unless it is to be
     /// replaced, and any file that is something else.
-    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &OpenOptions) -> Result<Self, SinkError> {
+    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &SinkOptions) -> Result<Self, SinkError> {
         companions::refuse_strangers(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut connection = connect(path, flags).map_err(|error| failed(path, error))?;
+        let mut connection = connect(path, flags).map_err(|error| sink_error(path, error))?;
         // For reading: some file systems make one kind of locks out of these and SQLite's own, where it is for writing.
         let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
         lock(&file, path)?;
         // Before anything is changed, the journal mode included.
         refuse(&connection, path, &pipeline.name, options.replace)?;
-        make_wal(&connection).map_err(|error| failed(path, error))?;
+        make_wal(&connection).map_err(|error| sink_error(path, error))?;
         let generation = start_over(&mut connection, path, &pipeline.name, options)?;
         let run_id = options.run_id.clone();
         Ok(SqliteSink { connection, path: path.to_owned(), pipeline, run_id, file, generation })
+    }
+
+    /// Whether [`SqliteSink::open`] would refuse this file.
+    pub(super) fn look(path: &Path, pipeline: &str, replace: bool) -> Result<(), SinkError> {
+        companions::refuse_strangers(path)?;
+        if !exists(path)? {
+            return Ok(());
+        }
+        // Closed after the connection: where it is closed, this process's own locks on the file may go.
+        let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
+        lock(&file, path)?;
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| sink_error(path, error))?;
+        refuse(&connection, path, pipeline, replace)
     }
 
     /// An error when the path no longer leads to the file that this run has opened. Then SQLite must not tidy up
@@ -109,7 +122,7 @@ impl SqliteSink {
 
 impl Sink for SqliteSink {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
-        let failed = |error| failed(&self.path, error);
+        let failed = |error| sink_error(&self.path, error);
         self.require_in_place()?;
         let items = newest(batches, &self.pipeline);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -137,8 +150,8 @@ impl Sink for SqliteSink {
     fn close(self: Box<Self>) -> Result<(), SinkError> {
         self.require_in_place()?;
         require_own(&self.connection, &self.path, &self.run_id)?;
-        end::make_whole(&self.connection, &self.path).map_err(|error| failed(&self.path, error))?;
-        self.connection.close().map_err(|(_, error)| failed(&self.path, error))
+        end::make_whole(&self.connection, &self.path).map_err(|error| sink_error(&self.path, error))?;
+        self.connection.close().map_err(|(_, error)| sink_error(&self.path, error))
     }
 
     fn generation(&self) -> Option<Generation> {
@@ -172,17 +185,17 @@ fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
 
 /// Opens the file itself: not SQLite's names of other things (`:memory:`), which no path can be.
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let connection = Connection::open_with_flags(place, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let connection = Connection::open_with_flags(absolute, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(LOCK_PATIENCE)?;
     Ok(connection)
 }
 
 fn refuse(connection: &Connection, path: &Path, pipeline: &str, replace: bool) -> Result<(), SinkError> {
-    match contents(connection).map_err(|error| failed(path, error))? {
+    match contents(connection).map_err(|error| sink_error(path, error))? {
         Contents::Nothing | Contents::NoItems => Ok(()),
         Contents::Items if replace => Ok(()),
-        Contents::Items => Err(match filled_by(connection).map_err(|error| failed(path, error))? {
+        Contents::Items => Err(match filled_by(connection).map_err(|error| sink_error(path, error))? {
             Some(other) if other != pipeline => of_another_pipeline(path, &other),
             _ => not_empty(path),
         }),
@@ -203,9 +216,9 @@ fn start_over(
     connection: &mut Connection,
     path: &Path,
     pipeline: &str,
-    options: &OpenOptions,
+    options: &SinkOptions,
 ) -> Result<Generation, SinkError> {
-    let failed = |error| failed(path, error);
+    let failed = |error| sink_error(path, error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another run may have filled it meanwhile.
     refuse(&transaction, path, pipeline, options.replace)?;
@@ -249,7 +262,7 @@ fn record_newest(connection: &Connection, items: &[ItemRef<'_>]) -> rusqlite::Re
 
 /// An error when another run has filled the file since.
 fn require_own(connection: &Connection, path: &Path, run_id: &str) -> Result<(), SinkError> {
-    if is_filled_by(connection, run_id).map_err(|error| failed(path, error))? {
+    if is_filled_by(connection, run_id).map_err(|error| sink_error(path, error))? {
         return Ok(());
     }
     let message = "another run has replaced what this one wrote; this one stops";

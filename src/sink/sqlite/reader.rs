@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
-use super::failure::failed;
+use super::error::sink_error;
 use super::{Contents, connect, contents, filled_by, newer_format};
 use crate::counter::EventTime;
 use crate::epoch::Version;
@@ -28,10 +28,10 @@ impl SqliteReader {
     pub(in crate::sink) fn open(path: &Path, pipeline: Option<&str>) -> Result<Self, SinkError> {
         // SQLite says only "unable to open", whatever the reason.
         open_to_read(path)?;
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| failed(path, error))?;
-        match contents(&connection).map_err(|error| failed(path, error))? {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| sink_error(path, error))?;
+        match contents(&connection).map_err(|error| sink_error(path, error))? {
             Contents::Items | Contents::NoItems => {
-                let other = filled_by(&connection).map_err(|error| failed(path, error))?;
+                let other = filled_by(&connection).map_err(|error| sink_error(path, error))?;
                 if let (Some(pipeline), Some(other)) = (pipeline, other)
                     && pipeline != other
                 {
@@ -53,11 +53,11 @@ impl ItemReader for SqliteReader {
         let items = || -> rusqlite::Result<Vec<Item>> {
             self.connection.prepare(&sql)?.query_map(params![key, feature_name], item)?.collect()
         };
-        items().map_err(|error| failed(&self.path, error))
+        items().map_err(|error| sink_error(&self.path, error))
     }
 
     fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
-        let failed = |error| failed(&self.path, error);
+        let failed = |error| sink_error(&self.path, error);
         // The order is that of the primary key, whose collation compares bytes.
         let mut statement = self.connection.prepare(&format!("{COLUMNS} ORDER BY key, featureName")).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;

@@ -8,7 +8,7 @@ fn open_as(path: &Path, replace: bool, run_id: &str) -> Result<SqliteSink, SinkE
     SqliteSink::open(
         path,
         Arc::new(pipeline()),
-        &OpenOptions { replace, run_id: run_id.to_owned(), ..OpenOptions::default() },
+        &SinkOptions { replace, run_id: run_id.to_owned(), ..SinkOptions::default() },
     )
 }
 
@@ -209,7 +209,7 @@ fn the_items_of_another_pipeline_name_it() {
     let path = folder.path().join("items.db");
     open(&path, false).unwrap().write(&[one_item()]).unwrap();
     let feed = Arc::new(Pipeline { name: "feed".to_owned(), ..pipeline() });
-    let error = SqliteSink::open(&path, feed, &OpenOptions::default()).unwrap_err().to_string();
+    let error = SqliteSink::open(&path, feed, &SinkOptions::default()).unwrap_err().to_string();
     assert!(error.contains("another pipeline, user_counters"), "{error}");
 }
 
@@ -286,7 +286,7 @@ fn a_lock_of_another_process_is_told() {
 }
 
 fn open_at(path: &Path, clock: u32) -> SqliteSink {
-    let options = OpenOptions { replace: true, generation: Generation(clock), ..OpenOptions::default() };
+    let options = SinkOptions { replace: true, generation: Generation(clock), ..SinkOptions::default() };
     SqliteSink::open(path, Arc::new(pipeline()), &options).unwrap()
 }
 
@@ -305,7 +305,7 @@ fn every_run_has_a_larger_generation_than_the_one_before_whatever_the_clock_says
         .unwrap()
         .execute("UPDATE meta SET value = ?1 WHERE name = 'generation'", [u32::MAX])
         .unwrap();
-    let options = OpenOptions { replace: true, ..OpenOptions::default() };
+    let options = SinkOptions { replace: true, ..SinkOptions::default() };
     let error = SqliteSink::open(&path, Arc::new(pipeline()), &options).unwrap_err().to_string();
     assert!(error.contains("generation") && error.contains("--sink"), "{error}");
 }

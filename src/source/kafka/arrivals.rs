@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::problem::Place;
+use super::topic_address::TopicAddress;
 use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
 use crate::event::{Arrival, earliest_arrival};
@@ -29,7 +29,7 @@ impl RecordArrivals {
 
     /// When a message arrived that is read now and whose record has this timestamp, in milliseconds
     /// since 1970.
-    pub(super) fn arrival(&self, place: &Place, timestamp_ms: Option<i64>) -> Arrival {
+    pub(super) fn arrival(&self, topic: &TopicAddress, timestamp_ms: Option<i64>) -> Arrival {
         let (unit, read) = (self.clock.unit(), self.clock.now());
         let Some(timestamp_ms) = timestamp_ms else { return Arrival::at(read) };
         let recorded = EventTime(unit.from_nanoseconds(i128::from(timestamp_ms) * 1_000_000));
@@ -38,15 +38,15 @@ impl RecordArrivals {
         }
         let tolerated = EventTime(read.0.saturating_add(TOLERANCE_SECONDS.saturating_mul(unit.per_second())));
         if !(read..=tolerated).contains(&recorded) {
-            self.say(place, timestamp_ms);
+            self.say(topic, timestamp_ms);
         }
         Arrival::at(read)
     }
 
-    fn say(&self, place: &Place, timestamp_ms: i64) {
+    fn say(&self, topic: &TopicAddress, timestamp_ms: i64) {
         if !self.said.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "{place}: a record's timestamp, {timestamp_ms}, cannot be the time of its arrival in milliseconds since \
+                "{topic}: a record's timestamp, {timestamp_ms}, cannot be the time of its arrival in milliseconds since \
                  1970. Such messages arrive when they are read. (Producers write these timestamps unless the topic has \
                  message.timestamp.type=LogAppendTime; said once)"
             );
@@ -66,11 +66,11 @@ mod tests {
     #[test]
     fn a_timestamp_that_cannot_be_is_no_arrival_and_that_is_said_once() {
         let clock = ArrivalClock::told(TimeUnit::Seconds, || UNIX_EPOCH + Duration::from_secs(NOW as u64));
-        let place = Place { brokers: "b".to_owned(), topic: "t".to_owned() };
+        let topic = TopicAddress { brokers: "b".to_owned(), name: "t".to_owned() };
         let read = Arrival::at(EventTime(NOW));
         let judged = |timestamp_ms, expected, is_said| {
             let arrivals = RecordArrivals::new(clock.clone());
-            assert_eq!(arrivals.arrival(&place, timestamp_ms), expected, "{timestamp_ms:?}");
+            assert_eq!(arrivals.arrival(&topic, timestamp_ms), expected, "{timestamp_ms:?}");
             assert_eq!(arrivals.said.load(Ordering::Relaxed), is_said, "{timestamp_ms:?}");
         };
         let ms = NOW * 1_000;

@@ -9,17 +9,11 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::Offset;
 
+use super::end_wait::EndWait;
 use super::partition::Partition;
+use super::poller::{Ended, Poller};
 use super::probe::ask_offsets;
-use super::problem::WARN_EVERY;
-use super::reading::{Ended, Reading};
 use crate::source::SourceError;
-
-/// How often a reader without messages asks for its position.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// How often it asks what holds it up before the end.
-const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Compaction can leave the last offsets without a trace: a leader that has had nothing for so long has nothing.
 const LEADER_SILENCE: Duration = Duration::from_secs(5);
@@ -27,54 +21,37 @@ const LEADER_SILENCE: Duration = Duration::from_secs(5);
 /// The same of a replica (`client.rack`): twice the time in which one that lags behind is no longer asked.
 const REPLICA_SILENCE: Duration = Duration::from_secs(60);
 
-/// What a reader that waits before the end has to remember.
-#[derive(Debug)]
-pub(super) struct EndWait {
-    look_at: Instant,
-    ask_at: Instant,
-    /// Since when transactions are known to be open.
-    open_since: Option<Instant>,
-    warned: Option<Instant>,
-}
-
-impl EndWait {
-    pub(super) fn new() -> EndWait {
-        let now = Instant::now();
-        EndWait { look_at: now, ask_at: now, open_since: None, warned: None }
-    }
-}
-
-impl Reading<'_> {
+impl Poller<'_> {
     /// Nothing more is to be had of a partition at present.
-    pub(super) fn reached_end(&mut self, number: i32, now: Instant) {
-        if let Some(partition) = self.partition(number) {
+    pub(super) fn reached_end(&mut self, id: i32, now: Instant) {
+        if let Some(partition) = self.partition(id) {
             partition.at_end_since.get_or_insert(now);
         }
         if self.reader.until_end {
-            self.end_wait.look_at = now;
+            self.end_wait.look_at_once(now);
         }
     }
 
     /// To be called while there are no messages: looks how far the partitions are that have come to an end.
     pub(super) fn settle_ends(&mut self, now: Instant) -> Result<(), Ended> {
         let is_short = |partition: &Partition| {
-            let end = partition.until.unwrap_or_else(|| self.reader.progress.end(partition.number));
+            let end = partition.until.unwrap_or_else(|| self.reader.progress.end(partition.id));
             partition.at_end_since.is_some() && partition.next < end
         };
-        if now < self.end_wait.look_at || !self.partitions.iter().any(is_short) {
+        if !self.end_wait.may_look(now) || !self.partitions.iter().any(is_short) {
             return Ok(());
         }
-        self.end_wait.look_at = now + LOOK_EVERY;
+        self.end_wait.looked(now);
         let positions = self.consumer.position().map_err(|error| self.cannot("tell the position", error))?;
         for element in positions.elements() {
             let Offset::Offset(position) = element.offset() else { continue };
-            let number = element.partition();
-            let Some(partition) = self.partition(number).filter(|partition| partition.at_end_since.is_some()) else {
+            let id = element.partition();
+            let Some(partition) = self.partition(id).filter(|partition| partition.at_end_since.is_some()) else {
                 continue;
             };
             partition.passed(position);
-            self.reader.progress.reached(number, position);
-            self.unassign_if_done(number)?;
+            self.reader.progress.reached(id, position);
+            self.unassign_if_done(id)?;
         }
         if self.reader.until_end { self.wait_for_ends(now) } else { Ok(()) }
     }
@@ -83,15 +60,14 @@ impl Reading<'_> {
     fn wait_for_ends(&mut self, now: Instant) -> Result<(), Ended> {
         let waits = |partition: &&Partition| !partition.done && partition.at_end_since.is_some();
         if !self.partitions.iter().any(|partition| waits(&partition)) {
-            self.end_wait = EndWait::new();
+            self.end_wait = EndWait::new(now);
             return Ok(());
         }
-        if now < self.end_wait.ask_at {
+        if !self.end_wait.may_ask(now) {
             return Ok(());
         }
-        self.end_wait.ask_at = now + ASK_EVERY;
         // Where committed messages end.
-        let ends = ask_offsets(self.consumer, &self.reader.place.topic, self.partition_count, Offset::End);
+        let ends = ask_offsets(self.consumer, &self.reader.topic.name, self.partition_count, Offset::End);
         let Ok(ends) = ends else {
             // Only the silence of brokers that answer says something.
             for since in self.partitions.iter_mut().filter_map(|partition| partition.at_end_since.as_mut()) {
@@ -102,11 +78,11 @@ impl Reading<'_> {
         let waiting: Vec<_> = self.partitions.iter().filter(waits).copied().collect();
         let mut held_up = None;
         for partition in waiting {
-            let end = usize::try_from(partition.number).ok().and_then(|number| ends.get(number)).copied();
+            let end = usize::try_from(partition.id).ok().and_then(|id| ends.get(id)).copied();
             if end < partition.until {
                 held_up = held_up.or(Some(partition));
             } else if partition.at_end_since.is_some_and(|since| now - since >= self.silence()) {
-                self.leave_at_end(partition.number)?;
+                self.leave_at_end(partition.id)?;
             }
         }
         self.wait_for_transaction(held_up, now)
@@ -116,35 +92,32 @@ impl Reading<'_> {
         if self.reader.settings.get("client.rack").is_some() { REPLICA_SILENCE } else { LEADER_SILENCE }
     }
 
-    fn leave_at_end(&mut self, number: i32) -> Result<(), Ended> {
-        if let Some(partition) = self.partition(number) {
+    fn leave_at_end(&mut self, id: i32) -> Result<(), Ended> {
+        if let Some(partition) = self.partition(id) {
             partition.passed_end();
             let end = partition.next;
-            self.reader.progress.reached(number, end);
+            self.reader.progress.reached(id, end);
         }
-        self.unassign_if_done(number)
+        self.unassign_if_done(id)
     }
 
     /// Says what is waited for, and ends when that takes too long.
     fn wait_for_transaction(&mut self, held_up: Option<Partition>, now: Instant) -> Result<(), Ended> {
-        let Some(Partition { number, next, until: Some(until), .. }) = held_up else {
-            self.end_wait.open_since = None;
+        let Some(Partition { id, next, until: Some(until), .. }) = held_up else {
+            self.end_wait.no_transaction_is_open();
             return Ok(());
         };
         let patience = self.reader.transactions_within;
-        let what = format!(
-            "{}, partition {number}: an open transaction holds back offsets {next} to {until}",
-            self.reader.place
-        );
-        if now - *self.end_wait.open_since.get_or_insert(now) >= patience {
+        let what =
+            format!("{}, partition {id}: an open transaction holds back offsets {next} to {until}", self.reader.topic);
+        if self.end_wait.transaction_is_open_for(now) >= patience {
             return Err(Ended::Failed(SourceError::service_lost(format!(
                 "{what}, for {} s by now. Brokers abort a transaction after its producer's transaction.timeout.ms: start \
                  again when it has ended, or without --until-end",
                 patience.as_secs()
             ))));
         }
-        if self.end_wait.warned.is_none_or(|warned| now - warned >= WARN_EVERY) {
-            self.end_wait.warned = Some(now);
+        if self.end_wait.may_warn(now) {
             tracing::warn!("{what}; waiting for its end, for at most {} s", patience.as_secs());
         }
         Ok(())

@@ -6,52 +6,52 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::context::Report;
 use super::partition::Partition;
+use super::poller::{Ended, Poller};
 use super::probe::ask_offsets;
 use super::problem::{describe, made_anew, passes};
-use super::reading::{Ended, Reading};
 use crate::source::SourceError;
 
-impl Reading<'_> {
+impl Poller<'_> {
     /// Goes on where librdkafka does; ends where it would skip something or wait for ever.
     pub(super) fn judge(&mut self, error: KafkaError) -> Result<(), Ended> {
-        let place = &self.reader.place;
+        let topic = &self.reader.topic;
         let report = self.consumer.context().take_report();
         let Some(code) = error.rdkafka_error_code() else {
-            return Err(Ended::Failed(SourceError::caused_by(place.to_string(), error)));
+            return Err(Ended::Failed(SourceError::caused_by(topic.to_string(), error)));
         };
         let report = report.unwrap_or_else(|| Report { code, text: code.to_string() });
         if matches!(code, RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) {
             return self.look_again(&report);
         }
         if !passes(code) {
-            return Err(Ended::Failed(describe(place, &report)));
+            return Err(Ended::Failed(describe(topic, &report)));
         }
         self.waiting = true;
-        self.reader.outages.lost(place, &report);
+        self.reader.outages.lost(topic, &report);
         Ok(())
     }
 
     /// Some offset that was asked for is not there. Where it was to be the beginning, that is where it is now: what
     /// retention took before the first message was read is not missing. Else messages are lost.
     fn look_again(&mut self, report: &Report) -> Result<(), Ended> {
-        let ask = |which| ask_offsets(self.consumer, &self.reader.place.topic, self.partition_count, which);
+        let ask = |which| ask_offsets(self.consumer, &self.reader.topic.name, self.partition_count, which);
         let Ok((begins, ends)) = ask(Offset::Beginning).and_then(|begins| Ok((begins, ask(Offset::End)?))) else {
             return Err(self.lost_messages(&report.text).into());
         };
         for partition in self.partitions.iter_mut().filter(|partition| !partition.done) {
-            let Partition { number, next, .. } = *partition;
-            let index = usize::try_from(number).unwrap_or_default();
+            let Partition { id, next, .. } = *partition;
+            let index = usize::try_from(id).unwrap_or_default();
             let (Some(begin), Some(end)) = (begins.get(index), ends.get(index)) else { continue };
             if (*begin..=*end).contains(&next) {
                 continue;
             }
             if !partition.at_beginning || next > *end {
-                let gap = format!("partition {number}: offset {next} is asked for, {begin} to {end} are there");
+                let gap = format!("partition {id}: offset {next} is asked for, {begin} to {end} are there");
                 return Err(self.lost_messages(&gap).into());
             }
-            tracing::info!("{}, partition {number}: its messages begin at offset {begin} by now", self.reader.place);
+            tracing::info!("{}, partition {id}: its messages begin at offset {begin} by now", self.reader.topic);
             partition.passed(*begin);
-            self.reader.progress.reached(number, *begin);
+            self.reader.progress.reached(id, *begin);
         }
         // Each partition may fail once; more than that is no matter of its beginning.
         self.looked_again += 1;
@@ -73,12 +73,12 @@ impl Reading<'_> {
         SourceError::new(format!(
             "{}: {gap}. Messages were deleted before they were read (by the topic's retention, or with the topic): let \
              the topic keep them longer; to count what is left, start anew",
-            self.reader.place,
+            self.reader.topic,
         ))
     }
 
-    pub(super) fn began_anew(&self, number: i32, offset: i64, expected: i64) -> SourceError {
-        let finding = format!("partition {number}: offset {offset} comes after offset {}", expected - 1);
-        made_anew(&self.reader.place, &finding)
+    pub(super) fn began_anew(&self, id: i32, offset: i64, expected: i64) -> SourceError {
+        let finding = format!("partition {id}: offset {offset} comes after offset {}", expected - 1);
+        made_anew(&self.reader.topic, &finding)
     }
 }

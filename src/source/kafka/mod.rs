@@ -3,32 +3,35 @@
 //!
 //! [`KafkaSource::connect`] asks for the partitions and decides where each begins (and, for a run
 //! until the end, where it ends). [`KafkaSource::into_readers`] gives each worker a [`KafkaReader`]
-//! for the partitions `number % workers`, each with a consumer and a thread of its own. What a
+//! for the partitions `id % workers`, each with a consumer and a thread of its own. What a
 //! reader hands over is a prefix of each of its partitions, in order, whatever happens to brokers:
 //! librdkafka reconnects and goes on where it was, and where it cannot the reader fails.
 //!
 //! Offsets need not follow each other: compaction and the marks of transactions leave gaps. So what was
 //! read to the end is what librdkafka's position says it is, not what the last message says (`ends.rs`).
-//! A [`TopicWatcher`] sees to it that the topic stays the one that was found.
+//! A [`TopicWatcher`] sees to it that the topic stays the one that was found. The way into a topic is beside the way
+//! out of it, as both ask brokers and judge their errors alike: a [`TopicProducer`] fills a topic.
 
 mod arrivals;
 mod batch;
 mod clock;
 mod context;
+mod end_wait;
 mod ends;
 mod gone;
 mod partition;
+mod poller;
 mod probe;
 mod problem;
+mod producer;
 mod progress;
 mod reader;
-mod reading;
 mod settings;
 mod stamp;
 #[cfg(test)]
 mod tests;
+mod topic_address;
 mod watcher;
-mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,16 +42,17 @@ use rdkafka::topic_partition_list::Offset;
 
 pub use arrivals::RecordArrivals;
 pub use clock::KafkaClock;
+pub use producer::TopicProducer;
 pub use progress::KafkaProgress;
 pub use reader::KafkaReader;
 pub use stamp::EventStamper;
 pub use watcher::TopicWatcher;
-pub use writer::TopicWriter;
 
 use partition::Partition;
 use probe::{Probe, Wait};
-use problem::{OutageLog, Place};
+use problem::OutageLog;
 use settings::{consumer_settings, watchful};
+use topic_address::TopicAddress;
 
 use crate::pipeline::{KafkaConfig, StartOffset};
 use crate::source::SourceError;
@@ -78,13 +82,13 @@ impl Default for KafkaOptions {
     }
 }
 
-/// A topic that was found, with the place where reading each of its partitions begins.
+/// A topic that was found, with the offset where reading each of its partitions begins.
 pub struct KafkaSource {
     config: KafkaConfig,
     options: KafkaOptions,
-    place: Place,
+    topic: TopicAddress,
     probe: Probe,
-    /// By number.
+    /// By id.
     partitions: Vec<Partition>,
     /// Where the partitions end.
     ends: Vec<i64>,
@@ -95,27 +99,27 @@ impl KafkaSource {
     /// Finds the topic, and resolves where reading begins and ends. Setting `stop` ends the wait for brokers.
     pub fn connect(config: &KafkaConfig, options: KafkaOptions, stop: &AtomicBool) -> Result<KafkaSource, SourceError> {
         let wait = Wait { deadline: Instant::now() + options.connect_within, stop };
-        let place = Place { brokers: config.brokers.clone(), topic: config.topic.clone() };
+        let topic = TopicAddress::of(config);
         let settings = consumer_settings(config, 1)?;
         // Messages of open transactions are there, too: where those begin is no end.
         let mut all_messages = settings.clone();
         all_messages.set("isolation.level", "read_uncommitted");
-        let probe = Probe::new(all_messages, place.clone())?;
+        let probe = Probe::new(all_messages, topic.clone())?;
         let count = probe.partition_count(wait)?;
         let ends = probe.offsets(count, Offset::End, wait)?;
         let starts = match config.start {
             StartOffset::Earliest => probe.offsets(count, Offset::Beginning, wait)?,
             // Here it is one: what an open transaction commits later comes after the start.
-            StartOffset::Latest => Probe::new(settings, place.clone())?.offsets(count, Offset::End, wait)?,
+            StartOffset::Latest => Probe::new(settings, topic.clone())?.offsets(count, Offset::End, wait)?,
         };
         let progress = Arc::new(KafkaProgress::default());
         let mut partitions = Vec::with_capacity(count);
-        for (number, (start, end)) in (0..).zip(starts.into_iter().zip(&ends)) {
-            let partition = Partition::new(number, start, options.until_end.then_some(*end));
+        for (id, (start, end)) in (0..).zip(starts.into_iter().zip(&ends)) {
+            let partition = Partition::new(id, start, options.until_end.then_some(*end));
             partitions.push(Partition { at_beginning: config.start == StartOffset::Earliest, ..partition });
             progress.add_partition(start, *end);
         }
-        Ok(KafkaSource { config: config.clone(), options, place, probe, partitions, ends, progress })
+        Ok(KafkaSource { config: config.clone(), options, topic, probe, partitions, ends, progress })
     }
 
     /// How many partitions the topic has.
@@ -136,7 +140,7 @@ impl KafkaSource {
         let outages = Arc::new(OutageLog::default());
         let (reading, finished) = bounded(0);
         let readers = (0..workers).map(|index| KafkaReader {
-            place: self.place.clone(),
+            topic: self.topic.clone(),
             settings: settings.clone(),
             index,
             readers: workers,
@@ -152,7 +156,7 @@ impl KafkaSource {
         let watcher = TopicWatcher {
             cluster_id: self.probe.cluster_id(),
             probe: self.probe,
-            place: self.place,
+            topic: self.topic,
             progress: self.progress,
             look_every: self.options.look_every,
             until_end: self.options.until_end,
@@ -165,8 +169,8 @@ impl KafkaSource {
 
 /// Whether this Kafka's options are ones that a run takes, without asking any broker.
 pub fn check_options(config: &KafkaConfig) -> Result<(), SourceError> {
-    let place = Place { brokers: config.brokers.clone(), topic: config.topic.clone() };
+    let topic = TopicAddress::of(config);
     let mut settings = consumer_settings(config, 1)?;
     settings.remove("bootstrap.servers");
-    Probe::new(settings, place).map(drop)
+    Probe::new(settings, topic).map(drop)
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 /// One partition that a reader reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Partition {
-    pub(super) number: i32,
+    pub(super) id: i32,
     /// The offset after the last message taken: where the next one is, or somewhere before it, as
     /// compaction and the marks of transactions leave gaps.
     pub(super) next: i64,
@@ -30,9 +30,9 @@ pub(super) enum Step {
 }
 
 impl Partition {
-    pub(super) fn new(number: i32, next: i64, until: Option<i64>) -> Partition {
+    pub(super) fn new(id: i32, next: i64, until: Option<i64>) -> Partition {
         let done = until.is_some_and(|until| next >= until);
-        Partition { number, next, until, done, at_beginning: false, at_end_since: None }
+        Partition { id, next, until, done, at_beginning: false, at_end_since: None }
     }
 
     /// Takes notice of the message at this offset.

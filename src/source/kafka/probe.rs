@@ -9,8 +9,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::{Context, Report};
-use super::problem::{OutageLog, Place, describe, passes};
+use super::problem::{OutageLog, describe, passes};
 use super::settings::with_tls_hint;
+use super::topic_address::TopicAddress;
 use crate::source::SourceError;
 
 /// How long one request may take before a report of librdkafka's is looked for, and whether to stop.
@@ -24,7 +25,7 @@ const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(200);
 /// A client that asks and does not read.
 pub(crate) struct Probe {
     consumer: BaseConsumer<Context>,
-    place: Place,
+    topic: TopicAddress,
     outages: OutageLog,
 }
 
@@ -43,9 +44,9 @@ impl Wait<'_> {
 }
 
 impl Probe {
-    pub(crate) fn new(mut settings: ClientConfig, place: Place) -> Result<Probe, SourceError> {
+    pub(crate) fn new(mut settings: ClientConfig, topic: TopicAddress) -> Result<Probe, SourceError> {
         settings.remove("group.id");
-        Ok(Probe { consumer: new_consumer(&settings, &place)?, place, outages: OutageLog::default() })
+        Ok(Probe { consumer: new_consumer(&settings, &topic)?, topic, outages: OutageLog::default() })
     }
 
     /// The number of partitions; an error where there is no such topic, or no answer in time.
@@ -57,7 +58,7 @@ impl Probe {
             }
             if new_topic.is_over() {
                 let code = RDKafkaErrorCode::UnknownTopicOrPartition;
-                return Err(describe(&self.place, &Report { code, text: code.to_string() }));
+                return Err(describe(&self.topic, &Report { code, text: code.to_string() }));
             }
             self.hear_reports(PAUSE_BETWEEN_TRIES);
         }
@@ -78,7 +79,7 @@ impl Probe {
 
     /// Where each of so many partitions begins or ends, asked once.
     pub(super) fn ask_offsets(&self, count: usize, which: Offset) -> KafkaResult<Vec<i64>> {
-        ask_offsets(&self.consumer, &self.place.topic, count, which)
+        ask_offsets(&self.consumer, &self.topic.name, count, which)
     }
 
     /// The id of the cluster that answered last; old brokers have none.
@@ -88,7 +89,7 @@ impl Probe {
 
     /// The number of partitions, asked once.
     pub(super) fn ask_partition_count(&self) -> KafkaResult<usize> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.place.topic), REQUEST_PATIENCE)?;
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic.name), REQUEST_PATIENCE)?;
         let topic = metadata.topics().first();
         match topic.map(|topic| (topic.error(), topic.partitions().len())) {
             Some((Some(error), _)) => Err(KafkaError::MetadataFetch(error.into())),
@@ -115,9 +116,9 @@ impl Probe {
                 _ => Report { code, text: code.to_string() },
             };
             if !passes(report.code) || wait.is_over() {
-                return Err(describe(&self.place, &report));
+                return Err(describe(&self.topic, &report));
             }
-            self.outages.lost(&self.place, &report);
+            self.outages.lost(&self.topic, &report);
         }
     }
 
@@ -129,12 +130,15 @@ impl Probe {
 }
 
 /// A consumer with these settings.
-pub(super) fn new_consumer(settings: &ClientConfig, place: &Place) -> Result<BaseConsumer<Context>, SourceError> {
+pub(super) fn new_consumer(
+    settings: &ClientConfig,
+    topic: &TopicAddress,
+) -> Result<BaseConsumer<Context>, SourceError> {
     settings.create_with_context(Context::default()).map_err(|error| match error {
         KafkaError::ClientCreation(problem) => {
-            SourceError::new(with_tls_hint(&problem, &format!("Kafka at {}: ", place.brokers))).of_usage()
+            SourceError::new(with_tls_hint(&problem, &format!("Kafka at {}: ", topic.brokers))).of_usage()
         }
-        error => SourceError::caused_by(format!("{place}: cannot make a client"), error),
+        error => SourceError::caused_by(format!("{topic}: cannot make a client"), error),
     })
 }
 
@@ -147,17 +151,17 @@ pub(super) fn ask_offsets(
     which: Offset,
 ) -> KafkaResult<Vec<i64>> {
     let mut list = TopicPartitionList::with_capacity(count);
-    for number in 0..count {
-        list.add_partition_offset(topic, number as i32, which)?;
+    for id in 0..count {
+        list.add_partition_offset(topic, id as i32, which)?;
     }
     // The two ends of a partition can be asked for like times.
     let answer = consumer.offsets_for_times(list, REQUEST_PATIENCE)?;
     let mut offsets = vec![0; count];
     for element in answer.elements() {
         element.error()?;
-        let place = usize::try_from(element.partition()).ok().and_then(|place| offsets.get_mut(place));
-        match (element.offset(), place) {
-            (Offset::Offset(offset), Some(place)) => *place = offset,
+        let known = usize::try_from(element.partition()).ok().and_then(|id| offsets.get_mut(id));
+        match (element.offset(), known) {
+            (Offset::Offset(offset), Some(known)) => *known = offset,
             _ => return Err(KafkaError::OffsetFetch(RDKafkaErrorCode::OffsetNotAvailable)),
         }
     }

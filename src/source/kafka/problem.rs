@@ -1,29 +1,17 @@
 //! What goes wrong with Kafka: which problems pass, and how the others are told.
 
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::context::Report;
+use super::topic_address::TopicAddress;
 use crate::source::SourceError;
+use crate::telemetry::WarnLimiter;
 
 /// How often a lost broker is told of.
-pub(super) const WARN_EVERY: Duration = Duration::from_secs(10);
-
-/// Where a client reads or writes, for messages.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) brokers: String,
-    pub(crate) topic: String,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kafka at {}, topic \"{}\"", self.brokers, self.topic)
-    }
-}
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Whether librdkafka gets over a problem by itself, so that waiting is right. Everything that is
 /// not known to pass ends the run: on doubt, better to stop than to skip something.
@@ -64,8 +52,8 @@ pub(crate) fn passes(code: Code) -> bool {
 }
 
 /// The error that ends a run, with what to do about it.
-pub(crate) fn describe(place: &Place, report: &Report) -> SourceError {
-    let Place { brokers, topic } = place;
+pub(crate) fn describe(topic: &TopicAddress, report: &Report) -> SourceError {
+    let TopicAddress { brokers, name } = topic;
     let text = &report.text;
     let explanation = match report.code {
         Code::Authentication
@@ -76,50 +64,54 @@ pub(crate) fn describe(place: &Place, report: &Report) -> SourceError {
              entries in [kafka.options]"
         ),
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopicId => format!(
-            "Kafka at {brokers} has no topic \"{topic}\"; correct `topic` in [kafka], or create the topic \
+            "Kafka at {brokers} has no topic \"{name}\"; correct `topic` in [kafka], or create the topic \
              (`counter-machine produce` does with --create-partitions)"
         ),
-        Code::InvalidTopic => format!("\"{topic}\" cannot be the name of a Kafka topic; correct `topic` in [kafka]"),
+        Code::InvalidTopic => format!("\"{name}\" cannot be the name of a Kafka topic; correct `topic` in [kafka]"),
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
-            format!("Kafka at {brokers} does not allow the use of topic \"{topic}\": {text}; its ACLs must be changed")
+            format!("Kafka at {brokers} does not allow the use of topic \"{name}\": {text}; its ACLs must be changed")
         }
         code if passes(code) => format!(
-            "Kafka at {brokers} could not be reached for topic \"{topic}\": {text}; is it running, and are `brokers` \
+            "Kafka at {brokers} could not be reached for topic \"{name}\": {text}; is it running, and are `brokers` \
              in [kafka] and `security.protocol` in [kafka.options] right?"
         ),
-        code => format!("{place}: {text} ({code:?})"),
+        code => format!("{topic}: {text} ({code:?})"),
     };
     if passes(report.code) { SourceError::service_lost(explanation) } else { SourceError::new(explanation) }
 }
 
 /// The error that ends a run whose topic is no longer the one that it began to read.
-pub(super) fn made_anew(place: &Place, finding: &str) -> SourceError {
+pub(super) fn made_anew(topic: &TopicAddress, finding: &str) -> SourceError {
     SourceError::new(format!(
-        "{place}: {finding}. The topic was deleted and made anew, or a broker lost its messages: what was read of it is \
+        "{topic}: {finding}. The topic was deleted and made anew, or a broker lost its messages: what was read of it is \
          counted and published; to count what is there now, start anew"
     ))
 }
 
 /// Tells of a lost broker, and of its return, without flooding the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OutageLog {
-    last_warning: Mutex<Option<Instant>>,
+    warned: Mutex<WarnLimiter>,
+}
+
+impl Default for OutageLog {
+    fn default() -> OutageLog {
+        OutageLog { warned: Mutex::new(WarnLimiter::new(WARN_EVERY)) }
+    }
 }
 
 impl OutageLog {
     /// Something failed that will be tried again.
-    pub(super) fn lost(&self, place: &Place, report: &Report) {
-        let mut last = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= WARN_EVERY) {
-            *last = Some(Instant::now());
-            tracing::warn!("Kafka at {}: {}; waiting for it", place.brokers, report.text);
+    pub(super) fn lost(&self, topic: &TopicAddress, report: &Report) {
+        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).is_due(Instant::now()) {
+            tracing::warn!("Kafka at {}: {}; waiting for it", topic.brokers, report.text);
         }
     }
 
     /// Messages come again.
-    pub(super) fn found(&self, place: &Place) {
-        if self.last_warning.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            tracing::info!("Kafka at {}: messages come again", place.brokers);
+    pub(super) fn found(&self, topic: &TopicAddress) {
+        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).reset() {
+            tracing::info!("Kafka at {}: messages come again", topic.brokers);
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{PoisonError, RwLock};
 /// partitions are and finds new ones, and whoever shows it.
 #[derive(Debug, Default)]
 pub struct KafkaProgress {
-    /// By the number of the partition.
-    partitions: RwLock<Vec<Partition>>,
+    /// By the id of the partition.
+    partitions: RwLock<Vec<PartitionProgress>>,
     /// How many they are: readers look for new ones with every message.
     count: AtomicUsize,
     /// Nobody says how long the partitions are by now.
@@ -16,7 +16,7 @@ pub struct KafkaProgress {
 }
 
 #[derive(Debug)]
-struct Partition {
+struct PartitionProgress {
     /// The offset of the next message to hand over.
     next: AtomicI64,
     /// Where the partition ends, or where reading will.
@@ -31,7 +31,7 @@ impl KafkaProgress {
             return None;
         }
         let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
-        Some(partitions.iter().map(Partition::lag).sum())
+        Some(partitions.iter().map(PartitionProgress::lag).sum())
     }
 
     /// Whether the brokers say how long the partitions are.
@@ -45,7 +45,7 @@ impl KafkaProgress {
 
     /// A partition that is read from `next`, and ends at `end`.
     pub(super) fn add_partition(&self, next: i64, end: i64) {
-        let partition = Partition { next: next.into(), end: end.into() };
+        let partition = PartitionProgress { next: next.into(), end: end.into() };
         let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
         partitions.push(partition);
         self.count.store(partitions.len(), Ordering::Release);
@@ -71,13 +71,13 @@ impl KafkaProgress {
         self.with(partition, |partition| partition.end.store(end, Ordering::Relaxed));
     }
 
-    fn with<T>(&self, partition: i32, act: impl FnOnce(&Partition) -> T) -> Option<T> {
+    fn with<T>(&self, partition: i32, act: impl FnOnce(&PartitionProgress) -> T) -> Option<T> {
         let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
-        usize::try_from(partition).ok().and_then(|place| partitions.get(place)).map(act)
+        usize::try_from(partition).ok().and_then(|id| partitions.get(id)).map(act)
     }
 }
 
-impl Partition {
+impl PartitionProgress {
     fn lag(&self) -> u64 {
         let to_go = self.end.load(Ordering::Relaxed) - self.next.load(Ordering::Relaxed);
         u64::try_from(to_go).unwrap_or_default()

@@ -100,15 +100,15 @@ fn refuse_if_fixed(name: &str, value: &str) -> Result<(), SourceError> {
 }
 
 /// The problem, with a hint where it is one of a build without TLS.
-pub(super) fn with_tls_hint(problem: &str, place: &str) -> String {
+pub(super) fn with_tls_hint(problem: &str, prefix: &str) -> String {
     let lacks_tls = ["OpenSSL", "openssl", "not supported in this build"].iter().any(|sign| problem.contains(sign));
     if lacks_tls && !cfg!(feature = "tls") {
         format!(
-            "{place}{problem}. This program was built without TLS and SASL: build it with `cargo build --release \
+            "{prefix}{problem}. This program was built without TLS and SASL: build it with `cargo build --release \
              --features tls`"
         )
     } else {
-        format!("{place}{problem}")
+        format!("{prefix}{problem}")
     }
 }
 

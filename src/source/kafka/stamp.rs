@@ -1,13 +1,13 @@
 //! Stamping a replay's messages: by the times of the last of each block, or of every one.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{EpochPart, MedianClock, SharedClock};
+use crate::clock::{MedianClock, SharedClock};
 use crate::counter::EventTime;
 use crate::epoch::Epoch;
 use crate::event::{Decoder, EventSchema, Utf8};
+use crate::source::split::split_by_epoch;
 use crate::source::{Block, Message, Payload};
 
 /// Stamps the messages of all readers by one event clock.
@@ -48,7 +48,7 @@ impl EventStamper {
                     parts.add(time, message.length as u64, 1);
                 }
             });
-            return split_messages(&topic, bytes, messages, parts);
+            return split_by_epoch(Payload::Messages { topic, bytes, messages }, parts).collect();
         }
         let epoch = self.clock.after_block(messages.len() as u64, bytes.len() as u64, times.into_iter().flatten());
         vec![Block { epoch, window_starts: Vec::new(), payload: Payload::Messages { topic, bytes, messages } }]
@@ -64,30 +64,6 @@ impl EventStamper {
         };
         messages.iter().map(time_of).collect()
     }
-}
-
-fn split_messages(topic: &Arc<str>, bytes: Vec<u8>, messages: Vec<Message>, parts: Vec<EpochPart>) -> Vec<Block> {
-    let mut left = VecDeque::from(messages);
-    let whole = parts.len() == 1;
-    let mut bytes = bytes;
-    let mut blocks = Vec::with_capacity(parts.len());
-    for EpochPart { epoch, window_starts, range } in parts {
-        let mut messages: Vec<_> = left.drain(..range.len()).collect();
-        let bytes = if whole { std::mem::take(&mut bytes) } else { take_payloads(&bytes, &mut messages) };
-        let payload = Payload::Messages { topic: Arc::clone(topic), bytes, messages };
-        blocks.push(Block { epoch, window_starts, payload });
-    }
-    blocks
-}
-
-/// Copies the payloads of some neighbouring messages, which then say where they stand in the copy.
-fn take_payloads(bytes: &[u8], messages: &mut [Message]) -> Vec<u8> {
-    let begin = messages.first().map_or(0, |message| message.start);
-    let end = messages.last().map_or(0, |message| message.start + message.length);
-    for message in messages {
-        message.start -= begin;
-    }
-    bytes[begin..end].to_vec()
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::probe::Probe;
-use super::problem::{Place, made_anew};
+use super::problem::made_anew;
 use super::progress::KafkaProgress;
+use super::topic_address::TopicAddress;
 use crate::source::SourceError;
 
 /// A broker that has just become a leader may not know all of its log yet: only what is found so many times, one after
@@ -24,7 +25,7 @@ const FINDINGS: u32 = 3;
 /// Looks after a topic until its readers have ended.
 pub struct TopicWatcher {
     pub(super) probe: Probe,
-    pub(super) place: Place,
+    pub(super) topic: TopicAddress,
     pub(super) progress: Arc<KafkaProgress>,
     pub(super) look_every: Duration,
     /// New partitions and later ends are not read.
@@ -48,7 +49,7 @@ impl TopicWatcher {
             let finding = answer.ok().flatten();
             findings = if finding.is_some() { findings + 1 } else { 0 };
             if let Some(finding) = finding.filter(|_| findings >= FINDINGS) {
-                return Err(made_anew(&self.place, &finding));
+                return Err(made_anew(&self.topic, &finding));
             }
             self.probe.hear_reports(Duration::from_millis(1));
         }
@@ -57,7 +58,7 @@ impl TopicWatcher {
 
     /// Looks once. What shows that the topic is another one, if anything does.
     fn look(&mut self) -> KafkaResult<Option<String>> {
-        let read_before: Vec<_> = (0..).zip(&self.ends).map(|(number, _)| self.progress.next(number)).collect();
+        let read_before: Vec<_> = (0..).zip(&self.ends).map(|(id, _)| self.progress.next(id)).collect();
         let count = match self.probe.ask_partition_count() {
             Ok(count) => count,
             Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
@@ -72,10 +73,10 @@ impl TopicWatcher {
             return Ok(Some(format!("it had {} partitions and has {count}", self.ends.len())));
         }
         let ends = self.probe.ask_offsets(count, Offset::End)?;
-        for (number, (end, (last, read))) in ends.iter().zip(self.ends.iter().zip(read_before)).enumerate() {
+        for (id, (end, (last, read))) in ends.iter().zip(self.ends.iter().zip(read_before)).enumerate() {
             let was = (*last).max(read);
             if *end < was {
-                return Ok(Some(format!("partition {number} ended at offset {was} and ends at {end} now")));
+                return Ok(Some(format!("partition {id} ended at offset {was} and ends at {end} now")));
             }
         }
         if !self.until_end {
@@ -93,13 +94,13 @@ impl TopicWatcher {
     fn note(&mut self, ends: &[i64]) -> KafkaResult<()> {
         if ends.len() > self.ends.len() {
             let begins = self.probe.ask_offsets(ends.len(), Offset::Beginning)?;
-            for (number, (begin, end)) in begins.iter().zip(ends).enumerate().skip(self.ends.len()) {
-                tracing::info!("Kafka topic \"{}\": found the new partition {number}", self.place.topic);
+            for (id, (begin, end)) in begins.iter().zip(ends).enumerate().skip(self.ends.len()) {
+                tracing::info!("Kafka topic \"{}\": found the new partition {id}", self.topic.name);
                 self.progress.add_partition(*begin, *end);
             }
         }
-        for (number, end) in (0..).zip(ends) {
-            self.progress.ends_at(number, *end);
+        for (id, end) in (0..).zip(ends) {
+            self.progress.ends_at(id, *end);
         }
         self.ends = ends.to_vec();
         Ok(())

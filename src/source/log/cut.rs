@@ -13,16 +13,16 @@ pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Where to cut.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct CutLimits {
     block_bytes: usize,
     max_line_bytes: usize,
 }
 
-impl Limits {
+impl CutLimits {
     /// Blocks of at most `block_bytes`, where lines allow it, and lines of at most `max_line_bytes`.
-    pub(super) fn new(block_bytes: usize, max_line_bytes: usize) -> Limits {
+    pub(super) fn new(block_bytes: usize, max_line_bytes: usize) -> CutLimits {
         // A first block must show whether the log begins with a byte-order mark.
-        Limits { block_bytes: block_bytes.max(BYTE_ORDER_MARK.len()), max_line_bytes }
+        CutLimits { block_bytes: block_bytes.max(BYTE_ORDER_MARK.len()), max_line_bytes }
     }
 
     pub(super) fn block_bytes(self) -> usize {
@@ -73,7 +73,7 @@ impl Piece {
 /// Cuts a stream of bytes that comes in chunks of any size.
 #[derive(Debug)]
 pub(super) struct LineCutter {
-    limits: Limits,
+    limits: CutLimits,
     /// What came in and was not handed out yet.
     buffer: Vec<u8>,
     /// Where the buffer begins in the log.
@@ -94,7 +94,7 @@ struct SkippedLine {
 
 impl LineCutter {
     /// A cutter at the beginning of a log.
-    pub(super) fn new(limits: Limits) -> LineCutter {
+    pub(super) fn new(limits: CutLimits) -> LineCutter {
         LineCutter { limits, buffer: Vec::new(), offset: 0, scanned: 0, skipping: None, mark_looked_for: false }
     }
 
@@ -153,10 +153,10 @@ impl LineCutter {
     /// The line at the buffer's beginning, which is longer than a block, if its end has come.
     fn long_line(&mut self) -> Option<Piece> {
         let from = self.scanned.max(self.limits.block_bytes);
-        if let Some(place) = memchr(b'\n', &self.buffer[from..])
-            && !self.limits.too_long((from + place) as u64)
+        if let Some(newline) = memchr(b'\n', &self.buffer[from..])
+            && !self.limits.too_long((from + newline) as u64)
         {
-            return Some(self.take(from + place + 1));
+            return Some(self.take(from + newline + 1));
         }
         self.scanned = self.buffer.len();
         if !self.limits.too_long(self.scanned as u64) {
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn complete_lines_go_out_early_and_the_rest_follows() {
-        let mut cutter = LineCutter::new(Limits::new(100, 100));
+        let mut cutter = LineCutter::new(CutLimits::new(100, 100));
         cutter.push(b"\xEF\xBB");
         assert_eq!(lines(cutter.complete_lines()), None);
         cutter.push(b"\xBFone\ntwo\nthr");
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_too_long_is_measured_but_not_held() {
-        let mut cutter = LineCutter::new(Limits::new(64, 4_096));
+        let mut cutter = LineCutter::new(CutLimits::new(64, 4_096));
         let chunk = [b'x'; 1_000];
         for _ in 0..10_000 {
             cutter.push(&chunk);

@@ -18,7 +18,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::foreign::Foreign;
 use super::form::{Form, MAGIC_BYTES};
 use super::members::Unsupported;
-use super::open::{FoundFile, FromBeginning, HEAD_BYTES, Log, LogKind, head, unreadable};
+use super::open::{FoundFile, Log, LogKind, head, unreadable};
+use super::twins::refuse_twins;
 use crate::file_id::FileId;
 use crate::source::SourceError;
 
@@ -191,7 +192,7 @@ impl Search {
     }
 }
 
-/// The names in a directory, without hidden ones, in the order of their bytes; and their files' numbers.
+/// The names in a directory, without hidden ones, in the order of their bytes; and their files' inodes.
 struct Listing(Vec<(std::ffi::OsString, u64)>);
 
 impl Listing {
@@ -205,9 +206,9 @@ impl Listing {
 
     /// Whether nothing that an earlier listing holds was renamed or removed since.
     fn has_all_of(&self, earlier: &Listing) -> bool {
-        let is_there = |(name, number): &(std::ffi::OsString, u64)| {
-            let place = self.0.binary_search_by(|(other, _)| other.as_encoded_bytes().cmp(name.as_encoded_bytes()));
-            place.is_ok_and(|place| self.0[place].1 == *number)
+        let is_there = |(name, inode): &(std::ffi::OsString, u64)| {
+            let found = self.0.binary_search_by(|(other, _)| other.as_encoded_bytes().cmp(name.as_encoded_bytes()));
+            found.is_ok_and(|found| self.0[found].1 == *inode)
         };
         earlier.0.iter().all(is_there)
     }
@@ -259,44 +260,6 @@ fn refuse_unsupported(path: &Path, form: Form, head: &[u8]) -> Result<(), Source
         // Whatever else is wrong with it shows when it is read.
         _ => Ok(()),
     }
-}
-
-/// Refuses a log beside its own compressed copy: both begin alike.
-fn refuse_twins(logs: &[Log]) -> Result<(), SourceError> {
-    let mut by_stem: HashMap<PathBuf, &Log> = HashMap::new();
-    for log in logs.iter().filter(|log| log.found().is_some()) {
-        let stem = if Form::named(&log.name).is_some() { log.name.with_extension("") } else { log.name.to_path_buf() };
-        let Some(other) = by_stem.insert(stem, log) else { continue };
-        let (one, two) = (content_head(other)?, content_head(log)?);
-        let compared = one.len().min(two.len());
-        if compared > 0 && one[..compared] == two[..compared] {
-            return Err(SourceError::new(format!(
-                "{} and {} begin alike: they seem to be one log, which would be counted twice; leave one of them out",
-                other.name.display(),
-                log.name.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The first bytes of a log's content, as far as they can be decompressed.
-fn content_head(log: &Log) -> Result<Vec<u8>, SourceError> {
-    let Some(found) = log.found() else { return Ok(Vec::new()) };
-    let stored = FromBeginning { file: log.open_file(found)?, offset: 0 };
-    let decoded = found.form.decoded(Box::new(stored.take(found.length)));
-    let mut content = decoded.map_err(|error| unreadable(&log.name, error))?;
-    let (mut head, mut buffer) = (Vec::new(), [0; HEAD_BYTES]);
-    while head.len() < HEAD_BYTES {
-        match content.read(&mut buffer[head.len()..]) {
-            Ok(0) => break,
-            Ok(read) => head.extend_from_slice(&buffer[head.len()..][..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Whoever reads it will say so; what came before it is compared.
-            Err(_) => break,
-        }
-    }
-    Ok(head)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::cut::BYTE_ORDER_MARK;
-use crate::event::Reason;
+use crate::outputs::{is_dead_letter, is_of_sqlite};
 
 /// What stands in a directory beside its event logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,11 @@ pub(super) enum Foreign {
 impl Foreign {
     /// What the file with these first bytes is; `None`: perhaps an event log.
     pub(super) fn of(path: &Path, head: &[u8]) -> Option<Foreign> {
-        const DATABASE: &[u8] = b"SQLite format 3\0";
-        const WRITE_AHEAD_LOGS: [&[u8]; 2] = [b"\x37\x7F\x06\x82", b"\x37\x7F\x06\x83"];
-        let is_sqlite = head.starts_with(DATABASE)
-            || WRITE_AHEAD_LOGS.iter().any(|magic| head.starts_with(magic))
-            || belongs_to_a_database(path);
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
-        if is_sqlite {
+        let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        if is_of_sqlite(path, head) {
             Some(Foreign::Sqlite)
-        } else if is_dead_letter(text) {
+        } else if is_dead_letter(first_line) == Some(true) {
             Some(Foreign::DeadLetters)
         } else if is_item(text) {
             Some(Foreign::Items)
@@ -58,25 +54,9 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// `X-wal`, `X-shm` or `X-journal` beside a file X.
-fn belongs_to_a_database(path: &Path) -> bool {
-    let Some(name) = path.to_str() else { return false };
-    let database = ["-wal", "-shm", "-journal"].iter().find_map(|ending| name.strip_suffix(ending));
-    database.is_some_and(|database| Path::new(database).is_file())
-}
-
 fn is_compressed(head: &[u8]) -> bool {
     use super::form::{Form, MAGIC_BYTES};
     Form::of(&head[..head.len().min(MAGIC_BYTES)]) != Some(Form::Plain)
-}
-
-/// Dead letters begin with their reason and their place, in this order.
-fn is_dead_letter(text: &[u8]) -> bool {
-    Reason::ALL.iter().any(|reason| {
-        let begin = format!("{{\"reason\":\"{}\",\"", reason.as_str());
-        text.strip_prefix(begin.as_bytes())
-            .is_some_and(|place| place.starts_with(b"file\":") || place.starts_with(b"topic\":"))
-    })
 }
 
 /// Items begin with their key (of at most 2,048 bytes), then their feature's name.

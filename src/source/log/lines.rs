@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::LogOptions;
 use super::chunks::read_chunks;
-use super::cut::{Limits, LineCutter, Piece};
+use super::cut::{CutLimits, LineCutter, Piece};
 use super::find::find_logs;
 use super::open::{Log, ReadFailure};
 use super::progress::LogProgress;
@@ -44,7 +44,7 @@ fn read_lines<E: From<SourceError>>(
     progress: &Arc<LogProgress>,
     each: &mut dyn FnMut(LogLine<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut cutter = LineCutter::new(Limits::new(LogOptions::BLOCK_BYTES, max_line_bytes));
+    let mut cutter = LineCutter::new(CutLimits::new(LogOptions::BLOCK_BYTES, max_line_bytes));
     let mut each_of = |piece| each_line_of(&log.name, max_line_bytes, piece, each);
     let read = read_chunks(log, progress, |bytes| {
         cutter.push(bytes);

@@ -175,7 +175,7 @@ mod tests {
 
     /// Text that does not compress to nothing.
     fn text(bytes: usize) -> Vec<u8> {
-        (0..bytes as u32).map(|place| b'a' + (place.wrapping_mul(2_654_435_761) >> 28) as u8).collect()
+        (0..bytes as u32).map(|index| b'a' + (index.wrapping_mul(2_654_435_761) >> 28) as u8).collect()
     }
 
     #[test]

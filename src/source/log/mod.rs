@@ -13,7 +13,7 @@
 //!   not; a file that was renamed is read all the same; one that became shorter, or was replaced or
 //!   written anew, is an error.
 //!
-//! `find` finds the logs, once each, with `foreign` for what is none; `open` opens what was found;
+//! `find` finds the logs, once each, with `foreign` for what is none and `twins` for what is there twice; `open` opens what was found;
 //! `form` tells how it is stored, and `members` decompresses it; `cut` says where to cut, `plain` does
 //! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
 //! `tail` or `windows` finds in the lines. `span` reads ahead of all that, where it is asked for.
@@ -26,6 +26,7 @@ mod form;
 mod lines;
 mod members;
 mod open;
+mod options;
 mod plain;
 mod progress;
 mod span;
@@ -33,21 +34,22 @@ mod stamp;
 mod stream;
 mod tail;
 mod times;
+mod twins;
 mod windows;
 
 #[cfg(test)]
 mod tests;
 
 pub use lines::{LogLine, for_each_line};
+pub use options::LogOptions;
 pub use progress::LogProgress;
 pub use span::LogSpan;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use cut::Limits;
+use cut::CutLimits;
 use find::find_logs;
 use form::Form;
 use open::{Log, LogKind};
@@ -56,40 +58,7 @@ use stamp::{Stamper, Stop};
 use stream::read_stream;
 
 use super::{FeedSender, SourceError};
-use crate::clock::ArrivalClock;
-use crate::counter::EventTime;
-use crate::epoch::Epoch;
 use crate::event::EventSchema;
-use crate::pipeline::ClockKind;
-
-/// How event logs are to be read.
-#[derive(Clone, Debug)]
-pub struct LogOptions {
-    /// What events look like.
-    pub schema: Arc<EventSchema>,
-    /// What drives windows.
-    pub clock: ClockKind,
-    /// How long a window is.
-    pub window_length: Duration,
-    /// Events per epoch, at least, with the event clock.
-    pub replay_batch: u64,
-    /// With the event clock: whether blocks say where each window begins, and epochs are made of
-    /// whole windows.
-    pub every_window: bool,
-    /// The start of the run, in the unit of the event's time: every line of a file arrived before it.
-    pub run_start: EventTime,
-    /// Tells when the lines of a pipe arrive.
-    pub now: ArrivalClock,
-    /// The epoch to begin with.
-    pub first_epoch: Epoch,
-    /// How large a block is, at most, unless one line is larger.
-    pub block_bytes: usize,
-}
-
-impl LogOptions {
-    /// The usual [`LogOptions::block_bytes`].
-    pub const BLOCK_BYTES: usize = 1 << 20;
-}
 
 /// How reading event logs ended, if nothing failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,8 +132,8 @@ impl LogSource {
         Ok(if damages.is_empty() { LogEnd::Finished } else { LogEnd::Truncated(damages.join("; ")) })
     }
 
-    fn limits(&self) -> Limits {
-        Limits::new(self.options.block_bytes, self.options.schema.max_bytes)
+    fn limits(&self) -> CutLimits {
+        CutLimits::new(self.options.block_bytes, self.options.schema.max_bytes)
     }
 
     fn read(&self, log: &Log, stamper: &mut Stamper<'_>) -> Result<(), Stop> {

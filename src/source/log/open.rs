@@ -16,7 +16,7 @@ use crate::file_id::FileId;
 use crate::source::{BecameShorter, SourceError, read_at};
 
 /// How much of a file's beginning is looked at and compared.
-pub(super) const HEAD_BYTES: usize = 4 * 1_024;
+pub(super) const BEGINNING_BYTES: usize = 4 * 1_024;
 
 /// One log of the sequence.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub(super) struct FoundFile {
     pub(super) id: FileId,
     pub(super) length: u64,
     pub(super) form: Form,
-    /// The hash of its first bytes, at most [`HEAD_BYTES`].
+    /// The hash of its first bytes, at most [`BEGINNING_BYTES`].
     pub(super) head_hash: u128,
     /// Open since it was found; `None` where too many are.
     pub(super) handle: Option<Arc<File>>,
@@ -113,7 +113,7 @@ impl Log {
 /// The first bytes of a file of this length.
 pub(super) fn head(file: &File, length: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    read_at(file, 0, length.min(HEAD_BYTES as u64) as usize, &mut head)?;
+    read_at(file, 0, length.min(BEGINNING_BYTES as u64) as usize, &mut head)?;
     Ok(head)
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use memchr::{memchr, memrchr};
 
-use super::cut::{BYTE_ORDER_MARK, Limits, Piece};
+use super::cut::{BYTE_ORDER_MARK, CutLimits, Piece};
 use super::open::unreadable;
 use crate::source::{HEAD_BYTES, LogBytes, SourceError, read_at};
 
@@ -28,13 +28,18 @@ pub(super) struct PlainFile<'a> {
     length: u64,
     /// Where the next piece begins.
     offset: u64,
-    limits: Limits,
+    limits: CutLimits,
     buffer: Vec<u8>,
 }
 
 impl PlainFile<'_> {
     /// A file of which the first `length` bytes are cut.
-    pub(super) fn new(name: &Path, file: Arc<File>, length: u64, limits: Limits) -> Result<PlainFile<'_>, SourceError> {
+    pub(super) fn new(
+        name: &Path,
+        file: Arc<File>,
+        length: u64,
+        limits: CutLimits,
+    ) -> Result<PlainFile<'_>, SourceError> {
         let mut plain = PlainFile { name, file, length, offset: 0, limits, buffer: Vec::new() };
         plain.load(0..length.min(BYTE_ORDER_MARK.len() as u64))?;
         if plain.buffer == BYTE_ORDER_MARK {
@@ -81,7 +86,7 @@ impl PlainFile<'_> {
                 return Ok(None);
             }
             self.load(searched..self.length.min(searched + SCAN_BYTES))?;
-            newline = memchr(b'\n', &self.buffer).map(|place| searched + place as u64);
+            newline = memchr(b'\n', &self.buffer).map(|offset| searched + offset as u64);
             searched += self.buffer.len() as u64;
         }
         let line_end = newline.unwrap_or(self.length);
@@ -159,7 +164,7 @@ mod tests {
         }
     }
 
-    fn from_file(log: &[u8], limits: Limits) -> Vec<Cut> {
+    fn from_file(log: &[u8], limits: CutLimits) -> Vec<Cut> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(log).unwrap();
         let mut plain = PlainFile::new(Path::new("log"), Arc::new(file), log.len() as u64, limits).unwrap();
@@ -170,7 +175,7 @@ mod tests {
         cuts
     }
 
-    fn from_chunks(log: &[u8], limits: Limits, chunk_bytes: usize) -> Vec<Cut> {
+    fn from_chunks(log: &[u8], limits: CutLimits, chunk_bytes: usize) -> Vec<Cut> {
         let mut cutter = LineCutter::new(limits);
         let mut cuts = Vec::new();
         for chunk in log.chunks(chunk_bytes) {
@@ -221,7 +226,7 @@ mod tests {
         fn a_file_and_a_stream_are_cut_alike_and_by_the_rule(
             log in logs(), block_bytes in 3..200_usize, max_line_bytes in 1..1_500_usize, chunk_bytes in 1..300_usize,
         ) {
-            let limits = Limits::new(block_bytes, max_line_bytes);
+            let limits = CutLimits::new(block_bytes, max_line_bytes);
             let expected = by_the_rule(&log, block_bytes, max_line_bytes);
             prop_assert_eq!(&from_file(&log, limits), &expected);
             prop_assert_eq!(&from_chunks(&log, limits, chunk_bytes), &expected);
@@ -231,7 +236,7 @@ mod tests {
     #[test]
     fn blocks_larger_than_one_look_are_cut_at_their_last_newline() {
         let log = format!("{}\n{}\n{}", "a".repeat(10), "b".repeat(50_000), "c".repeat(100_000)).into_bytes();
-        let limits = Limits::new(60_000, 1 << 20);
+        let limits = CutLimits::new(60_000, 1 << 20);
         assert_eq!(from_file(&log, limits), by_the_rule(&log, 60_000, 1 << 20));
         assert_eq!(from_file(&log, limits).len(), 2);
     }
@@ -240,7 +245,7 @@ mod tests {
     fn a_file_that_became_shorter_is_an_error_that_names_it() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"one\ntwo\n").unwrap();
-        let mut plain = PlainFile::new(Path::new("events.jsonl"), Arc::new(file), 100, Limits::new(10, 10)).unwrap();
+        let mut plain = PlainFile::new(Path::new("events.jsonl"), Arc::new(file), 100, CutLimits::new(10, 10)).unwrap();
         let error = plain.next_piece(&AtomicBool::new(false)).unwrap_err();
         assert!(error.to_string().contains("events.jsonl"));
         let cause = std::error::Error::source(&error).unwrap().to_string();

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::LogOptions;
 use super::cut::Piece;
 use super::open::unreadable;
+use super::options::LogOptions;
 use super::tail::BlockTail;
 use super::times::LineTimes;
 use super::windows::cut_by_epoch;
 use crate::clock::{ArrivalClock, SharedClock, WallClock};
 use crate::counter::EventTime;
-use crate::epoch::{Epoch, Window};
 use crate::event::Arrival;
 use crate::pipeline::ClockKind;
+use crate::source::split::split_by_epoch;
 use crate::source::{Block, Closed, FeedSender, LogBytes, Payload, SourceError};
 
 /// How long whoever waits may take to notice that the run should stop.
@@ -71,7 +71,7 @@ impl<'a> Stamper<'a> {
             ClockKind::Event => Rhythm::Blocks(event_clock()),
         };
         Stamper {
-            outlet: Outlet { sender, stop },
+            outlet: Outlet { sender, stop, gives_up: false },
             rhythm,
             times: LineTimes::new(&options.schema),
             run_start: options.run_start,
@@ -104,13 +104,18 @@ impl<'a> Stamper<'a> {
         self.outlet.stop.load(Ordering::Relaxed)
     }
 
+    /// From here on a block for which there is no room soon is not handed over: an error waits to be told.
+    pub(super) fn give_up_waiting(&mut self) {
+        self.outlet.gives_up = true;
+    }
+
     /// Stamps the next piece of this log and hands it over.
     pub(super) fn hand_over(&mut self, log: &Arc<Path>, piece: Piece) -> Result<(), Stop> {
         let arrival = self.arrival();
         match &self.rhythm {
             Rhythm::Wall(clock) => {
                 let (epoch, bytes) = (clock.now().0, piece.kept_bytes());
-                self.outlet.send(epoch, Vec::new(), payload(log, piece, arrival))?;
+                self.outlet.send(Block { epoch, window_starts: Vec::new(), payload: payload(log, piece, arrival) })?;
                 // How many lines they are nobody has counted; they bind no more memory than their bytes.
                 clock.after_block(epoch, 0, bytes);
                 Ok(())
@@ -122,7 +127,7 @@ impl<'a> Stamper<'a> {
                     Piece::LineTooLong { .. } => BlockTail::LINE_WITHOUT_TIME,
                 };
                 let epoch = clock.after_block(tail.estimated_lines, piece.kept_bytes(), tail.times);
-                self.outlet.send(epoch, Vec::new(), payload(log, piece, arrival))?;
+                self.outlet.send(Block { epoch, window_starts: Vec::new(), payload: payload(log, piece, arrival) })?;
                 self.outlet.sender.announce(clock.epoch());
                 Ok(())
             }
@@ -148,19 +153,20 @@ impl<'a> Stamper<'a> {
 struct Outlet<'a> {
     sender: &'a FeedSender,
     stop: &'a AtomicBool,
+    /// Nothing is waited for any more.
+    gives_up: bool,
 }
 
 impl Outlet<'_> {
     /// Hands over a block; waits while the feed is full, but not when the run should stop.
-    fn send(&self, epoch: Epoch, window_starts: Vec<(usize, Window)>, payload: Payload) -> Result<(), Stop> {
-        let mut block = Block { epoch, window_starts, payload };
+    fn send(&self, mut block: Block) -> Result<(), Stop> {
         loop {
             block = match self.sender.try_send(block, STOP_NOTICE) {
                 Ok(None) => return Ok(()),
                 Ok(Some(block)) => block,
                 Err(Closed) => return Err(Stop::Interrupted),
             };
-            if self.stop.load(Ordering::Relaxed) {
+            if self.gives_up || self.stop.load(Ordering::Relaxed) {
                 return Err(Stop::Interrupted);
             }
         }
@@ -175,20 +181,12 @@ impl Outlet<'_> {
         clock: &SharedClock,
         times: &mut LineTimes,
     ) -> Result<(), Stop> {
-        let Piece::Lines { offset, bytes: LogBytes::Read(mut bytes) } = piece else {
+        let parts = match &piece {
+            Piece::Lines { bytes: LogBytes::Read(bytes), .. } => cut_by_epoch(bytes, arrival, clock, times),
             // One line, so it is one part.
-            let bytes = piece.kept_bytes();
-            let Some(part) = clock.cut(|parts| parts.add(None, bytes, 1)).pop() else { return Ok(()) };
-            return self.send(part.epoch, part.window_starts, payload(log, piece, arrival));
+            _ => clock.cut(|parts| parts.add(None, piece.kept_bytes(), 1)),
         };
-        for part in cut_by_epoch(&bytes, arrival, clock, times) {
-            let offset = offset + part.range.start as u64;
-            let whole = part.range.len() == bytes.len();
-            let bytes = if whole { std::mem::take(&mut bytes) } else { bytes[part.range].to_vec() };
-            let lines = Piece::Lines { offset, bytes: LogBytes::Read(bytes) };
-            self.send(part.epoch, part.window_starts, payload(log, lines, arrival))?;
-        }
-        Ok(())
+        split_by_epoch(payload(log, piece, arrival), parts).try_for_each(|block| self.send(block))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::RecvTimeoutError;
 
 use super::chunks::{Chunk, chunks_of};
-use super::cut::{Limits, LineCutter};
+use super::cut::{CutLimits, LineCutter};
 use super::open::{Log, ReadFailure};
 use super::progress::LogProgress;
 use super::stamp::{STOP_NOTICE, Stamper, Stop};
@@ -19,7 +19,7 @@ use crate::source::SourceError;
 /// whole block; a file's blocks never depend on how fast it can be read.
 pub(super) fn read_stream(
     log: &Log,
-    limits: Limits,
+    limits: CutLimits,
     progress: &Arc<LogProgress>,
     stamper: &mut Stamper<'_>,
 ) -> Result<(), Stop> {
@@ -36,11 +36,19 @@ pub(super) fn read_stream(
             }
             Ok(Chunk::End) => return stream.finish(),
             Ok(Chunk::Failure(ReadFailure::Damaged(what))) => {
-                stream.finish()?;
-                return Err(Stop::Damaged(what));
+                return Err(match stream.finish() {
+                    Ok(()) => Stop::Damaged(what),
+                    Err(stop) => {
+                        tracing::warn!("{what}");
+                        stop
+                    }
+                });
             }
             Ok(Chunk::Failure(ReadFailure::Failed(error))) => {
-                stream.hand_over_lines()?;
+                // What came before it still counts, where there is room for it: the error must neither wait nor become
+                // an interruption.
+                stream.stamper.give_up_waiting();
+                let _ = stream.hand_over_lines();
                 return Err(Stop::Failed(error));
             }
             Err(RecvTimeoutError::Timeout) => {

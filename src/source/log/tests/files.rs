@@ -1,6 +1,7 @@
 //! Files and directories of them.
 
 use std::fs::{self, File};
+use std::time::Instant;
 
 use super::*;
 use crate::clock::StreamClock;
@@ -207,6 +208,29 @@ fn a_stop_is_noticed_while_the_feed_is_full_and_the_end_of_the_workers_too() {
     let (sender, feed) = feed(Epoch(3));
     drop(feed);
     assert!(matches!(open().run(sender, &AtomicBool::new(false)), Ok(LogEnd::Interrupted)));
+}
+
+#[test]
+fn an_error_does_not_wait_for_room_in_the_feed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.jsonl");
+    fs::write(&path, "0123456789abcde\n".repeat(625)).unwrap();
+    let options = LogOptions { every_window: true, ..options() };
+    let source = LogSource::open(std::slice::from_ref(&path), options).unwrap();
+    // Four blocks, which fill the feed, and some lines.
+    File::options().write(true).open(&path).unwrap().set_len(4_500).unwrap();
+    let (sender, feed_that_nobody_reads) = feed(Epoch(3));
+    let stop = Arc::new(AtomicBool::new(false));
+    let stop_of_reader = Arc::clone(&stop);
+    let reader = thread::spawn(move || source.run(sender, &stop_of_reader));
+    let began = Instant::now();
+    while !reader.is_finished() && began.elapsed() < Duration::from_secs(10) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = reader.join().unwrap().unwrap_err().to_string();
+    assert!(error.contains("log.jsonl"), "{error}");
+    assert!(feed_that_nobody_reads.blocks.is_full());
 }
 
 #[test]

@@ -5,14 +5,17 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crossbeam_channel::TryRecvError;
 use flate2::{Compression, write::GzEncoder};
 
 use super::*;
-use crate::epoch::Window;
+use crate::clock::ArrivalClock;
+use crate::counter::EventTime;
+use crate::epoch::{Epoch, Window};
 use crate::event::{Ahead, Arrival, FieldPath, TimeUnit};
+use crate::pipeline::ClockKind;
 use crate::source::{Block, Feed, LogBytes, Payload, feed};
 
 mod files;
@@ -143,7 +146,7 @@ impl Run {
         logs
     }
 
-    /// The epoch, place and bytes of each block.
+    /// The epoch, offset and bytes of each block.
     fn cut(&self) -> Vec<(Epoch, u64, Vec<u8>)> {
         self.blocks
             .iter()
@@ -151,17 +154,17 @@ impl Run {
             .collect()
     }
 
-    /// The epoch and the window of each line, by its place.
+    /// The epoch and the window of each line, by its offset.
     fn windows(&self) -> BTreeMap<u64, (Epoch, Window)> {
         let mut windows = BTreeMap::new();
         for block in &self.blocks {
             let Some((_, offset, bytes)) = bytes_of(block) else { continue };
-            let mut place = 0;
+            let mut start = 0;
             for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                let newest = block.window_starts.iter().rev().find(|(start, _)| *start <= place);
+                let newest = block.window_starts.iter().rev().find(|(first, _)| *first <= start);
                 let window = newest.map_or(Window(block.epoch.0), |(_, window)| *window);
-                windows.insert(offset + place as u64, (block.epoch, window));
-                place += line.len();
+                windows.insert(offset + start as u64, (block.epoch, window));
+                start += line.len();
             }
         }
         windows

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::world::{CATEGORIES, PostId, UserId};
 use super::*;
 use crate::counter::EventTime;
+use crate::event::TimeUnit;
+use crate::synthetic::Traffic;
 
 const START: i64 = 1_707_605_599;
 const START_MS: i64 = START * 1_000;
@@ -96,9 +98,9 @@ fn assert_follows(events: &[Event], first: &str, second: &str, uses_up: bool) ->
         } else if event.event_name == second {
             followers += 1;
             let times = before.get_mut(&event.who_and_what()).expect("there was one before");
-            let place = times.iter().position(|time| *time <= event.event_ts).expect("it happened before");
+            let index = times.iter().position(|time| *time <= event.event_ts).expect("it happened before");
             if uses_up {
-                times.swap_remove(place);
+                times.swap_remove(index);
             }
         }
     }
@@ -120,8 +122,8 @@ fn event_time_goes_on_evenly_and_so_many_events_are_late_by_so_much() {
     let config = FeedConfig { bot_share: 0.0, ..config() };
     let events = events(&config, 100_000);
     let mut late = 0;
-    for (place, event) in (0i64..).zip(&events) {
-        let behind = START_MS + place * 10 - event.event_ts;
+    for (index, event) in (0i64..).zip(&events) {
+        let behind = START_MS + index * 10 - event.event_ts;
         assert!(behind == 0 || (1_000..=600_000).contains(&behind), "{behind}");
         late += usize::from(behind > 0);
     }

@@ -1,5 +1,5 @@
 //! Creators, posts and tastes. Nothing of it is stored: what a person or a post is like is worked out
-//! from its number and the seed.
+//! from its id and the seed.
 
 use super::super::Population;
 use super::super::random::{SplitMix64, Zipf};
@@ -60,15 +60,15 @@ pub(super) const CATEGORIES: [&str; 40] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct UserId(pub u64);
 
-/// A creator, from 0 on; the home category is the number modulo the number of categories.
+/// A creator, from 0 on; the home category is the id modulo the number of categories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CreatorId(pub u64);
 
-/// A post: the creator's number plus the number of creators times how often that creator has posted since 1970.
+/// A post: the creator's id plus the number of creators times how often that creator has posted since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PostId(pub u64);
 
-/// The place of a category in [`CATEGORIES`].
+/// The index of a category in [`CATEGORIES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CategoryId(pub usize);
 
@@ -104,8 +104,8 @@ impl World {
         }
     }
 
-    fn about(&self, about: About, number: u64) -> SplitMix64 {
-        let mixed = SplitMix64::new(number ^ ((about as u64) << 56)).next();
+    fn about(&self, about: About, id: u64) -> SplitMix64 {
+        let mixed = SplitMix64::new(id ^ ((about as u64) << 56)).next();
         SplitMix64::new(self.seed ^ mixed)
     }
 
@@ -176,7 +176,7 @@ impl World {
         CreatorId(u64::from(nth - 1) * CATEGORIES.len() as u64 + category.0 as u64)
     }
 
-    fn number_of_creators(&self) -> u64 {
+    fn creator_count(&self) -> u64 {
         u64::from(self.creators_of_category.size) * CATEGORIES.len() as u64
     }
 
@@ -191,18 +191,18 @@ impl World {
     fn newest_post(&self, creator: CreatorId, time_ms: i64) -> PostId {
         let (rhythm, first) = self.rhythm(creator);
         let posted_before = (time_ms.max(0) as u64).saturating_sub(first) / rhythm;
-        PostId(posted_before * self.number_of_creators() + creator.0)
+        PostId(posted_before * self.creator_count() + creator.0)
     }
 
     pub(super) fn creator(&self, post: PostId) -> CreatorId {
-        CreatorId(post.0 % self.number_of_creators())
+        CreatorId(post.0 % self.creator_count())
     }
 
     /// When the post was made.
     #[cfg(test)]
     pub(super) fn created(&self, post: PostId) -> i64 {
         let (rhythm, first) = self.rhythm(self.creator(post));
-        (post.0 / self.number_of_creators() * rhythm + first) as i64
+        (post.0 / self.creator_count() * rhythm + first) as i64
     }
 
     /// How well a post goes, from 0 to 1.

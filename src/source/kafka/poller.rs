@@ -16,8 +16,9 @@ use super::arrivals::RecordArrivals;
 use super::batch::Batch;
 use super::clock::KafkaClock;
 use super::context::Context;
-use super::ends::EndWait;
+use super::end_wait::EndWait;
 use super::partition::{Partition, Step};
+use super::probe::new_consumer;
 use super::problem::made_anew;
 use super::reader::KafkaReader;
 use crate::epoch::Epoch;
@@ -27,14 +28,36 @@ use crate::telemetry::Metrics;
 /// A request to stop is noticed at least this often.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+impl KafkaReader {
+    /// Reads until `stop` is set, the workers are gone or, where the source was told so, the ends
+    /// found at the start are reached. Fails with what waiting does not mend: messages that are
+    /// lost, a topic or credentials that are no longer valid.
+    ///
+    /// A broker that is away is waited for. Messages are handed over in the order of their offsets,
+    /// stamped with the clock's epoch at the time they were read. A stop hands over what was read
+    /// only if there is room for it.
+    pub fn run(
+        self,
+        sender: FeedSender,
+        clock: &KafkaClock,
+        arrivals: &RecordArrivals,
+        metrics: &Metrics,
+        stop: &AtomicBool,
+    ) -> Result<(), SourceError> {
+        let consumer = new_consumer(&self.settings, &self.topic)?;
+        let session = Session { sender: &sender, clock, arrivals, metrics, stop };
+        Poller::new(&consumer, &self, session).run()
+    }
+}
+
 /// What a reader works with.
 #[derive(Clone, Copy)]
-pub(super) struct Session<'a> {
-    pub(super) sender: &'a FeedSender,
-    pub(super) clock: &'a KafkaClock,
-    pub(super) arrivals: &'a RecordArrivals,
-    pub(super) metrics: &'a Metrics,
-    pub(super) stop: &'a AtomicBool,
+struct Session<'a> {
+    sender: &'a FeedSender,
+    clock: &'a KafkaClock,
+    arrivals: &'a RecordArrivals,
+    metrics: &'a Metrics,
+    stop: &'a AtomicBool,
 }
 
 /// Why a reader ends before everything is read.
@@ -57,7 +80,7 @@ impl From<SourceError> for Ended {
     }
 }
 
-pub(super) struct Reading<'a> {
+pub(super) struct Poller<'a> {
     pub(super) consumer: &'a BaseConsumer<Context>,
     pub(super) reader: &'a KafkaReader,
     session: Session<'a>,
@@ -77,30 +100,26 @@ pub(super) struct Reading<'a> {
     pub(super) looked_again: usize,
 }
 
-impl<'a> Reading<'a> {
-    pub(super) fn new(
-        consumer: &'a BaseConsumer<Context>,
-        reader: &'a KafkaReader,
-        session: Session<'a>,
-    ) -> Reading<'a> {
+impl<'a> Poller<'a> {
+    fn new(consumer: &'a BaseConsumer<Context>, reader: &'a KafkaReader, session: Session<'a>) -> Poller<'a> {
         let (epoch, epoch_ends) = session.clock.now();
-        Reading {
+        Poller {
             consumer,
             reader,
             session,
             partitions: reader.partitions.clone(),
             partition_count: reader.partition_count,
-            batch: Batch::new(Arc::from(reader.place.topic.as_str())),
+            batch: Batch::new(Arc::from(reader.topic.name.as_str())),
             epoch,
             epoch_ends,
             waiting: false,
             failed: false,
-            end_wait: EndWait::new(),
+            end_wait: EndWait::new(Instant::now()),
             looked_again: 0,
         }
     }
 
-    pub(super) fn run(mut self) -> Result<(), SourceError> {
+    fn run(mut self) -> Result<(), SourceError> {
         match self.read() {
             Ok(()) | Err(Ended::Stopped) => Ok(()),
             Err(Ended::Failed(error)) => {
@@ -125,11 +144,11 @@ impl<'a> Reading<'a> {
             let polled = self.consumer.poll(self.patience(now));
             // Looked for behind the poll: messages of a topic that was made anew come after the news.
             if let Some(finding) = self.consumer.context().made_anew() {
-                return Err(made_anew(&self.reader.place, finding).into());
+                return Err(made_anew(&self.reader.topic, finding).into());
             }
             match polled {
                 Some(Ok(message)) => self.take(&message, now)?,
-                Some(Err(KafkaError::PartitionEOF(number))) => self.reached_end(number, now),
+                Some(Err(KafkaError::PartitionEOF(id))) => self.reached_end(id, now),
                 Some(Err(error)) => self.judge(error)?,
                 None if self.batch.is_empty() => {
                     self.session.clock.caught_up();
@@ -177,10 +196,10 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let new: Vec<_> = (self.partition_count..count)
-            .filter(|number| number % self.reader.readers == self.reader.index)
-            .map(|number| {
-                let begin = self.reader.progress.next(number as i32);
-                Partition { at_beginning: true, ..Partition::new(number as i32, begin, None) }
+            .filter(|id| id % self.reader.readers == self.reader.index)
+            .map(|id| {
+                let begin = self.reader.progress.next(id as i32);
+                Partition { at_beginning: true, ..Partition::new(id as i32, begin, None) }
             })
             .collect();
         self.partition_count = count;
@@ -204,50 +223,50 @@ impl<'a> Reading<'a> {
     ) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
-            list.add_partition_offset(&self.reader.place.topic, partition.number, offset(partition))?;
+            list.add_partition_offset(&self.reader.topic.name, partition.id, offset(partition))?;
         }
         Ok(list)
     }
 
-    pub(super) fn partition(&mut self, number: i32) -> Option<&mut Partition> {
-        let place = usize::try_from(number).ok()? / self.reader.readers;
-        self.partitions.get_mut(place).filter(|partition| partition.number == number)
+    pub(super) fn partition(&mut self, id: i32) -> Option<&mut Partition> {
+        let index = usize::try_from(id).ok()? / self.reader.readers;
+        self.partitions.get_mut(index).filter(|partition| partition.id == id)
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>, now: Instant) -> Result<(), Ended> {
         if self.waiting {
             self.waiting = false;
-            self.reader.outages.found(&self.reader.place);
+            self.reader.outages.found(&self.reader.topic);
         }
         self.looked_again = 0;
-        let (number, offset) = (message.partition(), message.offset());
-        let Some(partition) = self.partition(number).filter(|partition| !partition.done) else { return Ok(()) };
+        let (id, offset) = (message.partition(), message.offset());
+        let Some(partition) = self.partition(id).filter(|partition| !partition.done) else { return Ok(()) };
         let expected = partition.next;
         match partition.step(offset) {
-            Step::Backwards => return Err(Ended::Failed(self.began_anew(number, offset, expected))),
+            Step::Backwards => return Err(Ended::Failed(self.began_anew(id, offset, expected))),
             Step::Take => match message.payload() {
                 Some(payload) => {
                     let timestamp_ms = message.timestamp().to_millis();
-                    let arrival = self.session.arrivals.arrival(&self.reader.place, timestamp_ms);
-                    self.batch.push(number, offset, arrival, payload, now);
+                    let arrival = self.session.arrivals.arrival(&self.reader.topic, timestamp_ms);
+                    self.batch.push(id, offset, arrival, payload, now);
                 }
                 None => self.session.metrics.tombstones.add(1),
             },
             Step::Skip => {}
         }
-        self.unassign_if_done(number)
+        self.unassign_if_done(id)
     }
 
     /// Leaves a partition that was read to its end: what comes after it need not be fetched.
-    pub(super) fn unassign_if_done(&mut self, number: i32) -> Result<(), Ended> {
-        let Some(partition) = self.partition(number).filter(|partition| partition.done).copied() else { return Ok(()) };
+    pub(super) fn unassign_if_done(&mut self, id: i32) -> Result<(), Ended> {
+        let Some(partition) = self.partition(id).filter(|partition| partition.done).copied() else { return Ok(()) };
         self.list(&[partition], |_| Offset::Invalid)
             .and_then(|list| self.consumer.incremental_unassign(&list))
             .map_err(|error| self.cannot("leave a partition", error))
     }
 
     pub(super) fn cannot(&self, what: &str, error: KafkaError) -> Ended {
-        Ended::Failed(SourceError::caused_by(format!("{}: cannot {what}", self.reader.place), error))
+        Ended::Failed(SourceError::caused_by(format!("{}: cannot {what}", self.reader.topic), error))
     }
 
     /// Sends the batch to the workers, and waits for room; a stop or a failure ends the waiting.
@@ -261,7 +280,7 @@ impl<'a> Reading<'a> {
             self.epoch_ends = Instant::now();
         }
         for partition in &self.partitions {
-            self.reader.progress.reached(partition.number, partition.next);
+            self.reader.progress.reached(partition.id, partition.next);
         }
         Ok(())
     }

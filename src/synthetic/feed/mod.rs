@@ -10,37 +10,23 @@
 //! A line looks like
 //! `{"eventName":"time_spent","userId":"4","postId":"8","creatorId":"9","categoryIds":["music"],"surface":"feed","seconds":7.5,"eventTs":1707605599000}`;
 //! `seconds` stands in `time_spent` and `length`, in characters, in `comment`. Memory is bounded: what
-//! people and posts are like is worked out from their numbers, and what is still to come is limited
+//! people and posts are like is worked out from their ids, and what is still to come is limited
 //! (see [`agenda`]).
 
 mod agenda;
+mod config;
 mod line;
 mod visit;
 mod world;
 
 use std::io::{self, Write};
 
-use super::{InvalidSynthetic, Traffic, write_lines};
-use crate::event::TimeUnit;
+pub use config::FeedConfig;
+
+use super::{InvalidSynthetic, write_lines};
 use line::LineFormat;
 use visit::Visitors;
 use world::World;
-
-/// What a synthetic feed is like.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FeedConfig {
-    /// Who makes events, bots aside, and when. There is a creator for every ten users, and at least one for
-    /// every category. Times are in seconds here, whatever the unit of the log's times.
-    pub traffic: Traffic,
-    /// The share of events that bots make, from 0 to 1.
-    pub bot_share: f64,
-    /// The field with the event's name.
-    pub name_field: String,
-    /// The field with the event's time.
-    pub time_field: String,
-    /// The unit of the event's time.
-    pub time_unit: TimeUnit,
-}
 
 /// A synthetic feed's log, line by line, without an end.
 #[derive(Clone, Debug)]
@@ -54,8 +40,7 @@ pub struct FeedLog {
 
 impl FeedLog {
     /// The fields that the events have beside their name and time. `categoryIds` is an array.
-    pub const FIELDS: [&str; 7] =
-        ["userId", "postId", "creatorId", "categoryIds", "surface", line::SECONDS, line::LENGTH];
+    pub const FIELDS: [&str; 7] = line::FIELDS;
 
     /// The log that the configuration describes, from its first line on.
     pub fn new(config: &FeedConfig) -> Result<FeedLog, InvalidSynthetic> {

@@ -5,12 +5,12 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use super::connection::Place;
+use super::table_address::TableAddress;
 use crate::sink::{SinkError, SinkErrorKind};
 
 /// A request that failed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct FailedRequest {
     pub(super) cause: Cause,
     /// What the service or the connection said.
     pub(super) text: String,
@@ -41,8 +41,8 @@ pub(super) enum Cause {
     Other,
 }
 
-impl Failure {
-    pub(super) fn of<E: Error + ProvideErrorMetadata + 'static>(error: &SdkError<E>) -> Failure {
+impl FailedRequest {
+    pub(super) fn of<E: Error + ProvideErrorMetadata + 'static>(error: &SdkError<E>) -> FailedRequest {
         let (cause, text) = match error {
             SdkError::ServiceError(service) => {
                 let code = error.code().unwrap_or_default();
@@ -53,12 +53,12 @@ impl Failure {
             SdkError::DispatchFailure(failure) if failure.is_user() => (Cause::Other, innermost(error)),
             _ => (credentials_error(error).map_or(Cause::Passing, cause_of_credentials_error), innermost(error)),
         };
-        Failure { cause, text }
+        FailedRequest { cause, text }
     }
 
     /// A failure to get credentials at all.
-    pub(super) fn of_credentials(error: &CredentialsError) -> Failure {
-        Failure { cause: cause_of_credentials_error(error), text: innermost(error) }
+    pub(super) fn of_credentials(error: &CredentialsError) -> FailedRequest {
+        FailedRequest { cause: cause_of_credentials_error(error), text: innermost(error) }
     }
 
     /// What is going on, for whoever waits.
@@ -74,15 +74,15 @@ impl Failure {
     }
 
     /// The error that ends the run or the command, while it was `doing` something.
-    pub(super) fn into_error(self, doing: &str, place: &Place) -> SinkError {
-        let Failure { cause, text } = self;
-        let table = &place.table;
+    pub(super) fn into_error(self, doing: &str, table: &TableAddress) -> SinkError {
+        let FailedRequest { cause, text } = self;
+        let name = &table.name;
         let what_to_do = match cause {
             Cause::NoTable => {
-                format!("the table {table} does not exist; create it with `counter-machine table PIPELINE`")
+                format!("the table {name} does not exist; create it with `counter-machine table PIPELINE`")
             }
             Cause::Denied | Cause::ExpiredCredentials | Cause::WrongCredentials => {
-                format!("look at the AWS credentials, and at what they allow on the table {table}")
+                format!("look at the AWS credentials, and at what they allow on the table {name}")
             }
             Cause::NoCredentialsNow => "look at where the AWS credentials come from, and start again".to_owned(),
             Cause::ClockSkew => "set the clock of this machine, and start again".to_owned(),
@@ -96,7 +96,7 @@ impl Failure {
             Cause::NoTable => SinkErrorKind::Gone,
             _ => SinkErrorKind::Failed,
         };
-        SinkError::new(format!("DynamoDB: cannot {doing} ({place}): {text} ({what_to_do})")).of_kind(kind)
+        SinkError::new(format!("DynamoDB: cannot {doing} ({table}): {text} ({what_to_do})")).of_kind(kind)
     }
 }
 

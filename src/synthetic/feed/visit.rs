@@ -1,10 +1,10 @@
 //! Visits: a series of views, and what follows from each.
 
-use super::FeedConfig;
 use super::agenda::Agenda;
+use super::config::FeedConfig;
 use super::world::{PostId, UserId, World};
-use crate::source::synthetic::Traffic;
-use crate::source::synthetic::random::SplitMix64;
+use crate::synthetic::Traffic;
+use crate::synthetic::random::SplitMix64;
 
 /// What somebody does with a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +100,7 @@ pub(super) struct Happening {
 pub(super) struct Visitors {
     world: World,
     random: SplitMix64,
-    agenda: Agenda,
+    agenda: Agenda<Happening>,
     late_share: f64,
     late_by_ms: u64,
     /// A bot likes each post that it views: so half of its events are views.
@@ -130,7 +130,7 @@ impl Visitors {
         Visitors {
             world,
             random: SplitMix64::new(config.traffic.seed),
-            agenda: Agenda::default(),
+            agenda: Agenda::new(),
             late_share: config.traffic.late_share,
             late_by_ms: config.traffic.late_by_seconds.saturating_mul(1_000),
             bot_view_share: config.bot_share / 2.0,

@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 use crate::sink::{SinkError, SinkErrorKind};
 
 /// What went wrong with the file, and what to do about it.
-pub(super) fn failed(path: &Path, error: rusqlite::Error) -> SinkError {
+pub(super) fn sink_error(path: &Path, error: rusqlite::Error) -> SinkError {
     // SQLite has no code for it.
     if error.to_string().contains("no such table") {
         let message = "has lost its tables (another program has changed it: start over with --replace)";

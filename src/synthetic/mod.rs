@@ -2,7 +2,7 @@
 //!
 //! Every line has the shape of the reference job's events,
 //! `{"eventName":"like","userId":"1234","creatorId":"7777","eventTs":1707605599}`. Event time goes
-//! on evenly from line to line; late events carry an earlier time than their place says. Users, and
+//! on evenly from line to line; late events carry an earlier time than where they stand says. Users, and
 //! creators, of whom there are a tenth as many, come up with Zipf's frequencies; which of them are
 //! the busy ones is scattered over their ids.
 //!

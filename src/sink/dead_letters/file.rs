@@ -1,15 +1,11 @@
-//! The place where dead letters are kept: only a file of dead letters is appended to.
+//! The file that dead letters are kept in: only one of dead letters is appended to.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
+use crate::outputs::{DEAD_LETTER_BEGINNING, is_dead_letter};
 use crate::sink::files::{holds_only, make_entry_durable};
-
-/// How every line of dead letters begins.
-const BEGINNING: &[u8] = br#"{"reason":""#;
 
 /// Opens the file at its end; a line that a crash has cut short there stays one line.
 pub(super) fn open(path: &Path) -> io::Result<File> {
@@ -37,7 +33,9 @@ pub(super) fn open_recognised(path: &Path) -> io::Result<File> {
     // A pipe that could also be read from would not tell when its reader has gone.
     let is_stream = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     let file = File::options().append(true).create(true).read(!is_stream).open(path)?;
-    if is_stream || holds_only(&file, BEGINNING, is_dead_letter)? {
+    // A line that says too little was cut by a crash.
+    let is_ours = |line: &[u8]| is_dead_letter(line) != Some(false);
+    if is_stream || holds_only(&file, DEAD_LETTER_BEGINNING, is_ours)? {
         return Ok(file);
     }
     Err(io::Error::other("it holds something else than dead letters, and is left as it is"))
@@ -59,16 +57,4 @@ pub(super) fn try_to_make(path: &Path) -> io::Result<()> {
         let _ = fs::remove_dir(folder);
     }
     outcome
-}
-
-/// Whether this is a line of dead letters: of this version, or of one with other reasons, or one that a crash has cut.
-fn is_dead_letter(line: &[u8]) -> bool {
-    let Ok(line) = serde_json::from_slice::<Map<String, Value>>(line) else {
-        return !line.is_empty() && (line.starts_with(BEGINNING) || BEGINNING.starts_with(line));
-    };
-    let has = |names: &[&str]| names.iter().any(|name| line.contains_key(*name));
-    line.get("reason").is_some_and(Value::is_string)
-        && line.get("offset").is_some_and(Value::is_number)
-        && has(&["file", "topic"])
-        && has(&["text", "base64"])
 }

@@ -2,16 +2,19 @@
 
 use jiff::Timestamp;
 
+use super::config::FeedConfig;
 use super::visit::{Action, Happening};
 use super::world::World;
-use super::{FeedConfig, FeedLog};
 use crate::event::TimeUnit;
-use crate::source::synthetic::InvalidSynthetic;
+use crate::synthetic::InvalidSynthetic;
 
 /// The field with the seconds of `time_spent`.
 pub(super) const SECONDS: &str = "seconds";
 /// The field with the length of a `comment`.
 pub(super) const LENGTH: &str = "length";
+
+/// The fields beside the name and the time. `categoryIds` is an array.
+pub(super) const FIELDS: [&str; 7] = ["userId", "postId", "creatorId", "categoryIds", "surface", SECONDS, LENGTH];
 
 /// How lines are written.
 #[derive(Clone, Debug)]
@@ -26,7 +29,7 @@ pub(super) struct LineFormat {
 impl LineFormat {
     pub(super) fn new(config: &FeedConfig) -> Result<LineFormat, InvalidSynthetic> {
         for field in [&config.name_field, &config.time_field] {
-            if field.contains(['.', '\\']) || FeedLog::FIELDS.contains(&field.as_str()) {
+            if field.contains(['.', '\\']) || FIELDS.contains(&field.as_str()) {
                 return Err(InvalidSynthetic::Field(field.clone()));
             }
         }
@@ -51,8 +54,8 @@ impl LineFormat {
         bytes.extend_from_slice(b"\",\"creatorId\":\"");
         bytes.extend_from_slice(number.format(world.creator(post).0 + 1).as_bytes());
         bytes.extend_from_slice(b"\",\"categoryIds\":[");
-        for (place, category) in world.categories(post).enumerate() {
-            bytes.extend_from_slice(if place == 0 { b"\"" } else { b",\"" });
+        for (index, category) in world.categories(post).enumerate() {
+            bytes.extend_from_slice(if index == 0 { b"\"" } else { b",\"" });
             bytes.extend_from_slice(category.as_bytes());
             bytes.push(b'"');
         }

@@ -11,8 +11,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::context::{Context, Report};
 use super::probe::{Probe, Wait};
-use super::problem::{OutageLog, Place, describe};
+use super::problem::{OutageLog, describe};
 use super::settings::client_settings;
+use super::topic_address::TopicAddress;
 use crate::pipeline::KafkaConfig;
 use crate::source::SourceError;
 
@@ -44,41 +45,41 @@ const DEFAULTS: [(&str, &str); 8] = [
 ];
 
 /// Sends messages to one topic. A message counts as sent once all replicas that are in step have
-/// it, which only [`TopicWriter::finish`] makes certain.
-pub struct TopicWriter {
+/// it, which only [`TopicProducer::finish`] makes certain.
+pub struct TopicProducer {
     producer: BaseProducer<Context>,
-    place: Place,
+    topic: TopicAddress,
     outages: OutageLog,
     partition_count: usize,
     created: bool,
     queued: u64,
 }
 
-impl TopicWriter {
+impl TopicProducer {
     /// Finds the topic, or makes it with `create_partitions` partitions where it is missing and that
     /// is given. `compression` is one of librdkafka's codecs.
     pub fn connect(
         config: &KafkaConfig,
         compression: &str,
         create_partitions: Option<u16>,
-    ) -> Result<TopicWriter, SourceError> {
+    ) -> Result<TopicProducer, SourceError> {
         let never = AtomicBool::new(false);
         let wait = Wait { deadline: Instant::now() + CONNECT_WITHIN, stop: &never };
-        let place = Place { brokers: config.brokers.clone(), topic: config.topic.clone() };
+        let topic = TopicAddress::of(config);
         let settings = client_settings(config)?;
-        let probe = Probe::new(settings.clone(), place.clone())?;
+        let probe = Probe::new(settings.clone(), topic.clone())?;
         let found = match create_partitions {
             None => Some(probe.partition_count(wait)?),
             Some(_) => probe.find_partition_count(wait)?,
         };
         if let (None, Some(partitions)) = (found, create_partitions) {
-            create_topic(&settings, &place, partitions)?;
+            create_topic(&settings, &topic, partitions)?;
         }
         let partition_count = found.map_or_else(|| probe.partition_count(wait), Ok)?;
         let producer = new_producer(settings, compression)
-            .map_err(|error| SourceError::caused_by(format!("{place}: cannot write"), error))?;
+            .map_err(|error| SourceError::caused_by(format!("{topic}: cannot write"), error))?;
         let outages = OutageLog::default();
-        Ok(TopicWriter { producer, place, outages, partition_count, created: found.is_none(), queued: 0 })
+        Ok(TopicProducer { producer, topic, outages, partition_count, created: found.is_none(), queued: 0 })
     }
 
     /// How many partitions the topic has.
@@ -94,7 +95,7 @@ impl TopicWriter {
     /// Queues a message; waits while the queue is full. Messages with one key go to one partition.
     /// Fails where an earlier message could not be delivered.
     pub fn send(&mut self, key: Option<&[u8]>, payload: &[u8]) -> Result<(), SourceError> {
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.place.topic).payload(payload);
+        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic.name).payload(payload);
         record.key = key;
         while let Err((error, rejected)) = self.producer.send(record) {
             match error {
@@ -102,7 +103,7 @@ impl TopicWriter {
                 KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
                     return Err(self.too_large(payload.len()));
                 }
-                error => return Err(SourceError::caused_by(format!("{}: cannot write", self.place), error)),
+                error => return Err(SourceError::caused_by(format!("{}: cannot write", self.topic), error)),
             }
             record = rejected;
         }
@@ -130,10 +131,10 @@ impl TopicWriter {
         if let Some(error) = context.failed_delivery() {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
             let text = format!("a message could not be delivered: {code}");
-            return Err(describe(&self.place, &Report { code, text }));
+            return Err(describe(&self.topic, &Report { code, text }));
         }
         if let Some(report) = context.take_report() {
-            self.outages.lost(&self.place, &report);
+            self.outages.lost(&self.topic, &report);
         }
         Ok(())
     }
@@ -142,7 +143,7 @@ impl TopicWriter {
         SourceError::new(format!(
             "{}: a message of {length} bytes is larger than may be sent; if the topic takes larger ones, say so with \
              `message.max.bytes` in [kafka.options]",
-            self.place
+            self.topic
         ))
     }
 }
@@ -157,15 +158,15 @@ fn new_producer(mut settings: ClientConfig, compression: &str) -> KafkaResult<Ba
     settings.create_with_context(Context::default())
 }
 
-fn create_topic(settings: &ClientConfig, place: &Place, partitions: u16) -> Result<(), SourceError> {
-    let failed = |error: KafkaError| SourceError::caused_by(format!("{place}: cannot create the topic"), error);
+fn create_topic(settings: &ClientConfig, topic: &TopicAddress, partitions: u16) -> Result<(), SourceError> {
+    let failed = |error: KafkaError| SourceError::caused_by(format!("{topic}: cannot create the topic"), error);
     let admin: AdminClient<DefaultClientContext> = settings.create().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|error| SourceError::caused_by("cannot start the runtime for Kafka's administration", error))?;
-    let topic = NewTopic::new(&place.topic, i32::from(partitions), TopicReplication::Fixed(DEFAULT_REPLICATION));
+    let new_topic = NewTopic::new(&topic.name, i32::from(partitions), TopicReplication::Fixed(DEFAULT_REPLICATION));
     let options = AdminOptions::new().operation_timeout(Some(CONNECT_WITHIN)).request_timeout(Some(CONNECT_WITHIN));
-    let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(failed)?;
+    let results = runtime.block_on(admin.create_topics([&new_topic], &options)).map_err(failed)?;
     for result in results {
         match result {
             // Somebody else made it at the same time.

@@ -1,16 +1,19 @@
 //! `jsonl`: every published item as one JSON line, in a file or on stdout: the stream of what was
 //! published, of which a reader takes the newest state of each item.
 
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions as FileOptions};
-use std::io::{self, BufRead, BufReader, Write};
+mod reader;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{holds_only, lock, make_durable, make_entry_durable, not_empty, open_to_read};
-use super::{Item, ItemBatch, ItemReader, OpenOptions, Sink, SinkError, SinkErrorKind};
+use super::files::{exists, holds_only, lock, make_durable, make_entry_durable, not_empty};
+use super::{Item, ItemBatch, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::pipeline::Pipeline;
 use crate::telemetry::write_json;
+
+pub(super) use reader::JsonLinesReader;
 
 /// Lines are handed over in pieces of about this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -31,9 +34,18 @@ enum Output {
 
 impl JsonLinesSink {
     /// Items go to this file. Refuses one that is not empty, unless it is to be replaced.
-    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &OpenOptions) -> Result<Self, SinkError> {
+    pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &SinkOptions) -> Result<Self, SinkError> {
         let file = open_file(path, options.replace)?;
         Ok(JsonLinesSink { pipeline, output: Output::File { file, path: path.to_owned() }, lines: Vec::new() })
+    }
+
+    /// Whether [`JsonLinesSink::open`] would refuse this file. What may be a stream is not looked at.
+    pub(super) fn look(path: &Path, replace: bool) -> Result<(), SinkError> {
+        if !exists(path)? || !path.is_file() {
+            return Ok(());
+        }
+        let file = OpenOptions::new().append(true).read(true).open(path).map_err(|error| cannot_open(path, error))?;
+        refuse(&file, path, replace)
     }
 
     /// Items go to stdout.
@@ -92,27 +104,38 @@ impl Output {
 }
 
 fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
-    let failed = |error| SinkError::io(format!("cannot open {} for items", path.display()), error);
+    let failed = |error| cannot_open(path, error);
     // Not truncated here: what is in it goes only when it is known that it may. A pipe that could also be read from
     // would not tell when its reader has gone.
     let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    let file = FileOptions::new().create(true).append(true).read(!is_stream).open(path).map_err(failed)?;
+    let file = OpenOptions::new().create(true).append(true).read(!is_stream).open(path).map_err(failed)?;
     if is_stream {
         return Ok(file);
     }
-    lock(&file, path)?;
-    if file.metadata().map_err(failed)?.len() > 0 {
-        let is_item = |line: &[u8]| serde_json::from_slice::<Item>(line).is_ok();
-        let is_ours = holds_only(&file, br#"{"key":""#, is_item).map_err(failed)?;
-        match (is_ours, replace) {
-            (true, true) => {}
-            (true, false) => return Err(not_empty(path)),
-            (false, _) => return Err(something_else(path)),
-        }
-    }
+    refuse(&file, path, replace)?;
     file.set_len(0).map_err(failed)?;
     make_entry_durable(path).map_err(failed)?;
     Ok(file)
+}
+
+/// Locks a file, and refuses it where it holds what may not go.
+fn refuse(file: &File, path: &Path, replace: bool) -> Result<(), SinkError> {
+    let failed = |error| cannot_open(path, error);
+    lock(file, path)?;
+    if file.metadata().map_err(failed)?.len() == 0 {
+        return Ok(());
+    }
+    let is_item = |line: &[u8]| serde_json::from_slice::<Item>(line).is_ok();
+    let is_ours = holds_only(file, br#"{"key":""#, is_item).map_err(failed)?;
+    match (is_ours, replace) {
+        (true, true) => Ok(()),
+        (true, false) => Err(not_empty(path)),
+        (false, _) => Err(something_else(path)),
+    }
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> SinkError {
+    SinkError::io(format!("cannot open {} for items", path.display()), error)
 }
 
 fn something_else(path: &Path) -> SinkError {
@@ -122,82 +145,17 @@ fn something_else(path: &Path) -> SinkError {
     ))
 }
 
-/// Reads the newest state of every item.
-#[derive(Debug)]
-pub(super) struct JsonLinesReader {
-    path: PathBuf,
-}
-
-impl JsonLinesReader {
-    /// Items come from this file.
-    pub(super) fn open(path: &Path) -> Result<Self, SinkError> {
-        let reader = JsonLinesReader { path: path.to_owned() };
-        reader.lines()?;
-        Ok(reader)
-    }
-
-    fn lines(&self) -> Result<BufReader<File>, SinkError> {
-        open_to_read(&self.path).map(BufReader::new)
-    }
-
-    fn failed(&self, error: io::Error) -> SinkError {
-        SinkError::io(format!("cannot read items from {}", self.path.display()), error)
-    }
-
-    /// The newest item of each key and feature among those that are `wanted`.
-    fn newest(&self, wanted: impl Fn(&Item) -> bool) -> Result<BTreeMap<(String, String), Item>, SinkError> {
-        let mut newest = BTreeMap::<_, Item>::new();
-        let mut lines = self.lines()?;
-        let mut line = Vec::new();
-        for number in 1_u64.. {
-            line.clear();
-            if lines.read_until(b'\n', &mut line).map_err(|error| self.failed(error))? == 0 {
-                break;
-            }
-            let item: Item = match serde_json::from_slice(&line) {
-                Ok(item) => item,
-                // A run is just writing it, or was stopped while it did.
-                Err(_) if !line.ends_with(b"\n") => break,
-                Err(error) => {
-                    let message = format!("{}, line {number}: this is no published item", self.path.display());
-                    return Err(SinkError::caused_by(message, error));
-                }
-            };
-            if wanted(&item) {
-                let identity = (item.key.clone(), item.feature_name.clone());
-                if newest.get(&identity).is_none_or(|other| other.version <= item.version) {
-                    newest.insert(identity, item);
-                }
-            }
-        }
-        Ok(newest)
-    }
-}
-
-impl ItemReader for JsonLinesReader {
-    fn get(&mut self, key: &str, feature_name: Option<&str>) -> Result<Vec<Item>, SinkError> {
-        let wanted = |item: &Item| item.key == key && feature_name.is_none_or(|name| item.feature_name == name);
-        Ok(self.newest(wanted)?.into_values().collect())
-    }
-
-    fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
-        for item in self.newest(|_| true)?.into_values() {
-            visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::ItemReader as _;
     use crate::sink::fixtures::{Row, batch, pipeline};
 
     fn open(path: &Path, replace: bool) -> Result<JsonLinesSink, SinkError> {
         JsonLinesSink::open(
             path,
             Arc::new(pipeline()),
-            &OpenOptions { replace, run_id: "a run".to_owned(), ..OpenOptions::default() },
+            &SinkOptions { replace, run_id: "a run".to_owned(), ..SinkOptions::default() },
         )
     }
 

@@ -1,0 +1,86 @@
+//! Files that runs write, told by how they begin: an event log is none of them, and dead letters are only appended to
+//! dead letters.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::event::Reason;
+
+/// How every line of dead letters begins.
+pub(crate) const DEAD_LETTER_BEGINNING: &[u8] = br#"{"reason":""#;
+
+/// Whether this is a line of dead letters: of this version, or of one with other reasons. `None`: it is cut (by a crash, or
+/// because no more of it was read), and what there is of it does not say.
+pub(crate) fn is_dead_letter(line: &[u8]) -> Option<bool> {
+    let Ok(line) = serde_json::from_slice::<Map<String, Value>>(line) else { return begins_as_dead_letter(line) };
+    let has = |names: &[&str]| names.iter().any(|name| line.contains_key(*name));
+    let is_one = line.get("reason").is_some_and(Value::is_string)
+        && line.get("offset").is_some_and(Value::is_number)
+        && has(&["file", "topic"])
+        && has(&["text", "base64"]);
+    Some(is_one)
+}
+
+/// They begin with their reason and what they were read from, in this order.
+fn begins_as_dead_letter(cut: &[u8]) -> Option<bool> {
+    let Some(rest) = cut.strip_prefix(DEAD_LETTER_BEGINNING) else {
+        let may_become_one = !cut.is_empty() && DEAD_LETTER_BEGINNING.starts_with(cut);
+        return if may_become_one { None } else { Some(false) };
+    };
+    let origin = Reason::ALL.iter().find_map(|reason| rest.strip_prefix(reason.as_str().as_bytes()));
+    let is_one =
+        origin.is_some_and(|rest| [&br#"","file":"#[..], br#"","topic":"#].iter().any(|next| rest.starts_with(next)));
+    is_one.then_some(true)
+}
+
+const SQLITE_DATABASE: &[u8] = b"SQLite format 3\0";
+const SQLITE_LOGS: [&[u8]; 2] = [b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"];
+
+/// The files that SQLite keeps beside a database, by the ending of their names, and what such a file begins with. (Zeros:
+/// it was just made, or is done with.)
+pub(crate) const SQLITE_COMPANIONS: [(&str, &[&[u8]]); 3] = [
+    ("-wal", &SQLITE_LOGS),
+    ("-shm", &[&3_007_000_u32.to_ne_bytes(), &[0; 4]]),
+    ("-journal", &[b"\xd9\xd5\x05\xf9", &[0; 4]]),
+];
+
+/// Whether a file with this name and these first bytes is a database, or belongs to one.
+pub(crate) fn is_of_sqlite(path: &Path, head: &[u8]) -> bool {
+    head.starts_with(SQLITE_DATABASE)
+        || SQLITE_LOGS.iter().any(|beginning| head.starts_with(beginning))
+        || stands_beside_its_database(path)
+}
+
+fn stands_beside_its_database(path: &Path) -> bool {
+    let Some(name) = path.to_str() else { return false };
+    let database = SQLITE_COMPANIONS.iter().find_map(|(ending, _)| name.strip_suffix(ending));
+    database.is_some_and(|database| Path::new(database).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_dead_letters_says_why_where_and_what() {
+        for line in [
+            r#"{"reason":"bad_time","file":"a.jsonl","offset":80,"text":"x"}"#,
+            r#"{"reason":"bad_key","topic":"t","partition":0,"offset":8,"base64":"/w=="}"#,
+            r#"{"reason":"of_another_version","file":"a.jsonl","offset":80,"text":"x"}"#,
+            r#"{"reason":"bad_key","topic":"t","partition":0,"offset":8"#,
+        ] {
+            assert_eq!(is_dead_letter(line.as_bytes()), Some(true), "{line}");
+        }
+        for line in ["", "\n", "{}", "yes", r#"{"reason":"spam","file":"a"}"#, r#"{"key":"1","reason":"x"#] {
+            assert_eq!(is_dead_letter(line.as_bytes()), Some(false), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_cut_early_may_be_one() {
+        for line in ["{", r#"{"reason":""#, r#"{"reason":"bad_ti"#, r#"{"reason":"spam","file":"a""#] {
+            assert_eq!(is_dead_letter(line.as_bytes()), None, "{line}");
+        }
+    }
+}
