@@ -45,6 +45,7 @@ impl ItemBatch {
     }
 
     /// Takes notice of a key, whose text must be UTF-8: the rows that are added next are its own.
+    #[inline(always)]
     pub fn begin_key(&mut self, key: &[u8]) {
         self.key_start = self.text.len() as u64;
         self.text.extend_from_slice(key);
@@ -52,6 +53,7 @@ impl ItemBatch {
 
     /// Adds one row. `values` are in the order of the group's intervals. Behind
     /// them may stand as many more: squares or, of uniques, errors.
+    #[inline(always)]
     pub fn push(&mut self, feature: u32, last_update: EventTime, values: &[f64], version: Version) {
         self.records.push(ItemRecord {
             feature,

@@ -17,7 +17,7 @@
 //! uniques, one: where they are. A row does not know how many words it has: its feature does.
 
 use crate::counter::EventTime;
-use crate::sums::{KeyId, text_words};
+use crate::sums::{KeyId, last_word, text_words};
 
 const SHAPE_WORD: usize = 2;
 const USE_WORD: usize = 3;
@@ -45,6 +45,15 @@ pub(super) struct Block<'a>(pub &'a [u64]);
 
 /// A block, to be changed.
 pub(super) struct BlockMut<'a>(pub &'a mut [u64]);
+
+/// A row of a block, to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    /// That of the directory.
+    entry: u64,
+    /// From its last update to the block's end.
+    words: &'a [u64],
+}
 
 /// Which row of a block: its position in the directory.
 pub(super) type RowIndex = usize;
@@ -122,30 +131,15 @@ impl<'a> Block<'a> {
         Err(directory.len())
     }
 
+    /// Its rows, ascending by feature.
     #[inline]
-    pub fn feature(self, row: RowIndex) -> u32 {
-        self.directory()[row] as u32
+    pub fn each_row(self) -> impl Iterator<Item = Row<'a>> {
+        self.directory().iter().map(move |entry| Row::new(self, *entry))
     }
 
     #[inline]
-    pub fn is_single(self, row: RowIndex) -> bool {
-        self.directory()[row] & ROW_IS_SINGLE != 0
-    }
-
-    #[inline]
-    pub fn has_changed(self, row: RowIndex) -> bool {
-        self.directory()[row] & ROW_HAS_CHANGED != 0
-    }
-
-    #[inline]
-    pub fn last_update(self, row: RowIndex) -> EventTime {
-        EventTime(self.0[self.row_start(row)] as i64)
-    }
-
-    /// A row's first `width` words behind its last update.
-    #[inline]
-    pub fn words(self, row: RowIndex, width: usize) -> &'a [u64] {
-        &self.0[self.row_start(row) + 1..][..width]
+    pub fn row(self, row: RowIndex) -> Row<'a> {
+        Row::new(self, self.directory()[row])
     }
 
     #[inline]
@@ -179,6 +173,45 @@ impl<'a> Block<'a> {
     }
 }
 
+impl<'a> Row<'a> {
+    #[inline]
+    fn new(block: Block<'a>, entry: u64) -> Row<'a> {
+        Row { entry, words: &block.0[block.0.len() - (entry >> OFFSET_SHIFT) as usize..] }
+    }
+
+    #[inline]
+    pub fn feature(self) -> u32 {
+        self.entry as u32
+    }
+
+    #[inline]
+    pub fn is_single(self) -> bool {
+        self.entry & ROW_IS_SINGLE != 0
+    }
+
+    #[inline]
+    pub fn has_changed(self) -> bool {
+        self.entry & ROW_HAS_CHANGED != 0
+    }
+
+    #[inline]
+    pub fn last_update(self) -> EventTime {
+        EventTime(self.words[0] as i64)
+    }
+
+    /// Its first word behind the last update: of a single row, or of uniques, the only one.
+    #[inline]
+    pub fn word(self) -> u64 {
+        self.words[1]
+    }
+
+    /// Its first `width` words behind the last update.
+    #[inline]
+    pub fn words(self, width: usize) -> &'a [u64] {
+        &self.words[1..][..width]
+    }
+}
+
 impl BlockMut<'_> {
     /// To be read.
     #[inline]
@@ -200,11 +233,11 @@ impl BlockMut<'_> {
         }
         let words = &mut self.0[start..];
         let (whole, rest) = text.as_chunks();
-        words.iter_mut().zip(whole).for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
+        for (word, bytes) in words.iter_mut().zip(whole) {
+            *word = u64::from_le_bytes(*bytes);
+        }
         if !rest.is_empty() {
-            let mut word = [0; 8];
-            word[..rest.len()].copy_from_slice(rest);
-            words[whole.len()] = u64::from_le_bytes(word);
+            words[whole.len()] = last_word(text);
         }
     }
 
@@ -253,7 +286,11 @@ impl BlockMut<'_> {
         self.0[directory + row] = u64::from(feature) | flags | (offset as u64) << OFFSET_SHIFT;
         let start = self.0.len() - offset;
         self.0[start] = last_update.0 as u64;
-        self.0[start + 1..][..words.len()].iter_mut().zip(words).for_each(|(own, word)| *own = *word);
+        match words {
+            // Most rows: a call to copy it would take longer.
+            [word] => self.0[start + 1] = *word,
+            words => self.0[start + 1..][..words.len()].copy_from_slice(words),
+        }
         self.0[USE_WORD] += 1 + words.len() as u64;
         self.0[SHAPE_WORD] += ONE_ROW;
     }

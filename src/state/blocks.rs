@@ -162,7 +162,7 @@ impl Blocks {
         Some(Moved { from: address(from), to: address(to) })
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, address: BlockAddress) -> Block<'_> {
         Block(match self.classes.get(address.class() as usize) {
             Some(class) => class.words_of(address.index()),
@@ -170,7 +170,7 @@ impl Blocks {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn get_mut(&mut self, address: BlockAddress) -> BlockMut<'_> {
         BlockMut(match self.classes.get_mut(address.class() as usize) {
             Some(class) => class.words_of_mut(address.index()),
@@ -363,13 +363,13 @@ impl Class {
         8 * self.words * blocks + vec_bytes(&self.slabs)
     }
 
-    #[inline]
+    #[inline(always)]
     fn words_of(&self, index: u32) -> &[u64] {
         let (slab, position) = self.locate(index);
         &self.slabs[slab].words()[position * self.words..][..self.words]
     }
 
-    #[inline]
+    #[inline(always)]
     fn words_of_mut(&mut self, index: u32) -> &mut [u64] {
         let (slab, position) = self.locate(index);
         let words = self.words;
@@ -377,7 +377,7 @@ impl Class {
     }
 
     /// The slab of a block, and its position there.
-    #[inline]
+    #[inline(always)]
     fn locate(&self, index: u32) -> (usize, usize) {
         (index as usize >> self.slab_bits, index as usize & ((1 << self.slab_bits) - 1))
     }

@@ -1,12 +1,11 @@
 //! Keys go when memory runs short: those that are worth least, each with all its rows.
 
-use super::block::Block;
+use super::block::{Block, Row};
 use super::blocks::BlockAddress;
 use super::counters::DecayCounters;
 use super::features::FeatureTable;
 use super::key_table::KeyTable;
 use super::limits::{Census, Cut, EvictedKeys, Limiter, Usage, Worth};
-use super::merge::single_member;
 use super::uniques_store::UniquesStore;
 use crate::counter::EventTime;
 use crate::pipeline::{Pipeline, RowShape};
@@ -120,7 +119,7 @@ impl DecayCounters {
             keys.for_each_key(|keys, key| {
                 let mut block = keys.block_mut(key);
                 for row in 0..block.read().rows() {
-                    if has_uniques(block.read(), row, features) {
+                    if has_uniques(block.read().row(row), features) {
                         let word = block.row_word_mut(row);
                         *word = uniques.moved(*word);
                     }
@@ -132,51 +131,47 @@ impl DecayCounters {
 
 /// Frees what a key that goes has outside of its block.
 fn release(block: Block<'_>, uniques: &mut UniquesStore, features: &mut FeatureTable) {
-    for row in 0..block.rows() {
-        if has_uniques(block, row, features) {
-            uniques.remove(block.words(row, 1)[0]);
+    for row in block.each_row() {
+        if has_uniques(row, features) {
+            uniques.remove(row.word());
         }
-        features.remove_row(block.feature(row));
+        features.remove_row(row.feature());
     }
 }
 
 /// Whether a row has uniques in the store.
-fn has_uniques(block: Block<'_>, row: usize, features: &FeatureTable) -> bool {
-    !block.is_single(row) && features.get(block.feature(row)).shape == RowShape::Uniques
+fn has_uniques(row: Row<'_>, features: &FeatureTable) -> bool {
+    !row.is_single() && features.get(row.feature()).shape == RowShape::Uniques
 }
 
 impl Judge<'_> {
     /// What a key is worth: as much as the one of its rows that is worth most.
     fn worth(&self, key: Block<'_>) -> Worth {
-        (0..key.rows()).map(|row| self.row_worth(key, row)).fold(Worth::NOTHING, Worth::max)
+        key.each_row().map(|row| self.row_worth(row)).fold(Worth::NOTHING, Worth::max)
     }
 
-    fn row_worth(&self, key: Block<'_>, row: usize) -> Worth {
-        let (feature, single) = (self.features.get(key.feature(row)), key.is_single(row));
+    fn row_worth(&self, row: Row<'_>) -> Worth {
+        let (feature, last_update) = (self.features.get(row.feature()), row.last_update());
         let intervals = feature.decays.intervals();
-        let last_update = key.last_update(row);
-        let words = key.words(row, feature.words(single));
-        // Of a single event and of uniques the longest interval has the most: each member is worth most there.
+        let values = bytemuck::cast_slice(row.words(feature.words(row.is_single())));
+        // A single event, and each of the members of uniques, is worth most in the longest interval.
         let longest = intervals.len().saturating_sub(1);
-        match feature.shape {
-            RowShape::Uniques if single => {
-                let (_, seen) = single_member(key, row);
-                Worth::of_values(&[1.0], &intervals[longest..], seen, self.now)
-            }
-            RowShape::Uniques => {
+        match (feature.shape, row.is_single()) {
+            (RowShape::Uniques, true) => Worth::of_values(&[1.0], &intervals[longest..], last_update, self.now),
+            (RowShape::Uniques, false) => {
                 let set = &self.pipeline.group(feature.key.group).other_shapes.uniques;
-                Worth::of_value(self.uniques.get(words[0]).read(set, longest, self.now.max(last_update)).value)
+                Worth::of_value(self.uniques.get(row.word()).read(set, longest, self.now.max(last_update)).value)
             }
-            _ if single => Worth::of_values(bytemuck::cast_slice(words), &intervals[longest..], last_update, self.now),
-            _ => Worth::of_values(bytemuck::cast_slice(words), intervals, last_update, self.now),
+            (_, true) => Worth::of_values(values, &intervals[longest..], last_update, self.now),
+            (_, false) => Worth::of_values(values, intervals, last_update, self.now),
         }
     }
 
     /// What comes back when the key goes.
     fn usage(&self, keys: &KeyTable, key: BlockAddress) -> Usage {
         let block = keys.block(key);
-        let uniques = (0..block.rows()).filter(|row| has_uniques(block, *row, self.features));
-        let bytes: usize = uniques.map(|row| UniquesStore::bytes_of(self.uniques.get(block.words(row, 1)[0]))).sum();
+        let uniques = block.each_row().filter(|row| has_uniques(*row, self.features));
+        let bytes: usize = uniques.map(|row| UniquesStore::bytes_of(self.uniques.get(row.word()))).sum();
         Usage { rows: block.rows(), bytes: keys.bytes_of(key) + bytes }
     }
 }

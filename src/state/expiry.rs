@@ -109,17 +109,17 @@ impl DecayCounters {
     /// Forgets those rows of a key whose time has passed, and the key with its last one.
     fn forget_expired_of(&mut self, key: BlockAddress, now: EventTime) {
         let DecayCounters { keys, features, uniques, expiry, .. } = self;
-        keys.remove_rows(key, |block, row| {
-            let number = block.feature(row);
+        keys.remove_rows(key, |row| {
+            let (number, single) = (row.feature(), row.is_single());
             let feature = features.get(number);
-            let expires = expires(feature.kept_for, block.last_update(row))?;
+            let expires = expires(feature.kept_for, row.last_update())?;
             if expires >= now {
                 expiry.see(expires);
                 return None;
             }
-            let words = feature.words(block.is_single(row));
-            if feature.shape == RowShape::Uniques && !block.is_single(row) {
-                uniques.remove(block.words(row, 1)[0]);
+            let words = feature.words(single);
+            if feature.shape == RowShape::Uniques && !single {
+                uniques.remove(row.word());
             }
             features.remove_row(number);
             Some(words)

@@ -1,6 +1,6 @@
 //! The keys of a worker: found by identity, grown, marked, and let go.
 
-use super::block::{Block, BlockMut, RowIndex, key_words, row_words};
+use super::block::{Block, BlockMut, Row, RowIndex, key_words, row_words};
 use super::blocks::{BlockAddress, Blocks, MOST_BLOCKS, Moved, is_possible, words_with_room_for};
 use super::vec_bytes;
 use crate::counter::EventTime;
@@ -182,13 +182,13 @@ impl KeyTable {
         self.blocks.prefetch(address);
     }
 
-    /// Takes away the rows of a key that `goes` is true of, and the key with its last one. `goes` gets the block and a row,
-    /// and says how many words the row has if it goes. No key may be in the list of changed ones.
-    pub fn remove_rows(&mut self, key: BlockAddress, mut goes: impl FnMut(Block<'_>, RowIndex) -> Option<usize>) {
+    /// Takes away the rows of a key that `goes` is true of, and the key with its last one. `goes` says of a row how many words it has,
+    /// if it goes. No key may be in the list of changed ones.
+    pub fn remove_rows(&mut self, key: BlockAddress, mut goes: impl FnMut(Row<'_>) -> Option<usize>) {
         let mut block = self.blocks.get_mut(key);
         let before = block.read().rows();
         for row in (0..before).rev() {
-            if let Some(words) = goes(block.read(), row) {
+            if let Some(words) = goes(block.read().row(row)) {
                 block.remove_row(row, words);
             }
         }

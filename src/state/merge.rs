@@ -1,6 +1,6 @@
 //! Adding the sums of a window to keys.
 
-use super::block::{Block, row_words};
+use super::block::row_words;
 use super::blocks::{BlockAddress, Blocks};
 use super::counters::{ApplyError, DecayCounters};
 use super::features::Feature;
@@ -62,9 +62,6 @@ impl DecayCounters {
             first = first.or(Some(last_update));
         }
         let first = first.ok_or(Damaged("a key without a contribution"))?;
-        if std::str::from_utf8(key.text()).is_err() {
-            return Err(Damaged("a key that is no text").into());
-        }
         let since = self.limiter.as_ref().and_then(|limiter| limiter.since(key.id(), first));
         Ok(self.keys.insert(key.id(), key.text(), since, words))
     }
@@ -83,7 +80,7 @@ impl DecayCounters {
             Ok(row) => row,
             Err(row) => return self.add_row(key, row, number, contribution),
         };
-        let is_single = self.keys.block(key).is_single(row);
+        let is_single = self.keys.block(key).row(row).is_single();
         let (time, width) = (contribution.last_update, feature.width);
         if feature.shape == RowShape::Uniques {
             self.merge_uniques(key, row, is_single, contribution);
@@ -93,7 +90,7 @@ impl DecayCounters {
         if is_single {
             key = self.keys.make_room(key, width - 1).ok_or(ApplyError::TooMany)?;
             let mut block = self.keys.block_mut(key);
-            let weight = f64::from_bits(block.read().words(row, 1)[0]);
+            let weight = f64::from_bits(block.read().row(row).word());
             block.grow_row(row, width - 1);
             let (_, values) = block.change_row(row, width);
             feature.decays.begin(bytemuck::cast_slice_mut(values), weight);
@@ -161,7 +158,8 @@ impl DecayCounters {
 
     fn merge_uniques(&mut self, key: BlockAddress, row: usize, is_single: bool, contribution: &Contribution<'_>) {
         let mut block = self.keys.block_mut(key);
-        let set = &self.pipeline.group(self.features.get(block.read().feature(row)).key.group).other_shapes.uniques;
+        let set =
+            &self.pipeline.group(self.features.get(block.read().row(row).feature()).key.group).other_shapes.uniques;
         let (last_update, words) = block.change_row(row, 1);
         let (before, time) = (EventTime(*last_update as i64), contribution.last_update);
         *last_update = before.max(time).0 as u64;
@@ -203,9 +201,4 @@ fn add_members(uniques: &mut Uniques, set: &UniquesSet, sum: &Sum<'_>, time: Eve
         Sum::Uniques(part) => uniques.merge(set, part),
         Sum::One(Amount::Weight(_)) | Sum::Values(_) => {}
     }
-}
-
-/// The uniques of a row of a single member.
-pub(super) fn single_member(block: Block<'_>, row: usize) -> (MemberHash, EventTime) {
-    (MemberHash(block.words(row, 1)[0]), block.last_update(row))
 }

@@ -32,10 +32,10 @@ impl DecayCounters {
     fn publish_key(&mut self, position: usize, window: Window, items: &mut ItemWriter) {
         let block = self.keys.block(self.keys.changed()[position]);
         items.batch.begin_key(block.text());
-        for row in (0..block.rows()).filter(|row| block.has_changed(*row)) {
-            let (number, last_update, single) = (block.feature(row), block.last_update(row), block.is_single(row));
+        for row in block.each_row().filter(|row| row.has_changed()) {
+            let (number, last_update, single) = (row.feature(), row.last_update(), row.is_single());
             let feature = self.features.get(number);
-            let words = block.words(row, feature.words(single));
+            let words = row.words(feature.words(single));
             let values: &[f64] = match feature.shape {
                 RowShape::Uniques if single => {
                     // One member, just seen: 1 in every interval, and exact.
@@ -80,6 +80,7 @@ impl ItemWriter {
         ItemWriter { versions, batch: ItemBatch::default(), feature_indices: Vec::new() }
     }
 
+    #[inline(always)]
     fn push(&mut self, features: &FeatureTable, number: u32, last_update: EventTime, values: &[f64], window: Window) {
         if self.feature_indices.is_empty() {
             self.feature_indices.resize(features.numbers(), NOT_WRITTEN);

@@ -74,7 +74,7 @@ impl EventKeys {
     }
 
     /// The text and the identity of one of them.
-    #[inline]
+    #[inline(always)]
     pub fn get<'a>(&'a self, event: &Event<'a>, index: usize) -> (&'a [u8], KeyId) {
         let key = self.found[index];
         let text = match key.text {
@@ -87,7 +87,7 @@ impl EventKeys {
 
     /// Adds the event's keys of this form: none where a field is missing, several where one is
     /// exploded. An error counts against the whole event.
-    #[inline]
+    #[inline(always)]
     pub fn find(&mut self, event: &Event<'_>, form: &KeyForm, seed: HashSeed) -> Result<(), Reason> {
         match form.fields.as_slice() {
             [field] if !field.exploded => match event.key(field.id) {
@@ -105,6 +105,7 @@ impl EventKeys {
     }
 
     /// Adds a key for every combination of the exploded fields' members.
+    #[inline(never)]
     fn explode(&mut self, event: &Event<'_>, form: &KeyForm, seed: HashSeed) -> Result<(), Reason> {
         let fields = form.fields.as_slice();
         let mut combinations = 1_usize;
@@ -155,7 +156,7 @@ impl EventKeys {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, at: KeyText, text: &[u8], form: &KeyForm, seed: HashSeed) -> Result<(), Reason> {
         if text.len() > MAX_KEY_BYTES {
             return Err(Reason::KeyTooLong);

@@ -21,7 +21,7 @@ pub use record::Damaged;
 
 pub(crate) use batch::{Amount, Contribution, KeySums, Keys, Sum};
 pub(crate) use identity::{KeyId, Shard};
-pub(crate) use record::text_words;
+pub(crate) use record::{last_word, text_words};
 pub(crate) use router::Router;
 #[cfg(test)]
 pub(crate) use window_sums::FeatureRef;

@@ -39,6 +39,26 @@ pub(super) struct OwnerSums {
     widths: Vec<u16>,
 }
 
+/// A key that an event adds to.
+#[derive(Clone, Copy)]
+pub(super) struct EventKey<'a> {
+    pub id: KeyId,
+    /// In whole words.
+    pub text: &'a [u64],
+    pub text_length: u32,
+    /// How far the steps towards it have come, if there was a [candidate](OwnerSums::candidate).
+    pub steps: Option<Steps>,
+}
+
+/// How far the steps towards a key's sum for the first feature have come.
+#[derive(Clone, Copy)]
+pub(super) struct Steps {
+    /// The index of the candidate.
+    key: u32,
+    /// No sum before this one is that of the feature.
+    pub reached: SumAddress,
+}
+
 /// A key of the open window: 64 bytes.
 #[repr(align(64))]
 struct KeyHead {
@@ -62,7 +82,7 @@ struct FeatureSum {
 
 /// Where a sum is: the first of a key, or one of `more`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct SumAddress(u32);
+pub(super) struct SumAddress(u32);
 
 impl SumAddress {
     const FIRST_OF_KEY: u32 = 1 << 31;
@@ -82,52 +102,113 @@ impl OwnerSums {
         self.index.prefetch(key.index_hash());
     }
 
-    /// Second step towards it.
+    /// Second step: asks for the key that is most probably meant.
     #[inline]
-    pub fn prefetch_key(&self, key: KeyId) {
-        if let Some(at) = self.index.candidate(key.index_hash()) {
-            prefetch(&self.keys[at as usize]);
+    pub fn candidate(&self, key: KeyId) -> Option<Steps> {
+        let key = self.index.candidate(key.index_hash())?;
+        prefetch(&self.keys[key as usize]);
+        Some(Steps { key, reached: SumAddress::first_of(key as usize) })
+    }
+
+    /// Third step: looks whether it is the candidate, and whether its first sum is that of a feature. Asks for what comes
+    /// next: that sum's values, or the key's next sum. Says whether that has to be [looked at](OwnerSums::step), too.
+    ///
+    /// Which of them it is nobody can foretell, so nothing here branches on it: both are asked for.
+    #[inline(always)]
+    pub fn arrive(&self, id: KeyId, feature: u32, steps: &mut Option<Steps>) -> bool {
+        let Some(Steps { key, .. }) = *steps else { return false };
+        let key = &self.keys[key as usize];
+        if key.id != id {
+            *steps = None;
+            return false;
         }
+        if let Some(value) = self.values.get(key.first.amount as usize) {
+            prefetch(value);
+        }
+        self.follow(&key.first, feature, steps)
+    }
+
+    /// Further steps: looks whether the sum that was reached is that of the feature, and so on.
+    #[inline(always)]
+    pub fn step(&self, feature: u32, steps: &mut Option<Steps>) -> bool {
+        let Some(Steps { reached, .. }) = *steps else { return false };
+        let sum = self.sum(reached);
+        if sum.feature == feature && sum.kind == Kind::Values {
+            prefetch(&self.values[sum.amount as usize]);
+        }
+        self.follow(sum, feature, steps)
+    }
+
+    #[inline(always)]
+    fn follow(&self, sum: &FeatureSum, feature: u32, steps: &mut Option<Steps>) -> bool {
+        let next = sum.next.saturating_sub(1);
+        if let Some(next) = self.more.get(next as usize) {
+            prefetch(next);
+        }
+        let goes_on = (sum.feature != feature) & (sum.next != 0);
+        if let Some(steps) = steps {
+            steps.reached = if goes_on { SumAddress(next) } else { steps.reached };
+        }
+        goes_on
     }
 
     /// Adds what one event adds to one key.
-    #[inline]
-    pub fn add(&mut self, key: KeyId, text: &[u64], text_length: u32, additions: &[Addition], pipeline: &Pipeline) {
+    #[inline(always)]
+    pub fn add(&mut self, key: EventKey<'_>, additions: &[Addition], pipeline: &Pipeline) {
         let Some((first, rest)) = additions.split_first() else { return };
-        let found = self.index.find(key.index_hash(), |at| self.keys[at as usize].id == key);
-        let (key, mut last, rest) = match found {
-            Some(at) => (at as usize, SumAddress::first_of(at as usize), additions),
-            None => {
-                let at = self.begin(key, text, text_length, first);
-                (at, SumAddress::first_of(at), rest)
-            }
+        let (at, from) = match key.steps {
+            // All sums before the one that was reached were looked at.
+            Some(steps) => (steps.key, steps.reached),
+            None => match self.index.find(key.id.index_hash(), |at| self.keys[at as usize].id == key.id) {
+                Some(at) => (at, SumAddress::first_of(at as usize)),
+                None => {
+                    let at = self.begin(&key, first);
+                    return self.add_rest(at, SumAddress::first_of(at), rest, pipeline);
+                }
+            },
         };
-        let mut from = last;
-        for addition in rest {
-            match self.find(key, from, addition.feature.number) {
-                Ok(found) => {
-                    last = found;
-                    self.add_to(found, addition, pipeline.group(addition.feature.group));
-                }
-                Err(tail) => {
-                    let sum = self.first_event(addition);
-                    self.more.push(sum);
-                    self.sum_mut(tail).next = self.more.len() as u32;
-                    last = SumAddress(self.more.len() as u32 - 1);
-                }
+        let last = match self.find_onwards(from, first.feature.number) {
+            Ok(found) => {
+                self.add_to(found, first, pipeline);
+                found
             }
-            // The features of one event follow each other here, too.
-            from = self.next(last).unwrap_or(SumAddress::first_of(key));
+            Err(tail) => self.append(tail, first),
+        };
+        if !rest.is_empty() {
+            self.add_rest(at as usize, last, rest, pipeline);
         }
     }
 
-    fn begin(&mut self, id: KeyId, text: &[u64], text_length: u32, addition: &Addition) -> usize {
-        let key = self.keys.len();
+    /// Adds what an event adds to further features of a key: they follow each other here, too.
+    fn add_rest(&mut self, key: usize, mut last: SumAddress, additions: &[Addition], pipeline: &Pipeline) {
+        for addition in additions {
+            let from = self.next(last).unwrap_or(SumAddress::first_of(key));
+            last = match self.find(key, from, addition.feature.number) {
+                Ok(found) => {
+                    self.add_to(found, addition, pipeline);
+                    found
+                }
+                Err(tail) => self.append(tail, addition),
+            };
+        }
+    }
+
+    fn append(&mut self, tail: SumAddress, addition: &Addition) -> SumAddress {
+        let sum = self.first_event(addition);
+        self.more.push(sum);
+        self.sum_mut(tail).next = self.more.len() as u32;
+        SumAddress(self.more.len() as u32 - 1)
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, key: &EventKey<'_>, addition: &Addition) -> usize {
+        let at = self.keys.len();
         let first = self.first_event(addition);
+        let EventKey { id, text, text_length, .. } = *key;
         self.keys.push(KeyHead { id, text_start: self.texts.len() as u32, text_length, first });
         text.iter().for_each(|word| self.texts.push(*word));
-        self.index.insert(id.index_hash(), key as u32);
-        key
+        self.index.insert(id.index_hash(), at as u32);
+        at
     }
 
     fn first_event(&mut self, addition: &Addition) -> FeatureSum {
@@ -144,20 +225,29 @@ impl OwnerSums {
         FeatureSum { feature, next: 0, kind, last_update: addition.time, amount }
     }
 
-    /// A key's sum for a feature, looked for from one of its sums on and all around; if there is none, its last sum.
+    /// A key's sum for a feature, looked for from one of its sums on to the last; if there is none, the last.
     #[inline]
-    fn find(&self, key: usize, from: SumAddress, feature: u32) -> Result<SumAddress, SumAddress> {
+    fn find_onwards(&self, from: SumAddress, feature: u32) -> Result<SumAddress, SumAddress> {
         let mut at = from;
-        let tail = loop {
+        loop {
             if self.sum(at).feature == feature {
                 return Ok(at);
             }
             match self.next(at) {
                 Some(next) => at = next,
-                None => break at,
+                None => return Err(at),
             }
+        }
+    }
+
+    /// A key's sum for a feature, looked for from one of its sums on and all around; if there is none, its last sum.
+    #[inline]
+    fn find(&self, key: usize, from: SumAddress, feature: u32) -> Result<SumAddress, SumAddress> {
+        let tail = match self.find_onwards(from, feature) {
+            Ok(found) => return Ok(found),
+            Err(tail) => tail,
         };
-        at = SumAddress::first_of(key);
+        let mut at = SumAddress::first_of(key);
         while at != from {
             if self.sum(at).feature == feature {
                 return Ok(at);
@@ -191,8 +281,9 @@ impl OwnerSums {
         }
     }
 
-    #[inline]
-    fn add_to(&mut self, at: SumAddress, addition: &Addition, group: &Group) {
+    #[inline(always)]
+    fn add_to(&mut self, at: SumAddress, addition: &Addition, pipeline: &Pipeline) {
+        let group = pipeline.group(addition.feature.group);
         match addition.amount {
             Amount::Weight(weight) => self.add_weight(at, addition, weight, group),
             Amount::Member(member) => {
@@ -201,23 +292,22 @@ impl OwnerSums {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn add_weight(&mut self, at: SumAddress, addition: &Addition, weight: f64, group: &Group) {
-        let decays = group.decays_of(addition.feature.shape);
-        let FeatureSum { kind, amount, mut last_update, .. } = *self.sum(at);
-        let start = if kind == Kind::Values {
-            amount as usize
-        } else {
-            let first = if kind == Kind::Unit { 1.0 } else { f64::from_bits(amount) };
-            let start = self.values.len();
-            self.values.resize(start + decays.width(), 0.0);
-            decays.begin(&mut self.values[start..], first);
-            start
+        let (decays, width) = (group.decays_of(addition.feature.shape), usize::from(addition.feature.width));
+        let OwnerSums { keys, more, values, .. } = self;
+        let sum = match at.0 & SumAddress::FIRST_OF_KEY {
+            0 => &mut more[at.0 as usize],
+            first => &mut keys[(at.0 - first) as usize].first,
         };
-        let values = &mut self.values[start..][..decays.width()];
-        decays.add(&mut last_update, values, addition.time, weight);
-        let sum = self.sum_mut(at);
-        (sum.kind, sum.amount, sum.last_update) = (Kind::Values, start as u64, last_update);
+        if sum.kind != Kind::Values {
+            let first = if sum.kind == Kind::Unit { 1.0 } else { f64::from_bits(sum.amount) };
+            (sum.kind, sum.amount) = (Kind::Values, values.len() as u64);
+            values.resize(values.len() + width, 0.0);
+            decays.begin(&mut values[sum.amount as usize..], first);
+        }
+        let values = &mut values[sum.amount as usize..][..width];
+        decays.add(&mut sum.last_update, values, addition.time, weight);
     }
 
     fn add_member(&mut self, at: SumAddress, seen: Sighting, id: GroupId, group: &Group) {

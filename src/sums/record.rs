@@ -19,6 +19,9 @@
 use super::identity::KeyId;
 use crate::counter::EventTime;
 
+#[cfg(target_endian = "big")]
+compile_error!("texts lie in words as they are: little-endian");
+
 const LENGTHS_WORD: usize = 2;
 const HEADER_WORDS: usize = 3;
 const CONTRIBUTION_WORDS: usize = 2;
@@ -65,15 +68,27 @@ pub(super) struct RawContribution<'a> {
 }
 
 /// Appends a text in whole words, the last one filled up with zeros.
-#[inline]
+#[inline(always)]
 pub(crate) fn append_text(words: &mut Vec<u64>, text: &[u8]) {
     let (whole, rest) = text.as_chunks();
     // Keys are short: a call to copy them would take longer than the copying.
     whole.iter().for_each(|word| words.push(u64::from_le_bytes(*word)));
     if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        words.push(u64::from_le_bytes(word));
+        words.push(last_word(text));
+    }
+}
+
+/// The last word of a text whose length is no multiple of eight, filled up with zeros.
+#[inline(always)]
+pub(crate) fn last_word(text: &[u8]) -> u64 {
+    let byte = |index: usize| u64::from(text[index]) << (8 * index);
+    match (text.last_chunk::<8>(), text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(last), ..) => u64::from_le_bytes(*last) >> (8 * (8 - text.len() % 8)),
+        // Where they overlap they are the same.
+        (None, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (text.len() - 4))
+        }
+        _ => byte(0) | byte(text.len() / 2) | byte(text.len() - 1),
     }
 }
 
@@ -176,4 +191,30 @@ impl Kind {
 /// No more records than this are in so many words.
 pub(super) fn most_records(words: usize) -> usize {
     words / (HEADER_WORDS + CONTRIBUTION_WORDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_all_lengths_come_back_as_they_were() {
+        for length in (0..40).chain([2_047, 2_048]) {
+            let text: Vec<u8> = (0..length).map(|index| (index % 251) as u8 + 1).collect();
+            let (mut words, mut text_in_words) = (Vec::new(), Vec::new());
+            append_text(&mut text_in_words, &text);
+            assert_eq!(text_in_words.len(), text_words(length));
+            let start = begin_record(&mut words, KeyId::of_test_key(&text), &text_in_words, length as u32);
+            push_contribution(&mut words, 7, Kind::Values, EventTime(5), &[1, 2, 3]);
+            push_contribution(&mut words, 8, Kind::Unit, EventTime(6), &[]);
+            end_record(&mut words, start);
+            let mut rest = words.as_slice();
+            let record = split_record(&mut rest).expect("whole").expect("a record");
+            assert_eq!((record.key, record.text), (KeyId::of_test_key(&text), text.as_slice()));
+            let found: Vec<_> = record.contributions().map(|found| found.expect("whole")).collect();
+            assert_eq!((found[0].feature, found[0].kind, found[0].amount), (7, Kind::Values, [1, 2, 3].as_slice()));
+            assert_eq!((found[1].feature, found[1].last_update, found[1].amount.len()), (8, EventTime(6), 0));
+            assert!(found.len() == 2 && matches!(split_record(&mut rest), Ok(None)));
+        }
+    }
 }

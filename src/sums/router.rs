@@ -130,6 +130,9 @@ impl Router {
     }
 
     /// Adds one event: to all its keys or, where it must not count, to none.
+    ///
+    /// Not inlined: decoding is, where it is called, and both together are too much for the compiler.
+    #[inline(never)]
     pub fn route(&mut self, event: &Event<'_>, additions: &mut impl Additions) -> Result<(), Reason> {
         self.last_is_new = false;
         let Some(index) = self.index_of(event.name()) else { return Ok(()) };
@@ -146,9 +149,13 @@ impl Router {
         key_ends.clear();
         wanted.clear();
         for key in routes.iter_mut() {
-            let first = wanted.len();
-            wanted.extend(key.groups.iter_mut().map(|group| group.wants(event)));
-            if wanted[first..].contains(&true) {
+            let mut any = false;
+            for group in &mut key.groups {
+                let wants = group.wants(event);
+                any |= wants;
+                wanted.push(wants);
+            }
+            if any {
                 keys.find(event, &key.form, *seed)?;
             }
             key_ends.push(keys.len());
@@ -159,15 +166,16 @@ impl Router {
         for (key, end) in routes.iter_mut().zip(key_ends) {
             let (wanted_here, others) = wanted.split_at(key.groups.len());
             wanted = others;
-            let groups = || wanted_here.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(group, _)| group);
-            for group in groups() {
-                key.groups[group].keyless += u64::from(start == *end);
-                key.groups[group].keys += (*end - start) as u64;
+            for (group, _) in key.groups.iter_mut().zip(wanted_here).filter(|(_, wanted)| **wanted) {
+                group.keyless += u64::from(start == *end);
+                group.keys += (*end - start) as u64;
             }
             for index in start..*end {
                 let (text, id) = keys.get(event, index);
                 additions.begin_key(id, text, pipeline);
-                groups().for_each(|group| key.groups[group].add(event, *seed, additions));
+                for (group, _) in key.groups.iter_mut().zip(wanted_here).filter(|(_, wanted)| **wanted) {
+                    group.add(event, *seed, additions);
+                }
             }
             start = *end;
         }
@@ -189,10 +197,16 @@ impl Router {
     }
 
     /// Where the name's routes are; `None` where no group wants events of this name.
+    #[inline(always)]
     fn index_of(&mut self, name: &[u8]) -> Option<usize> {
         if self.names.get(self.last).is_some_and(|routes| *routes.name == *name) {
             return Some(self.last);
         }
+        self.look_up(name)
+    }
+
+    #[inline]
+    fn look_up(&mut self, name: &[u8]) -> Option<usize> {
         let index = match self.indices.get(name) {
             Some(index) => *index,
             None => match self.unwanted.get_mut(name) {
@@ -299,7 +313,7 @@ impl Router {
 }
 
 impl GroupRoutes {
-    #[inline]
+    #[inline(always)]
     fn wants(&mut self, event: &Event<'_>) -> bool {
         for (condition, held) in self.conditions.iter().zip(&mut self.held) {
             if !condition.holds(event.key(condition.field)) {
@@ -311,7 +325,7 @@ impl GroupRoutes {
     }
 
     /// Adds the event to one of its keys.
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, event: &Event<'_>, seed: HashSeed, additions: &mut impl Additions) {
         for target in &mut self.targets {
             if let Some(addition) = target.addition(event, seed) {

@@ -33,7 +33,7 @@ impl Target {
     }
 
     /// What the event adds; nothing where one of its fields is missing, or where it takes a member back.
-    #[inline]
+    #[inline(always)]
     pub fn addition(&mut self, event: &Event<'_>, seed: HashSeed) -> Option<Addition> {
         let Some(amount) = self.amount(event, seed) else {
             self.missing += 1;
@@ -43,7 +43,7 @@ impl Target {
     }
 
     /// Nothing where a field is missing; in it nothing where uniques would have to take something back.
-    #[inline]
+    #[inline(always)]
     fn amount(&self, event: &Event<'_>, seed: HashSeed) -> Option<Option<Amount>> {
         match self.members {
             None => Some(Some(Amount::Weight(self.weight.of(event)?))),
@@ -72,7 +72,7 @@ impl Weight {
     }
 
     /// `None` where a field is missing.
-    #[inline]
+    #[inline(always)]
     fn of(&self, event: &Event<'_>) -> Option<f64> {
         match self {
             Weight::Constant(weight) => Some(*weight),

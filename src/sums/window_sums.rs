@@ -2,7 +2,7 @@
 
 use super::batch::{Amount, ContributionBatch};
 use super::identity::KeyId;
-use super::owner_sums::OwnerSums;
+use super::owner_sums::{EventKey, OwnerSums, Steps};
 use super::record::{append_text, text_words};
 use crate::clock::TimeSamples;
 use crate::counter::EventTime;
@@ -17,12 +17,17 @@ use crate::pipeline::{FeatureKey, GroupId, Pipeline, RowShape};
 /// the first is done. The windows of an epoch leave together, in one batch per worker.
 pub(crate) struct WindowSums {
     waiting: Vec<WaitingKey>,
+    /// Which of them are to be looked at again before their additions are done.
+    under_way: Vec<usize>,
     additions: Vec<Addition>,
     texts: Vec<u64>,
     owners: Vec<OwnerSums>,
     /// Whether one of them has become very large.
     full: bool,
 }
+
+/// So many sums of each key are looked at in advance.
+const STEPS: usize = 3;
 
 /// How many additions wait for each other.
 const TOGETHER: usize = 32;
@@ -67,6 +72,8 @@ struct WaitingKey {
     first_addition: u32,
     /// The worker that holds the key.
     owner: WorkerIndex,
+    /// How far the steps towards its sum have come.
+    steps: Option<Steps>,
 }
 
 impl Additions for WindowSums {
@@ -79,7 +86,8 @@ impl Additions for WindowSums {
         self.owners[owner.0 as usize].prefetch_index(id);
         let (text_start, first_addition) = (self.texts.len() as u32, self.additions.len() as u32);
         append_text(&mut self.texts, text);
-        self.waiting.push(WaitingKey { id, text_start, text_length: text.len() as u32, first_addition, owner });
+        let text_length = text.len() as u32;
+        self.waiting.push(WaitingKey { id, text_start, text_length, first_addition, owner, steps: None });
     }
 
     #[inline]
@@ -93,6 +101,7 @@ impl WindowSums {
     pub fn new(workers: u32) -> WindowSums {
         WindowSums {
             waiting: Vec::with_capacity(2 * TOGETHER),
+            under_way: Vec::new(),
             additions: Vec::with_capacity(2 * TOGETHER),
             texts: Vec::new(),
             owners: (0..workers).map(|_| OwnerSums::default()).collect(),
@@ -102,17 +111,39 @@ impl WindowSums {
 
     /// Does the additions that wait.
     fn add_waiting(&mut self, pipeline: &Pipeline) {
-        for key in &self.waiting {
-            self.owners[key.owner.0 as usize].prefetch_key(key.id);
+        let WindowSums { waiting, under_way, additions, texts, owners, full } = self;
+        for key in waiting.iter_mut() {
+            key.steps = owners[key.owner.0 as usize].candidate(key.id);
         }
-        let ends = self.waiting.iter().skip(1).map(|key| key.first_addition as usize);
-        for (key, end) in self.waiting.iter().zip(ends.chain([self.additions.len()])) {
-            let additions = &self.additions[key.first_addition as usize..end];
-            let text = &self.texts[key.text_start as usize..][..text_words(key.text_length as usize)];
-            let owner = &mut self.owners[key.owner.0 as usize];
-            owner.add(key.id, text, key.text_length, additions, pipeline);
-            self.full |= owner.is_full();
+        let feature_of =
+            |key: &WaitingKey| additions.get(key.first_addition as usize).map(|first| first.feature.number);
+        under_way.clear();
+        under_way.resize(waiting.len(), 0);
+        let mut count = 0;
+        for (index, key) in waiting.iter_mut().enumerate() {
+            let feature = feature_of(key).unwrap_or_default();
+            under_way[count] = index;
+            count += usize::from(owners[key.owner.0 as usize].arrive(key.id, feature, &mut key.steps));
         }
+        for _ in 1..STEPS {
+            let before = std::mem::take(&mut count);
+            for position in 0..before {
+                let index = under_way[position];
+                let key = &mut waiting[index];
+                let feature = feature_of(key).unwrap_or_default();
+                under_way[count] = index;
+                count += usize::from(owners[key.owner.0 as usize].step(feature, &mut key.steps));
+            }
+        }
+        let ends = waiting.iter().skip(1).map(|key| key.first_addition as usize);
+        for (key, end) in waiting.iter().zip(ends.chain([additions.len()])) {
+            let WaitingKey { id, text_length, steps, .. } = *key;
+            let text = &texts[key.text_start as usize..][..text_words(text_length as usize)];
+            let owner = &mut owners[key.owner.0 as usize];
+            let event_key = EventKey { id, text, text_length, steps };
+            owner.add(event_key, &additions[key.first_addition as usize..end], pipeline);
+        }
+        *full |= owners.iter().any(OwnerSums::is_full);
         self.waiting.clear();
         self.additions.clear();
         self.texts.clear();

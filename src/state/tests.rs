@@ -1,0 +1,156 @@
+//! Sums -> state: names that last, and received data that makes no sense.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::TimeSamples;
+use crate::counter::EventTime;
+use crate::epoch::{Generation, Versions, Window};
+use crate::event::{Arrival, Decoder, Utf8};
+use crate::peers::Peers;
+use crate::pipeline::Pipeline;
+use crate::sums::{ContributionBatch, HashSeed, KeyId, Router, WindowSums};
+use crate::telemetry::Metrics;
+
+const EVENT: &str = "name = \"test\"\n[event]\nname = \"n\"\ntime = \"t\"\n";
+const USERS: &str = "[[counters]]\nname = \"user\"\nkey = [\"u\"]\nevents = [\"like\", \"view\"]\n\
+    measures = [\"count\", \"sum(a)\"]\ndecays = [\"1h\", \"1m\"]\n";
+const PAIRS: &str = "[[counters]]\nname = \"pair\"\nkey = [\"u\", \"c\"]\nevents = [\"like\"]\ndecays = [\"1d\"]\n";
+const AUDIENCES: &str = "[[counters]]\nname = \"audience\"\nkey = [\"c\"]\nevents = [\"view\"]\n\
+    measures = [\"uniques(u)\"]\ndecays = [\"1h\"]\n";
+const MORE_OF_USERS: &str = "[[counters]]\nname = \"more\"\nkey = [\"u\"]\nevents = \"*\"\ndecays = [\"5s\"]\n";
+const RATIO: &str = "[[ratios]]\nname = \"r\"\nnumerator = \"user.like.count\"\ndenominator = \"user.view.count\"\n";
+
+fn pipeline(parts: &[&str]) -> Arc<Pipeline> {
+    let text = format!("{EVENT}{}{RATIO}", parts.concat());
+    Arc::new(Pipeline::parse(&text, "test.toml", &|_| None).expect("a valid pipeline"))
+}
+
+/// What some events make of a pipeline: the sums of one epoch of one worker.
+fn batches(pipeline: &Arc<Pipeline>, events: u64) -> Vec<ContributionBatch> {
+    let mut decoder = Decoder::new(Arc::new(pipeline.event.clone()));
+    let mut router = Router::new(Arc::clone(pipeline), HashSeed(3));
+    let mut sums = WindowSums::new(1);
+    for event in 0..events {
+        let name = ["like", "view", "share"][event as usize % 3];
+        let (user, creator) = (event * event % 11, event % 7);
+        let line = format!("{{\"n\":\"{name}\",\"u\":{user},\"c\":\"c|{creator}\",\"a\":{event},\"t\":{}}}", event / 2);
+        let arrival = Arrival::before(EventTime(1_000_000));
+        let event = decoder.decode(line.as_bytes(), arrival, Utf8::Checked).expect("an event").expect("an event");
+        router.route(&event, &mut sums).expect("it counts");
+    }
+    sums.close_window(Window(1), pipeline);
+    sums.take_epoch(&TimeSamples::default(), router.features(), pipeline).collect()
+}
+
+fn counters(pipeline: &Arc<Pipeline>) -> DecayCounters {
+    let versions = Versions::new(Generation(1), Window(1));
+    DecayCounters::new(Arc::clone(pipeline), versions, Peers::alone(1), Arc::new(Metrics::default()))
+}
+
+/// All that is held: by identity and feature name, what each interval has.
+fn held(pipeline: &Arc<Pipeline>) -> BTreeMap<([u64; 2], String), Vec<(i64, u64)>> {
+    let mut counters = counters(pipeline);
+    counters.apply_epoch(&batches(pipeline, 200), |_| {}).expect("right");
+    let DecayCounters { keys, features, uniques, .. } = &mut counters;
+    let mut held = BTreeMap::new();
+    keys.for_each_key(|table, key| {
+        let block = table.block(key);
+        for row in block.each_row() {
+            let feature = features.get(row.feature());
+            let words = row.words(feature.words(row.is_single()));
+            let of_uniques = |word: u64| uniques.get(word).heap_bytes() as u64;
+            let intervals = feature.decays.intervals().iter().map(|interval| interval.units());
+            let values: Vec<(i64, u64)> = match (feature.shape, row.is_single()) {
+                (crate::pipeline::RowShape::Uniques, false) => vec![(0, of_uniques(words[0]))],
+                (_, true) => vec![(row.last_update().0, words[0])],
+                _ => intervals.zip(words.iter().copied()).collect(),
+            };
+            held.insert((block.id().words(), feature.key.name.clone()), values);
+        }
+    });
+    held
+}
+
+#[test]
+fn what_stands_where_in_the_pipeline_file_changes_no_identity_and_no_value() {
+    let first = held(&pipeline(&[USERS, PAIRS, AUDIENCES]));
+    let users_moved = USERS
+        .replace("\"count\", \"sum(a)\"", "\"sum(a)\", \"count\"")
+        .replace("\"like\", \"view\"", "\"view\", \"like\"")
+        .replace("\"1h\", \"1m\"", "\"1m\", \"1h\"");
+    assert_ne!(users_moved, USERS);
+    assert_eq!(held(&pipeline(&[AUDIENCES, PAIRS, &users_moved])), first);
+    // A group on top of the file, keyed like others: the old rows are what they were, beside the new ones.
+    let mut with_more = held(&pipeline(&[MORE_OF_USERS, PAIRS, &users_moved, AUDIENCES]));
+    let keys = |held: &BTreeMap<([u64; 2], String), _>| {
+        held.keys().map(|(key, _)| *key).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(keys(&with_more), keys(&first), "they share their keys");
+    with_more.retain(|(_, feature), _| !feature.starts_with("more."));
+    assert_eq!(with_more, first);
+    assert!(first.len() > 60);
+}
+
+#[test]
+fn groups_that_are_keyed_alike_share_their_keys_and_others_do_not() {
+    let pipeline = pipeline(&[USERS, PAIRS, AUDIENCES, MORE_OF_USERS]);
+    let mut counters = counters(&pipeline);
+    let batches = batches(&pipeline, 1);
+    let keys: Vec<_> = batches[0].keys(0..batches[0].windows().last().expect("one").1.end).expect("all").collect();
+    assert_eq!(keys.len(), 2, "one record for a key, whatever counts it");
+    counters.apply_epoch(&batches, |_| {}).expect("right");
+    assert_eq!((counters.keys.keys(), counters.keys.rows()), (2, 4));
+    let user = HashSeed(3).key(HashSeed(3).key_fields(["u"]), b"0");
+    let block = counters.keys.block(counters.keys.find(user).expect("there"));
+    assert_eq!((block.text(), block.rows()), (b"0".as_slice(), 3));
+    let pair: KeyId = HashSeed(3).key(HashSeed(3).key_fields(["u", "c"]), br"0|c\|0");
+    assert!(counters.keys.find(pair).is_some());
+}
+
+proptest! {
+    /// Whatever arrives, nothing is believed: it is applied or refused, and nobody panics.
+    #[test]
+    fn damaged_batches_are_refused(damages in prop::collection::vec((any::<usize>(), any::<u64>(), 0..4u8), 1..4)) {
+        let pipeline = pipeline(&[USERS, PAIRS, AUDIENCES]);
+        let batches = batches(&pipeline, 60);
+        let mut json = serde_json::to_value(&batches[0]).expect("plain data");
+        for (at, value, kind) in damages {
+            let Some(words) = json["words"].as_array_mut() else { panic!("words") };
+            let at = at % words.len();
+            match kind {
+                0 => words[at] = value.into(),
+                1 => words[at] = (words[at].as_u64().expect("a word") ^ 1 << (value % 64)).into(),
+                2 => words.truncate(at.max(1)),
+                _ => words.insert(at, value.into()),
+            }
+        }
+        let damaged: ContributionBatch = serde_json::from_value(json).expect("plain data");
+        let mut counters = counters(&pipeline);
+        let _ = counters.apply_epoch(&[damaged], |batch| {
+            batch.items(&pipeline).for_each(|item| {
+                item.to_item();
+            });
+        });
+    }
+}
+
+#[test]
+fn a_batch_of_another_pipeline_or_format_is_refused() {
+    let one = pipeline(&[USERS, PAIRS, AUDIENCES]);
+    let apply = |to: &[&str], change: &dyn Fn(&mut serde_json::Value)| {
+        let mut json = serde_json::to_value(&batches(&one, 60)[0]).expect("plain data");
+        change(&mut json);
+        let batch: ContributionBatch = serde_json::from_value(json).expect("plain data");
+        counters(&pipeline(to)).apply_epoch(&[batch], |_| {})
+    };
+    assert_eq!(apply(&[USERS, PAIRS, AUDIENCES], &|_| {}), Ok(()));
+    let refused = |result: Result<(), ApplyError>| result.expect_err("refused").to_string();
+    assert!(refused(apply(&[USERS, PAIRS, AUDIENCES], &|json| json["format"] = 2.into())).contains("format"));
+    assert!(refused(apply(&[USERS, PAIRS], &|_| {})).contains("a feature that no group makes"));
+    let other_decays = PAIRS.replace("1d", "2d");
+    assert!(refused(apply(&[USERS, &other_decays, AUDIENCES], &|_| {})).contains("other decays"));
+}
