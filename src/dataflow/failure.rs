@@ -7,8 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::sink::SinkError;
 use crate::source::SourceError;
-use crate::state::MOST_KEYS;
-use crate::sums::Damaged;
+use crate::state::ApplyError;
 
 /// Why a run ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -19,16 +18,9 @@ pub enum RunError {
     /// The sink, or the dead letters, could not be written any further.
     #[error(transparent)]
     Sink(SinkError),
-    /// A worker would hold more than it can address.
-    #[error(
-        "a worker would hold more than {} keys, or a key more rows than fit into 128 MiB, which it cannot address: start the run \
-         with more workers (-w), or set [limits]",
-        MOST_KEYS
-    )]
-    TooManyRows,
-    /// What a worker received from another one makes no sense.
+    /// The sums of an epoch could not be applied.
     #[error(transparent)]
-    Damaged(#[from] Damaged),
+    State(ApplyError),
     /// Something that cannot happen did.
     #[error("internal error: {0}")]
     Bug(&'static str),
@@ -65,14 +57,9 @@ impl Failure {
         self.tell(RunError::Source(error));
     }
 
-    /// Reports that a worker can hold no more rows.
-    pub fn too_many_rows(&self) {
-        self.tell(RunError::TooManyRows);
-    }
-
-    /// Reports that something received makes no sense.
-    pub fn damaged(&self, damaged: Damaged) {
-        self.tell(RunError::Damaged(damaged));
+    /// Reports that the state of a worker is of no use any more.
+    pub(crate) fn state(&self, error: ApplyError) {
+        self.tell(RunError::State(error));
     }
 
     /// Reports what cannot happen.

@@ -1,20 +1,20 @@
-//! From a hash to a place: an open-addressed table that can be asked for a slot in advance.
+//! From a hash to a value: an open-addressed table that can be asked for a slot in advance.
 
 use super::prefetch::prefetch;
 
 /// The fewest slots of a table.
 const SMALLEST: usize = 16;
 
-/// Finds places (32-bit numbers) by 32-bit hashes. Whoever uses it compares what stands in the
-/// places; hashes need not be different.
+/// Finds values (32-bit numbers) by 32-bit hashes. Whoever uses it compares what stands in the
+/// values; hashes need not be different.
 ///
-/// A slot is 64 bits: the hash and the place + 1; 0 is empty. A hash belongs to the slot that its
-/// highest bits number, or to the next free one behind it. So the table alone knows how to grow, in
-/// one pass in order, without a look at what stands in the places.
+/// A slot is 64 bits: the hash and the value, and 1; 0 is empty. A hash belongs to the slot that its
+/// highest bits position, or to the next free one behind it. So the table alone knows how to grow, in
+/// one pass in order, without a look at what stands in the values.
 #[derive(Clone, Debug)]
 pub struct FlatIndex {
     slots: Vec<u64>,
-    /// `hash >> shift` is the number of the hash's own slot.
+    /// `hash >> shift` is the position of the hash's own slot.
     shift: u32,
     len: usize,
 }
@@ -36,73 +36,73 @@ impl FlatIndex {
         prefetch(&self.slots[self.home(hash)]);
     }
 
-    /// A place whose hash is this one: most often the one that [`FlatIndex::find`] will find.
+    /// A value whose hash is this one: most often the one that [`FlatIndex::find`] will find.
     #[inline]
     pub fn candidate(&self, hash: u32) -> Option<u32> {
         self.find(hash, |_| true)
     }
 
-    /// The place with this hash that `is_it`.
+    /// The value with this hash that `is_it`.
     #[inline]
     pub fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let mut number = self.home(hash);
+        let mut position = self.home(hash);
         loop {
-            let slot = self.slots[number];
+            let slot = self.slots[position];
             if slot == 0 {
                 return None;
             }
-            if hash_of(slot) == hash && is_it(place_of(slot)) {
-                return Some(place_of(slot));
+            if hash_of(slot) == hash && is_it(value_of(slot)) {
+                return Some(value_of(slot));
             }
-            number = self.behind(number);
+            position = self.behind(position);
         }
     }
 
-    /// Adds a place that is not in it yet. A place is less than `u32::MAX`.
-    pub fn insert(&mut self, hash: u32, place: u32) {
-        debug_assert!(place < u32::MAX);
+    /// Adds a value that is not in it yet. A value is less than `u32::MAX`.
+    pub fn insert(&mut self, hash: u32, value: u32) {
+        debug_assert!(value < u32::MAX);
         if self.len + 1 > self.slots.len() / 4 * 3 {
             self.resize(self.slots.len() * 2);
         }
-        self.put(slot(hash, place));
+        self.put(slot(hash, value));
         self.len += 1;
     }
 
-    /// Takes a place out.
-    pub fn remove(&mut self, hash: u32, place: u32) {
-        let Some(mut hole) = self.number_of(hash, place) else { return };
+    /// Takes a value out.
+    pub fn remove(&mut self, hash: u32, value: u32) {
+        let Some(mut hole) = self.position_of(hash, value) else { return };
         // What stands behind moves up, unless it would come to stand before its own slot.
-        let mut number = self.behind(hole);
-        while self.slots[number] != 0 {
-            let home = self.home(hash_of(self.slots[number]));
+        let mut position = self.behind(hole);
+        while self.slots[position] != 0 {
+            let home = self.home(hash_of(self.slots[position]));
             let mask = self.slots.len() - 1;
-            if (number.wrapping_sub(home) & mask) >= (number.wrapping_sub(hole) & mask) {
-                self.slots[hole] = self.slots[number];
-                hole = number;
+            if (position.wrapping_sub(home) & mask) >= (position.wrapping_sub(hole) & mask) {
+                self.slots[hole] = self.slots[position];
+                hole = position;
             }
-            number = self.behind(number);
+            position = self.behind(position);
         }
         self.slots[hole] = 0;
         self.len -= 1;
     }
 
-    /// Says that what was in one place is in another now.
+    /// Says that what had one value has another now.
     pub fn relocate(&mut self, hash: u32, from: u32, to: u32) {
-        if let Some(number) = self.number_of(hash, from) {
-            self.slots[number] = slot(hash, to);
+        if let Some(position) = self.position_of(hash, from) {
+            self.slots[position] = slot(hash, to);
         }
     }
 
-    /// The number of the slot that holds this.
-    fn number_of(&self, hash: u32, place: u32) -> Option<usize> {
-        let mut number = self.home(hash);
-        while self.slots[number] != slot(hash, place) {
-            if self.slots[number] == 0 {
+    /// The position of the slot that holds this.
+    fn position_of(&self, hash: u32, value: u32) -> Option<usize> {
+        let mut position = self.home(hash);
+        while self.slots[position] != slot(hash, value) {
+            if self.slots[position] == 0 {
                 return None;
             }
-            number = self.behind(number);
+            position = self.behind(position);
         }
-        Some(number)
+        Some(position)
     }
 
     /// Gives back most of the slots if hardly any is taken. To be called after a
@@ -118,11 +118,11 @@ impl FlatIndex {
         self.slots.capacity() * size_of::<u64>()
     }
 
-    /// Takes out everything: `hashes_and_places` must name all that is in it. Touches only their
+    /// Takes out everything: `hashes_and_values` must name all that is in it. Touches only their
     /// slots when these are few.
-    pub fn clear(&mut self, hashes_and_places: impl Iterator<Item = (u32, u32)>) {
+    pub fn clear(&mut self, hashes_and_values: impl Iterator<Item = (u32, u32)>) {
         if self.len * 8 < self.slots.len() {
-            hashes_and_places.for_each(|(hash, place)| self.remove(hash, place));
+            hashes_and_values.for_each(|(hash, value)| self.remove(hash, value));
         } else {
             self.slots.fill(0);
             self.len = 0;
@@ -136,11 +136,11 @@ impl FlatIndex {
     }
 
     fn put(&mut self, slot: u64) {
-        let mut number = self.home(hash_of(slot));
-        while self.slots[number] != 0 {
-            number = self.behind(number);
+        let mut position = self.home(hash_of(slot));
+        while self.slots[position] != 0 {
+            position = self.behind(position);
         }
-        self.slots[number] = slot;
+        self.slots[position] = slot;
     }
 
     #[inline]
@@ -149,14 +149,14 @@ impl FlatIndex {
     }
 
     #[inline]
-    fn behind(&self, number: usize) -> usize {
-        (number + 1) & (self.slots.len() - 1)
+    fn behind(&self, position: usize) -> usize {
+        (position + 1) & (self.slots.len() - 1)
     }
 }
 
 #[inline]
-fn slot(hash: u32, place: u32) -> u64 {
-    u64::from(hash) << 32 | (u64::from(place) + 1)
+fn slot(hash: u32, value: u32) -> u64 {
+    u64::from(hash) << 32 | (u64::from(value) + 1)
 }
 
 #[inline]
@@ -165,7 +165,7 @@ fn hash_of(slot: u64) -> u32 {
 }
 
 #[inline]
-fn place_of(slot: u64) -> u32 {
+fn value_of(slot: u64) -> u32 {
     (slot as u32).wrapping_sub(1)
 }
 

@@ -1,9 +1,11 @@
-//! How things are found in memory: an index that can be asked in advance, and the asking.
+//! How things lie in memory and are found: what [`crate::sums`] and [`crate::state`] share.
 //!
-//! What a worker adds up ([`crate::sums`]) and what it holds ([`crate::state`]) is found by the same kind of index.
+//! An index that can be asked in advance, the asking, and texts in whole words.
 
 mod flat_index;
 mod prefetch;
+mod text;
 
 pub(crate) use flat_index::FlatIndex;
 pub(crate) use prefetch::prefetch;
+pub(crate) use text::{append_text, last_word, text_words};

@@ -1,7 +1,7 @@
 //! Asking the processor for memory before it is needed.
 //!
-//! Rows lie all over memory: an update that waits for its row waits longer than it computes. So
-//! updates are done some dozen at a time, and all their rows are asked for before the first is used.
+//! Keys lie all over memory: an update that waits for its key waits longer than it computes. So
+//! updates are done some dozen at a time, and all their keys are asked for before the first is used.
 
 /// Asks for the cache line that this value begins in. Only a hint: it changes nothing but time.
 #[inline(always)]

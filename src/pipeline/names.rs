@@ -14,7 +14,7 @@ use super::error::Fault;
 use super::group::{EventSelector, Group, GroupId, Measure, MeasureId};
 
 /// The longest feature name in bytes, DynamoDB's limit for a sort key.
-const LONGEST_NAME: usize = 1024;
+pub(crate) const MAX_FEATURE_NAME_BYTES: usize = 1024;
 
 /// One measure of one group, as the maker of feature names.
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +76,8 @@ pub(super) fn refuse_collisions(groups: &[Group], spans: &[Range<usize>]) -> Res
 }
 
 fn add_fixed<'a>(fixed: &mut HashMap<String, Maker<'a>>, name: String, maker: Maker<'a>) -> Result<(), Fault> {
-    if name.len() > LONGEST_NAME {
-        let message = format!("a feature name of {} bytes is too long: at most {LONGEST_NAME}", name.len());
+    if name.len() > MAX_FEATURE_NAME_BYTES {
+        let message = format!("a feature name of {} bytes is too long: at most {MAX_FEATURE_NAME_BYTES}", name.len());
         return Err(Fault::new(maker.span.clone(), message));
     }
     match fixed.get(&name) {

@@ -17,7 +17,8 @@
 //! uniques, one: where they are. A row does not know how many words it has: its feature does.
 
 use crate::counter::EventTime;
-use crate::sums::{KeyId, last_word, text_words};
+use crate::memory::{last_word, text_words};
+use crate::sums::KeyId;
 
 const SHAPE_WORD: usize = 2;
 const USE_WORD: usize = 3;
@@ -222,6 +223,7 @@ impl BlockMut<'_> {
     /// Makes it the block of a key without rows.
     #[inline]
     pub fn begin(&mut self, id: KeyId, text: &[u8], since: Option<EventTime>) {
+        debug_assert!(text.len() <= usize::from(u16::MAX));
         let [high, low] = id.words();
         (self.0[0], self.0[1]) = (high, low);
         self.0[SHAPE_WORD] = text.len() as u64 | if since.is_some() { HAS_SINCE } else { 0 };
@@ -310,17 +312,42 @@ impl BlockMut<'_> {
         self.0[entry] &= !ROW_IS_SINGLE;
     }
 
-    /// Takes away a row of so many words.
-    pub fn remove_row(&mut self, row: RowIndex, words: usize) {
-        let offset = self.0.len() - self.read().row_start(row);
-        let (used, less) = (self.read().row_words(), 1 + words);
-        let (start, row_start) = (self.0.len() - used, self.0.len() - offset);
-        self.0.copy_within(start..row_start, start + less);
-        self.shift_offsets(offset + 1, |offset| offset - less);
-        self.0[USE_WORD] -= less as u64;
-        let (directory, rows) = (self.read().directory_start(), self.read().rows());
-        self.0.copy_within(directory + row + 1..directory + rows, directory + row);
-        self.0[SHAPE_WORD] -= ONE_ROW;
+    /// Takes away rows, ascending, each with its number of words.
+    pub fn remove_rows(&mut self, gone: &[(RowIndex, usize)]) {
+        let (directory, rows, used) = (self.read().directory_start(), self.read().rows(), self.read().row_words());
+        let end = self.0.len();
+        // By offset, each with how much goes with it: those behind move by the sum of all before.
+        let offset_of = |entry: u64| (entry >> OFFSET_SHIFT) as usize;
+        let extent = |(row, words): &(RowIndex, usize)| (offset_of(self.0[directory + row]), 1 + words);
+        let mut extents: Vec<(usize, usize)> = gone.iter().map(extent).collect();
+        extents.sort_unstable();
+        let mut moves = 0;
+        for extent in &mut extents {
+            moves += extent.1;
+            extent.1 = moves;
+        }
+        for (index, (offset, moves)) in extents.iter().enumerate() {
+            // What lies in front of it, up to the next that goes.
+            let start = match extents.get(index + 1) {
+                Some((next, all)) => end - (next - (all - moves)),
+                None => end - used,
+            };
+            self.0.copy_within(start..end - offset, start + moves);
+        }
+        let mut gone = gone.iter().map(|(row, _)| *row).peekable();
+        let mut kept = directory;
+        for row in 0..rows {
+            if gone.next_if_eq(&row).is_some() {
+                continue;
+            }
+            let entry = self.0[directory + row];
+            let before = extents.partition_point(|(offset, _)| *offset < offset_of(entry));
+            let moves = before.checked_sub(1).map_or(0, |last| extents[last].1);
+            self.0[kept] = entry - ((moves as u64) << OFFSET_SHIFT);
+            kept += 1;
+        }
+        self.0[USE_WORD] -= moves as u64;
+        self.0[SHAPE_WORD] -= (rows - (kept - directory)) as u64 * ONE_ROW;
     }
 
     /// Changes the offsets that are not less than this.

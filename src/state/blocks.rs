@@ -1,6 +1,6 @@
 //! Where blocks lie: by size class, in slabs.
 //!
-//! Classes are four an octave, so a block is at most a fifth larger than what is in it. A block that is outgrown leaves a
+//! Classes are four an octave, so a block is at most a quarter larger than what is in it. A block that is outgrown leaves a
 //! hole in its class, which the next of that size fills. When a part of a class is holes, its last block moves
 //! into one of them with every hole that comes: so memory comes back, and never at once for many.
 
@@ -20,6 +20,9 @@ const LARGE: u32 = CLASSES as u32;
 const INDEX_BITS: u32 = 27;
 /// The most blocks of a class, holes included.
 pub(super) const MOST_BLOCKS: usize = 1 << INDEX_BITS;
+
+/// The bytes of the largest block, about.
+pub(super) const LARGEST_BLOCK_BYTES: usize = 8 * MOST_WORDS / 8 * 7;
 
 /// The size of a slab, in bytes, at most.
 const SLAB_BYTES: usize = 2 * 1024 * 1024;
@@ -127,11 +130,6 @@ pub(super) fn words_with_room_for(words: usize) -> usize {
     class_words(class_of(words))
 }
 
-/// Whether there are blocks so large.
-pub(super) fn is_possible(words: usize) -> bool {
-    words_with_room_for(words) < MOST_WORDS
-}
-
 impl Blocks {
     pub const LAST_CLASS: u32 = LARGE;
 
@@ -139,14 +137,35 @@ impl Blocks {
         Blocks { classes: (0..CLASSES).map(Class::new).collect(), large: LargeBlocks::default() }
     }
 
-    /// A block for so many words, in which nothing is yet.
+    /// A block for so many words, in which nothing is yet; `None` where there is none so large, or no address is left.
     #[inline]
-    pub fn allocate(&mut self, words: usize) -> BlockAddress {
+    pub fn allocate(&mut self, words: usize) -> Option<BlockAddress> {
         let class = class_of(words);
-        match self.classes.get_mut(class) {
-            Some(blocks) => BlockAddress::new(class as u32, blocks.allocate()),
-            None => BlockAddress::new(LARGE, self.large.allocate(class_words(class))),
+        let index = match self.classes.get_mut(class) {
+            Some(blocks) => blocks.allocate(),
+            None if class_words(class) < MOST_WORDS => self.large.allocate(class_words(class)),
+            None => None,
+        }?;
+        Some(BlockAddress::new(class.min(CLASSES) as u32, index))
+    }
+
+    /// Gives a large block another size that is large, too, in its place.
+    pub fn resize_large(&mut self, address: BlockAddress, words: usize) -> Option<()> {
+        let words = class_words(class_of(words));
+        if words >= MOST_WORDS {
+            return None;
         }
+        let mut block = vec![0; words].into_boxed_slice();
+        let old = &mut self.large.blocks[address.index() as usize];
+        BlockMut(&mut block).copy(Block(old));
+        self.large.words = self.large.words + words - old.len();
+        *old = block;
+        Some(())
+    }
+
+    /// Whether so many words need a block by itself.
+    pub fn need_large(words: usize) -> bool {
+        class_of(words) >= CLASSES
     }
 
     /// Frees a block. Perhaps another one takes its place then.
@@ -178,7 +197,7 @@ impl Blocks {
         })
     }
 
-    /// Two blocks, of different classes.
+    /// Two blocks, of different classes, not both large.
     pub fn two_mut(&mut self, from: BlockAddress, to: BlockAddress) -> Option<(Block<'_>, BlockMut<'_>)> {
         let (from_index, to_index) = (from.index() as usize, to.index() as usize);
         let Blocks { classes, large } = self;
@@ -190,10 +209,7 @@ impl Blocks {
             }
             (false, true) => (classes[from.class() as usize].words_of(from.index()), &mut *large.blocks[to_index]),
             (true, false) => (&*large.blocks[from_index], classes[to.class() as usize].words_of_mut(to.index())),
-            (true, true) => {
-                let [from, to] = large.blocks.get_disjoint_mut([from_index, to_index]).ok()?;
-                (&**from, &mut **to)
-            }
+            (true, true) => return None,
         };
         Some((Block(old), BlockMut(new)))
     }
@@ -238,7 +254,7 @@ impl Blocks {
         classes + large + vec_bytes(&self.classes)
     }
 
-    /// Closes all holes of a class, one move at a time, for as long as there are any.
+    /// Closes all holes, one move at a time.
     pub fn close_holes(&mut self, mut moved: impl FnMut(&Blocks, Moved)) {
         for class in 0..CLASSES {
             while self.classes[class].holes > 0 {
@@ -268,13 +284,16 @@ impl Class {
     }
 
     #[inline]
-    fn allocate(&mut self) -> u32 {
+    fn allocate(&mut self) -> Option<u32> {
         if self.holes > 0 {
             let hole = self.first_hole;
             self.unlink(hole);
-            return hole;
+            return Some(hole);
         }
         let index = self.end;
+        if index as usize == MOST_BLOCKS {
+            return None;
+        }
         self.end += 1;
         let (slab, position) = self.locate(index);
         if slab == self.slabs.len() {
@@ -282,7 +301,7 @@ impl Class {
             self.touched = 0;
         }
         self.touched = self.touched.max(position + 1);
-        index
+        Some(index)
     }
 
     fn add_hole(&mut self, index: u32) {
@@ -384,19 +403,18 @@ impl Class {
 }
 
 impl LargeBlocks {
-    fn allocate(&mut self, words: usize) -> u32 {
-        self.words += words;
-        let block = vec![0; words].into_boxed_slice();
-        match self.free.pop() {
-            Some(index) => {
-                self.blocks[index as usize] = block;
-                index
-            }
-            None => {
-                self.blocks.push(block);
-                (self.blocks.len() - 1) as u32
-            }
+    fn allocate(&mut self, words: usize) -> Option<u32> {
+        let index = self.free.pop().unwrap_or(self.blocks.len() as u32);
+        if index as usize == MOST_BLOCKS {
+            return None;
         }
+        let block = vec![0; words].into_boxed_slice();
+        self.words += words;
+        match self.blocks.get_mut(index as usize) {
+            Some(free) => *free = block,
+            None => self.blocks.push(block),
+        }
+        Some(index)
     }
 
     fn free(&mut self, index: u32) {
@@ -418,7 +436,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_is_at_most_a_fifth_larger_than_what_it_holds() {
+    fn a_block_is_at_most_a_quarter_larger_than_what_it_holds() {
         for words in 8..5_000 {
             let class = class_of(words);
             assert!(class_words(class) >= words && (class == 0 || class_words(class - 1) < words), "{words}");

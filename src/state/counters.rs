@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::blocks::{LARGEST_BLOCK_BYTES, MOST_BLOCKS};
 use super::expiry::Expiry;
 use super::features::FeatureTable;
-use super::key_table::{KeyTable, MOST_KEYS};
+use super::item_writer::ItemWriter;
+use super::key_table::KeyTable;
 use super::limits::Limiter;
-use super::publish::ItemWriter;
 use super::uniques_store::UniquesStore;
 use crate::clock::StreamTime;
 use crate::epoch::{Versions, Window};
@@ -15,7 +16,7 @@ use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::sink::ItemBatch;
 use crate::sums::{ContributionBatch, Damaged};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Printable};
 
 /// The counters of the keys that one worker holds. Epochs are applied whole, in order, once they are closed:
 /// nothing of an open epoch touches a row.
@@ -35,13 +36,25 @@ pub(crate) struct DecayCounters {
 }
 
 /// Why an epoch cannot be applied. What it has changed until then must not be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ApplyError {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
     #[error(transparent)]
     Damaged(#[from] Damaged),
-    /// There are more keys than a worker can hold, or more rows than a key can.
-    #[error("too many rows")]
-    TooMany,
+    /// A worker would hold more keys of one size than it can address.
+    #[error(
+        "a worker would hold more than {} million keys of one size, which it cannot address: start the run with more \
+         workers (-w), or set [limits]",
+        MOST_BLOCKS >> 20
+    )]
+    TooManyKeys,
+    /// A key would have more rows than it can.
+    #[error(
+        "the key \"{}\" has more features than fit into {} MiB: are event names made up? List those that count in \
+         `events`, or set a shorter ttl",
+        Printable(.0),
+        LARGEST_BLOCK_BYTES >> 20
+    )]
+    KeyTooLarge(String),
 }
 
 /// What one batch holds of one window.
@@ -76,11 +89,6 @@ impl DecayCounters {
         counters
     }
 
-    /// Whether all keys that these batches might make can be held beside those that there are.
-    pub fn has_room_for(&self, batches: &[ContributionBatch]) -> bool {
-        fits(self.keys.keys(), batches.iter().map(ContributionBatch::most_keys).sum())
-    }
-
     /// Merges the batches of a closed epoch, window by window, and emits every row that a window
     /// changed, as it is at the window's end.
     pub fn apply_epoch(
@@ -110,25 +118,15 @@ impl DecayCounters {
         Ok(())
     }
 
-    /// This worker's numbers of the features, by the sender's.
+    /// This worker's numbers of the features, by their indices in the batch.
     fn feature_numbers(&mut self, batch: &ContributionBatch) -> Result<Vec<u32>, ApplyError> {
-        batch.check_format()?;
+        batch.check()?;
         let mut numbers = Vec::new();
         for feature in batch.features(&self.pipeline) {
-            let (sender, key) = feature?;
-            let sender = sender as usize;
-            if sender >= ContributionBatch::MOST_FEATURES {
-                return Err(Damaged("a feature with a number too large").into());
-            }
-            numbers.resize(numbers.len().max(sender + 1), u32::MAX);
-            numbers[sender] = self.features.number_of(&key, &self.pipeline);
+            numbers.push(self.features.number_of(&feature?, &self.pipeline));
         }
         Ok(numbers)
     }
-}
-
-fn fits(keys: usize, new_keys: usize) -> bool {
-    new_keys <= MOST_KEYS.saturating_sub(keys)
 }
 
 /// The batches' sums by ascending window.
@@ -139,15 +137,4 @@ fn segments_by_window(batches: &[ContributionBatch]) -> Vec<Segment> {
     }
     segments.sort_by_key(|segment| segment.window);
     segments
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_more_keys_than_can_be_addressed_fit() {
-        assert!(fits(0, MOST_KEYS) && fits(MOST_KEYS - 7, 7));
-        assert!(!fits(MOST_KEYS - 7, 8) && !fits(1, usize::MAX));
-    }
 }

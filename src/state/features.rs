@@ -9,7 +9,7 @@ use crate::pipeline::{FeatureKey, Group, NOTHING_LEFT_AFTER, Pipeline, RowShape}
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
 /// feature names, may be made up by whoever makes the events.
 #[derive(Debug, Default)]
-pub(crate) struct FeatureTable {
+pub(super) struct FeatureTable {
     numbers: HashMap<String, u32, RandomState>,
     entries: Vec<Feature>,
     free: Vec<u32>,
@@ -19,7 +19,7 @@ pub(crate) struct FeatureTable {
 
 /// A feature, with what it takes to work on its rows.
 #[derive(Debug)]
-pub(crate) struct Feature {
+pub(super) struct Feature {
     pub key: FeatureKey,
     pub shape: RowShape,
     /// The algebra of its rows of values.

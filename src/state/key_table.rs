@@ -1,7 +1,7 @@
 //! The keys of a worker: found by identity, grown, marked, and let go.
 
 use super::block::{Block, BlockMut, Row, RowIndex, key_words, row_words};
-use super::blocks::{BlockAddress, Blocks, MOST_BLOCKS, Moved, is_possible, words_with_room_for};
+use super::blocks::{BlockAddress, Blocks, Moved, words_with_room_for};
 use super::vec_bytes;
 use crate::counter::EventTime;
 use crate::memory::FlatIndex;
@@ -13,9 +13,6 @@ const INDEX_TABLES: usize = 64;
 /// What a key takes in the index, in bytes, at most: a slot of eight bytes in tables that double when they are
 /// three quarters full.
 const INDEX_BYTES: usize = 22;
-
-/// The most keys that a worker can hold.
-pub(crate) const MOST_KEYS: usize = MOST_BLOCKS - 1;
 
 /// What a key takes in memory, in bytes, with its part of the index: one with so long a text, whose rows
 /// have so many words each (see [`super::block`]).
@@ -86,15 +83,15 @@ impl KeyTable {
         self.blocks.get_mut(address)
     }
 
-    /// Adds a key that is not there yet, with room for rows that take so many words. It has no row yet, so one must be
-    /// [added](KeyTable::insert_row) at once.
+    /// Adds a key that is not there yet, with room for rows that take so many words; `None` where that is not possible. It has
+    /// no row yet, so one must be [added](KeyTable::insert_row) at once.
     #[inline]
-    pub fn insert(&mut self, id: KeyId, text: &[u8], since: Option<EventTime>, words: usize) -> BlockAddress {
-        let address = self.blocks.allocate(key_words(text.len(), since.is_some()) + words);
+    pub fn insert(&mut self, id: KeyId, text: &[u8], since: Option<EventTime>, words: usize) -> Option<BlockAddress> {
+        let address = self.blocks.allocate(key_words(text.len(), since.is_some()) + words)?;
         self.blocks.get_mut(address).begin(id, text, since);
         self.index[index_table(id)].insert(id.index_hash(), address.to_bits());
         self.keys += 1;
-        address
+        Some(address)
     }
 
     /// Adds a row to a key whose block has room for it.
@@ -112,8 +109,8 @@ impl KeyTable {
         self.rows += 1;
     }
 
-    /// Sees to it that a key's block has room for so many words more, and says where it is then; `None` where no block is so
-    /// large.
+    /// Sees to it that a key's block has room for so many words more, and says where it is then; `None` where that is not
+    /// possible.
     #[inline]
     pub fn make_room(&mut self, key: BlockAddress, more: usize) -> Option<BlockAddress> {
         let block = self.blocks.get(key);
@@ -124,10 +121,10 @@ impl KeyTable {
     /// Moves a key to a block of another class, which has room for so many words.
     #[cold]
     fn move_key(&mut self, from: BlockAddress, words: usize) -> Option<BlockAddress> {
-        if !is_possible(words) {
-            return None;
+        if Blocks::is_large(from) && Blocks::need_large(words) {
+            return self.blocks.resize_large(from, words).map(|()| from);
         }
-        let to = self.blocks.allocate(words);
+        let to = self.blocks.allocate(words)?;
         let (old, mut new) = self.blocks.two_mut(from, to)?;
         new.copy(old);
         let moved = Moved { from, to };
@@ -160,7 +157,7 @@ impl KeyTable {
         }
     }
 
-    /// The changed keys. Whoever takes them gives them back to [`KeyTable::clear_changed`].
+    /// The changed keys, in the order in which they changed first.
     pub fn changed(&self) -> &[BlockAddress] {
         &self.changed
     }
@@ -182,21 +179,23 @@ impl KeyTable {
         self.blocks.prefetch(address);
     }
 
-    /// Takes away the rows of a key that `goes` is true of, and the key with its last one. `goes` says of a row how many words it has,
-    /// if it goes. No key may be in the list of changed ones.
+    /// Takes away some rows of a key, and the key with its last one: those of which `goes` says how many words they have.
+    /// No key may be in the list of changed ones.
     pub fn remove_rows(&mut self, key: BlockAddress, mut goes: impl FnMut(Row<'_>) -> Option<usize>) {
         let mut block = self.blocks.get_mut(key);
-        let before = block.read().rows();
-        for row in (0..before).rev() {
-            if let Some(words) = goes(block.read().row(row)) {
-                block.remove_row(row, words);
-            }
+        let rows = block.read().each_row().enumerate();
+        let gone: Vec<(RowIndex, usize)> = rows.filter_map(|(row, found)| Some((row, goes(found)?))).collect();
+        if gone.is_empty() {
+            return;
         }
-        let (after, used, id) = (block.read().rows(), block.read().used_words(), block.read().id());
-        self.rows -= before - after;
-        if after == 0 {
-            self.forget(key, id);
-        } else if after < before && 2 * words_with_room_for(used) <= self.blocks.words(key) {
+        self.rows -= gone.len();
+        let id = block.read().id();
+        if gone.len() == block.read().rows() {
+            return self.forget(key, id);
+        }
+        block.remove_rows(&gone);
+        let used = block.read().used_words();
+        if 2 * words_with_room_for(used) <= self.blocks.words(key) {
             self.move_key(key, used);
         }
     }
@@ -219,8 +218,8 @@ impl KeyTable {
     /// The next key to be looked at, and whether with it a new round over all keys begins.
     ///
     /// A round visits every key that was there when it began and is not gone, whatever moves meanwhile: keys grow into
-    /// higher classes, which come later; within a class the last ones come first, and it is they that fill holes. Some
-    /// are visited twice.
+    /// higher classes, which come later; within a class the last ones come first, and it is they that fill holes; the
+    /// largest grow where they are. Some are visited twice.
     pub fn next_in_round(&mut self) -> Option<(BlockAddress, bool)> {
         let mut new_round = false;
         if self.keys == 0 {
@@ -276,7 +275,10 @@ impl KeyTable {
     /// index counts as what it will be when it doubles next, so that this comes as no surprise.
     pub fn allocated_bytes(&self) -> usize {
         let index: usize = self.index.iter().map(FlatIndex::allocated_bytes).sum();
-        self.blocks.allocated_bytes() + index.max(self.keys * INDEX_BYTES) + vec_bytes(&self.index)
+        self.blocks.allocated_bytes()
+            + index.max(self.keys * INDEX_BYTES)
+            + vec_bytes(&self.index)
+            + vec_bytes(&self.changed)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Adding the sums of a window to keys.
 
 use super::block::row_words;
-use super::blocks::{BlockAddress, Blocks};
+use super::blocks::{BlockAddress, Blocks, MOST_BLOCKS};
 use super::counters::{ApplyError, DecayCounters};
 use super::features::Feature;
 use crate::counter::{EventTime, MemberHash, Uniques, UniquesSet};
-use crate::pipeline::RowShape;
+use crate::pipeline::{Pipeline, RowShape};
 use crate::sums::{Amount, Contribution, Damaged, KeySums, Keys, Sum};
 
 /// How many keys are merged together.
@@ -40,13 +40,9 @@ impl DecayCounters {
         };
         for contribution in key.contributions() {
             let contribution = contribution?;
-            let feature = features.get(contribution.feature as usize).copied().filter(|number| *number != u32::MAX);
+            let feature = features.get(contribution.feature as usize).copied();
             let feature = feature.ok_or(Damaged("a feature that was not named"))?;
             block = self.merge_row(block, feature, &contribution)?;
-        }
-        // A key without a contribution would have no row.
-        if self.keys.block(block).is_free() {
-            return Err(Damaged("a key without a contribution").into());
         }
         self.keys.mark_changed(block);
         Ok(())
@@ -55,15 +51,15 @@ impl DecayCounters {
     /// Adds a key, with room for the rows that it gets.
     fn begin(&mut self, key: &KeySums<'_>) -> Result<BlockAddress, ApplyError> {
         let mut words = 0;
-        let mut first = None;
+        let mut first: Option<EventTime> = None;
         for contribution in key.contributions() {
             let Contribution { sum, last_update, .. } = contribution?;
             words += row_words(if let Sum::Values(values) = sum { values.len() } else { 1 });
-            first = first.or(Some(last_update));
+            first = Some(first.map_or(last_update, |first| first.min(last_update)));
         }
         let first = first.ok_or(Damaged("a key without a contribution"))?;
         let since = self.limiter.as_ref().and_then(|limiter| limiter.since(key.id(), first));
-        Ok(self.keys.insert(key.id(), key.text(), since, words))
+        self.keys.insert(key.id(), key.text(), since, words).ok_or_else(|| self.no_room(key.text()))
     }
 
     /// Merges what one feature of a key gets; says where the key's block is then.
@@ -75,7 +71,7 @@ impl DecayCounters {
         contribution: &Contribution<'_>,
     ) -> Result<BlockAddress, ApplyError> {
         let feature = self.features.get(number);
-        check(feature, contribution)?;
+        check(feature, contribution, &self.pipeline)?;
         let row = match self.keys.block(key).find(number) {
             Ok(row) => row,
             Err(row) => return self.add_row(key, row, number, contribution),
@@ -88,7 +84,7 @@ impl DecayCounters {
         }
         let mut key = key;
         if is_single {
-            key = self.keys.make_room(key, width - 1).ok_or(ApplyError::TooMany)?;
+            key = self.keys.make_room(key, width - 1).ok_or_else(|| self.no_room_for(key))?;
             let mut block = self.keys.block_mut(key);
             let weight = f64::from_bits(block.read().row(row).word());
             block.grow_row(row, width - 1);
@@ -149,11 +145,26 @@ impl DecayCounters {
                 std::slice::from_ref(&word)
             }
         };
-        let key = self.keys.make_room(key, row_words(words.len())).ok_or(ApplyError::TooMany)?;
+        let key = match self.keys.make_room(key, row_words(words.len())) {
+            Some(key) => key,
+            None => return Err(self.no_room_for(key)),
+        };
         self.keys.insert_row(key, row, number, single, time, words);
         self.expiry.note(feature.kept_for, time);
         self.features.add_row(number);
         Ok(key)
+    }
+
+    /// Why a key's block cannot be larger.
+    fn no_room_for(&self, key: BlockAddress) -> ApplyError {
+        self.no_room(self.keys.block(key).text())
+    }
+
+    fn no_room(&self, text: &[u8]) -> ApplyError {
+        if self.keys.keys() >= MOST_BLOCKS {
+            return ApplyError::TooManyKeys;
+        }
+        ApplyError::KeyTooLarge(String::from_utf8_lossy(text).into_owned())
     }
 
     fn merge_uniques(&mut self, key: BlockAddress, row: usize, is_single: bool, contribution: &Contribution<'_>) {
@@ -181,14 +192,19 @@ impl DecayCounters {
 
 /// Whether what was received can be added to rows of this feature.
 #[inline]
-fn check(feature: &Feature, contribution: &Contribution<'_>) -> Result<(), Damaged> {
+fn check(feature: &Feature, contribution: &Contribution<'_>, pipeline: &Pipeline) -> Result<(), Damaged> {
     if contribution.last_update < EventTime(0) {
         return Err(Damaged("a time before 1970"));
     }
+    let of_uniques = feature.shape == RowShape::Uniques;
     let fits = match &contribution.sum {
-        Sum::One(Amount::Weight(_)) => feature.shape != RowShape::Uniques,
-        Sum::Values(values) => feature.shape != RowShape::Uniques && values.len() == feature.width,
-        Sum::One(Amount::Member(_)) | Sum::Members(_) | Sum::Uniques(_) => feature.shape == RowShape::Uniques,
+        Sum::One(Amount::Weight(_)) => !of_uniques,
+        Sum::Values(values) => !of_uniques && values.len() == feature.width,
+        Sum::One(Amount::Member(_)) => of_uniques,
+        Sum::Members(seen) => of_uniques && seen.iter().all(|seen| seen.time >= EventTime(0)),
+        Sum::Uniques(uniques) => {
+            of_uniques && uniques.fits(&pipeline.group(feature.key.group).other_shapes.window_uniques)
+        }
     };
     if fits { Ok(()) } else { Err(Damaged("an amount that its feature does not have")) }
 }

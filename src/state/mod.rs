@@ -1,11 +1,13 @@
 //! What a worker holds: keys, each with its few counters, and how a closed epoch changes them.
 //!
-//! - [`DecayCounters`] is all of it. `merge` adds the sums of an epoch, `publish` makes items of what that changed, `expiry`
-//!   forgets what has come to nothing, `eviction` lets go what is worth least where memory is limited (`limits`).
+//! - [`DecayCounters`] (`counters`) is all of it. `merge` adds the sums of an epoch, and marks what that changes; `publish`
+//!   makes items of the marked rows; `forget` lets go what has expired (`expiry` says when), `eviction` what is worth
+//!   least where memory is limited (`limits`).
 //! - `key_table` finds keys. A key and its rows are one `block`, and `blocks` is where these lie.
 //! - `features` says what rows count, and `uniques_store` holds what rows of uniques have beside.
 //!
-//! Everything grows by slabs, so no step ever copies everything. Each part says how many bytes it has *allocated*,
+//! Everything grows by slabs, but for the index, which is cut into many, and the few keys with very many rows: so no
+//! step ever copies everything. Each part says how many bytes it has *allocated*,
 //! whether they are in use or not: that is what a limit has to count.
 
 mod block;
@@ -14,6 +16,8 @@ mod counters;
 mod eviction;
 mod expiry;
 mod features;
+mod forget;
+mod item_writer;
 mod key_table;
 mod limits;
 mod merge;
@@ -25,9 +29,10 @@ mod tests;
 mod uniques_store;
 
 pub(crate) use block::row_words;
-pub(crate) use counters::{ApplyError, DecayCounters};
+pub use counters::ApplyError;
+pub(crate) use counters::DecayCounters;
 pub(crate) use expiry::Swept;
-pub(crate) use key_table::{MOST_KEYS, key_bytes};
+pub(crate) use key_table::key_bytes;
 pub(crate) use uniques_store::UniquesStore;
 
 /// The bytes that a vector has allocated for its elements.

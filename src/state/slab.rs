@@ -1,8 +1,8 @@
-//! Memory for rows.
+//! Memory for blocks.
 
-/// Words that begin at a cache line, so that a row of eight of them is one line.
+/// Words that begin at a cache line, so that a block of eight of them is one line.
 #[derive(Debug)]
-pub(crate) struct Slab {
+pub(super) struct Slab {
     words: Box<[u64]>,
     first: usize,
 }

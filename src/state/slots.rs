@@ -8,7 +8,7 @@ use super::vec_bytes;
 /// [`SlotNumbers::begin_compaction`] every number that is still out is asked for its
 /// [new number](SlotNumbers::moved) once, and then those that are out are exactly the lowest.
 #[derive(Debug, Default)]
-pub(crate) struct SlotNumbers {
+pub(super) struct SlotNumbers {
     /// No number from here on is out.
     end: u32,
     free: Vec<u32>,

@@ -12,7 +12,9 @@ use crate::epoch::{Generation, Versions, Window};
 use crate::event::{Arrival, Decoder, Utf8};
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
-use crate::sums::{ContributionBatch, HashSeed, KeyId, Router, WindowSums};
+use crate::sums::{
+    Addition, Additions as _, Amount, ContributionBatch, FeatureRef, HashSeed, KeyId, Router, WindowSums,
+};
 use crate::telemetry::Metrics;
 
 const EVENT: &str = "name = \"test\"\n[event]\nname = \"n\"\ntime = \"t\"\n";
@@ -114,11 +116,17 @@ fn groups_that_are_keyed_alike_share_their_keys_and_others_do_not() {
 proptest! {
     /// Whatever arrives, nothing is believed: it is applied or refused, and nobody panics.
     #[test]
-    fn damaged_batches_are_refused(damages in prop::collection::vec((any::<usize>(), any::<u64>(), 0..4u8), 1..4)) {
+    fn damaged_batches_are_refused(damages in prop::collection::vec((any::<usize>(), any::<u64>(), 0..6u8), 1..4)) {
         let pipeline = pipeline(&[USERS, PAIRS, AUDIENCES]);
         let batches = batches(&pipeline, 60);
         let mut json = serde_json::to_value(&batches[0]).expect("plain data");
         for (at, value, kind) in damages {
+            if kind >= 4 {
+                // Members and windows, which are numbers somewhere in the depth.
+                let part = if kind == 4 { "sightings" } else { "windows" };
+                damage_number(&mut json[part], at, value);
+                continue;
+            }
             let Some(words) = json["words"].as_array_mut() else { panic!("words") };
             let at = at % words.len();
             match kind {
@@ -135,6 +143,87 @@ proptest! {
                 item.to_item();
             });
         });
+    }
+}
+
+/// Replaces one of the numbers in some JSON.
+fn damage_number(json: &mut serde_json::Value, at: usize, value: u64) {
+    match json {
+        serde_json::Value::Array(list) if !list.is_empty() => {
+            let index = at % list.len();
+            damage_number(&mut list[index], at / 7, value);
+        }
+        serde_json::Value::Object(fields) if !fields.is_empty() => {
+            let index = at % fields.len();
+            if let Some(field) = fields.values_mut().nth(index) {
+                damage_number(field, at / 7, value);
+            }
+        }
+        serde_json::Value::Number(number) if number.is_u64() => *json = (value >> 2).into(),
+        _ => {}
+    }
+}
+
+/// A received text is no longer than a key may be, and received uniques are those of the feature's intervals.
+#[test]
+fn what_fits_no_key_or_feature_is_refused() {
+    let few = pipeline(&[&AUDIENCES.replace("\"1h\"", "\"1h\", \"2h\""), USERS]);
+    let long = "x".repeat(2_049);
+    let mut sums = WindowSums::new(1);
+    let id = KeyId::of_test_key(long.as_bytes());
+    let feature = crate::pipeline::FeatureKey {
+        group: crate::pipeline::GroupId(1),
+        measure: crate::pipeline::MeasureId(0),
+        name: "user.like.count".to_owned(),
+    };
+    let reference = FeatureRef { group: feature.group, number: 0, shape: few.shape(&feature), width: 2 };
+    let mut push = |text: &str| {
+        sums.begin_key(id, text.as_bytes(), &few);
+        sums.add(Addition { feature: reference, time: EventTime(5), amount: Amount::Weight(2.0) });
+        sums.close_window(Window(1), &few);
+        let batches: Vec<_> = sums.take_epoch(&TimeSamples::default(), &[feature.clone()], &few).collect();
+        counters(&few).apply_epoch(&batches, |_| {})
+    };
+    assert_eq!(push(&long[1..]), Ok(()));
+    assert!(push(&long).expect_err("refused").to_string().contains("a text longer than any key"));
+}
+
+/// However often an epoch's sums are put aside, every event counts once, and however many features a key has.
+#[test]
+fn sums_that_are_put_aside_and_keys_of_many_features_lose_nothing() {
+    let text = format!("{EVENT}{MORE_OF_USERS}").replace("5s", "1000000000s");
+    let pipeline = Arc::new(Pipeline::parse(&text, "test.toml", &|_| None).expect("a valid pipeline"));
+    let mut decoder = Decoder::new(Arc::new(pipeline.event.clone()));
+    for parts in [1, 3] {
+        let mut router = Router::new(Arc::clone(&pipeline), HashSeed(3));
+        let mut sums = WindowSums::new(1);
+        for part in 0..parts {
+            for event in 0..600 {
+                // One user with 200 features, and many with one.
+                let (user, name) = if event % 2 == 0 { (7, event % 400) } else { (event, 1) };
+                let line = format!("{{\"n\":\"n{name}\",\"u\":{user},\"t\":5}}");
+                let arrival = Arrival::before(EventTime(1_000_000));
+                let event = decoder.decode(line.as_bytes(), arrival, Utf8::Checked).expect("an event").expect("one");
+                router.route(&event, &mut sums).expect("it counts");
+            }
+            if part + 1 < parts {
+                sums.put_all_aside(Window(1), router.features(), &pipeline);
+            }
+        }
+        sums.close_window(Window(1), &pipeline);
+        let batches: Vec<_> = sums.take_epoch(&TimeSamples::default(), router.features(), &pipeline).collect();
+        assert_eq!(batches.len(), parts);
+        let mut values = BTreeMap::new();
+        let mut counters = counters(&pipeline);
+        let emit = |batch: crate::sink::ItemBatch| {
+            for item in batch.items(&pipeline).map(|item| item.to_item()) {
+                let value = item.counts.values().next().expect("one").value;
+                assert_eq!(values.insert((item.key, item.feature_name), value), None, "published once");
+            }
+        };
+        counters.apply_epoch(&batches, emit).expect("right");
+        assert_eq!((values.len(), values.values().sum::<f64>()), (500, 600.0 * parts as f64));
+        assert_eq!(counters.keys.rows(), 500);
     }
 }
 

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::addition::Amount;
 use super::identity::KeyId;
-use super::record::{Damaged, Kind, RawContribution, RawContributions, Record, most_records, split_record};
+use super::record::{Damaged, Kind, RawContribution, RawContributions, Record, split_record};
 use crate::clock::TimeSamples;
 use crate::counter::{DecayInterval, EventTime, MemberHash, Sighting, Uniques};
 use crate::epoch::Window;
@@ -35,10 +36,9 @@ pub struct ContributionBatch {
     pub(super) uniques: Vec<Uniques>,
 }
 
-/// A feature that contributions refer to, by the sender's number of it.
+/// A feature that contributions refer to, by its index in the batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct SentFeature {
-    number: u32,
     name: String,
     /// What its values belong to, in this order.
     intervals: Vec<DecayInterval>,
@@ -55,18 +55,11 @@ pub(crate) struct KeySums<'a> {
 /// What the events of one window add to one feature of a key: a row of its own, to be merged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contribution<'a> {
-    /// The sender's number of the feature.
+    /// The feature's index in the batch.
     pub feature: u32,
     /// The time of the newest event in it.
     pub last_update: EventTime,
     pub sum: Sum<'a>,
-}
-
-/// What a single event adds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Amount {
-    Weight(f64),
-    Member(MemberHash),
 }
 
 /// What some events add.
@@ -98,9 +91,6 @@ impl Default for ContributionBatch {
 }
 
 impl ContributionBatch {
-    /// The sender's numbers of features are less than this.
-    pub(crate) const MOST_FEATURES: usize = 1 << 26;
-
     /// Ends a window: all records since the last one are its own.
     pub(super) fn end_window(&mut self, window: Window) {
         let end = self.words.len() as u64;
@@ -109,45 +99,47 @@ impl ContributionBatch {
         }
     }
 
-    /// Says what the contributions mean by a number.
-    pub(super) fn name_feature(&mut self, number: u32, feature: &FeatureKey, pipeline: &Pipeline) {
+    /// Says what the contributions mean by the next index.
+    pub(super) fn name_feature(&mut self, feature: &FeatureKey, pipeline: &Pipeline) {
         self.features.push(SentFeature {
-            number,
             name: feature.name.clone(),
             intervals: pipeline.group(feature.group).decays.intervals().to_vec(),
             shape: pipeline.shape(feature),
         });
     }
 
-    /// The features that contributions refer to, each with the sender's number of it, as this pipeline has them.
+    /// The features that contributions refer to, by their indices, as this pipeline has them.
     pub(crate) fn features<'a>(
         &'a self,
         pipeline: &'a Pipeline,
-    ) -> impl Iterator<Item = Result<(u32, FeatureKey), Damaged>> + 'a {
+    ) -> impl Iterator<Item = Result<FeatureKey, Damaged>> + 'a {
         self.features.iter().map(|sent| {
             let feature = pipeline.feature(&sent.name).ok_or(Damaged("a feature that no group makes"))?;
             let intervals = pipeline.group(feature.group).decays.intervals();
             if intervals != sent.intervals || pipeline.shape(&feature) != sent.shape {
                 return Err(Damaged("a feature with other decays or another measure"));
             }
-            Ok((sent.number, feature))
+            Ok(feature)
         })
     }
 
-    /// Whether it is of a version that can be read.
-    pub(crate) fn check_format(&self) -> Result<(), Damaged> {
-        if self.format == FORMAT { Ok(()) } else { Err(Damaged("another format")) }
+    /// Whether it is of a version that can be read, and every sum in it belongs to a window.
+    pub(crate) fn check(&self) -> Result<(), Damaged> {
+        if self.format != FORMAT {
+            return Err(Damaged("another format"));
+        }
+        let ends = self.windows.iter().map(|(_, end)| *end);
+        let last_end = ends.clone().last().unwrap_or_default();
+        if !ends.is_sorted() || last_end != self.words.len() as u64 {
+            return Err(Damaged("sums of no window"));
+        }
+        Ok(())
     }
 
     /// The windows, ascending, and where in the batch the sums of each are.
     pub(crate) fn windows(&self) -> impl Iterator<Item = (Window, Range<u64>)> + '_ {
         let starts = std::iter::once(0).chain(self.windows.iter().map(|(_, end)| *end));
         self.windows.iter().zip(starts).map(|((window, end), start)| (*window, start..*end))
-    }
-
-    /// No more keys than this get something from it.
-    pub(crate) fn most_keys(&self) -> usize {
-        most_records(self.words.len())
     }
 
     /// The memory that it takes, in bytes: the same at both ends of an exchange.

@@ -1,13 +1,18 @@
 //! The sums of the open window that go to one worker.
 
-use super::batch::{Amount, ContributionBatch, Span};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::addition::{Addition, Amount, FeatureRef};
+use super::batch::{ContributionBatch, Span};
 use super::identity::KeyId;
-use super::record::{Kind, begin_record, end_record, push_contribution, text_words};
-use super::window_sums::{Addition, FeatureRef};
+use super::record::Kind;
 use crate::counter::{EventTime, MemberHash, Sighting, Uniques};
-use crate::epoch::Window;
 use crate::memory::{FlatIndex, prefetch};
-use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
+use crate::pipeline::{Group, GroupId, Pipeline};
+
+/// A key with so many sums has them in an index of their own: looking for one among them would take too long.
+const MANY_SUMS: u32 = 32;
 
 /// A row of uniques whose members were named so many times within a window is hot: from then on a
 /// set of its own gathers them, which becomes a sketch when they are many different ones.
@@ -19,24 +24,28 @@ const HOT_SIGHTINGS: u32 = 1024;
 #[derive(Default)]
 pub(super) struct OwnerSums {
     /// What had to be put aside because it was full.
-    full: Vec<ContributionBatch>,
-    batch: ContributionBatch,
+    pub(super) full: Vec<ContributionBatch>,
+    pub(super) batch: ContributionBatch,
     /// Where in `keys` each key of the open window is.
-    index: FlatIndex,
-    keys: Vec<KeyHead>,
-    texts: Vec<u64>,
+    pub(super) index: FlatIndex,
+    pub(super) keys: Vec<KeyHead>,
+    pub(super) texts: Vec<u64>,
     /// The sums of a key beyond its first.
-    more: Vec<FeatureSum>,
+    pub(super) more: Vec<FeatureSum>,
     /// Those of [`Kind::Values`].
-    values: Vec<f64>,
+    pub(super) values: Vec<f64>,
     /// Members of sums that have several, in the order in which they were seen.
-    sightings: Vec<(SumAddress, Sighting)>,
+    pub(super) sightings: Vec<(SumAddress, Sighting)>,
     /// The sums whose members are among these.
-    with_members: Vec<SumAddress>,
+    pub(super) with_members: Vec<SumAddress>,
     /// The sums with uniques of their own, and their groups.
-    hot: Vec<(SumAddress, GroupId)>,
-    /// For each of the router's features, how many values its rows have; 0 where no sum refers to it.
-    widths: Vec<u16>,
+    pub(super) hot: Vec<(SumAddress, GroupId)>,
+    /// By the router's numbers of them.
+    pub(super) features: Vec<UsedFeature>,
+    /// How many of these sums refer to.
+    pub(super) used_features: u32,
+    /// Where the sums are of keys that have [many](MANY_SUMS), by key and feature.
+    pub(super) many: HashMap<(u32, u32), SumAddress, RandomState>,
 }
 
 /// A key that an event adds to.
@@ -61,23 +70,36 @@ pub(super) struct Steps {
 
 /// A key of the open window: 64 bytes.
 #[repr(align(64))]
-struct KeyHead {
-    id: KeyId,
-    text_start: u32,
-    text_length: u32,
-    first: FeatureSum,
+pub(super) struct KeyHead {
+    pub id: KeyId,
+    pub text_start: u32,
+    pub text_length: u32,
+    pub first: FeatureSum,
+    /// Its last sum, and how many it has.
+    last: SumAddress,
+    sums: u32,
+}
+
+/// A feature, as the open epoch has it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct UsedFeature {
+    /// How many values its rows have; 0 where no sum refers to it.
+    pub width: u16,
+    /// Its index in the batch.
+    pub index: u32,
 }
 
 /// What one feature of a key gets.
 #[derive(Clone, Copy)]
-struct FeatureSum {
-    feature: u32,
+pub(super) struct FeatureSum {
+    /// By the router's number.
+    pub feature: u32,
     /// The key's next sum: its index in `more`, and 1; 0 if there is none.
-    next: u32,
-    kind: Kind,
-    last_update: EventTime,
+    pub next: u32,
+    pub kind: Kind,
+    pub last_update: EventTime,
     /// As in a record; of [`Kind::Values`], where they begin in `values`.
-    amount: u64,
+    pub amount: u64,
 }
 
 /// Where a sum is: the first of a key, or one of `more`.
@@ -157,7 +179,6 @@ impl OwnerSums {
     pub fn add(&mut self, key: EventKey<'_>, additions: &[Addition], pipeline: &Pipeline) {
         let Some((first, rest)) = additions.split_first() else { return };
         let (at, from) = match key.steps {
-            // All sums before the one that was reached were looked at.
             Some(steps) => (steps.key, steps.reached),
             None => match self.index.find(key.id.index_hash(), |at| self.keys[at as usize].id == key.id) {
                 Some(at) => (at, SumAddress::first_of(at as usize)),
@@ -167,13 +188,7 @@ impl OwnerSums {
                 }
             },
         };
-        let last = match self.find_onwards(from, first.feature.number) {
-            Ok(found) => {
-                self.add_to(found, first, pipeline);
-                found
-            }
-            Err(tail) => self.append(tail, first),
-        };
+        let last = self.add_one(at as usize, from, first, pipeline);
         if !rest.is_empty() {
             self.add_rest(at as usize, last, rest, pipeline);
         }
@@ -183,21 +198,42 @@ impl OwnerSums {
     fn add_rest(&mut self, key: usize, mut last: SumAddress, additions: &[Addition], pipeline: &Pipeline) {
         for addition in additions {
             let from = self.next(last).unwrap_or(SumAddress::first_of(key));
-            last = match self.find(key, from, addition.feature.number) {
-                Ok(found) => {
-                    self.add_to(found, addition, pipeline);
-                    found
-                }
-                Err(tail) => self.append(tail, addition),
-            };
+            last = self.add_one(key, from, addition, pipeline);
         }
     }
 
-    fn append(&mut self, tail: SumAddress, addition: &Addition) -> SumAddress {
+    /// Adds to one feature of a key, whose sum is looked for from one on; says where it is.
+    #[inline(always)]
+    fn add_one(&mut self, key: usize, from: SumAddress, addition: &Addition, pipeline: &Pipeline) -> SumAddress {
+        match self.find(key, from, addition.feature.number) {
+            Some(found) => {
+                self.add_to(found, addition, pipeline);
+                found
+            }
+            None => self.append(key, addition),
+        }
+    }
+
+    /// Adds a sum to those of a key.
+    fn append(&mut self, key: usize, addition: &Addition) -> SumAddress {
         let sum = self.first_event(addition);
         self.more.push(sum);
-        self.sum_mut(tail).next = self.more.len() as u32;
-        SumAddress(self.more.len() as u32 - 1)
+        let added = SumAddress(self.more.len() as u32 - 1);
+        let head = &mut self.keys[key];
+        let before = std::mem::replace(&mut head.last, added);
+        head.sums += 1;
+        let sums = head.sums;
+        self.sum_mut(before).next = added.0 + 1;
+        if sums == MANY_SUMS {
+            let mut at = Some(SumAddress::first_of(key));
+            while let Some(sum) = at {
+                self.many.insert((key as u32, self.sum(sum).feature), sum);
+                at = self.next(sum);
+            }
+        } else if sums > MANY_SUMS {
+            self.many.insert((key as u32, sum.feature), added);
+        }
+        added
     }
 
     #[inline(always)]
@@ -205,7 +241,8 @@ impl OwnerSums {
         let at = self.keys.len();
         let first = self.first_event(addition);
         let EventKey { id, text, text_length, .. } = *key;
-        self.keys.push(KeyHead { id, text_start: self.texts.len() as u32, text_length, first });
+        let text_start = self.texts.len() as u32;
+        self.keys.push(KeyHead { id, text_start, text_length, first, last: SumAddress::first_of(at), sums: 1 });
         text.iter().for_each(|word| self.texts.push(*word));
         self.index.insert(id.index_hash(), at as u32);
         at
@@ -213,10 +250,14 @@ impl OwnerSums {
 
     fn first_event(&mut self, addition: &Addition) -> FeatureSum {
         let FeatureRef { number: feature, width, .. } = addition.feature;
-        if self.widths.len() <= feature as usize {
-            self.widths.resize(feature as usize + 1, 0);
+        if self.features.len() <= feature as usize {
+            self.features.resize(feature as usize + 1, UsedFeature::default());
         }
-        self.widths[feature as usize] = width;
+        let used = &mut self.features[feature as usize];
+        if used.width == 0 {
+            *used = UsedFeature { width, index: self.used_features };
+            self.used_features += 1;
+        }
         let (kind, amount) = match addition.amount {
             Amount::Weight(1.0) => (Kind::Unit, 0),
             Amount::Weight(weight) => (Kind::Weight, weight.to_bits()),
@@ -225,56 +266,45 @@ impl OwnerSums {
         FeatureSum { feature, next: 0, kind, last_update: addition.time, amount }
     }
 
-    /// A key's sum for a feature, looked for from one of its sums on to the last; if there is none, the last.
-    #[inline]
-    fn find_onwards(&self, from: SumAddress, feature: u32) -> Result<SumAddress, SumAddress> {
-        let mut at = from;
-        loop {
-            if self.sum(at).feature == feature {
-                return Ok(at);
-            }
-            match self.next(at) {
-                Some(next) => at = next,
-                None => return Err(at),
-            }
+    /// A key's sum for a feature, looked for from one of its sums on and all around.
+    #[inline(always)]
+    fn find(&self, key: usize, from: SumAddress, feature: u32) -> Option<SumAddress> {
+        if self.sum(from).feature == feature {
+            return Some(from);
         }
+        self.find_around(key, from, feature)
     }
 
-    /// A key's sum for a feature, looked for from one of its sums on and all around; if there is none, its last sum.
-    #[inline]
-    fn find(&self, key: usize, from: SumAddress, feature: u32) -> Result<SumAddress, SumAddress> {
-        let tail = match self.find_onwards(from, feature) {
-            Ok(found) => return Ok(found),
-            Err(tail) => tail,
-        };
-        let mut at = SumAddress::first_of(key);
+    fn find_around(&self, key: usize, from: SumAddress, feature: u32) -> Option<SumAddress> {
+        if self.keys[key].sums >= MANY_SUMS {
+            return self.many.get(&(key as u32, feature)).copied();
+        }
+        let first = SumAddress::first_of(key);
+        let mut at = self.next(from).unwrap_or(first);
         while at != from {
             if self.sum(at).feature == feature {
-                return Ok(at);
+                return Some(at);
             }
-            match self.next(at) {
-                Some(next) => at = next,
-                None => break,
-            }
+            at = self.next(at).unwrap_or(first);
         }
-        Err(tail)
+        None
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&self, at: SumAddress) -> Option<SumAddress> {
         self.sum(at).next.checked_sub(1).map(SumAddress)
     }
 
-    #[inline]
-    fn sum(&self, at: SumAddress) -> &FeatureSum {
+    #[inline(always)]
+    pub(super) fn sum(&self, at: SumAddress) -> &FeatureSum {
         match at.0 & SumAddress::FIRST_OF_KEY {
             0 => &self.more[at.0 as usize],
             first => &self.keys[(at.0 - first) as usize].first,
         }
     }
 
-    #[inline]
-    fn sum_mut(&mut self, at: SumAddress) -> &mut FeatureSum {
+    #[inline(always)]
+    pub(super) fn sum_mut(&mut self, at: SumAddress) -> &mut FeatureSum {
         match at.0 & SumAddress::FIRST_OF_KEY {
             0 => &mut self.more[at.0 as usize],
             first => &mut self.keys[(at.0 - first) as usize].first,
@@ -348,96 +378,5 @@ impl OwnerSums {
         let members = self.batch.sightings.len() + self.sightings.len();
         let sums = self.texts.len().max(self.keys.len() + self.more.len());
         self.batch.words.len().max(members).max(sums).max(self.values.len()) > ROOM
-    }
-
-    /// Ends the open window.
-    pub fn close_window(&mut self, window: Window, pipeline: &Pipeline) {
-        self.sort_members(pipeline);
-        self.write_out();
-        self.batch.end_window(window);
-        self.forget_window();
-    }
-
-    /// Writes the keys of the open window and their sums into the batch.
-    fn write_out(&mut self) {
-        let words = &mut self.batch.words;
-        for key in &self.keys {
-            let text = &self.texts[key.text_start as usize..][..text_words(key.text_length as usize)];
-            let start = begin_record(words, key.id, text, key.text_length);
-            let mut next = Some(&key.first);
-            while let Some(FeatureSum { feature, kind, last_update, amount, next: after }) = next.copied() {
-                match kind {
-                    Kind::Unit => push_contribution(words, feature, kind, last_update, &[]),
-                    Kind::Values => {
-                        let width = usize::from(self.widths[feature as usize]);
-                        let values = &self.values[amount as usize..][..width];
-                        push_contribution(words, feature, kind, last_update, bytemuck::cast_slice(values));
-                    }
-                    _ => push_contribution(words, feature, kind, last_update, &[amount]),
-                }
-                next = after.checked_sub(1).map(|index| &self.more[index as usize]);
-            }
-            end_record(words, start);
-        }
-    }
-
-    /// Moves the members that were seen to where those of each sum stand together.
-    fn sort_members(&mut self, pipeline: &Pipeline) {
-        let mut end = self.batch.sightings.len();
-        for index in 0..self.with_members.len() {
-            let sum = self.sum_mut(self.with_members[index]);
-            if sum.kind == Kind::Members {
-                let Span { count, .. } = Span::from_word(sum.amount);
-                // The count is that of the members that have found their place.
-                sum.amount = Span { start: end as u32, count: 0 }.word();
-                end += count as usize;
-            }
-        }
-        self.batch.sightings.resize(end, Sighting::default());
-        self.hot.sort_unstable_by_key(|(at, _)| *at);
-        for index in 0..self.sightings.len() {
-            let (at, seen) = self.sightings[index];
-            let FeatureSum { kind, amount, .. } = *self.sum(at);
-            if kind == Kind::Members {
-                let Span { start, count } = Span::from_word(amount);
-                self.batch.sightings[(start + count) as usize] = seen;
-                self.sum_mut(at).amount += 1;
-            } else if let Ok(hot) = self.hot.binary_search_by_key(&at, |(at, _)| *at) {
-                let set = &pipeline.group(self.hot[hot].1).other_shapes.window_uniques;
-                self.batch.uniques[amount as usize].add(set, seen.member, seen.time);
-            }
-        }
-    }
-
-    /// Forgets the open window.
-    fn forget_window(&mut self) {
-        self.index.clear(self.keys.iter().zip(0..).map(|(key, at)| (key.id.index_hash(), at)));
-        self.keys.clear();
-        self.texts.clear();
-        self.more.clear();
-        self.values.clear();
-        self.sightings.clear();
-        self.with_members.clear();
-        self.hot.clear();
-    }
-
-    /// Puts the batch aside and begins another one. The open window must be closed.
-    pub fn put_aside(&mut self, features: &[FeatureKey], pipeline: &Pipeline) {
-        let mut batch = std::mem::take(&mut self.batch);
-        for ((number, feature), width) in (0u32..).zip(features).zip(&self.widths) {
-            if *width > 0 {
-                batch.name_feature(number, feature, pipeline);
-            }
-        }
-        self.widths.clear();
-        // The next one will have as many.
-        self.batch.words.reserve(batch.words.len());
-        self.full.push(batch);
-    }
-
-    /// Hands over the batches of the epoch: one at least, be it empty.
-    pub fn take_epoch(&mut self, features: &[FeatureKey], pipeline: &Pipeline) -> Vec<ContributionBatch> {
-        self.put_aside(features, pipeline);
-        std::mem::take(&mut self.full)
     }
 }

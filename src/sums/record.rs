@@ -16,15 +16,13 @@
 //! All words are little-endian wherever they leave a process. Whoever reads records trusts nothing in them:
 //! every length and every kind is checked before it is used.
 
+use super::event_keys::MAX_KEY_BYTES;
 use super::identity::KeyId;
 use crate::counter::EventTime;
-
-#[cfg(target_endian = "big")]
-compile_error!("texts lie in words as they are: little-endian");
+use crate::memory::text_words;
 
 const LENGTHS_WORD: usize = 2;
 const HEADER_WORDS: usize = 3;
-const CONTRIBUTION_WORDS: usize = 2;
 
 /// What the amount of a contribution is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,37 +65,6 @@ pub(super) struct RawContribution<'a> {
     pub amount: &'a [u64],
 }
 
-/// Appends a text in whole words, the last one filled up with zeros.
-#[inline(always)]
-pub(crate) fn append_text(words: &mut Vec<u64>, text: &[u8]) {
-    let (whole, rest) = text.as_chunks();
-    // Keys are short: a call to copy them would take longer than the copying.
-    whole.iter().for_each(|word| words.push(u64::from_le_bytes(*word)));
-    if !rest.is_empty() {
-        words.push(last_word(text));
-    }
-}
-
-/// The last word of a text whose length is no multiple of eight, filled up with zeros.
-#[inline(always)]
-pub(crate) fn last_word(text: &[u8]) -> u64 {
-    let byte = |index: usize| u64::from(text[index]) << (8 * index);
-    match (text.last_chunk::<8>(), text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        (Some(last), ..) => u64::from_le_bytes(*last) >> (8 * (8 - text.len() % 8)),
-        // Where they overlap they are the same.
-        (None, Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (text.len() - 4))
-        }
-        _ => byte(0) | byte(text.len() / 2) | byte(text.len() - 1),
-    }
-}
-
-/// How many words a text takes.
-#[inline]
-pub(crate) fn text_words(length: usize) -> usize {
-    length.div_ceil(8)
-}
-
 /// Begins a record, and returns where: its contributions are appended next.
 #[inline]
 pub(super) fn begin_record(words: &mut Vec<u64>, key: KeyId, text: &[u64], text_length: u32) -> usize {
@@ -130,6 +97,9 @@ pub(super) fn split_record<'a>(words: &mut &'a [u64]) -> Result<Option<Record<'a
         return if words.is_empty() { Ok(None) } else { Err(Damaged("half a record")) };
     };
     let (text_length, length) = ((lengths as u32) as usize, (lengths >> 32) as usize);
+    if text_length > MAX_KEY_BYTES {
+        return Err(Damaged("a text longer than any key"));
+    }
     let (Some(record), Some(rest)) = (words.get(..length), words.get(length..)) else {
         return Err(Damaged("a record longer than its batch"));
     };
@@ -188,14 +158,10 @@ impl Kind {
     }
 }
 
-/// No more records than this are in so many words.
-pub(super) fn most_records(words: usize) -> usize {
-    words / (HEADER_WORDS + CONTRIBUTION_WORDS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::append_text;
 
     #[test]
     fn texts_of_all_lengths_come_back_as_they_were() {

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::addition::{Additions, FeatureRef};
 use super::event_keys::{EventKeys, KeyForm};
 use super::identity::HashSeed;
 use super::target::Target;
-use super::window_sums::{Additions, FeatureRef};
 use crate::event::{Event, Reason};
 use crate::findings::{LOOKS_PER_NAME, RouteTally};
-use crate::pipeline::{Condition, FeatureKey, Group, GroupId, MeasureId, Pipeline, RowShape};
-
-/// The longest feature name, in bytes: DynamoDB's limit, whatever the sink.
-pub(crate) const MAX_FEATURE_NAME_BYTES: usize = 1024;
+use crate::pipeline::{Condition, FeatureKey, Group, GroupId, MAX_FEATURE_NAME_BYTES, MeasureId, Pipeline, RowShape};
 
 /// Event names may be made up by whoever makes the events: beyond this many features, or so many bytes of names, the
 /// router forgets them and learns anew those that still come.

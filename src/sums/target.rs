@@ -1,8 +1,8 @@
 //! What an event adds to one feature, if anything: by a weight, or by a member.
 
-use super::batch::Amount;
+use super::addition::{Addition, Amount, FeatureRef};
 use super::identity::HashSeed;
-use super::window_sums::{Addition, FeatureRef};
+
 use crate::event::{Event, FieldId};
 use crate::pipeline::{Group, Measure};
 

@@ -1,14 +1,14 @@
 //! The sums of one worker's open window, before the exchange.
 
-use super::batch::{Amount, ContributionBatch};
+use super::addition::{Addition, Additions};
+use super::batch::ContributionBatch;
 use super::identity::KeyId;
 use super::owner_sums::{EventKey, OwnerSums, Steps};
-use super::record::{append_text, text_words};
 use crate::clock::TimeSamples;
-use crate::counter::EventTime;
 use crate::epoch::Window;
+use crate::memory::{append_text, text_words};
 use crate::peers::WorkerIndex;
-use crate::pipeline::{FeatureKey, GroupId, Pipeline, RowShape};
+use crate::pipeline::{FeatureKey, Pipeline};
 
 /// Adds up what the events of a window add to each key, so that a key is looked up once per window
 /// and not once per event, and a hot key costs its worker no more than any other.
@@ -34,35 +34,6 @@ const TOGETHER: usize = 32;
 
 /// And no more words of keys than this.
 const WAITING_TEXT_WORDS: usize = 4096;
-
-/// What one event adds to one feature of a key.
-#[derive(Clone, Copy)]
-pub(crate) struct Addition {
-    pub feature: FeatureRef,
-    /// The event's time.
-    pub time: EventTime,
-    pub amount: Amount,
-}
-
-/// A feature that is counted, as the router knows it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FeatureRef {
-    pub group: GroupId,
-    /// Its index in [`super::Router::features`].
-    pub number: u32,
-    pub shape: RowShape,
-    /// How many values its rows have, where they have values.
-    pub width: u16,
-}
-
-/// Who takes what events add: the sums of a run, or a plan that only counts.
-pub(crate) trait Additions {
-    /// Takes notice of a key: what is [added](Additions::add) next belongs to it.
-    fn begin_key(&mut self, id: KeyId, text: &[u8], pipeline: &Pipeline);
-
-    /// Adds to the key that was begun last.
-    fn add(&mut self, addition: Addition);
-}
 
 /// A key of one event, to which some additions belong.
 struct WaitingKey {
@@ -188,5 +159,14 @@ impl WindowSums {
             }
             batches.into_iter()
         })
+    }
+
+    /// Puts all aside, as if it were very much.
+    #[cfg(test)]
+    pub fn put_all_aside(&mut self, window: Window, features: &[FeatureKey], pipeline: &Pipeline) {
+        for owner in &mut self.owners {
+            owner.close_window(window, pipeline);
+            owner.put_aside(features, pipeline);
+        }
     }
 }

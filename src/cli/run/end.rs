@@ -7,6 +7,7 @@ use crate::dataflow::RunError;
 use crate::event::Reason;
 use crate::findings::Observed;
 use crate::sink::{SinkError, SinkErrorKind};
+use crate::state::ApplyError;
 use crate::telemetry::{Metrics, Printable};
 
 /// How a run ended.
@@ -85,10 +86,10 @@ impl RunEnd {
             RunError::Source(error) => RunEnd::failed(Part::Input, error),
             RunError::Sink(error) if error.kind() == SinkErrorKind::ClosedPipe => RunEnd::ReaderLeft,
             RunError::Sink(error) => RunEnd::failed(part_of(&error), error),
-            RunError::TooManyRows => RunEnd::failed(Part::Rows, CliError::Failed(error.to_string())),
-            RunError::Damaged(_) | RunError::Bug(_) => {
+            RunError::State(ApplyError::Damaged(_)) | RunError::Bug(_) => {
                 RunEnd::failed(Part::Program, CliError::Failed(error.to_string()))
             }
+            RunError::State(_) => RunEnd::failed(Part::Rows, CliError::Failed(error.to_string())),
         }
     }
 
@@ -228,7 +229,7 @@ mod tests {
         let sink = kinds.map(|kind| RunEnd::after(RunError::Sink(SinkError::new("no").of_kind(kind))));
         let mut ends = vec![RunEnd::Done, RunEnd::AskedToStop, RunEnd::Interrupted];
         ends.push(RunEnd::after(RunError::Source(SourceError::new("no"))));
-        ends.push(RunEnd::after(RunError::TooManyRows));
+        ends.push(RunEnd::after(RunError::State(ApplyError::TooManyKeys)));
         ends.push(RunEnd::after(RunError::Bug("no")));
         ends.push(RunEnd::failed(Part::DamagedLog, CliError::Failed("no".to_owned())));
         ends.push(RunEnd::failed(Part::NothingCounted, CliError::Failed("no".to_owned())));

@@ -10,7 +10,7 @@ use timely::dataflow::operators::{Capability, Operator};
 use super::super::failure::Failure;
 use super::super::in_flight::InFlight;
 use crate::sink::ItemBatch;
-use crate::state::{ApplyError, DecayCounters, Swept};
+use crate::state::{DecayCounters, Swept};
 use crate::sums::ContributionBatch;
 
 /// Sends each batch to the worker that holds its keys. There, all input is pulled first; then the
@@ -25,6 +25,7 @@ pub fn decay_counters<'scope>(
     let scope = contributions.scope();
     contributions.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(to_owner, "decay_counters", |_, info| {
         let again = scope.activator_for(info.address);
+        let mut failed = false;
         let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<ContributionBatch>)> = BTreeMap::new();
         move |(input, frontier), output| {
             input.for_each_stamp(|stamp, batches| {
@@ -34,27 +35,25 @@ pub fn decay_counters<'scope>(
                 let (_, epoch) = waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
                 epoch.extend(batches.flat_map(|batches| batches.drain(..)));
             });
-            while let Some(first) = waiting.first_entry() {
+            while let Some(first) = waiting.first_entry().filter(|_| !failed) {
                 let epoch_complete = !frontier.less_equal(first.key());
                 if !epoch_complete {
                     break;
                 }
                 let (capability, batches) = first.remove();
-                let applied = if counters.has_room_for(&batches) {
-                    let mut session = output.session(&capability);
-                    counters.apply_epoch(&batches, |items| session.give(items))
-                } else {
-                    Err(ApplyError::TooMany)
-                };
+                let mut session = output.session(&capability);
+                let applied = counters.apply_epoch(&batches, |items| session.give(items));
+                drop(session);
                 if let Err(error) = applied {
-                    // Which ends the run: the epoch is not done, nor is any later one.
-                    waiting.insert(*capability.time(), (capability, batches));
-                    return match error {
-                        ApplyError::TooMany => failure.too_many_rows(),
-                        ApplyError::Damaged(damaged) => failure.damaged(damaged),
-                    };
+                    // Which ends the run: this epoch is never done, nor is any later one.
+                    failed = true;
+                    waiting.insert(*capability.time(), (capability, Vec::new()));
+                    return failure.state(error);
                 }
                 in_flight.sums_are_applied(&batches);
+            }
+            if failed {
+                return;
             }
             // It holds no epoch, so whatever else there is to do comes between.
             if counters.forget_expired() == Swept::MoreToDo {

@@ -37,8 +37,8 @@ impl Twins {
     fn change(&mut self, key: u64, feature: u32, time: i64) {
         let table = &mut self.table;
         let since = key.is_multiple_of(3).then_some(EventTime(key as i64));
-        let address =
-            table.find(id(key)).unwrap_or_else(|| table.insert(id(key), text(key).as_bytes(), since, row_words(1)));
+        let found = table.find(id(key));
+        let address = found.or_else(|| table.insert(id(key), text(key).as_bytes(), since, row_words(1))).expect("room");
         let rows = self.model.entry(key).or_default();
         let address = match table.block(address).find(feature) {
             Err(row) => {

@@ -2,7 +2,7 @@
 
 /// Some rows, and the bytes that they take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub(in crate::state) struct Usage {
     /// How many rows.
     pub rows: usize,
     /// How many bytes.
@@ -41,7 +41,7 @@ impl Usage {
 /// there is room for such an epoch, and at least a sixteenth of the limit; but epochs that are
 /// larger than half of the limit get no more room than that.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget {
+pub(in crate::state) struct Budget {
     limit: Usage,
     /// What the largest epoch of late has added.
     growth: Usage,

@@ -9,13 +9,13 @@ use super::worth::{Rank, Worth};
 /// and a second pass takes away what lies below. So whatever goes is worth no more than whatever stays
 /// (within a rank, see [`Rank`]), and no more goes than must.
 #[derive(Debug)]
-pub(crate) struct Census {
+pub(in crate::state) struct Census {
     ranks: Vec<Usage>,
 }
 
 /// Where keys are parted into those that go and those that stay.
 #[derive(Debug)]
-pub(crate) struct Cut {
+pub(in crate::state) struct Cut {
     /// All below go, all above stay,
     at: Rank,
     /// and at it, until so much has gone.

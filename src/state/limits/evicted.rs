@@ -13,7 +13,7 @@ use crate::sums::{KeyId, Shard};
 /// *something* was evicted. What was evicted so long ago that 40 of the longest decay intervals have passed has
 /// come to nothing, and is forgotten: there are two filters, of which the older one is emptied in turn.
 #[derive(Debug)]
-pub(crate) struct EvictedKeys {
+pub(in crate::state) struct EvictedKeys {
     /// The words of each filter: a power of two.
     filter_words: usize,
     workers: u32,
@@ -21,6 +21,8 @@ pub(crate) struct EvictedKeys {
     shards: Vec<ShardFilter>,
     /// How long what was evicted would have been worth something.
     lasting: Option<i64>,
+    /// The time of the eviction that is under way.
+    now: EventTime,
 }
 
 /// What was evicted from one shard.
@@ -56,6 +58,7 @@ impl EvictedKeys {
             workers: peers.workers(),
             shards: vec![ShardFilter::new(); here],
             lasting,
+            now: EventTime(i64::MIN),
         })
     }
 
@@ -66,8 +69,10 @@ impl EvictedKeys {
 
     /// Remembers a key that is evicted now.
     pub fn insert(&mut self, key: KeyId) {
-        let words = self.filter_words;
-        let [young, _] = &mut self.shard_mut(key).filters;
+        let (words, now) = (self.filter_words, self.now);
+        let shard = self.shard_mut(key);
+        shard.last_eviction = now;
+        let [young, _] = &mut shard.filters;
         young.resize(words, 0);
         for (word, bit) in probes(words, key) {
             young[word] |= bit;
@@ -88,6 +93,7 @@ impl EvictedKeys {
     /// [`EvictedKeys::insert`].
     pub fn begin_eviction(&mut self, now: EventTime) {
         let lasting = self.lasting;
+        self.now = now;
         self.shards.iter_mut().for_each(|shard| shard.begin_eviction(now, lasting));
     }
 
@@ -109,7 +115,6 @@ impl ShardFilter {
     }
 
     fn begin_eviction(&mut self, now: EventTime, lasting: Option<i64>) {
-        self.last_eviction = now;
         let [young, old] = &mut self.filters;
         if young.is_empty() && old.is_empty() {
             self.began = now;

@@ -5,13 +5,13 @@ use crate::counter::{DecayInterval, EventTime};
 /// What a row is worth at some time: the largest that any of its counters reads then, whatever its
 /// sign, as a binary logarithm. Decay is a subtraction then, and nothing underflows.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(crate) struct Worth(f64);
+pub(in crate::state) struct Worth(f64);
 
 /// Worths as whole numbers in the same order, for counting.
 ///
 /// Two worths of one rank differ by less than 2.2 %. Rank 0 is nothing: what is published as 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank(pub u16);
+pub(in crate::state) struct Rank(pub u16);
 
 /// What is worth less is published as 0, in every sink: `1e-130` is `2^-431.9`.
 const LEAST: f64 = -432.0;

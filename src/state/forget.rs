@@ -1,0 +1,58 @@
+//! Rows are forgotten once the stream's time has passed their ttl, a few at a time.
+
+use super::blocks::BlockAddress;
+use super::counters::DecayCounters;
+use super::expiry::{SLICE, SLICE_ONE_IN, Swept, expires};
+use crate::counter::EventTime;
+use crate::pipeline::RowShape;
+
+impl DecayCounters {
+    /// Looks at some of the rows and forgets those whose time has passed by the stream's own time. To be called
+    /// between other work, until it says that there is nothing more to do: each call takes little time, and together they
+    /// look at a share of all rows for every epoch. Costs nothing while no row is that old.
+    pub fn forget_expired(&mut self) -> Swept {
+        let due = self.stream.now().filter(|now| self.expiry.first.is_some_and(|first| first < *now));
+        let Some(now) = due else {
+            self.expiry.to_look_at = 0;
+            return Swept::Enough;
+        };
+        let mut slice = self.expiry.to_look_at.min(SLICE.max(self.expiry.to_look_at / SLICE_ONE_IN));
+        self.expiry.to_look_at -= slice;
+        let before = self.keys.rows();
+        while slice > 0 {
+            let Some((key, new_round)) = self.keys.next_in_round() else { break };
+            if new_round {
+                self.expiry.begin_round(self.keys.rows());
+            }
+            slice = slice.saturating_sub(self.keys.block(key).rows());
+            self.forget_expired_of(key, now);
+        }
+        let forgotten = (before - self.keys.rows()) as u64;
+        if forgotten > 0 {
+            self.features.give_back();
+        }
+        self.metrics.rows_expired.add(forgotten);
+        self.metrics.rows.subtract(forgotten);
+        if self.expiry.to_look_at > 0 { Swept::MoreToDo } else { Swept::Enough }
+    }
+
+    /// Forgets those rows of a key whose time has passed, and the key with its last one.
+    fn forget_expired_of(&mut self, key: BlockAddress, now: EventTime) {
+        let DecayCounters { keys, features, uniques, expiry, .. } = self;
+        keys.remove_rows(key, |row| {
+            let (number, single) = (row.feature(), row.is_single());
+            let feature = features.get(number);
+            let expires = expires(feature.kept_for, row.last_update())?;
+            if expires >= now {
+                expiry.see(expires);
+                return None;
+            }
+            let words = feature.words(single);
+            if feature.shape == RowShape::Uniques && !single {
+                uniques.remove(row.word());
+            }
+            features.remove_row(number);
+            Some(words)
+        });
+    }
+}
