@@ -7,22 +7,22 @@
 //! - [`EventTime`], [`DecayInterval`]: a point in event time and the time in which a counter falls
 //!   to 1/e, both in the unit of the event's time field.
 //! - [`DecayCounter`]: one interval, one value, one last update: the textbook form.
-//! - [`DecaySet`]: the intervals of one counter group, with [`DecaySet::add`] and
-//!   [`DecaySet::merge`] over rows that share one last update for all their intervals.
-//! - [`Uniques`], [`UniquesSet`]: how many different members, each decaying since it was last seen.
+//! - [`Decays`]: the intervals of one counter group, with [`Decays::add`] and
+//!   [`Decays::merge`] over rows that share one last update for all their intervals.
+//! - [`Uniques`], [`UniquesScheme`]: how many different members, each decaying since it was last seen.
 //! - [`wilson_lower_bound`], [`effective_sample_size`]: how sure a ratio of two counters is.
 
 mod decay_counter;
-mod decay_set;
+mod decays;
 mod factors;
 mod proportion;
 mod time;
 mod uniques;
 
 pub use decay_counter::{DecayCounter, IntervalMismatch};
-pub use decay_set::DecaySet;
+pub use decays::Decays;
 pub use proportion::{effective_sample_size, wilson_lower_bound};
 pub use time::{DecayInterval, EventTime, InvalidInterval};
 pub use uniques::{
-    InvalidUniques, InvalidUniquesConfig, MemberHash, Sighting, Uniques, UniquesConfig, UniquesEstimate, UniquesSet,
+    InvalidUniques, InvalidUniquesConfig, MemberHash, Sighting, Uniques, UniquesConfig, UniquesEstimate, UniquesScheme,
 };

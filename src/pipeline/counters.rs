@@ -13,7 +13,7 @@ use super::fields::{Fields, Use};
 use super::group::{EventSelector, FeatureTemplate, Group, Measure, NOTHING_LEFT_AFTER, OtherShapes};
 use super::names::refuse_collisions;
 use super::raw::{RawEvents, RawGroup, Text};
-use crate::counter::{DecayInterval, DecaySet, UniquesConfig};
+use crate::counter::{DecayInterval, Decays, UniquesConfig};
 use crate::event::{FieldId, TimeUnit};
 
 const DEFAULT_FEATURE: &str = "{group}.{event}.{measure}";
@@ -55,7 +55,7 @@ fn expand_group(
     unit: TimeUnit,
     map: &EventMap,
     fields: &mut Fields,
-    sets: &mut Vec<DecaySet>,
+    sets: &mut Vec<Decays>,
 ) -> Result<Group, Fault> {
     let intervals = decays(&raw.decays, unit)?;
     let decays = shared_set(&intervals, sets);
@@ -76,16 +76,16 @@ fn expand_group(
 }
 
 /// The set of these intervals: groups with the same ones share its tables, and the cache that they take.
-fn shared_set(intervals: &[DecayInterval], sets: &mut Vec<DecaySet>) -> DecaySet {
+fn shared_set(intervals: &[DecayInterval], sets: &mut Vec<Decays>) -> Decays {
     let known = sets.iter().find(|set| set.intervals() == intervals).cloned();
     known.unwrap_or_else(|| {
-        let set = DecaySet::new(intervals.to_vec());
+        let set = Decays::new(intervals.to_vec());
         sets.push(set.clone());
         set
     })
 }
 
-fn other_shapes(registers: Option<&Spanned<usize>>, decays: &DecaySet) -> Result<OtherShapes, Fault> {
+fn other_shapes(registers: Option<&Spanned<usize>>, decays: &Decays) -> Result<OtherShapes, Fault> {
     let number = registers.map_or(UniquesConfig::default().registers, |raw| *raw.get_ref());
     let span = || registers.map_or(0..0, Spanned::span);
     OtherShapes::new(decays, number).map_err(|error| Fault::new(span(), format!("uniques_registers: {error}")))

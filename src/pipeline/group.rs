@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use super::duration::{format_duration, from_units};
-use crate::counter::{DecaySet, InvalidUniquesConfig, UniquesConfig, UniquesSet};
+use crate::counter::{Decays, InvalidUniquesConfig, UniquesConfig, UniquesScheme};
 use crate::event::{FieldId, TimeUnit};
 
 /// The index of a group in [`super::Pipeline::groups`].
@@ -39,7 +39,7 @@ pub struct Group {
     /// What is counted of each.
     pub measures: Vec<Measure>,
     /// The decay intervals, in ascending order.
-    pub decays: DecaySet,
+    pub decays: Decays,
     /// The same, for rows of other shapes than plain values.
     pub other_shapes: OtherShapes,
     /// How the features are named.
@@ -50,7 +50,7 @@ pub struct Group {
 
 impl Group {
     /// The algebra of this group's rows of values.
-    pub fn decays_of(&self, shape: RowShape) -> &DecaySet {
+    pub fn decays_of(&self, shape: RowShape) -> &Decays {
         match shape {
             RowShape::ValuesAndSquares => &self.other_shapes.with_squares,
             RowShape::Values | RowShape::Uniques => &self.decays,
@@ -153,11 +153,11 @@ impl EventSelector {
 #[derive(Clone, Debug)]
 pub struct OtherShapes {
     /// For rows that keep the squares too.
-    pub with_squares: DecaySet,
+    pub with_squares: Decays,
     /// For rows of `uniques(FIELD)`.
-    pub uniques: UniquesSet,
+    pub uniques: UniquesScheme,
     /// For uniques that are gathered within a window, before they are merged into their row.
-    pub window_uniques: UniquesSet,
+    pub window_uniques: UniquesScheme,
 }
 
 /// Uniques of a window are exact for longer than those of a row: a sketch of its own for each window
@@ -166,13 +166,13 @@ const EXACT_MEMBERS_IN_WINDOW: usize = 512;
 
 impl OtherShapes {
     /// What belongs to these decays, with sketches of so many registers.
-    pub fn new(decays: &DecaySet, registers: usize) -> Result<OtherShapes, InvalidUniquesConfig> {
+    pub fn new(decays: &Decays, registers: usize) -> Result<OtherShapes, InvalidUniquesConfig> {
         let config = UniquesConfig { registers, ..UniquesConfig::default() };
         let in_window = UniquesConfig { exact_members: EXACT_MEMBERS_IN_WINDOW, ..config };
         Ok(OtherShapes {
             with_squares: decays.with_squares(),
-            uniques: UniquesSet::new(config, decays)?,
-            window_uniques: UniquesSet::new(in_window, decays)?,
+            uniques: UniquesScheme::new(config, decays)?,
+            window_uniques: UniquesScheme::new(in_window, decays)?,
         })
     }
 }
@@ -275,7 +275,7 @@ mod tests {
     fn group(feature: &str, events: EventSelector) -> Group {
         let measures =
             ["count", "sum_price"].map(|name| Measure { name: name.to_owned(), weight: None, members: None });
-        let decays = DecaySet::new(vec![DecayInterval::new(5).expect("a valid interval")]);
+        let decays = Decays::new(vec![DecayInterval::new(5).expect("a valid interval")]);
         Group {
             name: "user".to_owned(),
             key: vec![FieldId(0)],

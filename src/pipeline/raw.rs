@@ -198,7 +198,7 @@ pub(super) struct RawDeadLetters {
     pub max: Option<Spanned<RawLimit>>,
 }
 
-/// How much may be held in memory. Near the limit, rows that are worth least are evicted.
+/// How much may be held in memory. Near the limit, keys that are worth least are evicted.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
 #[schemars(rename = "Limits")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::counter::{DecayInterval, DecaySet, EventTime};
+use crate::counter::{DecayInterval, Decays, EventTime};
 use crate::epoch::Version;
 use crate::event::{Ahead, DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
@@ -47,7 +47,7 @@ fn field(name: &str) -> DeclaredField {
 /// A group that counts every event, keyed by these fields, with a ttl of a week.
 pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
     let intervals = [5, 10, 15].map(|units| DecayInterval::new(units).unwrap());
-    let decays = DecaySet::new(intervals.to_vec());
+    let decays = Decays::new(intervals.to_vec());
     Group {
         name: name.to_owned(),
         key: key.iter().map(|field| FieldId(*field)).collect(),

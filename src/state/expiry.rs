@@ -23,7 +23,7 @@ pub(crate) enum Swept {
 }
 
 /// What is still to be looked at, and when the first row may expire.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Expiry {
     /// How many rows were added since the last epoch's end.
     added: usize,
@@ -35,12 +35,6 @@ pub(super) struct Expiry {
     pub first: Option<EventTime>,
     /// When the first of those expires that were seen since the round began, or that were added.
     first_seen: Option<EventTime>,
-}
-
-impl Default for Expiry {
-    fn default() -> Expiry {
-        Expiry { added: 0, to_look_at: 0, round_rows: 0, first: None, first_seen: None }
-    }
 }
 
 impl Expiry {

@@ -3,7 +3,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::counter::DecaySet;
+use crate::counter::Decays;
 use crate::pipeline::{FeatureKey, Group, NOTHING_LEFT_AFTER, Pipeline, RowShape};
 
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
@@ -23,7 +23,7 @@ pub(super) struct Feature {
     pub key: FeatureKey,
     pub shape: RowShape,
     /// The algebra of its rows of values.
-    pub decays: DecaySet,
+    pub decays: Decays,
     /// How many words its rows have that hold more than a single event.
     pub width: usize,
     /// How long after its last update a row stays in memory, in time units; `None`: for ever.

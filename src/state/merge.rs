@@ -4,7 +4,7 @@ use super::block::row_words;
 use super::blocks::{BlockAddress, Blocks, MOST_BLOCKS};
 use super::counters::{ApplyError, DecayCounters};
 use super::features::Feature;
-use crate::counter::{EventTime, MemberHash, Uniques, UniquesSet};
+use crate::counter::{EventTime, MemberHash, Uniques, UniquesScheme};
 use crate::pipeline::{Pipeline, RowShape};
 use crate::sums::{Amount, Contribution, Damaged, KeySums, Keys, Sum};
 
@@ -210,7 +210,7 @@ fn check(feature: &Feature, contribution: &Contribution<'_>, pipeline: &Pipeline
 }
 
 /// Adds the members of a contribution; `time` is its last update.
-fn add_members(uniques: &mut Uniques, set: &UniquesSet, sum: &Sum<'_>, time: EventTime) {
+fn add_members(uniques: &mut Uniques, set: &UniquesScheme, sum: &Sum<'_>, time: EventTime) {
     match sum {
         Sum::One(Amount::Member(member)) => uniques.add(set, *member, time),
         Sum::Members(seen) => uniques.add_all(set, seen),

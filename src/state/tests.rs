@@ -53,8 +53,11 @@ fn counters(pipeline: &Arc<Pipeline>) -> DecayCounters {
     DecayCounters::new(Arc::clone(pipeline), versions, Peers::alone(1), Arc::new(Metrics::default()))
 }
 
-/// All that is held: by identity and feature name, what each interval has.
-fn held(pipeline: &Arc<Pipeline>) -> BTreeMap<([u64; 2], String), Vec<(i64, u64)>> {
+/// By identity and feature name, what each interval has.
+type Held = BTreeMap<([u64; 2], String), Vec<(i64, u64)>>;
+
+/// All that is held.
+fn held(pipeline: &Arc<Pipeline>) -> Held {
     let mut counters = counters(pipeline);
     counters.apply_epoch(&batches(pipeline, 200), |_| {}).expect("right");
     let DecayCounters { keys, features, uniques, .. } = &mut counters;
@@ -88,9 +91,7 @@ fn what_stands_where_in_the_pipeline_file_changes_no_identity_and_no_value() {
     assert_eq!(held(&pipeline(&[AUDIENCES, PAIRS, &users_moved])), first);
     // A group on top of the file, keyed like others: the old rows are what they were, beside the new ones.
     let mut with_more = held(&pipeline(&[MORE_OF_USERS, PAIRS, &users_moved, AUDIENCES]));
-    let keys = |held: &BTreeMap<([u64; 2], String), _>| {
-        held.keys().map(|(key, _)| *key).collect::<std::collections::BTreeSet<_>>()
-    };
+    let keys = |held: &Held| held.keys().map(|(key, _)| *key).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(keys(&with_more), keys(&first), "they share their keys");
     with_more.retain(|(_, feature), _| !feature.starts_with("more."));
     assert_eq!(with_more, first);
@@ -181,7 +182,7 @@ fn what_fits_no_key_or_feature_is_refused() {
         sums.begin_key(id, text.as_bytes(), &few);
         sums.add(Addition { feature: reference, time: EventTime(5), amount: Amount::Weight(2.0) });
         sums.close_window(Window(1), &few);
-        let batches: Vec<_> = sums.take_epoch(&TimeSamples::default(), &[feature.clone()], &few).collect();
+        let batches: Vec<_> = sums.take_epoch(&TimeSamples::default(), std::slice::from_ref(&feature), &few).collect();
         counters(&few).apply_epoch(&batches, |_| {})
     };
     assert_eq!(push(&long[1..]), Ok(()));

@@ -1,8 +1,8 @@
 //! The uniques of rows that count different members.
 
-use super::slots::SlotNumbers;
+use super::slots::Slots;
 use super::vec_bytes;
-use crate::counter::{EventTime, Uniques, UniquesSet};
+use crate::counter::{EventTime, Uniques, UniquesScheme};
 
 /// How many uniques lie in a slab.
 const SLAB: usize = 1024;
@@ -15,7 +15,7 @@ const BLOCK_BYTES: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct UniquesStore {
     slabs: Vec<Vec<Uniques>>,
-    slots: SlotNumbers,
+    slots: Slots,
     estimates: Vec<f64>,
     /// What the uniques hold on the heap, where that is asked for.
     heap_bytes: Option<usize>,
@@ -104,7 +104,7 @@ impl UniquesStore {
 
     /// What the row with this word publishes: an estimate per interval, and behind them their
     /// relative standard errors.
-    pub fn estimates(&mut self, word: u64, set: &UniquesSet, time: EventTime) -> &[f64] {
+    pub fn estimates(&mut self, word: u64, set: &UniquesScheme, time: EventTime) -> &[f64] {
         let intervals = set.intervals().len();
         self.estimates.clear();
         self.estimates.resize(intervals, 0.0);
@@ -127,11 +127,11 @@ fn heap_bytes(uniques: &Uniques) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counter::{DecayInterval, DecaySet, MemberHash, UniquesConfig};
+    use crate::counter::{DecayInterval, Decays, MemberHash, UniquesConfig};
 
-    fn set() -> UniquesSet {
+    fn set() -> UniquesScheme {
         let interval = DecayInterval::new(60).expect("valid");
-        UniquesSet::new(UniquesConfig::default(), &DecaySet::new(vec![interval])).expect("valid")
+        UniquesScheme::new(UniquesConfig::default(), &Decays::new(vec![interval])).expect("valid")
     }
 
     fn uniques(members: u64) -> Uniques {

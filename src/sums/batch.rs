@@ -129,7 +129,7 @@ impl ContributionBatch {
             return Err(Damaged("another format"));
         }
         let ends = self.windows.iter().map(|(_, end)| *end);
-        let last_end = ends.clone().last().unwrap_or_default();
+        let last_end = self.windows.last().map_or(0, |(_, end)| *end);
         if !ends.is_sorted() || last_end != self.words.len() as u64 {
             return Err(Damaged("sums of no window"));
         }

@@ -1,4 +1,4 @@
-//! A run whose memory runs short: rows that are worth least go, the others are as if nothing had happened, and
+//! A run whose memory runs short: keys that are worth least go, the others are as if nothing had happened, and
 //! what starts again says so.
 
 use std::collections::BTreeMap;

@@ -86,7 +86,7 @@ fn limits(limits: &Limits) -> Option<String> {
     let rows = limits.rows.map(|rows| format!("{} rows in all", rows.0));
     let memory = limits.memory.map(|memory| format!("{memory} of memory for rows in each process"));
     let most = rows.into_iter().chain(memory).collect::<Vec<_>>().join(" and ");
-    limits.any().then(|| format!("at most {most}; near that, rows that are worth least are evicted"))
+    limits.any().then(|| format!("at most {most}; near that, keys that are worth least are evicted"))
 }
 
 /// The groups, those of one key together.

@@ -151,7 +151,7 @@ warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest deca
         };
         assert_eq!(line(""), None);
         let both = "limits        at most 5000000 rows in all and 8GiB of memory for rows in each process; \
-            near that, rows that are worth least are evicted";
+            near that, keys that are worth least are evicted";
         assert_eq!(line("rows = 5_000_000, memory = \"8GiB\"").as_deref(), Some(both));
     }
 

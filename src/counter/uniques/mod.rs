@@ -24,14 +24,14 @@
 mod codec;
 mod member;
 mod ranks;
-mod set;
+mod scheme;
 mod sketch;
 #[cfg(test)]
 mod tests;
 
 pub use codec::InvalidUniques;
 pub use member::{MemberHash, Sighting};
-pub use set::{InvalidUniquesConfig, UniquesConfig, UniquesSet};
+pub use scheme::{InvalidUniquesConfig, UniquesConfig, UniquesScheme};
 
 use super::EventTime;
 use super::factors::LANES;
@@ -41,9 +41,9 @@ use sketch::Sketch;
 /// the heap.
 ///
 /// ```
-/// use counter_machine::counter::{DecayInterval, DecaySet, EventTime, MemberHash, Uniques, UniquesConfig, UniquesSet};
-/// let decays = DecaySet::new(vec![DecayInterval::new(3600)?]);
-/// let set = UniquesSet::new(UniquesConfig::default(), &decays)?;
+/// use counter_machine::counter::{DecayInterval, Decays, EventTime, MemberHash, Uniques, UniquesConfig, UniquesScheme};
+/// let decays = Decays::new(vec![DecayInterval::new(3600)?]);
+/// let set = UniquesScheme::new(UniquesConfig::default(), &decays)?;
 /// let mut uniques = Uniques::new();
 /// uniques.add(&set, MemberHash(7), EventTime(0));
 /// uniques.add(&set, MemberHash(8), EventTime(0));
@@ -89,7 +89,7 @@ impl Uniques {
 
     /// Adds a member that was seen at `time`, in any order of times.
     #[inline]
-    pub fn add(&mut self, set: &UniquesSet, member: MemberHash, time: EventTime) {
+    pub fn add(&mut self, set: &UniquesScheme, member: MemberHash, time: EventTime) {
         match &mut self.0 {
             State::Many(sketch) => sketch.insert(set.intervals(), member, time),
             _ => self.add_exactly(set, Sighting { member, time }),
@@ -97,7 +97,7 @@ impl Uniques {
     }
 
     /// Adds members that were seen, in any order and any number of times.
-    pub fn add_all(&mut self, set: &UniquesSet, seen: &[Sighting]) {
+    pub fn add_all(&mut self, set: &UniquesScheme, seen: &[Sighting]) {
         match self.0.sightings() {
             Some(own) if seen.len() > 1 => *self = Uniques::of_few(set, union(own, seen)),
             _ => seen.iter().for_each(|seen| self.add(set, seen.member, seen.time)),
@@ -109,7 +109,7 @@ impl Uniques {
     /// The other one may be a part that was kept exact for longer: made with a set that has the same
     /// intervals and registers, but more [`exact_members`](UniquesConfig::exact_members). Members
     /// enter a sketch that is full much faster than one that is still empty.
-    pub fn merge(&mut self, set: &UniquesSet, other: &Uniques) {
+    pub fn merge(&mut self, set: &UniquesScheme, other: &Uniques) {
         match other.0.sightings() {
             Some(others) => self.add_all(set, others),
             None => self.merge_sketch(set, other),
@@ -118,7 +118,7 @@ impl Uniques {
 
     /// The uniques in the interval at `place` of the set, as they read at `time`; before the last
     /// update, as they read then.
-    pub fn read(&self, set: &UniquesSet, place: usize, time: EventTime) -> UniquesEstimate {
+    pub fn read(&self, set: &UniquesScheme, place: usize, time: EventTime) -> UniquesEstimate {
         let time = time.max(self.last_update());
         let value = match &self.0 {
             State::Many(sketch) => sketch_value(sketch, set, place, time),
@@ -129,7 +129,7 @@ impl Uniques {
 
     /// The uniques in all intervals of the set, as they read at `time`; before the last update, as
     /// they read then. Returns the relative standard error, which they share.
-    pub fn read_all(&self, set: &UniquesSet, time: EventTime, values: &mut [f64]) -> f64 {
+    pub fn read_all(&self, set: &UniquesScheme, time: EventTime, values: &mut [f64]) -> f64 {
         let time = time.max(self.last_update());
         match &self.0 {
             State::Many(sketch) => {
@@ -177,7 +177,7 @@ impl Uniques {
 
     /// Whether this state can belong to `set`: to be asked about what was read from outside, as
     /// [`add`](Uniques::add), [`merge`](Uniques::merge) and [`read`](Uniques::read) rely on it.
-    pub fn fits(&self, set: &UniquesSet) -> bool {
+    pub fn fits(&self, set: &UniquesScheme) -> bool {
         match &self.0 {
             State::Many(sketch) => {
                 sketch.intervals() == set.intervals().len() && sketch.registers() == set.config().registers
@@ -186,7 +186,7 @@ impl Uniques {
         }
     }
 
-    fn merge_sketch(&mut self, set: &UniquesSet, other: &Uniques) {
+    fn merge_sketch(&mut self, set: &UniquesScheme, other: &Uniques) {
         let State::Many(theirs) = &other.0 else { return };
         match std::mem::take(&mut self.0) {
             State::Many(mut own) => {
@@ -202,7 +202,7 @@ impl Uniques {
         }
     }
 
-    fn add_exactly(&mut self, set: &UniquesSet, new: Sighting) {
+    fn add_exactly(&mut self, set: &UniquesScheme, new: Sighting) {
         match &mut self.0 {
             State::Few(sightings) => match sightings.binary_search_by_key(&new.member, |seen| seen.member) {
                 Ok(place) => sightings[place].time = sightings[place].time.max(new.time),
@@ -221,7 +221,7 @@ impl Uniques {
     }
 
     /// The canonical state of these members, which ascend.
-    fn of_few(set: &UniquesSet, sightings: Vec<Sighting>) -> Uniques {
+    fn of_few(set: &UniquesScheme, sightings: Vec<Sighting>) -> Uniques {
         if sightings.len() > set.config().exact_members {
             let mut sketch = Sketch::new(set.intervals().len(), set.config().registers);
             for seen in sightings {
@@ -238,13 +238,13 @@ impl Uniques {
 }
 
 /// What the members of a sketch are worth in the interval at `place`, at a time not before its last update.
-fn sketch_value(sketch: &Sketch, set: &UniquesSet, place: usize, time: EventTime) -> f64 {
+fn sketch_value(sketch: &Sketch, set: &UniquesScheme, place: usize, time: EventTime) -> f64 {
     let factors = set.factors().of_chunk(place / LANES, time.0.saturating_sub(sketch.last_update().0));
     sketch.value(place, set.intervals()[place]) * factors[place % LANES]
 }
 
 /// What members are worth in the `chunk`th four intervals, at a time not before the newest.
-fn exact_values(sightings: &[Sighting], set: &UniquesSet, chunk: usize, time: EventTime) -> [f64; LANES] {
+fn exact_values(sightings: &[Sighting], set: &UniquesScheme, chunk: usize, time: EventTime) -> [f64; LANES] {
     let mut sums = [0.0; LANES];
     for seen in sightings {
         let factors = set.factors().of_chunk(chunk, time.0.saturating_sub(seen.time.0));

@@ -4,8 +4,8 @@
 //! of its own: many keys of one form take nothing from the few of another.
 
 use super::distinct::DistinctSample;
+use super::figures::GroupPlan;
 use super::memory::{MemberBits, RowMemory};
-use super::{GroupPlan, PlannedFeature};
 use crate::event::FieldId;
 use crate::pipeline::{GroupId, Pipeline, RowShape};
 use crate::state::{key_bytes, row_words};
@@ -54,6 +54,18 @@ struct RowTally {
     item_bytes: u32,
 }
 
+/// What the rows and items of one feature are like.
+#[derive(Clone, Copy)]
+pub(super) struct PlannedFeature {
+    /// Of its name.
+    pub hash: u64,
+    /// The size of an item without its key.
+    pub item_bytes: u32,
+    pub shape: RowShape,
+    /// The place of its members' field in [`super::Planner::member_fields`].
+    pub members: Option<usize>,
+}
+
 /// What an event adds to.
 #[derive(Clone, Copy)]
 pub(super) struct SeenRow<'a> {
@@ -86,12 +98,13 @@ impl Forms {
         let form = &mut self.forms[self.of_group[group]];
         let new = || KeyTally { text_length, rows: Vec::new() };
         let Some(tally) = form.keys.entry(key.words()[1], new) else { return };
-        match tally.rows.iter_mut().find(|row| row.feature == seen.feature.hash) {
-            Some(row) => row.count(seen),
-            None => {
+        // Sorted: a key may have very many features.
+        match tally.rows.binary_search_by_key(&seen.feature.hash, |row| row.feature) {
+            Ok(row) => tally.rows[row].count(seen),
+            Err(row) => {
                 self.keys[group] += u64::from(!tally.rows.iter().any(|row| row.group == seen.group));
                 form.rows += 1;
-                tally.rows.push(RowTally::new(seen));
+                tally.rows.insert(row, RowTally::new(seen));
             }
         }
     }

@@ -46,7 +46,7 @@ impl Spread {
 
 /// A set of that many members, most seen once, every third a second time, at any age; and what they
 /// are worth at [`SPAN`], by recount.
-fn a_trial(set: &UniquesSet, trial: u64, members: u64) -> (Uniques, [f64; 3]) {
+fn a_trial(set: &UniquesScheme, trial: u64, members: u64) -> (Uniques, [f64; 3]) {
     let (mut uniques, mut truth) = (Uniques::new(), [0.0; 3]);
     for number in 0..members {
         let hash = member((trial + 1) << 40 | number);

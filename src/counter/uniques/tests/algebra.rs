@@ -12,7 +12,7 @@ fn sightings() -> impl Strategy<Value = Vec<(u64, i64)>> {
 }
 
 /// Merges the parts two by two in an order that `picks` decides.
-fn merged(set: &UniquesSet, mut parts: Vec<Uniques>, picks: &[usize]) -> Uniques {
+fn merged(set: &UniquesScheme, mut parts: Vec<Uniques>, picks: &[usize]) -> Uniques {
     let mut picks = picks.iter().cycle();
     while parts.len() > 1 {
         let mut pick = || picks.next().copied().unwrap_or_default();
@@ -24,7 +24,7 @@ fn merged(set: &UniquesSet, mut parts: Vec<Uniques>, picks: &[usize]) -> Uniques
 }
 
 /// The registers by their definition: every member fills every register, without base, order or stop.
-fn naive(set: &UniquesSet, sightings: &[(u64, i64)], interval: i64) -> Vec<i128> {
+fn naive(set: &UniquesScheme, sightings: &[(u64, i64)], interval: i64) -> Vec<i128> {
     let mut registers = vec![i128::MIN; set.config().registers];
     for (number, time) in sightings {
         let levels = ranks::Levels::new(member(*number), registers.len());

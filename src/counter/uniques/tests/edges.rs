@@ -117,13 +117,13 @@ fn a_state_of_another_configuration_does_not_fit() {
 
 #[test]
 fn configurations_out_of_bounds_are_refused() {
-    let none = DecaySet::new(Vec::new());
+    let none = Decays::new(Vec::new());
     for registers in [0, 15, 4_097] {
         let config = UniquesConfig { registers, exact_members: 64 };
-        assert_eq!(UniquesSet::new(config, &none).err(), Some(InvalidUniquesConfig::Registers(registers)));
+        assert_eq!(UniquesScheme::new(config, &none).err(), Some(InvalidUniquesConfig::Registers(registers)));
     }
     let config = UniquesConfig { registers: 256, exact_members: 4_097 };
-    assert_eq!(UniquesSet::new(config, &none).err(), Some(InvalidUniquesConfig::ExactMembers(4_097)));
+    assert_eq!(UniquesScheme::new(config, &none).err(), Some(InvalidUniquesConfig::ExactMembers(4_097)));
 }
 
 #[test]

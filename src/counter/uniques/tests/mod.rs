@@ -5,7 +5,7 @@ mod algebra;
 mod edges;
 
 use super::*;
-use crate::counter::{DecayInterval, DecaySet};
+use crate::counter::{DecayInterval, Decays};
 
 /// What stands for the seeded hash of a member's text.
 fn member(number: u64) -> MemberHash {
@@ -14,13 +14,13 @@ fn member(number: u64) -> MemberHash {
     MemberHash(mixed ^ (mixed >> 32))
 }
 
-fn set(registers: usize, exact_members: usize, intervals: &[i64]) -> UniquesSet {
+fn set(registers: usize, exact_members: usize, intervals: &[i64]) -> UniquesScheme {
     let intervals = intervals.iter().map(|units| DecayInterval::new(*units).expect("a valid interval")).collect();
-    UniquesSet::new(UniquesConfig { registers, exact_members }, &DecaySet::new(intervals))
+    UniquesScheme::new(UniquesConfig { registers, exact_members }, &Decays::new(intervals))
         .expect("a valid configuration")
 }
 
-fn uniques(set: &UniquesSet, sightings: &[(u64, i64)]) -> Uniques {
+fn uniques(set: &UniquesScheme, sightings: &[(u64, i64)]) -> Uniques {
     let mut uniques = Uniques::new();
     for (number, time) in sightings {
         uniques.add(set, member(*number), EventTime(*time));

@@ -9,29 +9,29 @@ use super::{DecayInterval, EventTime};
 /// The decay intervals of a row, in a fixed order, with what it takes to decay them fast.
 ///
 /// A row is one last update and one value per interval; `values[i]` belongs to
-/// `intervals()[i]`. Each step works out one factor per interval. A copy of a set shares its tables.
+/// `intervals()[i]`. Each step works out one factor per interval. A copy shares its tables.
 ///
 /// A row may keep, behind its values, the *squares*: per interval the sum of the squared weights,
 /// each decayed by the square of its factor (so with half the interval). From them a reader has the
 /// effective sample size, `value^2 / squares`. They are a counter like any other.
 #[derive(Clone, Debug)]
-pub struct DecaySet {
+pub struct Decays {
     factors: Arc<Factors>,
     has_squares: bool,
 }
 
-impl DecaySet {
-    /// The set of these intervals, in this order.
-    pub fn new(intervals: Vec<DecayInterval>) -> DecaySet {
-        DecaySet { factors: Arc::new(Factors::new(intervals)), has_squares: false }
+impl Decays {
+    /// Those of these intervals, in this order.
+    pub fn new(intervals: Vec<DecayInterval>) -> Decays {
+        Decays { factors: Arc::new(Factors::new(intervals)), has_squares: false }
     }
 
     /// The same intervals, for rows that keep the squares too.
-    pub fn with_squares(&self) -> DecaySet {
-        DecaySet { has_squares: true, ..self.clone() }
+    pub fn with_squares(&self) -> Decays {
+        Decays { has_squares: true, ..self.clone() }
     }
 
-    /// The tables that copies of the set share.
+    /// The tables that copies share.
     pub(super) fn factors(&self) -> Arc<Factors> {
         Arc::clone(&self.factors)
     }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_textbook_case() {
-        let hours = DecaySet::new(vec![interval(3600)]);
+        let hours = Decays::new(vec![interval(3600)]);
         let (mut last_update, mut values) = (EventTime(0), [1.0]);
         hours.add(&mut last_update, &mut values, EventTime(3600), 2.0);
         assert_eq!(last_update, EventTime(3600));
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn squares_are_sums_of_squared_weights_that_decay_twice_as_fast() {
-        let set = DecaySet::new(vec![interval(3600), interval(7200)]).with_squares();
+        let set = Decays::new(vec![interval(3600), interval(7200)]).with_squares();
         let (mut last_update, mut values) = (EventTime(0), vec![0.0; set.width()]);
         set.begin(&mut values, -3.0);
         set.add(&mut last_update, &mut values, EventTime(7200), 2.0);
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn overflowing_weights_saturate_and_can_be_retracted() {
-        let set = DecaySet::new(vec![interval(5)]);
+        let set = Decays::new(vec![interval(5)]);
         let (mut last_update, mut values) = (EventTime(0), [1e308]);
         set.add(&mut last_update, &mut values, EventTime(0), 1e308);
         assert_eq!(values[0], f64::MAX);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn squares_of_huge_weights_that_come_late_stay_finite() {
-        let set = DecaySet::new(vec![interval(5)]).with_squares();
+        let set = Decays::new(vec![interval(5)]).with_squares();
         let (mut last_update, mut values) = (EventTime(1_000_000), [1.0, 1.0]);
         set.add(&mut last_update, &mut values, EventTime(0), 1e200);
         assert_eq!(values, [1.0, 1.0]);
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_widest_span_of_times_stays_finite() {
-        let set = DecaySet::new(vec![interval(1), interval(DecayInterval::MAX_UNITS)]);
+        let set = Decays::new(vec![interval(1), interval(DecayInterval::MAX_UNITS)]);
         let (mut last_update, mut values) = (EventTime(0), [1.0, 1.0]);
         set.add(&mut last_update, &mut values, EventTime(i64::MAX), 1.0);
         set.add(&mut last_update, &mut values, EventTime(0), 1.0);
@@ -217,7 +217,7 @@ mod tests {
         #[test]
         fn any_order_and_any_batching_give_the_fold(events in events(), cuts in prop::collection::vec(0..8usize, 60)) {
             let intervals = vec![interval(5), interval(900), interval(1_000_000_000_000)];
-            let set = DecaySet::new(intervals.clone());
+            let set = Decays::new(intervals.clone());
             let mut batches: Vec<Option<(EventTime, Vec<f64>)>> = vec![None; 8];
             for ((time, weight), batch) in events.iter().zip(&cuts) {
                 match &mut batches[*batch] {

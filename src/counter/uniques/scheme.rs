@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::counter::factors::Factors;
-use crate::counter::{DecayInterval, DecaySet};
+use crate::counter::{DecayInterval, Decays};
 
 /// How exact uniques are, and how large they may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,23 +49,23 @@ impl Default for UniquesConfig {
 }
 
 /// The decay intervals of a group's uniques and their configuration; the counterpart of
-/// [`DecaySet`].
+/// [`Decays`].
 #[derive(Clone, Debug)]
-pub struct UniquesSet {
+pub struct UniquesScheme {
     config: UniquesConfig,
     factors: Arc<Factors>,
 }
 
-impl UniquesSet {
+impl UniquesScheme {
     /// Uniques over the intervals of a set, in its order.
-    pub fn new(config: UniquesConfig, decays: &DecaySet) -> Result<UniquesSet, InvalidUniquesConfig> {
+    pub fn new(config: UniquesConfig, decays: &Decays) -> Result<UniquesScheme, InvalidUniquesConfig> {
         if !(UniquesConfig::MIN_REGISTERS..=UniquesConfig::MAX_REGISTERS).contains(&config.registers) {
             return Err(InvalidUniquesConfig::Registers(config.registers));
         }
         if config.exact_members > UniquesConfig::MAX_EXACT_MEMBERS {
             return Err(InvalidUniquesConfig::ExactMembers(config.exact_members));
         }
-        Ok(UniquesSet { config, factors: decays.factors() })
+        Ok(UniquesScheme { config, factors: decays.factors() })
     }
 
     /// The configuration.
