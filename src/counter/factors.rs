@@ -7,7 +7,7 @@ pub(super) const LANES: usize = 4;
 
 const DIGIT_BITS: u32 = 8;
 const DIGITS: usize = 1 << DIGIT_BITS;
-/// Times with more digits than this (8 years in microseconds) are so rare that they may cost an
+/// Times with more digits than this (8 years in microseconds, 3 days in nanoseconds) may cost an
 /// exponential function each.
 const MOST_DIGITS: u32 = 6;
 

@@ -1,7 +1,7 @@
 //! The dataflow: blocks of input -> changed rows in the sink.
 //!
 //! `graph` shows it on one page. What is computed stands elsewhere, in plain structs that know nothing of timely:
-//! [`crate::sums`] before the exchange, [`crate::state`] behind it. The `operators` hold only input, order and
+//! `sums` before the exchange, `state` behind it. The `operators` hold only input, order and
 //! capabilities; `count_block` is what one of them does with a block. `run` starts the workers and the writers.
 
 mod count_block;

@@ -6,8 +6,7 @@
 
 use super::block::{Block, BlockMut, MOST_WORDS};
 use super::slab::Slab;
-use super::vec_bytes;
-use crate::memory::prefetch;
+use crate::memory::{prefetch, vec_bytes};
 
 /// The words of the smallest class.
 const SMALLEST: usize = 8;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::blocks::{LARGEST_BLOCK_BYTES, MOST_BLOCKS};
-use super::expiry::Expiry;
+use super::due::Expiry;
 use super::features::FeatureTable;
 use super::item_writer::ItemWriter;
 use super::key_table::KeyTable;

@@ -2,9 +2,8 @@
 
 use super::block::{Block, BlockMut, Row, RowIndex, key_words, row_words};
 use super::blocks::{BlockAddress, Blocks, Moved, words_with_room_for};
-use super::vec_bytes;
 use crate::counter::EventTime;
-use crate::memory::FlatIndex;
+use crate::memory::{FlatIndex, vec_bytes};
 use crate::sums::KeyId;
 
 /// How many tables the index is cut into: growing one stops nobody for long.
@@ -200,8 +199,9 @@ impl KeyTable {
         }
     }
 
-    /// Takes away a key with all its rows.
+    /// Takes away a key with all its rows. No key may be in the list of changed ones.
     pub fn remove(&mut self, key: BlockAddress) {
+        debug_assert!(self.changed.is_empty());
         let block = self.blocks.get(key);
         self.rows -= block.rows();
         self.forget(key, block.id());
@@ -256,8 +256,9 @@ impl KeyTable {
         }
     }
 
-    /// Closes the holes that keys have left, for their memory to come back.
+    /// Closes the holes that keys have left, for their memory to come back. No key may be in the list of changed ones.
     pub fn compact(&mut self) {
+        debug_assert!(self.changed.is_empty());
         let KeyTable { index, blocks, .. } = self;
         blocks.close_holes(|blocks, Moved { from, to }| {
             let id = blocks.get(to).id();

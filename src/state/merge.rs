@@ -198,8 +198,10 @@ fn check(feature: &Feature, contribution: &Contribution<'_>, pipeline: &Pipeline
     }
     let of_uniques = feature.shape == RowShape::Uniques;
     let fits = match &contribution.sum {
-        Sum::One(Amount::Weight(_)) => !of_uniques,
-        Sum::Values(values) => !of_uniques && values.len() == feature.width,
+        Sum::One(Amount::Weight(weight)) => !of_uniques && weight.is_finite(),
+        Sum::Values(values) => {
+            !of_uniques && values.len() == feature.width && values.iter().all(|value| value.is_finite())
+        }
         Sum::One(Amount::Member(_)) => of_uniques,
         Sum::Members(seen) => of_uniques && seen.iter().all(|seen| seen.time >= EventTime(0)),
         Sum::Uniques(uniques) => {

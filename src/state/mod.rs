@@ -1,7 +1,7 @@
 //! What a worker holds: keys, each with its few counters, and how a closed epoch changes them.
 //!
 //! - [`DecayCounters`] (`counters`) is all of it. `merge` adds the sums of an epoch, and marks what that changes; `publish`
-//!   makes items of the marked rows; `forget` lets go what has expired (`expiry` says when), `eviction` what is worth
+//!   makes items of the marked rows; `expiry` lets go what has expired (`due` says when to look), `eviction` what is worth
 //!   least where memory is limited (`limits`).
 //! - `key_table` finds keys. A key and its rows are one `block`, and `blocks` is where these lie.
 //! - `features` says what rows count, and `uniques_store` holds what rows of uniques have beside.
@@ -13,29 +13,24 @@
 mod block;
 mod blocks;
 mod counters;
+mod due;
 mod eviction;
 mod expiry;
 mod features;
-mod forget;
 mod item_writer;
 mod key_table;
 mod limits;
 mod merge;
 mod publish;
 mod slab;
-mod slots;
 #[cfg(test)]
 mod tests;
+mod uniques_slots;
 mod uniques_store;
 
 pub(crate) use block::row_words;
 pub use counters::ApplyError;
 pub(crate) use counters::DecayCounters;
-pub(crate) use expiry::Swept;
+pub(crate) use due::Swept;
 pub(crate) use key_table::key_bytes;
 pub(crate) use uniques_store::UniquesStore;
-
-/// The bytes that a vector has allocated for its elements.
-fn vec_bytes<T>(vec: &Vec<T>) -> usize {
-    vec.capacity() * size_of::<T>()
-}

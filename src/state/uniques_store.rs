@@ -1,8 +1,8 @@
 //! The uniques of rows that count different members.
 
-use super::slots::Slots;
-use super::vec_bytes;
+use super::uniques_slots::Slots;
 use crate::counter::{EventTime, Uniques, UniquesScheme};
+use crate::memory::vec_bytes;
 
 /// How many uniques lie in a slab.
 const SLAB: usize = 1024;

@@ -96,19 +96,25 @@ impl Input {
         stop: &AtomicBool,
     ) -> Result<(Input, Option<TimeShift>), CliError> {
         let Source::Log(source) = self.source else { return Ok((self, None)) };
-        if let Some(pipe) = source.pipe() {
-            return Err(CliError::Usage(format!(
-                "--shift-to: {} can be read only once, so the time of its last event is not known beforehand: write it to a file, \
-                 and give that to --events",
-                Printable(pipe.display())
-            )));
-        }
         let (source, span) = open::or_stop("the time of the last event", stop, move || {
             let span = source.span();
             (source, span)
         })?;
         let shift = span?.map(|span| shift(span, to, unit)).transpose()?;
         Ok((Input { source: Source::Log(source), ..self }, shift))
+    }
+
+    /// Refuses input that `--shift-to` cannot be used with: it has to be read twice.
+    pub fn refuse_shift(&self) -> Result<(), CliError> {
+        let Source::Log(source) = &self.source else { return Ok(()) };
+        match source.pipe() {
+            None => Ok(()),
+            Some(pipe) => Err(CliError::Usage(format!(
+                "--shift-to: {} can be read only once, so the time of its last event is not known beforehand: write it to a file, \
+                 and give that to --events",
+                Printable(pipe.display())
+            ))),
+        }
     }
 
     /// Starts to read: one feed per worker. A reader that cannot go on tells `failure`.

@@ -49,6 +49,9 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let run_start = now.now();
     let shift_to = shift_to(args, &pipeline)?;
     let mut input = Input::open(args, &pipeline, now, &stop)?;
+    if shift_to.is_some() {
+        input.refuse_shift()?;
+    }
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;

@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::LogOptions;
 use super::chunks::read_chunks;
 use super::cut::{CutLimits, LineCutter, Piece};
 use super::find::find_logs;
 use super::open::{Log, ReadFailure};
+use super::options::LogOptions;
 use super::progress::LogProgress;
 use crate::source::{LogBytes, SourceError};
 

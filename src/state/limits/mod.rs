@@ -3,8 +3,8 @@
 //! After every epoch a worker compares what it holds with its share of the pipeline's
 //! [`Limits`]. If the next epoch might pass it, keys go, each with all its rows, those first that are worth least:
 //!
-//! - `budget`: how much must go, and when. At least a sixteenth at a time, so that the passes over all
-//!   keys that it takes are paid for by many epochs.
+//! - `budget`: how much must go, and when. A sixteenth is free afterwards, at least, so that many epochs that add
+//!   less than that pay for the passes over all keys that it takes.
 //! - `worth`: what a row is worth now, as a rank; a key is worth as much as its best row.
 //! - `census`: how many rows there are of each rank, from which follows where to cut.
 //! - `evicted`: remembers who went, so that what starts again is marked: its item has a `since`.

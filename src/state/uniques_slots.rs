@@ -1,6 +1,6 @@
 //! Which slots of a store are taken.
 
-use super::vec_bytes;
+use crate::memory::vec_bytes;
 
 /// Gives out slots, lowest first as far as they were never used, and takes them back.
 ///
