@@ -8,6 +8,18 @@ use crate::epoch::Window;
 use crate::memory::text_words;
 use crate::pipeline::{FeatureKey, Pipeline};
 
+/// What a sum takes at most in a record, its values, and its key's text aside: with its key, if it is the first.
+const MOST_WORDS_BESIDE: usize = 6;
+
+/// So much of each kind stays for the next window; what one needed beyond goes with it.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// Empties a vector, and gives back most of a large one.
+fn empty<T>(vec: &mut Vec<T>) {
+    vec.clear();
+    vec.shrink_to(KEPT_BYTES / size_of::<T>());
+}
+
 impl OwnerSums {
     /// Ends the open window.
     pub fn close_window(&mut self, window: Window, pipeline: &Pipeline) {
@@ -19,6 +31,9 @@ impl OwnerSums {
 
     /// Writes the keys of the open window and their sums into the batch.
     fn write_out(&mut self) {
+        // Enough for all of them, at once: nothing grows beyond what it needs.
+        let sums = self.keys.len() + self.more.len();
+        self.batch.words.reserve(self.texts.len() + self.values.len() + MOST_WORDS_BESIDE * sums);
         let words = &mut self.batch.words;
         for key in &self.keys {
             let text = &self.texts[key.text_start as usize..][..text_words(key.text_length as usize)];
@@ -71,11 +86,11 @@ impl OwnerSums {
     /// Forgets the open window.
     fn forget_window(&mut self) {
         self.index.clear(self.keys.iter().zip(0..).map(|(key, at)| (key.id.index_hash(), at)));
-        self.keys.clear();
-        self.texts.clear();
-        self.more.clear();
-        self.values.clear();
-        self.sightings.clear();
+        empty(&mut self.keys);
+        empty(&mut self.texts);
+        empty(&mut self.more);
+        empty(&mut self.values);
+        empty(&mut self.sightings);
         self.with_members.clear();
         self.hot.clear();
         self.many.clear();
@@ -90,8 +105,6 @@ impl OwnerSums {
         used.into_iter().for_each(|(_, feature)| batch.name_feature(feature, pipeline));
         self.features.clear();
         self.used_features = 0;
-        // The next one will have as many.
-        self.batch.words.reserve(batch.words.len());
         self.full.push(batch);
     }
 
