@@ -18,7 +18,7 @@ use crate::sink::{DeadLetterBatch, ItemBatch};
 use crate::sums::ContributionBatch;
 
 /// So many bytes of either kind are too many. What comes of the blocks that were just taken is on top of it.
-const MOST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 48 << 20;
 
 /// What a writer gets.
 pub trait Weigh {
