@@ -253,17 +253,22 @@ impl Blocks {
         classes + large + vec_bytes(&self.classes)
     }
 
-    /// Closes all holes, one move at a time.
-    pub fn close_holes(&mut self, mut moved: impl FnMut(&Blocks, Moved)) {
-        for class in 0..CLASSES {
-            while self.classes[class].holes > 0 {
-                if let Some((from, to)) = self.classes[class].fill_a_hole() {
-                    let address = |index| BlockAddress::new(class as u32, index);
-                    moved(self, Moved { from: address(from), to: address(to) });
+    /// Closes holes until a block moves for it; `None` when there are none left.
+    pub fn close_a_hole(&mut self) -> Option<Moved> {
+        for (class, number) in self.classes.iter_mut().zip(0u32..) {
+            while class.holes > 0 {
+                if let Some((from, to)) = class.fill_a_hole() {
+                    let address = |index| BlockAddress::new(number, index);
+                    return Some(Moved { from: address(from), to: address(to) });
                 }
             }
-            self.classes[class].give_back(WASTE);
         }
+        None
+    }
+
+    /// Gives back the memory that no block lies in.
+    pub fn give_back(&mut self) {
+        self.classes.iter_mut().for_each(|class| class.give_back(WASTE));
         self.large.give_back();
     }
 }

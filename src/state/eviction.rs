@@ -6,6 +6,7 @@ use super::counters::DecayCounters;
 use super::features::FeatureTable;
 use super::key_table::KeyTable;
 use super::limits::{Census, Cut, EvictedKeys, Limiter, Usage, Worth};
+use super::release::{has_uniques, release_row};
 use super::uniques_store::UniquesStore;
 use crate::counter::EventTime;
 use crate::pipeline::{Pipeline, RowShape};
@@ -131,17 +132,7 @@ impl DecayCounters {
 
 /// Frees what a key that goes has outside of its block.
 fn release(block: Block<'_>, uniques: &mut UniquesStore, features: &mut FeatureTable) {
-    for row in block.each_row() {
-        if has_uniques(row, features) {
-            uniques.remove(row.word());
-        }
-        features.remove_row(row.feature());
-    }
-}
-
-/// Whether a row has uniques in the store.
-fn has_uniques(row: Row<'_>, features: &FeatureTable) -> bool {
-    !row.is_single() && features.get(row.feature()).shape == RowShape::Uniques
+    block.each_row().for_each(|row| release_row(row, uniques, features));
 }
 
 impl Judge<'_> {

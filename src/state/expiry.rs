@@ -3,8 +3,8 @@
 use super::blocks::BlockAddress;
 use super::counters::DecayCounters;
 use super::due::{SLICE, SLICE_ONE_IN, Swept, expires};
+use super::release::release_row;
 use crate::counter::EventTime;
-use crate::pipeline::RowShape;
 
 impl DecayCounters {
     /// Looks at some of the rows and forgets those whose time has passed by the stream's own time. To be called
@@ -40,18 +40,14 @@ impl DecayCounters {
     fn forget_expired_of(&mut self, key: BlockAddress, now: EventTime) {
         let DecayCounters { keys, features, uniques, expiry, .. } = self;
         keys.remove_rows(key, |row| {
-            let (number, single) = (row.feature(), row.is_single());
-            let feature = features.get(number);
+            let feature = features.get(row.feature());
             let expires = expires(feature.kept_for, row.last_update())?;
             if expires >= now {
                 expiry.see(expires);
                 return None;
             }
-            let words = feature.words(single);
-            if feature.shape == RowShape::Uniques && !single {
-                uniques.remove(row.word());
-            }
-            features.remove_row(number);
+            let words = feature.words(row.is_single());
+            release_row(row, uniques, features);
             Some(words)
         });
     }

@@ -259,11 +259,10 @@ impl KeyTable {
     /// Closes the holes that keys have left, for their memory to come back. No key may be in the list of changed ones.
     pub fn compact(&mut self) {
         debug_assert!(self.changed.is_empty());
-        let KeyTable { index, blocks, .. } = self;
-        blocks.close_holes(|blocks, Moved { from, to }| {
-            let id = blocks.get(to).id();
-            index[index_table(id)].relocate(id.index_hash(), from.to_bits(), to.to_bits());
-        });
+        while let Some(moved) = self.blocks.close_a_hole() {
+            self.follow(moved);
+        }
+        self.blocks.give_back();
         self.changed.shrink_to_fit();
     }
 

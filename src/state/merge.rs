@@ -76,14 +76,13 @@ impl DecayCounters {
             Ok(row) => row,
             Err(row) => return self.add_row(key, row, number, contribution),
         };
-        let is_single = self.keys.block(key).row(row).is_single();
         let (time, width) = (contribution.last_update, feature.width);
         if feature.shape == RowShape::Uniques {
-            self.merge_uniques(key, row, is_single, contribution);
+            self.merge_uniques(key, row, number, contribution);
             return Ok(key);
         }
         let mut key = key;
-        if is_single {
+        if self.keys.block(key).row(row).is_single() {
             key = self.keys.make_room(key, width - 1).ok_or_else(|| self.no_room_for(key))?;
             let mut block = self.keys.block_mut(key);
             let weight = f64::from_bits(block.read().row(row).word());
@@ -115,7 +114,6 @@ impl DecayCounters {
     ) -> Result<BlockAddress, ApplyError> {
         let feature = self.features.get(number);
         let time = contribution.last_update;
-        let set = || &self.pipeline.group(feature.key.group).other_shapes.uniques;
         let (single, word);
         let words: &[u64] = match contribution.sum {
             // A large block moves for no single event: its rows have their values from the beginning.
@@ -139,8 +137,9 @@ impl DecayCounters {
             }
             Sum::Members(_) | Sum::Uniques(_) => {
                 single = false;
+                let set = &self.pipeline.group(feature.key.group).other_shapes.uniques;
                 let mut uniques = Uniques::new();
-                add_members(&mut uniques, set(), &contribution.sum, time);
+                add_members(&mut uniques, set, &contribution.sum, time);
                 word = self.uniques.insert(uniques);
                 std::slice::from_ref(&word)
             }
@@ -167,10 +166,10 @@ impl DecayCounters {
         ApplyError::KeyTooLarge(String::from_utf8_lossy(text).into_owned())
     }
 
-    fn merge_uniques(&mut self, key: BlockAddress, row: usize, is_single: bool, contribution: &Contribution<'_>) {
+    fn merge_uniques(&mut self, key: BlockAddress, row: usize, number: u32, contribution: &Contribution<'_>) {
+        let set = &self.pipeline.group(self.features.get(number).key.group).other_shapes.uniques;
         let mut block = self.keys.block_mut(key);
-        let set =
-            &self.pipeline.group(self.features.get(block.read().row(row).feature()).key.group).other_shapes.uniques;
+        let is_single = block.read().row(row).is_single();
         let (last_update, words) = block.change_row(row, 1);
         let (before, time) = (EventTime(*last_update as i64), contribution.last_update);
         *last_update = before.max(time).0 as u64;

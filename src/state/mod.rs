@@ -22,6 +22,7 @@ mod key_table;
 mod limits;
 mod merge;
 mod publish;
+mod release;
 mod slab;
 #[cfg(test)]
 mod tests;

@@ -112,6 +112,15 @@ impl SumAddress {
     fn first_of(key: usize) -> SumAddress {
         SumAddress(key as u32 | Self::FIRST_OF_KEY)
     }
+
+    /// The sum that is there.
+    #[inline(always)]
+    fn sum_mut<'a>(self, keys: &'a mut [KeyHead], more: &'a mut [FeatureSum]) -> &'a mut FeatureSum {
+        match self.0 & Self::FIRST_OF_KEY {
+            0 => &mut more[self.0 as usize],
+            first => &mut keys[(self.0 - first) as usize].first,
+        }
+    }
 }
 
 /// Most vectors may become so long, and a little longer.
@@ -305,10 +314,7 @@ impl OwnerSums {
 
     #[inline(always)]
     pub(super) fn sum_mut(&mut self, at: SumAddress) -> &mut FeatureSum {
-        match at.0 & SumAddress::FIRST_OF_KEY {
-            0 => &mut self.more[at.0 as usize],
-            first => &mut self.keys[(at.0 - first) as usize].first,
-        }
+        at.sum_mut(&mut self.keys, &mut self.more)
     }
 
     #[inline(always)]
@@ -326,10 +332,7 @@ impl OwnerSums {
     fn add_weight(&mut self, at: SumAddress, addition: &Addition, weight: f64, group: &Group) {
         let (decays, width) = (group.decays_of(addition.feature.shape), usize::from(addition.feature.width));
         let OwnerSums { keys, more, values, .. } = self;
-        let sum = match at.0 & SumAddress::FIRST_OF_KEY {
-            0 => &mut more[at.0 as usize],
-            first => &mut keys[(at.0 - first) as usize].first,
-        };
+        let sum = at.sum_mut(keys, more);
         if sum.kind != Kind::Values {
             let first = if sum.kind == Kind::Unit { 1.0 } else { f64::from_bits(sum.amount) };
             (sum.kind, sum.amount) = (Kind::Values, values.len() as u64);

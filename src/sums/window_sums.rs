@@ -129,12 +129,22 @@ impl WindowSums {
     /// Puts aside what there is very much of. A window may be closed in parts, and an epoch leave in several batches:
     /// the receiver merges them.
     pub fn make_room(&mut self, window: Window, pipeline: &Pipeline, features: &[FeatureKey]) {
-        for owner in self.owners.iter_mut().filter(|owner| owner.is_full()) {
+        self.put_aside(OwnerSums::is_full, window, pipeline, features);
+        self.full = false;
+    }
+
+    fn put_aside(
+        &mut self,
+        which: impl Fn(&OwnerSums) -> bool,
+        window: Window,
+        pipeline: &Pipeline,
+        features: &[FeatureKey],
+    ) {
+        for owner in self.owners.iter_mut().filter(|owner| which(owner)) {
             // What waits comes into the next part.
             owner.close_window(window, pipeline);
             owner.put_aside(features, pipeline);
         }
-        self.full = false;
     }
 
     /// Ends the open window: its sums are ready to leave with the epoch.
@@ -164,9 +174,6 @@ impl WindowSums {
     /// Puts all aside, as if it were very much.
     #[cfg(test)]
     pub fn put_all_aside(&mut self, window: Window, features: &[FeatureKey], pipeline: &Pipeline) {
-        for owner in &mut self.owners {
-            owner.close_window(window, pipeline);
-            owner.put_aside(features, pipeline);
-        }
+        self.put_aside(|_| true, window, pipeline, features);
     }
 }
