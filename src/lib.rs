@@ -4,7 +4,7 @@
 //! *key x event x measure x decay* that a [`pipeline`] file asks for as exponentially decaying
 //! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
 //!
-//! Imports point downwards only: [`cli`] -> [`dataflow`] -> [`source`], [`sink`], `state`, [`sums`], [`findings`] ->
+//! Imports point downwards only: [`cli`] -> [`dataflow`] -> `publish` -> [`source`], [`sink`], `state`, [`sums`], [`findings`] ->
 //! [`reading`] -> [`pipeline`], [`clock`], `outputs` -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`], [`peers`],
 //! [`file_id`] and `memory` may be used from everywhere. [`synthetic`] stands beside them: `generate` writes what it makes, and
 //! a run knows nothing of it.
@@ -21,7 +21,8 @@ mod memory;
 mod outputs;
 pub mod peers;
 pub mod pipeline;
-pub mod reading;
+mod publish;
+mod reading;
 pub mod sink;
 pub mod source;
 mod state;

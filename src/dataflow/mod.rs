@@ -15,4 +15,4 @@ mod tests;
 mod writer;
 
 pub use failure::{Failure, RunError};
-pub use run::{Execution, Run, Sample, start};
+pub use run::{Execution, ItemDelivery, Run, start};

@@ -1,5 +1,8 @@
 //! Starts the workers and the writer threads of a run.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,17 +13,18 @@ use timely::worker::{Config as WorkerConfig, Worker};
 
 use super::count_block::BlockCounter;
 use super::failure::Failure;
-use super::graph::{self, Parts};
+use super::graph::{self, Changelog, Parts};
 use super::in_flight::InFlight;
 use super::operators::Delivery;
-use super::writer::{GivenUp, ItemWriter, KeepWriting, keep_writing, spawn_writer};
+use super::writer::{GivenUp, KeepWriting, keep_writing, spawn_table_writer, spawn_writer};
 use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::peers::Peers;
-use crate::pipeline::{GroupId, Pipeline};
-use crate::sink::{DeadLetterBatch, DeadLetterFile, ItemBatch, Sink, Writers};
+use crate::pipeline::Pipeline;
+use crate::publish::{Handed, Next, Pace, Publisher, PublisherParts, RunClock, RunState};
+use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, Order, Sample, Sink, Writers};
 use crate::source::Feed;
-use crate::state::DecayCounters;
+use crate::state::{DecayCounters, Moment, Publishing};
 use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
 
@@ -37,8 +41,10 @@ pub struct Run {
     pub feeds: Vec<Feed>,
     /// Where items go.
     pub sink: Box<dyn Sink>,
-    /// How many writers the sink wants.
-    pub writers: Writers,
+    /// How they get there.
+    pub delivery: ItemDelivery,
+    /// Set by the first signal to stop.
+    pub signalled: Arc<AtomicBool>,
     /// Where dead letters go.
     pub dead_letters: DeadLetterFile,
     /// Seeds the identities of keys.
@@ -55,6 +61,20 @@ pub struct Run {
     pub failure: Failure,
 }
 
+/// How items get to the sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemDelivery {
+    /// Every change of every window, in order, to so many writers.
+    Changelog(Writers),
+    /// The newest state of what has changed, whenever the sink has room.
+    Pull {
+        /// In which order it wants them.
+        order: Order,
+        /// Event logs are read to their end: nobody waits for the table.
+        is_replay: bool,
+    },
+}
+
 /// How long giving up waits for what is just being written.
 const GIVING_UP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -64,15 +84,6 @@ pub struct Execution {
     writers_ended: Receiver<()>,
     keep_writing: KeepWriting,
     sample: Arc<OnceLock<Sample>>,
-}
-
-/// Some row that was published: an example of what can be read from the sink.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// Its group.
-    pub group: GroupId,
-    /// Its key's text.
-    pub key: String,
 }
 
 impl Execution {
@@ -95,26 +106,60 @@ impl Execution {
     }
 }
 
-/// What one writer thread and the workers share.
+/// What the writer threads and the workers share.
+#[derive(Clone)]
 struct Outboxes {
-    items: Sender<Delivery<ItemBatch>>,
+    items: ItemOutbox,
     dead_letters: Sender<Delivery<DeadLetterBatch>>,
 }
+
+#[derive(Clone)]
+enum ItemOutbox {
+    Changelog(Changelog),
+    Table { handed: Sender<Handed>, order: Order, is_replay: bool },
+}
+
+/// What one worker is made of: what can be sent to its thread.
+struct WorkerParts {
+    feed: Feed,
+    counter: BlockCounter,
+    counters: DecayCounters,
+    outboxes: Outboxes,
+    clock: RunClock,
+    /// How many bytes of items for a table may be in flight from it.
+    room_bytes: u64,
+    index: usize,
+    in_flight: InFlight,
+    metrics: Arc<Metrics>,
+    pipeline: Arc<Pipeline>,
+    signalled: Arc<AtomicBool>,
+    failure: Failure,
+}
+
+/// So many bytes of items may be on their way to a table, from all workers of this process.
+const TABLE_ROOM_BYTES: u64 = 48 << 20;
 
 /// Starts a run: one worker thread per feed, a writer thread for items and one for dead letters.
 pub fn start(run: Run) -> std::io::Result<Execution> {
     let (done_sender, done) = bounded(0);
     let peers = run.peers;
     let in_flight = InFlight::default();
-    let sample = Arc::new(OnceLock::new());
     let (keep_writing, given_up) = keep_writing();
-    let items = ItemWriter { sink: run.sink, metrics: Arc::clone(&run.metrics), sample: Arc::clone(&sample) };
-    let (outboxes, writers) = spawn_writers(items, run.dead_letters, &given_up, &run.failure)?;
+    let destination = Destination::new(run.sink, Arc::clone(&run.metrics));
+    let sample = Arc::clone(destination.sample());
+    let publishing = match run.delivery {
+        ItemDelivery::Changelog(_) => Publishing::Changelog,
+        ItemDelivery::Pull { .. } => Publishing::Pull,
+    };
+    let (outboxes, writers) = spawn_writers(destination, run.delivery, run.dead_letters, &given_up, &run.failure)?;
+    let clock = RunClock::since(run.metrics.waiting.started());
+    let room_bytes = TABLE_ROOM_BYTES / run.feeds.len().max(1) as u64;
     // Each worker takes its own part out; a worker is built only once.
-    let parts: Vec<Mutex<Option<Parts>>> = run
+    let parts: Vec<Mutex<Option<WorkerParts>>> = run
         .feeds
         .into_iter()
-        .map(|feed| Parts {
+        .enumerate()
+        .map(|(index, feed)| WorkerParts {
             feed,
             counter: BlockCounter::new(
                 Arc::clone(&run.pipeline),
@@ -123,11 +168,21 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
                 Arc::clone(&run.metrics),
                 Arc::clone(&run.observations),
             ),
-            counters: DecayCounters::new(Arc::clone(&run.pipeline), run.versions, peers, Arc::clone(&run.metrics)),
-            items: outboxes.items.clone(),
-            writers: run.writers,
-            dead_letters: outboxes.dead_letters.clone(),
+            counters: DecayCounters::new(
+                Arc::clone(&run.pipeline),
+                run.versions,
+                peers,
+                publishing,
+                Arc::clone(&run.metrics),
+            ),
+            outboxes: outboxes.clone(),
+            clock,
+            room_bytes,
+            index,
             in_flight: in_flight.clone(),
+            metrics: Arc::clone(&run.metrics),
+            pipeline: Arc::clone(&run.pipeline),
+            signalled: Arc::clone(&run.signalled),
             failure: run.failure.clone(),
         })
         .map(|parts| Mutex::new(Some(parts)))
@@ -158,18 +213,27 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
 
 /// Starts the writers; they end with the outboxes, or when writing is given up.
 fn spawn_writers(
-    items: ItemWriter,
+    sink: Destination,
+    delivery: ItemDelivery,
     dead_letters: DeadLetterFile,
     given_up: &GivenUp,
     failure: &Failure,
 ) -> std::io::Result<(Outboxes, [JoinHandle<()>; 2])> {
-    let (item_outbox, item_inbox) = unbounded();
-    let (dead_letter_outbox, dead_letter_inbox) = unbounded();
-    let writers = [
-        spawn_writer("sink", item_inbox, given_up.clone(), items, failure.clone())?,
-        spawn_writer("dead letters", dead_letter_inbox, given_up.clone(), dead_letters, failure.clone())?,
-    ];
-    Ok((Outboxes { items: item_outbox, dead_letters: dead_letter_outbox }, writers))
+    let (items, item_writer) = match delivery {
+        ItemDelivery::Changelog(writers) => {
+            let (outbox, inbox) = unbounded();
+            let writer = spawn_writer("sink", inbox, given_up.clone(), sink, failure.clone())?;
+            (ItemOutbox::Changelog(Changelog { items: outbox, writers }), writer)
+        }
+        ItemDelivery::Pull { order, is_replay } => {
+            let (handed, inbox) = unbounded();
+            let writer = spawn_table_writer(inbox, given_up.clone(), sink, failure.clone())?;
+            (ItemOutbox::Table { handed, order, is_replay }, writer)
+        }
+    };
+    let (dead_letter_outbox, inbox) = unbounded();
+    let dead_letter_writer = spawn_writer("dead letters", inbox, given_up.clone(), dead_letters, failure.clone())?;
+    Ok((Outboxes { items, dead_letters: dead_letter_outbox }, [item_writer, dead_letter_writer]))
 }
 
 fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
@@ -182,10 +246,47 @@ fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
 }
 
 /// One worker, from the beginning to the end of the stream.
-fn work(worker: &mut Worker, parts: Parts) {
-    let (durable, source) = graph::build(worker, parts);
-    while !durable.done() {
-        worker.step_or_park(Some(LONGEST_SLEEP));
+fn work(worker: &mut Worker, parts: WorkerParts) {
+    let counters = Rc::new(RefCell::new(parts.counters));
+    let (clock, failure, signalled) = (parts.clock, parts.failure, parts.signalled);
+    let (changelog, mut publisher) = match parts.outboxes.items {
+        ItemOutbox::Changelog(changelog) => (Some(changelog), None),
+        ItemOutbox::Table { handed, order, is_replay } => {
+            let publisher = Publisher::new(PublisherParts {
+                counters: Rc::clone(&counters),
+                pace: Pace::new(&parts.pipeline.publish.rhythms, is_replay),
+                order,
+                room_bytes: parts.room_bytes,
+                worker: parts.index,
+                outbox: handed,
+                gauge: parts.metrics.waiting.register(),
+            });
+            (None, Some(publisher))
+        }
+    };
+    let parts = Parts {
+        feed: parts.feed,
+        counter: parts.counter,
+        counters,
+        clock,
+        changelog,
+        dead_letters: parts.outboxes.dead_letters,
+        in_flight: parts.in_flight,
+        failure: failure.clone(),
+    };
+    let (done, source) = graph::build(worker, parts);
+    let mut next = Next::Done;
+    while !done.done() || next != Next::Done {
+        if next == Next::More {
+            worker.step();
+        } else {
+            worker.step_or_park(Some(clock.until(next).min(LONGEST_SLEEP)));
+        }
         source.wake_if_acknowledged();
+        let run = RunState { is_drained: done.done(), is_stopping: signalled.load(Ordering::Acquire) };
+        next = publisher.as_mut().map_or(Ok(Next::Done), |publisher| publisher.work(clock.now(), run)).unwrap_or_else(|error| {
+            failure.sink(error);
+            Next::Wait(Moment(u64::MAX))
+        });
     }
 }

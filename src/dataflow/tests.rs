@@ -19,7 +19,7 @@ use crate::event::Arrival;
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
-use crate::sink::{DeadLetterFile, Item, ItemBatch, Sink, SinkError, Writers};
+use crate::sink::{DeadLetterFile, Item, ItemBatch, Order, Outcome, Part, Sink, SinkError, Writers};
 use crate::source::{Block, FeedSender, LogBytes, Message, Payload, feed};
 use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
@@ -71,13 +71,20 @@ struct MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
+    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
         std::thread::sleep(self.pause);
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         for batch in batches {
             items.extend(batch.items(&self.pipeline).map(|item| item.to_item()));
         }
-        Ok(batches.iter().map(|batch| batch.len() as u64).sum())
+        answer_all(batches, answer);
+        Ok(())
+    }
+}
+
+fn answer_all(batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) {
+    for (batch, items) in batches.iter().enumerate() {
+        answer(Part { batch, items: 0..items.len() as u32, outcome: Outcome::Written });
     }
 }
 
@@ -85,7 +92,7 @@ struct Setup {
     pipeline: Arc<Pipeline>,
     workers: usize,
     serialise: bool,
-    writers: Writers,
+    delivery: ItemDelivery,
     sink_pause: Duration,
 }
 
@@ -95,7 +102,7 @@ impl Setup {
             pipeline: pipeline(ttl),
             workers,
             serialise: false,
-            writers: Writers::OnePerCluster,
+            delivery: ItemDelivery::Changelog(Writers::OnePerCluster),
             sink_pause: Duration::ZERO,
         }
     }
@@ -114,7 +121,8 @@ impl Setup {
             peers: Peers::alone(self.workers as u32),
             feeds: vec![shared; self.workers],
             sink: Box::new(sink),
-            writers: self.writers,
+            delivery: self.delivery,
+            signalled: Arc::default(),
             dead_letters: DeadLetterFile::new(directory.path().join("dead.jsonl"), None, Arc::clone(&metrics)),
             seed: HashSeed(42),
             versions: Versions::new(Generation(1), Window(1)),
@@ -235,6 +243,14 @@ fn event() -> impl Strategy<Value = TestEvent> {
         .prop_map(|(name, user, creator, time, amount)| TestEvent { name, user, creator, time, amount })
 }
 
+fn delivery() -> impl Strategy<Value = ItemDelivery> {
+    prop_oneof![
+        prop_oneof![Just(Writers::OnePerProcess), Just(Writers::OnePerCluster)].prop_map(ItemDelivery::Changelog),
+        (prop_oneof![Just(Order::Waiting), Just(Order::Key)], any::<bool>())
+            .prop_map(|(order, is_replay)| ItemDelivery::Pull { order, is_replay }),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
@@ -246,7 +262,7 @@ proptest! {
         cuts in prop::collection::vec((1..40usize, any::<bool>()), 1..20),
         workers in 1..4usize,
         serialise in any::<bool>(),
-        per_process in any::<bool>(),
+        delivery in delivery(),
     ) {
         let mut blocks = Vec::new();
         let (mut epoch, mut rest) = (1, events.as_slice());
@@ -259,8 +275,7 @@ proptest! {
                 break;
             }
         }
-        let writers = if per_process { Writers::OnePerProcess } else { Writers::OnePerCluster };
-        let setup = Setup { serialise, writers, ..Setup::new("none", workers) };
+        let setup = Setup { serialise, delivery, ..Setup::new("none", workers) };
         let (items, metrics) = setup.run(move |sender, _| blocks.into_iter().for_each(|block| {
             sender.send(block).expect("somebody takes it");
         }));

@@ -4,19 +4,20 @@
 //! to. (So the sink may be closed while a dead letter still waits, which keeps the run from being done.) It ends
 //! before that with the first error, which it reports, and when writing is given up.
 
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::failure::Failure;
 use super::operators::Delivery;
-use super::run::Sample;
-use crate::sink::{DeadLetterBatch, DeadLetterFile, ItemBatch, Sink, SinkError};
-use crate::telemetry::Metrics;
+use crate::publish::{Handed, write_table};
+use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, ItemBatch, Outcome, SinkError, SinkErrorKind};
 
 /// How many batches are written at once, at most.
 const BATCHES_AT_ONCE: usize = 64;
+
+/// So often a changelog is tried to be written: a sink that does not take something has waited a while for it.
+const ATTEMPTS: usize = 60;
 
 /// Makes batches durable.
 pub trait Write<B>: Send + 'static {
@@ -27,27 +28,22 @@ pub trait Write<B>: Send + 'static {
     fn close(self) -> Result<(), SinkError>;
 }
 
-/// Writes items to the sink.
-pub struct ItemWriter {
-    pub sink: Box<dyn Sink>,
-    pub metrics: Arc<Metrics>,
-    /// Gets one of the rows that were written.
-    pub sample: Arc<OnceLock<Sample>>,
-}
-
-impl Write<ItemBatch> for ItemWriter {
+/// A changelog: what a sink has not written it gets again, since nothing may come before.
+impl Write<ItemBatch> for Destination {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<(), SinkError> {
-        self.metrics.items_written.add(self.sink.write(batches)?);
-        if self.sample.get().is_none()
-            && let Some((group, key)) = batches.iter().find_map(ItemBatch::first_key)
-        {
-            let _ = self.sample.set(Sample { group, key: String::from_utf8_lossy(key).into_owned() });
+        for _ in 0..ATTEMPTS {
+            let mut all_written = true;
+            self.write(batches, &mut |part| all_written &= part.outcome == Outcome::Written)?;
+            if all_written {
+                return Ok(());
+            }
         }
-        Ok(())
+        let message = "the sink has not taken what changed for a long time, and a changelog cannot go on without it";
+        Err(SinkError::new(message).of_kind(SinkErrorKind::ServiceLost))
     }
 
     fn close(self) -> Result<(), SinkError> {
-        self.sink.close()
+        self.close()
     }
 }
 
@@ -83,16 +79,30 @@ pub fn spawn_writer<B: Send + 'static>(
     mut writer: impl Write<B>,
     failure: Failure,
 ) -> std::io::Result<JoinHandle<()>> {
+    spawn(name, failure, move || {
+        write_all(&inbox, &given_up, &mut writer)?;
+        writer.close()
+    })
+}
+
+/// Writes what a table gets.
+pub(crate) fn spawn_table_writer(
+    inbox: Receiver<Handed>,
+    given_up: GivenUp,
+    table: Destination,
+    failure: Failure,
+) -> std::io::Result<JoinHandle<()>> {
+    spawn("sink", failure, move || write_table(table, &inbox, &given_up))
+}
+
+/// Starts a thread whose error is told. What it writes to is dropped before: being told ends the process.
+fn spawn(
+    name: &str,
+    failure: Failure,
+    write: impl FnOnce() -> Result<(), SinkError> + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let end = match write_all(&inbox, &given_up, &mut writer) {
-            Ok(()) => writer.close(),
-            Err(error) => {
-                // Before the error is told, which ends the process.
-                drop(writer);
-                Err(error)
-            }
-        };
-        if let Err(error) = end {
+        if let Err(error) = write() {
             failure.sink(error);
         }
     })

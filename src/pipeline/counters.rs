@@ -12,6 +12,7 @@ use super::event_map::EventMap;
 use super::fields::{Fields, Use};
 use super::group::{EventSelector, FeatureTemplate, Group, Measure, NOTHING_LEFT_AFTER, OtherShapes};
 use super::names::refuse_collisions;
+use super::publish;
 use super::raw::{RawEvents, RawGroup, Text};
 use crate::counter::{DecayInterval, Decays, UniquesConfig};
 use crate::event::{FieldId, TimeUnit};
@@ -70,6 +71,7 @@ fn expand_group(
         measures: measures(raw.measures.as_ref(), fields)?,
         feature: feature(raw.feature.as_ref())?,
         ttl: ttl(raw.ttl.as_ref(), &intervals, unit)?,
+        publish_every: publish::every(&raw.publish)?,
         other_shapes: other_shapes(raw.uniques_registers.as_ref(), &decays)?,
         decays,
     })

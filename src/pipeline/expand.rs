@@ -16,6 +16,7 @@ use super::event_map::expand_map;
 use super::fields::Fields;
 use super::limits::Limits;
 use super::model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, WindowConfig};
+use super::publish::PublishConfig;
 use super::ratio::ratios;
 use super::raw::{
     RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
@@ -53,10 +54,12 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
         fields = Fields::new(&raw.event)?;
         groups = expand_groups(&raw.counters, unit, &event_map, &mut fields)?;
     }
+    let window = window(&raw.window)?;
     Ok(Pipeline {
+        publish: PublishConfig::expand(&raw.publish, &window, &groups, &raw.counters)?,
         event: event(&raw.event, fields)?,
         event_map,
-        window: window(&raw.window)?,
+        window,
         kafka: raw.kafka.map(kafka).transpose()?,
         dynamodb: dynamodb(raw.dynamodb, &name)?,
         dead_letters: dead_letters(raw.dead_letters)?,

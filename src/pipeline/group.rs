@@ -1,5 +1,7 @@
 //! Counter groups: keys x events x measures x decays, and the names of the features they make.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
@@ -46,6 +48,8 @@ pub struct Group {
     pub feature: FeatureTemplate,
     /// After how many time units without an event a row may be forgotten; `None`: never.
     pub ttl: Option<i64>,
+    /// How often a table gets what has changed of it, where the group says so itself.
+    pub publish_every: Option<Duration>,
 }
 
 impl Group {
@@ -288,6 +292,7 @@ mod tests {
             decays,
             feature: FeatureTemplate(feature.to_owned()),
             ttl: None,
+            publish_every: None,
         }
     }
 

@@ -8,6 +8,7 @@ use super::choices::{ClockKind, StartOffset};
 use super::event_map::EventMap;
 use super::group::{FeatureKey, Group, GroupId, MeasureId, RowShape};
 use super::limits::Limits;
+use super::publish::PublishConfig;
 use super::ratio::{DroppedRatio, Ratio};
 use super::selection::FeatureSelection;
 use super::sink_target::SinkTarget;
@@ -25,8 +26,10 @@ pub struct Pipeline {
     pub event: EventSchema,
     /// Which events count as others, or with another weight.
     pub event_map: EventMap,
-    /// The rhythm of publishing.
+    /// What is counted together.
     pub window: WindowConfig,
+    /// How often a table gets what has changed.
+    pub publish: PublishConfig,
     /// Where events are read from when no event log is named.
     pub kafka: Option<KafkaConfig>,
     /// Where the `dynamodb` sink writes.

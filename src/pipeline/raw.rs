@@ -32,9 +32,12 @@ pub(super) struct RawPipeline {
     pub sink: Option<Text>,
     /// What an event looks like.
     pub event: RawEvent,
-    /// The rhythm of publishing.
+    /// What is counted together, and how often it is published.
     #[serde(default)]
     pub window: RawWindow,
+    /// How often a table gets what has changed.
+    #[serde(default)]
+    pub publish: RawPublish,
     /// The topic that is read when no `--events` is given.
     pub kafka: Option<RawKafka>,
     /// Where the sink `dynamodb` writes.
@@ -114,12 +117,23 @@ pub(super) enum RawNumber {
     Decimal(f64),
 }
 
-/// The rhythm of publishing.
+/// How often a table gets what has changed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Publish")]
+pub(super) struct RawPublish {
+    /// The time from one publication to the next, at least 100ms; by default the window's length, but 30s at least where
+    /// event logs are read to their end. At the end of a run everything is published.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Text>,
+}
+
+/// What is counted together, and how often it is published.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
 #[schemars(rename = "Window")]
 pub(super) struct RawWindow {
-    /// How long a window is; what has changed is published once per window; 5s by default, at least 100ms.
+    /// How long a window is, at least 100ms; 5s by default.
     #[schemars(with = "Option<String>")]
     pub length: Option<Text>,
     /// What drives windows; by default `wall` for Kafka and `event` for event logs.
@@ -251,6 +265,9 @@ pub(super) struct RawGroup {
     /// decay by default, whichever is longer.
     #[schemars(with = "Option<String>")]
     pub ttl: Option<Text>,
+    /// How often a table gets what has changed of this group; without it, as `[publish]` says.
+    #[serde(default)]
+    pub publish: RawPublish,
     /// The field with an event's weight: a number.
     #[schemars(with = "Option<String>")]
     pub weight: Option<Text>,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::contract::Order;
 use super::SinkError;
 use super::sqlite::companions;
 use crate::pipeline::{Pipeline, SinkTarget};
@@ -31,6 +32,19 @@ impl SinkTarget {
             SinkTarget::JsonLines(path) => vec![path.clone()],
             SinkTarget::DynamoDb | SinkTarget::Stdout | SinkTarget::None => Vec::new(),
         }
+    }
+
+    /// Whether it keeps only the newest state of an item, so that it need not get every change.
+    pub fn is_table(&self) -> bool {
+        match self {
+            SinkTarget::DynamoDb | SinkTarget::Sqlite(_) | SinkTarget::None => true,
+            SinkTarget::JsonLines(_) | SinkTarget::Stdout => false,
+        }
+    }
+
+    /// In which order it wants what it gets.
+    pub fn order(&self) -> Order {
+        if matches!(self, SinkTarget::Sqlite(_)) { Order::Key } else { Order::Waiting }
     }
 
     /// How many writers it wants.

@@ -1,6 +1,37 @@
 //! What every sink and every reader of items keeps, and how a run opens its sink.
+//!
+//! # The contract of a sink
+//!
+//! Items are absolute values with a version that only rises, so writing one twice is harmless, and writing an older one
+//! over a newer one is the one thing that must not happen. There are two ways in which a run uses a sink:
+//!
+//! - A **changelog** (`jsonl`, and every sink with `--every-window`) gets every change of every window, in order. The epochs
+//!   of what it has not written stay open, and sources stop reading when too many are: it is never left behind.
+//! - A **table** (`sqlite`, `dynamodb`, `none`) wants only the newest state of each item, so it *pulls*: what has changed is
+//!   marked in the state ([`crate::state`]) and read when there is room for it ([`crate::publish`]). State never waits
+//!   for a table. A slow one gets fewer and newer writes, not a queue of old ones.
+//!
+//! For a table the following holds; `publish/tests.rs` tries it in any order of changes, answers and failures:
+//!
+//! 1. *Nothing is lost.* A row stays marked, or in flight, until the sink has said that the state that was read of it is
+//!    [written](Outcome::Written). What it has [not written](Outcome::NotWritten) is marked again, with its age. What changes
+//!    while it is in flight is marked anew.
+//! 2. *One write of an item at a time.* An item is not given again before every item of its key in the earlier batch is
+//!    answered for. So a retried write never meets a newer one of its own run.
+//! 3. *Nothing is stale at the end.* An item is read at the moment it is handed over, and the last state of each is handed
+//!    over before a run ends by itself.
+//! 4. *Versions only rise*, and two different states of an item never have the same.
+//! 5. *Longest waiting first*, by rounds: a round takes what is marked when it begins, and whatever is marked meanwhile
+//!    waits for the next. Within a round the order is the [sink's choice](Order).
+//! 6. *Memory is bounded*: so many bytes are in flight at a time, whatever the sink does.
+//!
+//! A sink answers for each item of a call exactly once, in any order and in as many parts as it likes: as soon as it
+//! knows, since what waits for an answer waits to be written again. An error ends the run, and answers for nothing. Where a
+//! sink cannot know whether an item was written, it must not answer before it does. At the end it is [closed](Sink::close) and waited
+//! for.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -9,11 +40,40 @@ use super::item::ItemBatch;
 use crate::epoch::Generation;
 use crate::reading::Item;
 
-/// Takes items and makes them durable. Items are absolute values, so writing one twice is harmless.
+/// What a sink says of items that it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// They are durable, or newer ones are.
+    Written,
+    /// They are not there, and will not be by this write: what is newest is to be given again, later.
+    NotWritten,
+}
+
+/// An answer for some items of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which of the batches.
+    pub batch: usize,
+    /// Which of its items, by their indices.
+    pub items: Range<u32>,
+    /// What became of them.
+    pub outcome: Outcome,
+}
+
+/// In which order a table wants the items of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As they come, which is longest waiting first.
+    Waiting,
+    /// By the bytes of their keys, as far as one worker can: neighbours in a tree are then written together.
+    Key,
+}
+
+/// Takes items and makes them durable: see the [contract](self).
 pub trait Sink: Send {
-    /// Makes these batches durable, oldest first, and returns how many items that took. Of several
-    /// items of one key and feature a table writes only the newest; a log writes each.
-    fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError>;
+    /// Makes these batches durable, oldest first, and answers for every item. Of several items of one key and feature a
+    /// table writes only the newest; a log writes each.
+    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError>;
 
     /// Brings what was written into order at the end of a run, and says what could not be. Everything is durable
     /// before.
@@ -24,6 +84,13 @@ pub trait Sink: Send {
     /// The run's generation, where the sink has a record of earlier runs: above theirs.
     fn generation(&self) -> Option<Generation> {
         None
+    }
+}
+
+/// Answers for all items of some batches alike.
+pub(super) fn answer_all(batches: &[ItemBatch], outcome: Outcome, answer: &mut dyn FnMut(Part)) {
+    for (batch, items) in batches.iter().enumerate().filter(|(_, items)| !items.is_empty()) {
+        answer(Part { batch, items: 0..items.len() as u32, outcome });
     }
 }
 

@@ -7,9 +7,30 @@ use crate::epoch::Version;
 use crate::event::{Ahead, DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
     DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection, FeatureTemplate, Group,
-    GroupId, Limits, Measure, MeasureId, OtherShapes, Pipeline, WindowConfig,
+    GroupId, Limits, Measure, MeasureId, OtherShapes, Pipeline, PublishConfig, WindowConfig,
 };
-use crate::sink::ItemBatch;
+use crate::sink::{ItemBatch, Outcome, Part, Sink, SinkError};
+
+/// Writes as a run does that waits for every answer.
+pub(crate) trait WriteAll {
+    /// How many items were written.
+    fn write_all(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError>;
+}
+
+impl<S: Sink> WriteAll for S {
+    fn write_all(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
+        let mut answers: Vec<Part> = Vec::new();
+        self.write(batches, &mut |part| answers.push(part))?;
+        let mut answered: Vec<Vec<u32>> = batches.iter().map(|batch| vec![0; batch.len()]).collect();
+        let mut written = 0;
+        for Part { batch, items, outcome } in answers {
+            written += if outcome == Outcome::Written { items.len() as u64 } else { 0 };
+            items.for_each(|item| answered[batch][item as usize] += 1);
+        }
+        assert!(answered.iter().flatten().all(|answers| *answers == 1), "each item is answered for once");
+        Ok(written)
+    }
+}
 
 /// The reference pipeline: one group, keyed by `userId`, intervals of 5, 10 and 15 seconds.
 pub(crate) fn pipeline() -> Pipeline {
@@ -28,6 +49,7 @@ pub(crate) fn pipeline() -> Pipeline {
         },
         event_map: EventMap::default(),
         window: WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 },
+        publish: PublishConfig::by_windows(Duration::from_secs(5)),
         kafka: None,
         dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
         dead_letters: DeadLetterConfig::default(),
@@ -59,6 +81,7 @@ pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
         other_shapes: OtherShapes::new(&decays, 256).unwrap(),
         decays,
         feature: FeatureTemplate(feature.to_owned()),
+        publish_every: None,
         ttl: Some(7 * 86_400),
     }
 }

@@ -1,12 +1,13 @@
 //! Where items go, and where readers find them.
 //!
 //! Every sink has the same anatomy: a folder or file of its own with a [`Sink`] that writes batches
-//! and, where items can be read back, an [`ItemReader`]. A sink runs on a writer thread of its own;
-//! what [`Sink::write`] has returned for is durable, and only that is acknowledged.
+//! and, where items can be read back, an [`ItemReader`]. A sink runs on a writer thread of its own. What it promises,
+//! and what it is promised, is its `contract`.
 
 mod choice;
 mod contract;
 mod dead_letters;
+mod destination;
 pub mod dynamodb;
 mod error;
 mod files;
@@ -19,8 +20,10 @@ mod none;
 mod sqlite;
 
 pub use choice::Writers;
-pub use contract::{ItemReader, Sink, SinkOptions};
+pub use contract::{ItemReader, Order, Outcome, Part, Sink, SinkOptions};
 pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
+pub(crate) use destination::Destination;
+pub use destination::Sample;
 pub use error::{SinkError, SinkErrorKind};
 pub use item::{ItemBatch, ItemRef, published};
 

@@ -16,6 +16,34 @@ pub(super) fn newest<'a>(batches: &'a [ItemBatch], pipeline: &'a Pipeline) -> Ve
     items
 }
 
+/// Where an item came from: its batch, and its index there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub batch: usize,
+    pub index: u32,
+}
+
+/// The newest item of each key and feature, with its origin, in the order of their identities; and the origins of all
+/// others, which need not be written.
+pub(super) fn newest_by_origin<'a>(
+    batches: &'a [ItemBatch],
+    pipeline: &'a Pipeline,
+) -> (Vec<(Origin, ItemRef<'a>)>, Vec<Origin>) {
+    let of_batch = |(batch, items): (usize, &'a ItemBatch)| {
+        (0u32..).zip(items.items(pipeline)).map(move |(index, item)| (Origin { batch, index }, item))
+    };
+    let mut items: Vec<_> = batches.iter().enumerate().flat_map(of_batch).collect();
+    items.reverse();
+    items.sort_by(|(_, a), (_, b)| identity(a).cmp(&identity(b)).then(b.version.cmp(&a.version)));
+    let mut older = Vec::new();
+    items.dedup_by(|(origin, later), (_, kept)| {
+        let is_older = identity(later) == identity(kept);
+        older.extend(is_older.then_some(*origin));
+        is_older
+    });
+    (items, older)
+}
+
 fn identity<'a>(item: &ItemRef<'a>) -> (&'a [u8], &'a str) {
     (item.key, item.feature_name)
 }

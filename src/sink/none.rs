@@ -1,14 +1,16 @@
 //! `none`: items are counted and forgotten. For measuring, and for state alone.
 
-use super::{ItemBatch, Sink, SinkError};
+use super::contract::answer_all;
+use super::{ItemBatch, Outcome, Part, Sink, SinkError};
 
 /// Takes items and keeps none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NoSink;
 
 impl Sink for NoSink {
-    fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
-        Ok(batches.iter().map(|batch| batch.len() as u64).sum())
+    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+        answer_all(batches, Outcome::Written, answer);
+        Ok(())
     }
 }
 
@@ -21,6 +23,8 @@ mod tests {
     fn every_item_is_counted() {
         let like = Row::new("a", "like");
         let batches = [batch(&[like.clone(), like.clone()]), batch(&[like])];
-        assert_eq!(NoSink.write(&batches).unwrap(), 3);
+        let mut answers = Vec::new();
+        NoSink.write(&batches, &mut |part| answers.push((part.batch, part.items, part.outcome))).unwrap();
+        assert_eq!(answers, [(0, 0..2, Outcome::Written), (1, 0..1, Outcome::Written)]);
     }
 }

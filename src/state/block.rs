@@ -3,7 +3,7 @@
 //! ```text
 //! word 0..2       identity
 //! word 2          text length (16), flags (16), rows (32)
-//! word 3          words that rows take (32), position in the list of changed keys (32)
+//! word 3          words that rows take (32), its position among marked keys (32)
 //! then            since when the key counts, if it was evicted before
 //!                 the key's text, in whole words
 //!                 the directory: a word per row, ascending by feature: feature (32), flags (8), offset (24)
@@ -16,6 +16,7 @@
 //! see one event. Otherwise its words are a value per interval, and the squares where it keeps them; or, of
 //! uniques, one: where they are. A row does not know how many words it has: its feature does.
 
+use super::marks::{Mark, RhythmId};
 use crate::counter::EventTime;
 use crate::memory::{last_word, text_words};
 use crate::sums::KeyId;
@@ -26,15 +27,18 @@ const HEADER_WORDS: usize = 4;
 
 /// In the shape: the key has a `since`.
 const HAS_SINCE: u64 = 1 << 16;
-/// In the shape: the key is in the list of changed ones.
-const CHANGED: u64 = 1 << 17;
+/// In the shape: the key stands among the marked ones, in the queue of the rhythm
+const IS_QUEUED: u64 = 1 << 17;
+/// that these bits name.
+const RHYTHM_SHIFT: u32 = 18;
+const RHYTHM_MASK: u64 = 0xff << RHYTHM_SHIFT;
 /// In the shape: one row more.
 const ONE_ROW: u64 = 1 << 32;
 
 /// In the directory: the row holds a single event.
 const ROW_IS_SINGLE: u64 = 1 << 32;
-/// In the directory: the row has changed since the key was last published.
-const ROW_HAS_CHANGED: u64 = 1 << 33;
+/// In the directory: the row has changed since it was last read for publishing.
+const ROW_IS_MARKED: u64 = 1 << 33;
 const OFFSET_SHIFT: u32 = 40;
 
 /// The largest offset: no block may be larger.
@@ -104,10 +108,17 @@ impl<'a> Block<'a> {
         (self.since_words() == 1).then(|| EventTime(self.0[HEADER_WORDS] as i64))
     }
 
-    /// Its position in the list of changed keys, if it is there.
+    /// Where it stands among the marked keys, if it does.
     #[inline]
-    pub fn changed_position(self) -> Option<u32> {
-        (self.0[SHAPE_WORD] & CHANGED != 0).then_some((self.0[USE_WORD] >> 32) as u32)
+    pub fn mark(self) -> Option<Mark> {
+        let shape = self.0[SHAPE_WORD];
+        let rhythm = RhythmId(((shape & RHYTHM_MASK) >> RHYTHM_SHIFT) as u8);
+        (shape & IS_QUEUED != 0).then_some(Mark { rhythm, position: (self.0[USE_WORD] >> 32) as u32 })
+    }
+
+    /// How many of its rows are marked.
+    pub fn marked_rows(self) -> usize {
+        self.directory().iter().filter(|entry| **entry & ROW_IS_MARKED != 0).count()
     }
 
     /// The words that are in use.
@@ -191,8 +202,8 @@ impl<'a> Row<'a> {
     }
 
     #[inline]
-    pub fn has_changed(self) -> bool {
-        self.entry & ROW_HAS_CHANGED != 0
+    pub fn is_marked(self) -> bool {
+        self.entry & ROW_IS_MARKED != 0
     }
 
     #[inline]
@@ -256,25 +267,39 @@ impl BlockMut<'_> {
         self.0[SHAPE_WORD] = 0;
     }
 
-    /// Puts the key into the list of changed ones, at this position, unless it is there; returns whether it was not.
+    /// Says where the key stands among the marked ones, if it does.
     #[inline]
-    pub fn mark_changed(&mut self, position: u32) -> bool {
-        let first = self.0[SHAPE_WORD] & CHANGED == 0;
-        if first {
-            self.0[SHAPE_WORD] |= CHANGED;
-            self.0[USE_WORD] = self.0[USE_WORD] & u64::from(u32::MAX) | u64::from(position) << 32;
-        }
+    pub fn set_mark(&mut self, mark: Option<Mark>) {
+        let shape = self.0[SHAPE_WORD] & !(IS_QUEUED | RHYTHM_MASK);
+        self.0[SHAPE_WORD] = match mark {
+            Some(mark) => {
+                self.0[USE_WORD] = self.0[USE_WORD] & u64::from(u32::MAX) | u64::from(mark.position) << 32;
+                shape | IS_QUEUED | u64::from(mark.rhythm.0) << RHYTHM_SHIFT
+            }
+            None => shape,
+        };
+    }
+
+    /// Marks a row; returns whether it was not marked before.
+    pub fn mark_row(&mut self, row: RowIndex) -> bool {
+        let entry = self.read().directory_start() + row;
+        let first = self.0[entry] & ROW_IS_MARKED == 0;
+        self.0[entry] |= ROW_IS_MARKED;
         first
     }
 
-    /// Takes the marks of a change from the key and all its rows.
-    pub fn clear_changed(&mut self) {
-        self.0[SHAPE_WORD] &= !CHANGED;
+    /// Takes the mark from some of the marked rows, by their features.
+    #[inline]
+    pub fn unmark_rows(&mut self, mut goes: impl FnMut(u32) -> bool) {
         let (start, rows) = (self.read().directory_start(), self.read().rows());
-        self.0[start..][..rows].iter_mut().for_each(|entry| *entry &= !ROW_HAS_CHANGED);
+        for entry in &mut self.0[start..][..rows] {
+            if *entry & ROW_IS_MARKED != 0 && goes(*entry as u32) {
+                *entry &= !ROW_IS_MARKED;
+            }
+        }
     }
 
-    /// Adds a row, which has changed, at its position in the directory; there must be room for it.
+    /// Adds a row, which is marked, at its position in the directory; there must be room for it.
     #[inline]
     pub fn insert_row(&mut self, row: RowIndex, feature: u32, single: bool, last_update: EventTime, words: &[u64]) {
         let (directory, rows) = (self.read().directory_start(), self.read().rows());
@@ -284,7 +309,7 @@ impl BlockMut<'_> {
         if row < rows {
             self.0.copy_within(directory + row..end, directory + row + 1);
         }
-        let flags = ROW_HAS_CHANGED | if single { ROW_IS_SINGLE } else { 0 };
+        let flags = ROW_IS_MARKED | if single { ROW_IS_SINGLE } else { 0 };
         self.0[directory + row] = u64::from(feature) | flags | (offset as u64) << OFFSET_SHIFT;
         let start = self.0.len() - offset;
         self.0[start] = last_update.0 as u64;
@@ -373,15 +398,18 @@ impl BlockMut<'_> {
         let word = self.read().row_start(row) + 1;
         &mut self.0[word]
     }
+}
 
-    /// Marks a row as changed, and gives its last update and its first `width` words to be changed.
+impl<'a> BlockMut<'a> {
+    /// Marks a row, and gives its last update and its first `width` words to be changed; also, whether it was not marked before.
     #[inline]
-    pub fn change_row(&mut self, row: RowIndex, width: usize) -> (&mut u64, &mut [u64]) {
+    pub fn change_row(self, row: RowIndex, width: usize) -> (&'a mut u64, &'a mut [u64], bool) {
         let entry = self.read().directory_start() + row;
-        self.0[entry] |= ROW_HAS_CHANGED;
+        let first = self.0[entry] & ROW_IS_MARKED == 0;
+        self.0[entry] |= ROW_IS_MARKED;
         let start = self.0.len() - (self.0[entry] >> OFFSET_SHIFT) as usize;
         match self.0[start..].split_first_mut() {
-            Some((last_update, words)) => (last_update, &mut words[..width]),
+            Some((last_update, words)) => (last_update, &mut words[..width], first),
             // A row lies before the end.
             None => unreachable!("a row has a last update"),
         }

@@ -42,6 +42,9 @@ const WORDS_PER_LINE: usize = 8;
 pub(super) struct BlockAddress(u32);
 
 impl BlockAddress {
+    /// That of no block.
+    pub const NONE: BlockAddress = BlockAddress(u32::MAX);
+
     pub fn to_bits(self) -> u32 {
         self.0
     }

@@ -1,14 +1,18 @@
 //! The counters of one worker's keys, and how a closed epoch changes them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::blocks::{LARGEST_BLOCK_BYTES, MOST_BLOCKS};
 use super::due::Expiry;
 use super::features::FeatureTable;
+use super::in_flight::InFlight;
 use super::item_writer::ItemWriter;
 use super::key_table::KeyTable;
 use super::limits::Limiter;
+use super::marks::Moment;
+use super::publish::{Handover, Publishing};
 use super::uniques_store::UniquesStore;
 use crate::clock::StreamTime;
 use crate::epoch::{Versions, Window};
@@ -22,7 +26,6 @@ use crate::telemetry::{Metrics, Printable};
 /// nothing of an open epoch touches a row.
 pub(crate) struct DecayCounters {
     pub(super) pipeline: Arc<Pipeline>,
-    versions: Versions,
     pub(super) keys: KeyTable,
     pub(super) uniques: UniquesStore,
     pub(super) features: FeatureTable,
@@ -32,6 +35,15 @@ pub(crate) struct DecayCounters {
     pub(super) limiter: Option<Limiter>,
     /// Room for the values of a row.
     pub(super) values: Vec<f64>,
+    publishing: Publishing,
+    pub(super) items: ItemWriter,
+    pub(super) in_flight: InFlight,
+    /// The last items of keys that were evicted.
+    pub(super) evicted_items: VecDeque<Handover>,
+    /// The newest window that is in the rows.
+    pub(super) window: Window,
+    /// When the last epoch was applied.
+    pub(super) now: Moment,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -66,19 +78,30 @@ struct Segment {
 
 impl DecayCounters {
     /// No keys yet. They will be those of one of these workers.
-    pub fn new(pipeline: Arc<Pipeline>, versions: Versions, peers: Peers, metrics: Arc<Metrics>) -> DecayCounters {
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        versions: Versions,
+        peers: Peers,
+        publishing: Publishing,
+        metrics: Arc<Metrics>,
+    ) -> DecayCounters {
         let limiter = Limiter::new(&pipeline, peers);
         let measured = limiter.as_ref().is_some_and(|limiter| limiter.budget.counts_bytes());
         let mut counters = DecayCounters {
+            keys: KeyTable::new(pipeline.publish.rhythms.len()),
             pipeline,
-            versions,
-            keys: KeyTable::new(),
             uniques: if measured { UniquesStore::measured() } else { UniquesStore::default() },
             features: FeatureTable::default(),
             stream: StreamTime::default(),
             expiry: Expiry::default(),
             limiter,
             values: Vec::new(),
+            publishing,
+            items: ItemWriter::new(versions),
+            in_flight: InFlight::default(),
+            evicted_items: VecDeque::new(),
+            window: Window::default(),
+            now: Moment::default(),
             metrics,
         };
         // What tables take when they are empty is no matter of rows.
@@ -89,25 +112,30 @@ impl DecayCounters {
         counters
     }
 
-    /// Merges the batches of a closed epoch, window by window, and emits every row that a window
-    /// changed, as it is at the window's end.
+    /// Merges the batches of a closed epoch, window by window. What has changed is marked; into a changelog, every row
+    /// that a window changed is emitted as it is at the window's end.
     pub fn apply_epoch(
         &mut self,
         batches: &[ContributionBatch],
+        now: Moment,
         mut emit: impl FnMut(ItemBatch),
     ) -> Result<(), ApplyError> {
         let rows_before = self.keys.rows();
+        self.now = now;
         let features: Vec<Vec<u32>> =
             batches.iter().map(|batch| self.feature_numbers(batch)).collect::<Result<_, _>>()?;
-        let mut items = ItemWriter::new(self.versions);
         let mut segments = segments_by_window(batches).into_iter().peekable();
         while let Some(segment) = segments.next() {
             self.merge_all(batches[segment.batch].keys(segment.part)?, &features[segment.batch])?;
-            if segments.peek().is_none_or(|next| next.window != segment.window) {
-                self.publish_changed(segment.window, &mut items, &mut emit);
+            self.window = segment.window;
+            let window_ends = segments.peek().is_none_or(|next| next.window != segment.window);
+            if window_ends && self.publishing == Publishing::Changelog {
+                self.publish_changed(&mut emit);
             }
         }
-        items.finish(&mut emit);
+        if self.publishing == Publishing::Changelog {
+            self.items.finish(&mut emit);
+        }
         self.stream.learn(batches.iter().map(|batch| &batch.times));
         let new_rows = self.keys.rows() - rows_before;
         self.metrics.rows.add(new_rows as u64);

@@ -1,11 +1,17 @@
 //! Keys go when memory runs short: those that are worth least, each with all its rows.
+//!
+//! What of them is marked is handed over as it is when they go, as far as there is room for it: memory is held whatever
+//! the table does.
 
 use super::block::{Block, Row};
 use super::blocks::BlockAddress;
 use super::counters::DecayCounters;
 use super::features::FeatureTable;
+use super::in_flight::Batch;
 use super::key_table::KeyTable;
 use super::limits::{Census, Cut, EvictedKeys, Limiter, Usage, Worth};
+use super::marks::Moment;
+use super::publish::RowReader;
 use super::release::{has_uniques, release_row};
 use super::uniques_store::UniquesStore;
 use crate::counter::EventTime;
@@ -20,6 +26,9 @@ struct Gone {
     rows: u64,
     largest_worth: Option<Worth>,
 }
+
+/// So many last items of evicted keys may wait to be handed over.
+const LAST_ITEMS: usize = 1 << 16;
 
 /// What it takes to judge keys.
 struct Judge<'a> {
@@ -65,6 +74,11 @@ impl DecayCounters {
         gone
     }
 
+    /// Whether an eviction is near, so that what is marked should be published before: said once, until keys have gone.
+    pub fn is_to_be_published_soon(&mut self) -> bool {
+        self.limiter.as_mut().is_some_and(|limiter| limiter.budget.warns())
+    }
+
     /// Gives back the memory of rows that are gone, where memory is limited, and looks at what is left.
     fn give_back(&mut self, limiter: &mut Limiter) {
         self.features.give_back();
@@ -94,7 +108,10 @@ impl DecayCounters {
     }
 
     fn take_below(&mut self, mut cut: Cut, now: EventTime, evicted: &mut EvictedKeys, gone: &mut Gone) {
-        let DecayCounters { keys, uniques, features, pipeline, .. } = self;
+        let mut last = Batch::default();
+        let waiting: usize = self.evicted_items.iter().map(|handover| handover.items.len()).sum();
+        let mut room = LAST_ITEMS.saturating_sub(waiting);
+        let DecayCounters { keys, uniques, features, pipeline, in_flight, values, items, window, metrics, .. } = self;
         keys.for_each_key(|keys, key| {
             let block = keys.block(key);
             let judge = Judge { pipeline, features, uniques, now };
@@ -107,9 +124,21 @@ impl DecayCounters {
             if worth.rank() > Worth::NOTHING.rank() {
                 evicted.insert(block.id());
             }
+            let marked = block.marked_rows();
+            if marked > room || in_flight.contains(block.id()) {
+                metrics.evictions.unpublished.add(marked as u64);
+            } else if marked > 0 {
+                room -= marked;
+                let since = block.mark().map_or(Moment::default(), |mark| keys.marks().since(mark));
+                let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
+                last.begin_key(block.id(), since);
+                reader.read_marked(block, items, &mut last);
+            }
             release(block, uniques, features);
             keys.remove(key);
         });
+        let departed = self.depart(last);
+        self.evicted_items.extend(departed);
     }
 
     /// Closes the holes among keys and uniques, for their memory to come back.

@@ -38,11 +38,14 @@ impl DecayCounters {
 
     /// Forgets those rows of a key whose time has passed, and the key with its last one.
     fn forget_expired_of(&mut self, key: BlockAddress, now: EventTime) {
-        let DecayCounters { keys, features, uniques, expiry, .. } = self;
+        let DecayCounters { keys, features, uniques, expiry, in_flight, .. } = self;
+        // What was read of it may have to be read again.
+        let key_stays = in_flight.contains(keys.block(key).id());
         keys.remove_rows(key, |row| {
             let feature = features.get(row.feature());
             let expires = expires(feature.kept_for, row.last_update())?;
-            if expires >= now {
+            // A row whose last state is not in the table yet stays until it is.
+            if expires >= now || key_stays || row.is_marked() {
                 expiry.see(expires);
                 return None;
             }

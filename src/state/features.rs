@@ -3,6 +3,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::marks::RhythmId;
 use crate::counter::Decays;
 use crate::pipeline::{FeatureKey, Group, NOTHING_LEFT_AFTER, Pipeline, RowShape};
 
@@ -28,6 +29,8 @@ pub(super) struct Feature {
     pub width: usize,
     /// How long after its last update a row stays in memory, in time units; `None`: for ever.
     pub kept_for: Option<i64>,
+    /// How often its rows are published.
+    pub rhythm: RhythmId,
     rows: u64,
 }
 
@@ -36,7 +39,8 @@ impl Feature {
         let (group, shape) = (pipeline.group(key.group), pipeline.shape(key));
         let decays = group.decays_of(shape).clone();
         let width = if shape == RowShape::Uniques { 1 } else { decays.width() };
-        Feature { key: key.clone(), shape, decays, width, kept_for: kept_for(group), rows: 0 }
+        let rhythm = RhythmId(pipeline.publish.rhythm_of(group));
+        Feature { key: key.clone(), shape, decays, width, kept_for: kept_for(group), rhythm, rows: 0 }
     }
 
     /// How many words a row of it has.

@@ -32,7 +32,7 @@ impl ItemWriter {
     /// Whether it is time to [finish](ItemWriter::finish) the batch.
     #[inline(always)]
     pub fn is_full(&self) -> bool {
-        self.batch.len() == ITEMS_PER_BATCH
+        self.batch.len() >= ITEMS_PER_BATCH
     }
 
     #[inline(always)]
@@ -62,7 +62,9 @@ impl ItemWriter {
     pub fn finish(&mut self, emit: &mut impl FnMut(ItemBatch)) {
         self.feature_indices.clear();
         if !self.batch.is_empty() {
-            let next = self.batch.empty_of_this_size();
+            // Room for another like it, unless it was the last of many keys, or one of very many rows.
+            let is_large = self.batch.len() > 2 * ITEMS_PER_BATCH;
+            let next = if is_large { ItemBatch::default() } else { self.batch.empty_of_this_size() };
             emit(std::mem::replace(&mut self.batch, next));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::block::{Block, BlockMut, Row, RowIndex, key_words, row_words};
 use super::blocks::{BlockAddress, Blocks, Moved, words_with_room_for};
+use super::marks::{Mark, Marks, Moment, RhythmId};
 use crate::counter::EventTime;
 use crate::memory::{FlatIndex, vec_bytes};
 use crate::sums::KeyId;
@@ -13,11 +14,18 @@ const INDEX_TABLES: usize = 64;
 /// three quarters full.
 const INDEX_BYTES: usize = 22;
 
-/// What a key takes in memory, in bytes, with its part of the index: one with so long a text, whose rows
+/// What a key takes among those that wait to be published, in bytes, at most: its address, in a list that doubles when it is
+/// full. (Its place in that list is a part of its block.)
+const MARK_BYTES: usize = 8;
+
+/// What a key takes in memory, in bytes, with its part of the index and of the marks: one with so long a text, whose rows
 /// have so many words each (see [`super::block`]).
 pub(crate) fn key_bytes(text_length: usize, rows: impl Iterator<Item = usize>) -> usize {
-    8 * words_with_room_for(key_words(text_length, false) + rows.map(row_words).sum::<usize>()) + INDEX_BYTES
+    8 * words_with_room_for(key_words(text_length, false) + rows.map(row_words).sum::<usize>()) + INDEX_BYTES + MARK_BYTES
 }
+
+/// How many marked keys ahead of the one that is taken memory is asked for.
+const AHEAD: usize = 8;
 
 /// All keys of a worker, with their rows.
 #[derive(Debug)]
@@ -26,20 +34,23 @@ pub(super) struct KeyTable {
     blocks: Blocks,
     keys: usize,
     rows: usize,
-    /// The keys that have changed since they were last published.
-    changed: Vec<BlockAddress>,
+    marks: Marks,
+    /// How many rows are marked.
+    marked_rows: usize,
     /// Where the next look at a few keys begins: a class, and the index behind the next of its blocks.
     cursor: (u32, u32),
 }
 
 impl KeyTable {
-    pub fn new() -> KeyTable {
+    /// Whose rows are published in so many rhythms.
+    pub fn new(rhythms: usize) -> KeyTable {
         KeyTable {
             index: (0..INDEX_TABLES).map(|_| FlatIndex::default()).collect(),
             blocks: Blocks::new(),
             keys: 0,
             rows: 0,
-            changed: Vec::new(),
+            marks: Marks::new(rhythms),
+            marked_rows: 0,
             cursor: (0, 0),
         }
     }
@@ -93,7 +104,7 @@ impl KeyTable {
         Some(address)
     }
 
-    /// Adds a row to a key whose block has room for it.
+    /// Adds a row, which is marked, to a key whose block has room for it.
     #[inline]
     pub fn insert_row(
         &mut self,
@@ -106,6 +117,15 @@ impl KeyTable {
     ) {
         self.blocks.get_mut(key).insert_row(row, feature, single, last_update, words);
         self.rows += 1;
+        self.marked_rows += 1;
+    }
+
+    /// Marks a row, and gives its last update and its first `width` words to be changed.
+    #[inline]
+    pub fn change_row(&mut self, key: BlockAddress, row: RowIndex, width: usize) -> (&mut u64, &mut [u64]) {
+        let (last_update, words, first) = self.blocks.get_mut(key).change_row(row, width);
+        self.marked_rows += usize::from(first);
+        (last_update, words)
     }
 
     /// Sees to it that a key's block has room for so many words more, and says where it is then; `None` where that is not
@@ -132,12 +152,12 @@ impl KeyTable {
         Some(to)
     }
 
-    /// Makes the index and the list of changed keys point to where a key's block is now.
+    /// Makes the index and the queue of marked keys point to where a key's block is now.
     fn follow(&mut self, Moved { from, to }: Moved) {
         let block = self.blocks.get(to);
         let id = block.id();
-        if let Some(position) = block.changed_position() {
-            self.changed[position as usize] = to;
+        if let Some(mark) = block.mark() {
+            self.marks.follow(mark, to);
         }
         self.index[index_table(id)].relocate(id.index_hash(), from.to_bits(), to.to_bits());
     }
@@ -148,38 +168,104 @@ impl KeyTable {
         }
     }
 
-    /// Puts a key into the list of changed ones, unless it is there.
+    /// Sees to it that a key stands in the queue of a rhythm, or of a shorter one.
     #[inline]
-    pub fn mark_changed(&mut self, key: BlockAddress) {
-        if self.blocks.get_mut(key).mark_changed(self.changed.len() as u32) {
-            self.changed.push(key);
+    pub fn queue(&mut self, key: BlockAddress, rhythm: RhythmId, now: Moment) {
+        let since = match self.blocks.get(key).mark() {
+            None => now,
+            Some(mark) if mark.rhythm <= rhythm => return,
+            Some(mark) => {
+                let since = self.marks.since(mark);
+                self.marks.forget(mark);
+                since
+            }
+        };
+        let mark = self.marks.push(rhythm, key, since);
+        self.blocks.get_mut(key).set_mark(Some(mark));
+    }
+
+    /// Marks a row again that was read for publishing, but not published.
+    pub fn mark_again(&mut self, key: BlockAddress, row: RowIndex, rhythm: RhythmId, since: Moment) {
+        self.marked_rows += usize::from(self.blocks.get_mut(key).mark_row(row));
+        self.queue(key, rhythm, since);
+    }
+
+    /// Which keys are marked, to be looked at.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// How many rows are marked.
+    pub fn marked_rows(&self) -> usize {
+        self.marked_rows
+    }
+
+    /// Begins a round over all keys that stand in the queue of a rhythm.
+    pub fn begin_round(&mut self, rhythm: RhythmId) {
+        self.marks.begin_round(rhythm);
+    }
+
+    /// Takes the next key of a round out of its queue, with since when it waits, or longer. Its rows stay marked.
+    #[inline]
+    pub fn take(&mut self, rhythm: RhythmId) -> Option<(BlockAddress, Moment)> {
+        if let Some(ahead) = self.marks.ahead(rhythm, AHEAD) {
+            self.blocks.prefetch(ahead);
+        }
+        let (key, since) = self.marks.take(rhythm)?;
+        self.blocks.get_mut(key).set_mark(None);
+        Some((key, since))
+    }
+
+    /// Takes the marks from those rows of a key whose features are in this rhythm, or from all.
+    #[inline]
+    pub fn unmark_rows(&mut self, key: BlockAddress, mut goes: impl FnMut(u32) -> bool) {
+        let mut gone = 0;
+        self.blocks.get_mut(key).unmark_rows(|feature| {
+            let goes = goes(feature);
+            gone += usize::from(goes);
+            goes
+        });
+        self.marked_rows -= gone;
+    }
+
+    /// Brings the next keys of a round into the order of the bytes of their texts, at most so many, unless that is done.
+    pub fn sort_round(&mut self, rhythm: RhythmId, most: usize) {
+        let KeyTable { marks, blocks, .. } = self;
+        let Some((first, keys)) = marks.to_be_sorted(rhythm, most) else { return };
+        let mut sorted: Vec<(u64, BlockAddress)> = Vec::with_capacity(keys.len());
+        for index in 0..keys.len() {
+            if let Some(ahead) = keys.get(index + AHEAD).filter(|key| **key != BlockAddress::NONE) {
+                blocks.prefetch(*ahead);
+            }
+            if keys[index] != BlockAddress::NONE {
+                sorted.push((text_prefix(blocks.get(keys[index]).text()), keys[index]));
+            }
+        }
+        sorted.sort_unstable_by(|(prefix, key), (other_prefix, other)| {
+            prefix.cmp(other_prefix).then_with(|| blocks.get(*key).text().cmp(blocks.get(*other).text()))
+        });
+        let gone = keys.len() - sorted.len();
+        keys[..gone].fill(BlockAddress::NONE);
+        for (index, (_, key)) in (gone..).zip(sorted) {
+            keys[index] = key;
+            blocks.get_mut(key).set_mark(Some(Mark { rhythm, position: first.wrapping_add(index as u32) }));
         }
     }
 
-    /// The changed keys, in the order in which they changed first.
-    pub fn changed(&self) -> &[BlockAddress] {
-        &self.changed
-    }
-
-    /// Takes the marks of a change from the `position`th of the changed keys.
-    #[inline]
-    pub fn clear_mark(&mut self, position: usize) {
-        self.blocks.get_mut(self.changed[position]).clear_changed();
-    }
-
-    /// Forgets the list of changed keys, whose marks are gone.
-    pub fn clear_changed(&mut self) {
-        self.changed.clear();
-    }
-
-    /// Asks for a block that is needed soon.
-    #[inline]
-    pub fn prefetch(&self, address: BlockAddress) {
-        self.blocks.prefetch(address);
+    /// A key goes, or is taken: it waits no more.
+    fn leave_queue(&mut self, key: BlockAddress) {
+        let Some(mark) = self.blocks.get(key).mark() else { return };
+        self.marks.forget(mark);
+        self.blocks.get_mut(key).set_mark(None);
+        let KeyTable { marks, blocks, .. } = self;
+        let Some((first, keys)) = marks.close_gaps(mark.rhythm) else { return };
+        for (index, key) in (0u32..).zip(keys) {
+            let position = first.wrapping_add(index);
+            blocks.get_mut(*key).set_mark(Some(Mark { rhythm: mark.rhythm, position }));
+        }
     }
 
     /// Takes away some rows of a key, and the key with its last one: those of which `goes` says how many words they have.
-    /// No key may be in the list of changed ones.
     pub fn remove_rows(&mut self, key: BlockAddress, mut goes: impl FnMut(Row<'_>) -> Option<usize>) {
         let mut block = self.blocks.get_mut(key);
         let rows = block.read().each_row().enumerate();
@@ -189,6 +275,8 @@ impl KeyTable {
         }
         self.rows -= gone.len();
         let id = block.read().id();
+        let marked = |row: &&(RowIndex, usize)| block.read().row(row.0).is_marked();
+        self.marked_rows -= gone.iter().filter(marked).count();
         if gone.len() == block.read().rows() {
             return self.forget(key, id);
         }
@@ -199,15 +287,16 @@ impl KeyTable {
         }
     }
 
-    /// Takes away a key with all its rows. No key may be in the list of changed ones.
+    /// Takes away a key with all its rows.
     pub fn remove(&mut self, key: BlockAddress) {
-        debug_assert!(self.changed.is_empty());
         let block = self.blocks.get(key);
         self.rows -= block.rows();
+        self.marked_rows -= block.marked_rows();
         self.forget(key, block.id());
     }
 
     fn forget(&mut self, key: BlockAddress, id: KeyId) {
+        self.leave_queue(key);
         let index = &mut self.index[index_table(id)];
         index.remove(id.index_hash(), key.to_bits());
         index.shrink();
@@ -256,14 +345,13 @@ impl KeyTable {
         }
     }
 
-    /// Closes the holes that keys have left, for their memory to come back. No key may be in the list of changed ones.
+    /// Closes the holes that keys have left, for their memory to come back.
     pub fn compact(&mut self) {
-        debug_assert!(self.changed.is_empty());
         while let Some(moved) = self.blocks.close_a_hole() {
             self.follow(moved);
         }
         self.blocks.give_back();
-        self.changed.shrink_to_fit();
+        self.marks.shrink();
     }
 
     /// The bytes that a key takes, with its part of the index.
@@ -278,8 +366,16 @@ impl KeyTable {
         self.blocks.allocated_bytes()
             + index.max(self.keys * INDEX_BYTES)
             + vec_bytes(&self.index)
-            + vec_bytes(&self.changed)
+            + self.marks.allocated_bytes()
     }
+}
+
+/// The first bytes of a text as a number: two of these are in the order of the texts, unless they are equal.
+fn text_prefix(text: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = text.len().min(8);
+    bytes[..length].copy_from_slice(&text[..length]);
+    u64::from_be_bytes(bytes)
 }
 
 /// Which of the index's tables holds this identity: by bits that choose neither the shard (the

@@ -4,6 +4,7 @@ use super::block::row_words;
 use super::blocks::{BlockAddress, Blocks, MOST_BLOCKS};
 use super::counters::{ApplyError, DecayCounters};
 use super::features::Feature;
+use super::marks::RhythmId;
 use crate::counter::{EventTime, MemberHash, Uniques, UniquesScheme};
 use crate::pipeline::{Pipeline, RowShape};
 use crate::sums::{Amount, Contribution, Damaged, KeySums, Keys, Sum};
@@ -38,13 +39,18 @@ impl DecayCounters {
             Some(block) => block,
             None => self.begin(key)?,
         };
+        let mut shortest: Option<RhythmId> = None;
         for contribution in key.contributions() {
             let contribution = contribution?;
             let feature = features.get(contribution.feature as usize).copied();
             let feature = feature.ok_or(Damaged("a feature that was not named"))?;
+            let rhythm = self.features.get(feature).rhythm;
+            shortest = Some(shortest.map_or(rhythm, |shortest| shortest.min(rhythm)));
             block = self.merge_row(block, feature, &contribution)?;
         }
-        self.keys.mark_changed(block);
+        if let Some(rhythm) = shortest {
+            self.keys.queue(block, rhythm, self.now);
+        }
         Ok(())
     }
 
@@ -87,11 +93,10 @@ impl DecayCounters {
             let mut block = self.keys.block_mut(key);
             let weight = f64::from_bits(block.read().row(row).word());
             block.grow_row(row, width - 1);
-            let (_, values) = block.change_row(row, width);
+            let (_, values) = self.keys.change_row(key, row, width);
             feature.decays.begin(bytemuck::cast_slice_mut(values), weight);
         }
-        let mut block = self.keys.block_mut(key);
-        let (last_update, values) = block.change_row(row, width);
+        let (last_update, values) = self.keys.change_row(key, row, width);
         let mut own = EventTime(*last_update as i64);
         let values = bytemuck::cast_slice_mut(values);
         match contribution.sum {
@@ -168,9 +173,8 @@ impl DecayCounters {
 
     fn merge_uniques(&mut self, key: BlockAddress, row: usize, number: u32, contribution: &Contribution<'_>) {
         let set = &self.pipeline.group(self.features.get(number).key.group).other_shapes.uniques;
-        let mut block = self.keys.block_mut(key);
-        let is_single = block.read().row(row).is_single();
-        let (last_update, words) = block.change_row(row, 1);
+        let is_single = self.keys.block(key).row(row).is_single();
+        let (last_update, words) = self.keys.change_row(key, row, 1);
         let (before, time) = (EventTime(*last_update as i64), contribution.last_update);
         *last_update = before.max(time).0 as u64;
         if !is_single {
@@ -185,7 +189,7 @@ impl DecayCounters {
         uniques.add(set, member, before);
         add_members(&mut uniques, set, &contribution.sum, time);
         words[0] = self.uniques.insert(uniques);
-        block.set_not_single(row);
+        self.keys.block_mut(key).set_not_single(row);
     }
 }
 

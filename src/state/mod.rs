@@ -1,7 +1,7 @@
 //! What a worker holds: keys, each with its few counters, and how a closed epoch changes them.
 //!
-//! - [`DecayCounters`] (`counters`) is all of it. `merge` adds the sums of an epoch, and marks what that changes; `publish`
-//!   makes items of the marked rows; `expiry` lets go what has expired (`due` says when to look), `eviction` what is worth
+//! - [`DecayCounters`] (`counters`) is all of it. `merge` adds the sums of an epoch, and marks what that changes (`marks`);
+//!   `publish` makes items of the marked rows, and `in_flight` knows what a table has not answered for yet; `expiry` lets go what has expired (`due` says when to look), `eviction` what is worth
 //!   least where memory is limited (`limits`).
 //! - `key_table` finds keys. A key and its rows are one `block`, and `blocks` is where these lie.
 //! - `features` says what rows count, and `uniques_store` holds what rows of uniques have beside.
@@ -17,9 +17,11 @@ mod due;
 mod eviction;
 mod expiry;
 mod features;
+mod in_flight;
 mod item_writer;
 mod key_table;
 mod limits;
+mod marks;
 mod merge;
 mod publish;
 mod release;
@@ -33,5 +35,8 @@ pub(crate) use block::row_words;
 pub use counters::ApplyError;
 pub(crate) use counters::DecayCounters;
 pub(crate) use due::Swept;
+pub(crate) use in_flight::BatchId;
 pub(crate) use key_table::key_bytes;
+pub(crate) use marks::{Moment, RhythmId};
+pub(crate) use publish::{Handover, Publishing};
 pub(crate) use uniques_store::UniquesStore;

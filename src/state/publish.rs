@@ -1,66 +1,234 @@
-//! Making items of what has changed.
+//! Making items of what is marked.
+//!
+//! A *changelog* gets every marked row at the end of each window. A *table* takes marked rows when it can, as they are
+//! then; what it was given is [in flight](super::in_flight) until it answers.
 
+use std::ops::Range;
+
+use super::block::{Block, Row};
+use super::blocks::BlockAddress;
 use super::counters::DecayCounters;
+use super::features::FeatureTable;
+use super::in_flight::{Batch, BatchId, Returned};
 use super::item_writer::ItemWriter;
+use super::marks::{Moment, RhythmId};
+use super::uniques_store::UniquesStore;
 use crate::epoch::Window;
-use crate::pipeline::RowShape;
-use crate::sink::ItemBatch;
+use crate::pipeline::{Pipeline, RowShape};
+use crate::sink::{ItemBatch, Order, Outcome};
 
-/// How many changed keys ahead of the one that is published memory is asked for.
-const AHEAD: usize = 8;
+/// So many rows of one key are read at once, at most: more wait for the next round.
+const ROWS_OF_A_KEY: usize = 1 << 16;
+/// So many keys are brought into the order of their texts at once: it takes 16 bytes for each.
+const SORTED_AT_ONCE: usize = 1 << 20;
+
+/// How what has changed gets out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Publishing {
+    /// Every change of every window leaves at the window's end.
+    Changelog,
+    /// What has changed is marked, and taken when a table has room.
+    Pull,
+}
+
+/// Items for a table, to be [answered](DecayCounters::answer) for.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    pub id: BatchId,
+    pub items: ItemBatch,
+}
+
+/// What is not known to be in the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// How many items.
+    pub items: usize,
+    /// Since when the oldest waits, or longer.
+    pub oldest: Option<Moment>,
+}
+
+/// What it takes to read a row.
+pub(super) struct RowReader<'a> {
+    pub pipeline: &'a Pipeline,
+    pub features: &'a FeatureTable,
+    pub uniques: &'a mut UniquesStore,
+    /// Room for the values of a row.
+    pub values: &'a mut Vec<f64>,
+    pub window: Window,
+}
 
 impl DecayCounters {
     /// Emits the rows that the window has changed.
-    pub(super) fn publish_changed(&mut self, window: Window, items: &mut ItemWriter, emit: &mut impl FnMut(ItemBatch)) {
-        for position in 0..self.keys.changed().len() {
-            if let Some(ahead) = self.keys.changed().get(position + AHEAD) {
-                self.keys.prefetch(*ahead);
+    pub(super) fn publish_changed(&mut self, emit: &mut impl FnMut(ItemBatch)) {
+        for rhythm in self.rhythms() {
+            self.keys.begin_round(rhythm);
+            while let Some((key, _)) = self.keys.take(rhythm) {
+                let DecayCounters { keys, pipeline, features, uniques, values, items, window, .. } = self;
+                let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
+                let block = keys.block(key);
+                items.begin_key(block.text());
+                for row in block.each_row().filter(|row| row.is_marked()) {
+                    reader.read(block, row, items);
+                    if items.is_full() {
+                        items.finish(emit);
+                        items.begin_key(block.text());
+                    }
+                }
+                keys.unmark_rows(key, |_| true);
             }
-            self.publish_key(position, window, items, emit);
         }
-        self.keys.clear_changed();
     }
 
-    /// Makes items of the changed rows of one changed key.
-    fn publish_key(
-        &mut self,
-        position: usize,
-        window: Window,
-        items: &mut ItemWriter,
-        emit: &mut impl FnMut(ItemBatch),
-    ) {
-        let block = self.keys.block(self.keys.changed()[position]);
-        items.begin_key(block.text());
-        for row in block.each_row().filter(|row| row.has_changed()) {
-            let (number, last_update, single) = (row.feature(), row.last_update(), row.is_single());
-            let feature = self.features.get(number);
-            let words = row.words(feature.words(single));
-            let values: &[f64] = match feature.shape {
-                RowShape::Uniques if single => {
-                    // One member, just seen: 1 in every interval, and exact.
-                    let intervals = feature.decays.intervals().len();
-                    self.values.clear();
-                    self.values.resize(intervals, 1.0);
-                    self.values.resize(2 * intervals, 0.0);
-                    &self.values
-                }
-                RowShape::Uniques => {
-                    let set = &self.pipeline.group(feature.key.group).other_shapes.uniques;
-                    self.uniques.estimates(words[0], set, last_update)
-                }
-                _ if single => {
-                    self.values.resize(feature.width, 0.0);
-                    feature.decays.begin(&mut self.values, f64::from_bits(words[0]));
-                    &self.values
-                }
-                _ => bytemuck::cast_slice(words),
+    /// The rhythms in which groups are published, the shortest first.
+    pub(super) fn rhythms(&self) -> impl Iterator<Item = RhythmId> + use<> {
+        (0..self.pipeline.publish.rhythms.len() as u8).map(RhythmId)
+    }
+
+    /// Whether something waits for a round of this rhythm to begin.
+    pub fn waits_for_round(&self, rhythm: RhythmId) -> bool {
+        self.keys.marks().waits(rhythm)
+    }
+
+    /// Whether a round of this rhythm is under way: there may be more to [take](DecayCounters::take).
+    pub fn is_in_round(&self, rhythm: RhythmId) -> bool {
+        self.keys.marks().is_in_round(rhythm)
+    }
+
+    /// Begins a round over all that is marked, if none is under way.
+    pub fn begin_round(&mut self, rhythm: RhythmId) {
+        if !self.is_in_round(rhythm) {
+            self.keys.begin_round(rhythm);
+        }
+    }
+
+    /// Reads the next items of a round, a batch of them, as they are now; `None` when the round has ended. They are in
+    /// flight from here on.
+    pub fn take(&mut self, rhythm: RhythmId, order: Order) -> Option<Handover> {
+        let mut batch = Batch::default();
+        while !self.items.is_full() {
+            if order == Order::Key {
+                self.keys.sort_round(rhythm, SORTED_AT_ONCE);
+            }
+            let Some((key, since)) = self.keys.take(rhythm) else { break };
+            let id = self.keys.block(key).id();
+            let others = if self.in_flight.contains(id) {
+                Some(rhythm)
+            } else {
+                batch.begin_key(id, since);
+                self.take_key(key, rhythm, &mut batch)
             };
-            items.push(&self.features, number, last_update, values, block.since(), window);
-            if items.is_full() {
-                items.finish(emit);
-                items.begin_key(block.text());
+            if let Some(other) = others {
+                self.keys.queue(key, other, since);
             }
         }
-        self.keys.clear_mark(position);
+        self.depart(batch)
+    }
+
+    /// Reads the rows of a key that are marked and of this rhythm; says in which queue the key belongs if others are left.
+    fn take_key(&mut self, key: BlockAddress, rhythm: RhythmId, batch: &mut Batch) -> Option<RhythmId> {
+        let DecayCounters { keys, pipeline, features, uniques, values, items, window, .. } = self;
+        let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
+        let block = keys.block(key);
+        items.begin_key(block.text());
+        let (mut taken, mut others) = (0, None::<RhythmId>);
+        for row in block.each_row().filter(|row| row.is_marked()) {
+            let own = features.get(row.feature()).rhythm;
+            if own == rhythm && taken < ROWS_OF_A_KEY {
+                reader.read(block, row, items);
+                batch.push(row.feature());
+                taken += 1;
+            } else {
+                others = Some(others.map_or(own, |other| other.min(own)));
+            }
+        }
+        keys.unmark_rows(key, |feature| {
+            let goes = taken > 0 && features.get(feature).rhythm == rhythm;
+            taken -= usize::from(goes);
+            goes
+        });
+        others
+    }
+
+    /// Sends on its way what was read.
+    pub(super) fn depart(&mut self, batch: Batch) -> Option<Handover> {
+        let mut read = None;
+        self.items.finish(&mut |items| read = Some(items));
+        let items = read?;
+        Some(Handover { id: self.in_flight.depart(batch, items.memory()), items })
+    }
+
+    /// What left with evicted keys, to be handed over before all else.
+    pub fn take_evicted(&mut self) -> Option<Handover> {
+        self.evicted_items.pop_front()
+    }
+
+    /// Takes a table's answer for some items of a batch, by their indices; what is not written is marked again.
+    pub fn answer(&mut self, id: BatchId, items: Range<u32>, outcome: Outcome) {
+        for Returned { key, feature, since } in self.in_flight.answer(id, items, outcome) {
+            let found = self.keys.find(key).and_then(|key| Some((key, self.keys.block(key).find(feature).ok()?)));
+            match found {
+                Some((key, row)) => self.keys.mark_again(key, row, self.features.get(feature).rhythm, since),
+                None => self.metrics.evictions.unpublished.add(1),
+            }
+        }
+    }
+
+    /// What is marked or in flight.
+    pub fn waiting(&self) -> Waiting {
+        Waiting {
+            items: self.keys.marked_rows() + self.in_flight.items(),
+            oldest: [self.keys.marks().oldest(), self.in_flight.oldest()].into_iter().flatten().min(),
+        }
+    }
+
+    /// The bytes that are allocated for keys, with all that belongs to them.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.allocated_bytes()
+    }
+
+    /// The bytes of the items in flight.
+    pub fn bytes_in_flight(&self) -> u64 {
+        self.in_flight.bytes()
+    }
+}
+
+impl RowReader<'_> {
+    /// Makes items of the marked rows of a key.
+    pub fn read_marked(&mut self, block: Block<'_>, items: &mut ItemWriter, batch: &mut Batch) {
+        items.begin_key(block.text());
+        for row in block.each_row().filter(|row| row.is_marked()) {
+            self.read(block, row, items);
+            batch.push(row.feature());
+        }
+    }
+
+    /// Makes an item of a row of a key that the items have begun.
+    #[inline]
+    pub fn read(&mut self, block: Block<'_>, row: Row<'_>, items: &mut ItemWriter) {
+        let (number, last_update, single) = (row.feature(), row.last_update(), row.is_single());
+        let feature = self.features.get(number);
+        let words = row.words(feature.words(single));
+        let values: &[f64] = match feature.shape {
+            RowShape::Uniques if single => {
+                // One member, just seen: 1 in every interval, and exact.
+                let intervals = feature.decays.intervals().len();
+                self.values.clear();
+                self.values.resize(intervals, 1.0);
+                self.values.resize(2 * intervals, 0.0);
+                self.values
+            }
+            RowShape::Uniques => {
+                let set = &self.pipeline.group(feature.key.group).other_shapes.uniques;
+                self.uniques.estimates(words[0], set, last_update)
+            }
+            _ if single => {
+                self.values.resize(feature.width, 0.0);
+                feature.decays.begin(self.values, f64::from_bits(words[0]));
+                self.values
+            }
+            _ => bytemuck::cast_slice(words),
+        };
+        items.push(self.features, number, last_update, values, block.since(), self.window);
     }
 }

@@ -50,7 +50,7 @@ fn batches(pipeline: &Arc<Pipeline>, events: u64) -> Vec<ContributionBatch> {
 
 fn counters(pipeline: &Arc<Pipeline>) -> DecayCounters {
     let versions = Versions::new(Generation(1), Window(1));
-    DecayCounters::new(Arc::clone(pipeline), versions, Peers::alone(1), Arc::new(Metrics::default()))
+    DecayCounters::new(Arc::clone(pipeline), versions, Peers::alone(1), Publishing::Changelog, Arc::new(Metrics::default()))
 }
 
 /// By identity and feature name, what each interval has.
@@ -59,7 +59,7 @@ type Held = BTreeMap<([u64; 2], String), Vec<(i64, u64)>>;
 /// All that is held.
 fn held(pipeline: &Arc<Pipeline>) -> Held {
     let mut counters = counters(pipeline);
-    counters.apply_epoch(&batches(pipeline, 200), |_| {}).expect("right");
+    counters.apply_epoch(&batches(pipeline, 200), Moment(0), |_| {}).expect("right");
     let DecayCounters { keys, features, uniques, .. } = &mut counters;
     let mut held = BTreeMap::new();
     keys.for_each_key(|table, key| {
@@ -105,7 +105,7 @@ fn groups_that_are_keyed_alike_share_their_keys_and_others_do_not() {
     let batches = batches(&pipeline, 1);
     let keys: Vec<_> = batches[0].keys(0..batches[0].windows().last().expect("one").1.end).expect("all").collect();
     assert_eq!(keys.len(), 2, "one record for a key, whatever counts it");
-    counters.apply_epoch(&batches, |_| {}).expect("right");
+    counters.apply_epoch(&batches, Moment(0), |_| {}).expect("right");
     assert_eq!((counters.keys.keys(), counters.keys.rows()), (2, 4));
     let user = HashSeed(3).key(HashSeed(3).key_fields(["u"]), b"0");
     let block = counters.keys.block(counters.keys.find(user).expect("there"));
@@ -139,7 +139,7 @@ proptest! {
         }
         let damaged: ContributionBatch = serde_json::from_value(json).expect("plain data");
         let mut counters = counters(&pipeline);
-        let _ = counters.apply_epoch(&[damaged], |batch| {
+        let _ = counters.apply_epoch(&[damaged], Moment(0), |batch| {
             batch.items(&pipeline).for_each(|item| {
                 item.to_item();
             });
@@ -183,7 +183,7 @@ fn what_fits_no_key_or_feature_is_refused() {
         sums.add(Addition { feature: reference, time: EventTime(5), amount: Amount::Weight(2.0) });
         sums.close_window(Window(1), &few);
         let batches: Vec<_> = sums.take_epoch(&TimeSamples::default(), std::slice::from_ref(&feature), &few).collect();
-        counters(&few).apply_epoch(&batches, |_| {})
+        counters(&few).apply_epoch(&batches, Moment(0), |_| {})
     };
     assert_eq!(push(&long[1..]), Ok(()));
     assert!(push(&long).expect_err("refused").to_string().contains("a text longer than any key"));
@@ -222,7 +222,7 @@ fn sums_that_are_put_aside_and_keys_of_many_features_lose_nothing() {
                 assert_eq!(values.insert((item.key, item.feature_name), value), None, "published once");
             }
         };
-        counters.apply_epoch(&batches, emit).expect("right");
+        counters.apply_epoch(&batches, Moment(0), emit).expect("right");
         assert_eq!((values.len(), values.values().sum::<f64>()), (500, 600.0 * parts as f64));
         assert_eq!(counters.keys.rows(), 500);
     }
@@ -235,7 +235,7 @@ fn a_batch_of_another_pipeline_or_format_is_refused() {
         let mut json = serde_json::to_value(&batches(&one, 60)[0]).expect("plain data");
         change(&mut json);
         let batch: ContributionBatch = serde_json::from_value(json).expect("plain data");
-        counters(&pipeline(to)).apply_epoch(&[batch], |_| {})
+        counters(&pipeline(to)).apply_epoch(&[batch], Moment(0), |_| {})
     };
     assert_eq!(apply(&[USERS, PAIRS, AUDIENCES], &|_| {}), Ok(()));
     let refused = |result: Result<(), ApplyError>| result.expect_err("refused").to_string();

@@ -15,6 +15,8 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 pub struct Evictions {
     /// How many.
     pub rows: Counter,
+    /// Last changes of evicted rows that never reached the table.
+    pub unpublished: Counter,
     /// The bits of the largest worth: of numbers that are not negative they have the same order.
     largest_worth: AtomicU64,
     warned: Mutex<Warned>,

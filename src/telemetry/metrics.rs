@@ -2,6 +2,7 @@
 
 use super::counter::Counter;
 use super::evictions::Evictions;
+use super::waiting::Waiting;
 use crate::event::Reason;
 
 /// The counters of one process. Operators and writers add to them once per batch, never once per
@@ -24,6 +25,8 @@ pub struct Metrics {
     pub rows_expired: Counter,
     /// Rows that were evicted because memory ran short.
     pub evictions: Evictions,
+    /// What is not known to be in the table yet.
+    pub waiting: Waiting,
     /// Items that the sink acknowledged.
     pub items_written: Counter,
     /// Attempts of the sink that failed and were tried again.

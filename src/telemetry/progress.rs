@@ -80,8 +80,17 @@ impl Progress {
             format!("{}/s", HumanCount(rate as u64)),
             format!("{} rows", HumanCount(metrics.rows.get())),
             format!("{} items written", HumanCount(metrics.items_written.get())),
+            waiting(metrics),
             format!("{} dead letters", HumanCount(metrics.all_dead_letters())),
         ]
+    }
+}
+
+/// How much waits to be published, and how long the oldest has.
+fn waiting(metrics: &Metrics) -> String {
+    match metrics.waiting.oldest() {
+        Some(oldest) => format!("{} wait, up to {:.1} s", HumanCount(metrics.waiting.items()), oldest.as_secs_f64()),
+        None => "none wait".to_owned(),
     }
 }
 
@@ -146,7 +155,7 @@ mod tests {
     fn at_200_columns_everything_is_told() {
         let line = shown(FILES, 200);
         assert!(line.starts_with("[===============               ]  50 %  1.50 GiB of 3.00 GiB, "), "{line}");
-        assert!(line.ends_with(", 1,234,567 rows, 0 items written, 0 dead letters"), "{line}");
+        assert!(line.ends_with(", 1,234,567 rows, 0 items written, none wait, 0 dead letters"), "{line}");
     }
 
     #[test]

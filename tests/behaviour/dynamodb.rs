@@ -14,7 +14,7 @@ use counter_machine::pipeline::Pipeline;
 use counter_machine::sink::dynamodb::{TtlState, ensure_table};
 use counter_machine::sink::{self, Item, SinkErrorKind, SinkOptions, SinkTarget, open_reader};
 
-use crate::dynamodb_items::{LAST_UPDATE, Row, batch, open, pipeline, pipeline_text};
+use crate::dynamodb_items::{LAST_UPDATE, Row, WriteAll as _, batch, open, pipeline, pipeline_text};
 
 fn endpoint() -> String {
     std::env::var("DYNAMODB_ENDPOINT").expect("DYNAMODB_ENDPOINT names DynamoDB Local")
@@ -48,7 +48,7 @@ fn filled(test: &str, rows: &[Row]) -> Arc<Pipeline> {
     let pipeline = pipeline(&endpoint(), &new_table(test));
     assert!(ensure_table(&pipeline, false).unwrap().created);
     let mut sink = open(&pipeline, &Arc::default()).unwrap();
-    assert_eq!(sink.write(&[batch(rows)]).unwrap(), rows.len() as u64);
+    assert_eq!(sink.write_all(&[batch(rows)]).unwrap(), rows.len() as u64);
     pipeline
 }
 
@@ -203,7 +203,7 @@ fn the_commands_read_what_a_run_wrote() {
     assert!(printed(&["table", file]).contains("is there, and its key is right"));
 
     let mut sink = open(&pipeline(&endpoint(), &table), &Arc::default()).unwrap();
-    sink.write(&[batch(&[row("1234", "view", 1.0), row("1234", "like", 1.6), row("99", "like", 1.0)])]).unwrap();
+    sink.write_all(&[batch(&[row("1234", "view", 1.0), row("1234", "like", 1.6), row("99", "like", 1.0)])]).unwrap();
 
     let shown = printed(&["get", file, "--key", "userId=1234", "--feature", "like", "--at", "1707605604"]);
     assert!(shown.starts_with("like  (key 1234)\n"), "{shown}");

@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::dynamodb_fake::{FakeDynamoDb, Fault, Identity};
-use crate::dynamodb_items::{LAST_UPDATE, Row, batch, open, pipeline};
+use crate::dynamodb_items::{LAST_UPDATE, Row, WriteAll as _, batch, open, pipeline};
 
 /// What must stand in the table for a row, in the service's own JSON.
 fn stored(row: &Row) -> Value {
@@ -57,7 +57,7 @@ fn newest_rows_arrive(seed: u64, plan: impl Fn(u64) -> Fault + Send + Sync + 'st
                 batch(&rows)
             })
             .collect();
-        sink.write(&batches).unwrap();
+        sink.write_all(&batches).unwrap();
         // What was acknowledged is there, not only in the end.
         let wrong: Vec<_> = expected.iter().filter(|(key, item)| fake.state().table.get(*key) != Some(item)).collect();
         assert!(wrong.is_empty(), "{} of {} items are not there, as {:?}", wrong.len(), expected.len(), wrong[0]);
@@ -130,9 +130,9 @@ fn a_service_that_goes_away_is_waited_for() {
     let mut fake = FakeDynamoDb::start(|_| Fault::None);
     let metrics = Arc::new(Metrics::default());
     let mut sink = open(&pipeline(&fake.endpoint(), "Fake"), &metrics).unwrap();
-    sink.write(&[batch(&rows(30))]).unwrap();
+    sink.write_all(&[batch(&rows(30))]).unwrap();
     fake.stop();
-    let writer = std::thread::spawn(move || sink.write(&[batch(&rows(300))]));
+    let writer = std::thread::spawn(move || sink.write_all(&[batch(&rows(300))]));
     wait_for_retries(&metrics, 20);
     assert!(!writer.is_finished());
     fake.start_again();
@@ -181,7 +181,7 @@ fn one_invalid_item_is_found_and_named() {
         let mut rows = rows(25);
         rows[place].key = "x".repeat(2_049);
         rows[place].feature = "the bad one".to_owned();
-        let error = sink.write(&[batch(&rows)]).unwrap_err().to_string();
+        let error = sink.write_all(&[batch(&rows)]).unwrap_err().to_string();
         assert!(error.contains("feature `the bad one`") && error.contains("ValidationException"), "{error}");
     }
 }
@@ -196,7 +196,7 @@ fn what_will_not_pass_ends_the_run_and_says_what_to_do() {
         let fake = FakeDynamoDb::start(move |_| Fault::Refused(400, code));
         let metrics = Arc::new(Metrics::default());
         let mut sink = open(&pipeline(&fake.endpoint(), "Fake"), &metrics).unwrap();
-        let error = sink.write(&[batch(&rows(1))]).unwrap_err();
+        let error = sink.write_all(&[batch(&rows(1))]).unwrap_err();
         assert!(error.to_string().contains(hint) && error.to_string().contains("Fake"), "{error}");
         assert_eq!(error.kind(), kind);
         assert_eq!(metrics.sink_retries.get(), 0);
@@ -210,7 +210,7 @@ fn credentials_that_have_run_out_are_given_time_to_be_renewed() {
         _ => Fault::None,
     });
     let mut sink = open(&pipeline(&fake.endpoint(), "Fake"), &Arc::default()).unwrap();
-    assert_eq!(sink.write(&[batch(&rows(1))]).unwrap(), 1);
+    assert_eq!(sink.write_all(&[batch(&rows(1))]).unwrap(), 1);
 }
 
 #[test]

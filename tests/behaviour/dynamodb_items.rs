@@ -5,7 +5,7 @@ use std::sync::Arc;
 use counter_machine::counter::EventTime;
 use counter_machine::epoch::Version;
 use counter_machine::pipeline::{FeatureKey, GroupId, MeasureId, Pipeline};
-use counter_machine::sink::{self, ItemBatch, Sink, SinkError, SinkOptions, SinkTarget};
+use counter_machine::sink::{self, ItemBatch, Outcome, Sink, SinkError, SinkOptions, SinkTarget};
 use counter_machine::telemetry::Metrics;
 
 /// The reference pipeline, with its table at this endpoint.
@@ -63,4 +63,23 @@ pub fn batch(rows: &[Row]) -> ItemBatch {
         batch.push(feature, EventTime(LAST_UPDATE), &values, Version(row.version));
     }
     batch
+}
+
+/// Writes as a run does that waits for every answer.
+pub trait WriteAll {
+    /// How many items are written; each must be answered for once.
+    fn write_all(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError>;
+}
+
+impl WriteAll for Box<dyn Sink> {
+    fn write_all(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
+        let mut answers: Vec<Vec<u32>> = batches.iter().map(|batch| vec![0; batch.len()]).collect();
+        let mut written = 0;
+        self.write(batches, &mut |part| {
+            written += if part.outcome == Outcome::Written { part.items.len() as u64 } else { 0 };
+            part.items.for_each(|item| answers[part.batch][item as usize] += 1);
+        })?;
+        assert!(answers.iter().flatten().all(|answers| *answers == 1), "each item is answered for once");
+        Ok(written)
+    }
 }

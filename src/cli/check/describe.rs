@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::counter::DecayInterval;
 use crate::event::{Ahead, FieldId, TimeUnit};
 use crate::pipeline::{
-    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, StartOffset,
+    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, Rhythm, StartOffset,
     format_duration, from_units,
 };
 use crate::telemetry::Printable;
@@ -21,6 +21,7 @@ pub(super) fn describe(pipeline: &Pipeline, file: &Path) -> String {
         format!("event         {}", event(pipeline)),
         format!("window        {}", window(pipeline)),
         format!("sink          {sink}"),
+        format!("publish       {}", publish(pipeline)),
         format!("dead letters  {}", dead_letters(pipeline)),
     ];
     lines.extend(limits(&pipeline.limits).map(|limits| format!("limits        {limits}")));
@@ -74,6 +75,15 @@ fn window(pipeline: &Pipeline) -> String {
     format!("{length}; clock: {clock}; at least {} events per epoch of a replay", window.replay_batch)
 }
 
+fn publish(pipeline: &Pipeline) -> String {
+    let rhythm = |rhythm: &Rhythm| {
+        let every = format_duration(rhythm.every);
+        if rhythm.is_default { format!("every {every}, the window (a replay: 30s at least)") } else { format!("every {every}") }
+    };
+    let rhythms: Vec<String> = pipeline.publish.rhythms.iter().map(rhythm).collect();
+    format!("into a table what has changed, {}, and all at the end", rhythms.join(" or "))
+}
+
 fn dead_letters(pipeline: &Pipeline) -> String {
     let config = &pipeline.dead_letters;
     let path = config.path.as_deref().unwrap_or(Path::new("dead_letters.jsonl"));
@@ -120,6 +130,7 @@ fn describe_group(pipeline: &Pipeline, group: &Group) -> Vec<String> {
         format!("    decays    {}", decays(pipeline, group, ", ")),
         format!("    ttl       {}", group.ttl.map_or("none".to_owned(), length)),
     ];
+    lines.extend(group.publish_every.map(|every| format!("    publish   every {}", format_duration(every))));
     let names = feature_names(pipeline, group);
     let named = if names.len() > FEATURES_NAMED { FEATURES_NAMED - 1 } else { names.len() };
     for (index, feature) in names[..named].iter().enumerate() {

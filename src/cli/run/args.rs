@@ -47,7 +47,7 @@ pub struct RunArgs {
     #[arg(long, value_enum)]
     pub clock: Option<ClockKind>,
 
-    /// Publish a row for every window that changed it, as a live run does, also within an epoch.
+    /// Publish every change of every window, in order, into a table too, which else gets the newest state now and then.
     #[arg(long)]
     pub every_window: bool,
 

@@ -88,6 +88,11 @@ impl Input {
         }
     }
 
+    /// Whether files are read to their end, which nobody waits for but at the end.
+    pub fn is_replay(&self) -> bool {
+        matches!(&self.source, Source::Log(source) if source.pipe().is_none())
+    }
+
     /// What moves the last event of the logs to this time, before any is counted; nothing, where none counts.
     pub fn shift_to(
         self,

@@ -25,7 +25,7 @@ use super::load::load_pipeline;
 use super::time::parse_time;
 use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
-use crate::dataflow::{self, Failure, Run};
+use crate::dataflow::{self, Failure, ItemDelivery, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
@@ -43,6 +43,13 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let stopwatch = Stopwatch::start();
     let mut pipeline = pipeline_of(args)?;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
+    if args.every_window && pipeline.publish.is_named() {
+        return Err(CliError::Usage(
+            "--every-window publishes every change, and the pipeline file says with `publish.every` how often to publish: leave one of \
+             them out"
+                .to_owned(),
+        ));
+    }
     let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
@@ -62,7 +69,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         run_id: run_id(),
         generation: generation_now(),
         starts_at_the_end: starts_at_the_end(args, &pipeline),
-        stop: signalled,
+        stop: Arc::clone(&signalled),
     };
     if let Some(to) = shift_to {
         // The whole log is read for it: what the sink refuses should be told before.
@@ -76,13 +83,15 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();
+    let input_is_replay = input.is_replay();
     let (feeds, input) = input.start(args.workers, &stop, &metrics, &failure)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         peers: Peers::alone(feeds.len() as u32),
         feeds,
         sink,
-        writers: target.writers(),
+        delivery: delivery(args, &target, input_is_replay),
+        signalled,
         dead_letters,
         seed: HashSeed::random(),
         versions,
@@ -115,6 +124,14 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     };
     summary.print(log_format);
     end.into_result()
+}
+
+/// How items get to this sink.
+fn delivery(args: &RunArgs, target: &SinkTarget, is_replay: bool) -> ItemDelivery {
+    if args.every_window || !target.is_table() {
+        return ItemDelivery::Changelog(target.writers());
+    }
+    ItemDelivery::Pull { order: target.order(), is_replay }
 }
 
 fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError> {

@@ -9,12 +9,11 @@ use super::end::{Published, RunEnd};
 use super::findings::{missing_fields, missing_text, question};
 use crate::cli::output::say;
 use crate::cli::time::show_time;
-use crate::dataflow::Sample;
 use crate::event::Reason;
 use crate::findings::{GroupTally, Observed};
 use crate::pipeline::Pipeline;
 use crate::reading::split_key;
-use crate::sink::SinkTarget;
+use crate::sink::{Sample, SinkTarget};
 use crate::telemetry::{
     HumanBytes, HumanCount, LogFormat, Metrics, OUTCOME, Printable, Stopwatch, peak_memory_bytes, stderr_columns, wrap,
 };
@@ -92,6 +91,14 @@ impl Summary<'_> {
         }
         line("rows", count(metrics.rows.get()));
         line("items written", self.items_written());
+        if let Some(oldest) = metrics.waiting.oldest() {
+            let (items, waited) = (count(metrics.waiting.items()), oldest.as_secs_f64());
+            line("not published", format!("{items} items, the oldest has waited for {waited:.1} s"));
+        }
+        let unpublished = metrics.evictions.unpublished.get();
+        if unpublished > 0 {
+            line("lost items", format!("{} changes of rows that were evicted before the table took them", count(unpublished)));
+        }
         if let Some(bytes) = peak_memory_bytes() {
             line("peak memory", HumanBytes(bytes).to_string());
         }
@@ -177,6 +184,9 @@ impl Summary<'_> {
             rows = metrics.rows.get(),
             rows_expired = metrics.rows_expired.get(),
             rows_evicted = metrics.evictions.rows.get(),
+            evicted_unpublished = metrics.evictions.unpublished.get(),
+            items_waiting = metrics.waiting.items(),
+            oldest_waiting_seconds = metrics.waiting.oldest().map(|oldest| oldest.as_secs_f64()),
             largest_evicted_worth = metrics.evictions.largest_worth(),
             items_written = metrics.items_written.get(),
             sink_retries = metrics.sink_retries.get(),

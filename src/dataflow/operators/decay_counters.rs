@@ -1,6 +1,8 @@
-//! Contributions -> changed rows, an epoch at a time.
+//! Contributions -> changed rows, an epoch at a time. A changelog gets them; for a table they are marked.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -9,6 +11,7 @@ use timely::dataflow::operators::{Capability, Operator};
 
 use super::super::failure::Failure;
 use super::super::in_flight::InFlight;
+use crate::publish::RunClock;
 use crate::sink::ItemBatch;
 use crate::state::{DecayCounters, Swept};
 use crate::sums::ContributionBatch;
@@ -17,7 +20,8 @@ use crate::sums::ContributionBatch;
 /// epochs that are closed are applied in order. Nothing of an open epoch touches a row.
 pub fn decay_counters<'scope>(
     contributions: StreamVec<'scope, u64, ContributionBatch>,
-    mut counters: DecayCounters,
+    counters: Rc<RefCell<DecayCounters>>,
+    clock: RunClock,
     in_flight: InFlight,
     failure: Failure,
 ) -> StreamVec<'scope, u64, ItemBatch> {
@@ -35,6 +39,7 @@ pub fn decay_counters<'scope>(
                 let (_, epoch) = waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
                 epoch.extend(batches.flat_map(|batches| batches.drain(..)));
             });
+            let mut counters = counters.borrow_mut();
             while let Some(first) = waiting.first_entry().filter(|_| !failed) {
                 let epoch_complete = !frontier.less_equal(first.key());
                 if !epoch_complete {
@@ -42,7 +47,7 @@ pub fn decay_counters<'scope>(
                 }
                 let (capability, batches) = first.remove();
                 let mut session = output.session(&capability);
-                let applied = counters.apply_epoch(&batches, |items| session.give(items));
+                let applied = counters.apply_epoch(&batches, clock.now(), |items| session.give(items));
                 drop(session);
                 if let Err(error) = applied {
                     // Which ends the run: this epoch is never done, nor is any later one.

@@ -12,8 +12,9 @@ struct ClosingSink {
 }
 
 impl Sink for ClosingSink {
-    fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
-        Ok(batches.iter().map(|batch| batch.len() as u64).sum())
+    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+        answer_all(batches, answer);
+        Ok(())
     }
 
     fn close(self: Box<Self>) -> Result<(), SinkError> {
@@ -42,7 +43,8 @@ impl Waiting {
             pipeline,
             feeds: vec![shared; workers],
             sink: Box::new(sink),
-            writers: Writers::OnePerCluster,
+            delivery: ItemDelivery::Changelog(Writers::OnePerCluster),
+            signalled: Arc::default(),
             dead_letters: DeadLetterFile::new(dead_letters, None, Arc::clone(&metrics)),
             seed: HashSeed(42),
             versions: Versions::new(Generation(1), Window(1)),

@@ -4,7 +4,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::attributes::EXPIRES_AT;
 use super::table_address::TableAddress;
-use crate::sink::ItemRef;
 
 /// Warns once of a table that deletes what this run writes.
 #[derive(Debug)]
@@ -19,13 +18,13 @@ impl Expiry {
         Expiry { to_be_watched: deletes_expired_items, items_before: 0 }
     }
 
-    /// Takes notice of what was written.
-    pub(super) fn look_at(&mut self, items: &[ItemRef<'_>], table: &TableAddress) {
+    /// Takes notice of what was written: when each of the items expires.
+    pub(super) fn look_at(&mut self, expiries: impl ExactSizeIterator<Item = Option<i64>>, table: &TableAddress) {
         if !self.to_be_watched {
             return;
         }
-        let expired = count_expired(items.iter().map(|item| item.expires_at), SystemTime::now());
-        self.items_before += items.len();
+        self.items_before += expiries.len();
+        let expired = count_expired(expiries, SystemTime::now());
         if expired > 0 {
             self.to_be_watched = false;
             tracing::warn!(

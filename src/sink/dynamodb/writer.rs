@@ -1,12 +1,13 @@
 //! Writes items, 25 to a request and several requests at once.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
 use super::attributes::{Attributes, FEATURE_NAME, KEY, attributes, version};
@@ -18,8 +19,8 @@ use super::stopping::{STOP_WITHIN, Stopping};
 use super::table::{deletes_expired_items, require_table};
 use crate::epoch::{Generation, Version};
 use crate::pipeline::Pipeline;
-use crate::sink::newest::newest;
-use crate::sink::{ItemBatch, ItemRef, Sink, SinkError, SinkErrorKind, SinkOptions};
+use crate::sink::newest::{Origin, newest_by_origin};
+use crate::sink::{ItemBatch, ItemRef, Outcome, Part, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::telemetry::Metrics;
 
 /// The most items that BatchWriteItem takes. Also the largest items that DynamoDB allows (400 KB)
@@ -28,6 +29,9 @@ const ITEMS_PER_REQUEST: usize = 25;
 /// How many requests are in flight at once. One that waits before another attempt counts, so the
 /// load falls by itself when the service refuses.
 const REQUESTS_IN_FLIGHT: usize = 16;
+
+/// How soon it is told that an item is written whose request is not done.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// A run that opens the table in silence for longer says what it waits for.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -95,16 +99,19 @@ async fn unless_stopped<T>(
 }
 
 impl Sink for DynamoDbSink {
-    fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
-        let items = newest(batches, &self.pipeline);
-        let taken = Arc::new(AtomicU64::new(0));
-        let written = self.stopping.unless_time_is_up(write_all(&self.service, &items, &taken));
-        let all = items.len() as u64;
-        self.runtime
-            .block_on(written)
-            .unwrap_or_else(|| Err(given_up(&self.service, all - taken.load(Ordering::Relaxed))))?;
-        self.expiry.look_at(&items, &self.service.table);
-        Ok(all)
+    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+        let (items, older) = newest_by_origin(batches, &self.pipeline);
+        let left = Cell::new(items.len());
+        let mut is_written = |Origin { batch, index }: Origin| {
+            left.update(|left| left.saturating_sub(1));
+            answer(Part { batch, items: index..index + 1, outcome: Outcome::Written });
+        };
+        let writing = self.stopping.unless_time_is_up(write_all(&self.service, &items, &mut is_written));
+        let ended = self.runtime.block_on(writing);
+        ended.unwrap_or_else(|| Err(given_up(&self.service, left.get())))?;
+        older.into_iter().for_each(&mut is_written);
+        self.expiry.look_at(items.iter().map(|(_, item)| item.expires_at), &self.service.table);
+        Ok(())
     }
 
     fn generation(&self) -> Option<Generation> {
@@ -165,7 +172,7 @@ fn stopped(service: &Service) -> SinkError {
     SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
 }
 
-fn given_up(service: &Service, items: u64) -> SinkError {
+fn given_up(service: &Service, items: usize) -> SinkError {
     let seconds = STOP_WITHIN.as_secs();
     let message = format!(
         "DynamoDB: {items} items could not be written to {} within {seconds} seconds of the signal to stop, nor what \
@@ -175,22 +182,33 @@ fn given_up(service: &Service, items: u64) -> SinkError {
     SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
 }
 
-/// Returns when all these items are in the table; `taken` says how many are so far.
-async fn write_all(service: &Service, items: &[ItemRef<'_>], taken: &Arc<AtomicU64>) -> Result<(), SinkError> {
+/// Returns when all these items are in the table; tells of each when it is.
+async fn write_all(
+    service: &Service,
+    items: &[(Origin, ItemRef<'_>)],
+    is_written: &mut impl FnMut(Origin),
+) -> Result<(), SinkError> {
+    let (sender, mut written) = unbounded_channel();
     let mut in_flight = JoinSet::new();
-    for some in items.chunks(ITEMS_PER_REQUEST) {
-        if in_flight.len() >= REQUESTS_IN_FLIGHT
-            && let Some(ended) = in_flight.join_next().await
+    let mut requests = items.chunks(ITEMS_PER_REQUEST);
+    loop {
+        while in_flight.len() < REQUESTS_IN_FLIGHT
+            && let Some(some) = requests.next()
         {
-            outcome(ended)?;
+            let items = some.iter().map(|(origin, item)| (*origin, attributes(item))).collect();
+            in_flight.spawn(deliver(service.clone(), items, sender.clone()));
         }
-        let items = some.iter().map(attributes).collect();
-        in_flight.spawn(deliver(service.clone(), items, Arc::clone(taken)));
+        let ended = tokio::time::timeout(TELL_EVERY, in_flight.join_next()).await;
+        // What is written is told though other items of its request are still being tried.
+        while let Ok(origins) = written.try_recv() {
+            Vec::into_iter(origins).for_each(&mut *is_written);
+        }
+        match ended {
+            Ok(Some(ended)) => outcome(ended)?,
+            Ok(None) => return Ok(()),
+            Err(_) => {}
+        }
     }
-    while let Some(ended) = in_flight.join_next().await {
-        outcome(ended)?;
-    }
-    Ok(())
 }
 
 /// Passes a panic on to the writer's thread.
@@ -204,26 +222,35 @@ fn outcome(ended: Result<Result<(), SinkError>, JoinError>) -> Result<(), SinkEr
     }
 }
 
-/// Returns when all these items are in the table. An item is in one request at a time: it is sent
+/// An item on its way, with where it came from.
+type Sent = (Origin, Attributes);
+
+/// Returns when all these items are in the table, and tells of those that are. An item is in one request at a time: it is sent
 /// again only after the request that it was in has ended.
-async fn deliver(service: Service, items: Vec<Attributes>, taken: Arc<AtomicU64>) -> Result<(), SinkError> {
+async fn deliver(
+    service: Service,
+    items: Vec<Sent>,
+    written: UnboundedSender<Vec<Origin>>,
+) -> Result<(), SinkError> {
     let mut waiting = vec![items];
     let mut failed = FailedAttempts::default();
     while let Some(mut items) = waiting.pop() {
         match put(&service, &items).await {
             Ok(unprocessed) => {
-                let taken_now = items.len() - unprocessed.len();
-                taken.fetch_add(taken_now as u64, Ordering::Relaxed);
-                if taken_now > 0 {
+                let sent = items.len();
+                let (again, taken): (Vec<Sent>, Vec<Sent>) =
+                    items.into_iter().partition(|(_, item)| unprocessed.iter().any(|other| is_same(item, other)));
+                if !taken.is_empty() {
                     // Some progress is enough to begin anew with short pauses.
                     failed = FailedAttempts::default();
+                    // An error means that nobody waits for it any more.
+                    let _ = written.send(taken.into_iter().map(|(origin, _)| origin).collect());
                 }
-                if !unprocessed.is_empty() {
+                if !again.is_empty() {
                     failed.add_one(Cause::Passing);
-                    let text =
-                        format!("{} of {} items were not taken, too much at once", unprocessed.len(), items.len());
+                    let text = format!("{} of {sent} items were not taken, too much at once", again.len());
                     service.retries.pause(&failed, &FailedRequest { cause: Cause::Passing, text }).await;
-                    waiting.push(unprocessed);
+                    waiting.push(again);
                 }
             }
             Err(failure) if failure.cause == Cause::Invalid && items.len() > 1 => {
@@ -242,10 +269,14 @@ async fn deliver(service: Service, items: Vec<Attributes>, taken: Arc<AtomicU64>
     Ok(())
 }
 
+fn is_same(item: &Attributes, other: &Attributes) -> bool {
+    [KEY, FEATURE_NAME].into_iter().all(|attribute| item.get(attribute) == other.get(attribute))
+}
+
 /// Sends one request, once; returns what the service did not take.
-async fn put(service: &Service, items: &[Attributes]) -> Result<Vec<Attributes>, FailedRequest> {
+async fn put(service: &Service, items: &[Sent]) -> Result<Vec<Attributes>, FailedRequest> {
     let request = |client: &Client| {
-        let requests = items.iter().map(|item| {
+        let requests = items.iter().map(|(_, item)| {
             // Built without an error: an item is all that a put needs.
             let put = PutRequest::builder().set_item(Some(item.clone())).build().ok();
             WriteRequest::builder().set_put_request(put).build()
@@ -257,8 +288,8 @@ async fn put(service: &Service, items: &[Attributes]) -> Result<Vec<Attributes>,
     Ok(requests.filter_map(|request| request.put_request).map(|put| put.item).collect())
 }
 
-fn invalid(service: &Service, items: &[Attributes], failure: FailedRequest) -> SinkError {
-    let name = |attribute: &str| items.first().and_then(|item| item.get(attribute)?.as_s().ok()).cloned();
+fn invalid(service: &Service, items: &[Sent], failure: FailedRequest) -> SinkError {
+    let name = |attribute: &str| items.first().and_then(|(_, item)| item.get(attribute)?.as_s().ok()).cloned();
     let (key, feature_name) = (name(KEY).unwrap_or_default(), name(FEATURE_NAME).unwrap_or_default());
     service.error(&format!("write the item with key `{key}` and feature `{feature_name}`"), failure)
 }

@@ -8,8 +8,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::contract::answer_all;
 use super::files::{exists, holds_only, lock, make_durable, make_entry_durable, not_empty};
-use super::{Item, ItemBatch, Sink, SinkError, SinkErrorKind, SinkOptions};
+use super::{Item, ItemBatch, Outcome, Part, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::pipeline::Pipeline;
 use crate::telemetry::write_json;
 
@@ -55,13 +56,11 @@ impl JsonLinesSink {
 }
 
 impl Sink for JsonLinesSink {
-    fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
-        let mut written = 0;
+    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
         for item in batches.iter().flat_map(|batch| batch.items(&self.pipeline)) {
             write_json(&mut self.lines, &item)
                 .map_err(|error| SinkError::caused_by("cannot write an item as JSON", error))?;
             self.lines.push(b'\n');
-            written += 1;
             if self.lines.len() >= PIECE_BYTES {
                 self.output.append(&self.lines)?;
                 self.lines.clear();
@@ -70,7 +69,8 @@ impl Sink for JsonLinesSink {
         self.output.append(&self.lines)?;
         self.lines.clear();
         self.output.flush()?;
-        Ok(written)
+        answer_all(batches, Outcome::Written, answer);
+        Ok(())
     }
 }
 
@@ -149,7 +149,7 @@ fn something_else(path: &Path) -> SinkError {
 mod tests {
     use super::*;
     use crate::sink::ItemReader as _;
-    use crate::sink::fixtures::{Row, batch, pipeline};
+    use crate::sink::fixtures::{Row, WriteAll as _, batch, pipeline};
 
     fn open(path: &Path, replace: bool) -> Result<JsonLinesSink, SinkError> {
         JsonLinesSink::open(
@@ -166,7 +166,7 @@ mod tests {
         let mut sink = open(&path, false).unwrap();
         let old = batch(&[Row::new("b", "view"), Row::new("b", "like").version(1), Row::new("a", "like")]);
         let new = batch(&[Row::new("b", "like").version(2).value(7.0)]);
-        assert_eq!(sink.write(&[old.clone(), new.clone()]).unwrap(), 4);
+        assert_eq!(sink.write_all(&[old.clone(), new.clone()]).unwrap(), 4);
 
         let text = std::fs::read_to_string(&path).unwrap();
         let pipeline = pipeline();
@@ -192,7 +192,7 @@ mod tests {
     fn items_are_refused_and_kept_unless_they_are_to_be_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
-        open(&path, false).unwrap().write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        open(&path, false).unwrap().write_all(&[batch(&[Row::new("a", "like")])]).unwrap();
         let mut items = std::fs::read_to_string(&path).unwrap();
         // What a run that was killed may have left.
         items.push_str(&items.clone()[..9]);
@@ -224,7 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
         let mut first = open(&path, false).unwrap();
-        first.write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        first.write_all(&[batch(&[Row::new("a", "like")])]).unwrap();
         assert!(open(&path, true).unwrap_err().to_string().contains("another run"));
         assert_eq!(JsonLinesReader::open(&path).unwrap().get("a", None).unwrap().len(), 1);
     }
@@ -233,7 +233,7 @@ mod tests {
     fn a_line_that_is_still_being_written_is_left_out_and_a_wrong_one_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
-        open(&path, false).unwrap().write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        open(&path, false).unwrap().write_all(&[batch(&[Row::new("a", "like")])]).unwrap();
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str(r#"{"key":"b","fea"#);
         std::fs::write(&path, &text).unwrap();
@@ -258,9 +258,9 @@ mod tests {
         use std::os::fd::AsRawFd;
         let (reader, writer) = io::pipe().unwrap();
         let mut sink = open(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())), false).unwrap();
-        sink.write(&[batch(&[Row::new("a", "like")])]).unwrap();
+        sink.write_all(&[batch(&[Row::new("a", "like")])]).unwrap();
         drop(reader);
-        let error = sink.write(&[batch(&[Row::new("a", "like")])]).unwrap_err();
+        let error = sink.write_all(&[batch(&[Row::new("a", "like")])]).unwrap_err();
         assert_eq!(error.kind(), SinkErrorKind::Failed);
         assert!(error.to_string().contains("whoever read it has gone"), "{error}");
     }
@@ -271,7 +271,7 @@ mod tests {
         let path = folder.path().join("items.jsonl");
         let mut sink = open(&path, false).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let error = sink.write(&[batch(&[Row::new("a", "like")])]).unwrap_err();
+        let error = sink.write_all(&[batch(&[Row::new("a", "like")])]).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("was deleted"), "{error}");
     }
 
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told() {
         let mut sink = open(Path::new("/dev/full"), false).unwrap();
-        let error = sink.write(&[batch(&[Row::new("a", "like")])]).unwrap_err();
+        let error = sink.write_all(&[batch(&[Row::new("a", "like")])]).unwrap_err();
         assert!(error.to_string().contains("the disk is full"), "{error}");
         assert_eq!(error.kind(), SinkErrorKind::Failed);
     }

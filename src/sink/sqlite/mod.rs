@@ -17,10 +17,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
+use super::contract::answer_all;
 use super::files::{exists, lock, not_empty};
 use super::item::CountsOf;
 use super::newest::newest;
-use super::{ItemBatch, ItemRef, Sink, SinkError, SinkErrorKind, SinkOptions};
+use super::{ItemBatch, ItemRef, Outcome, Part, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::epoch::{Generation, Version};
 use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
@@ -121,7 +122,7 @@ impl SqliteSink {
 }
 
 impl Sink for SqliteSink {
-    fn write(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
+    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
         let failed = |error| sink_error(&self.path, error);
         self.require_in_place()?;
         let items = newest(batches, &self.pipeline);
@@ -144,7 +145,8 @@ impl Sink for SqliteSink {
         }
         record_newest(&transaction, &items).map_err(failed)?;
         transaction.commit().map_err(failed)?;
-        Ok(items.len() as u64)
+        answer_all(batches, Outcome::Written, answer);
+        Ok(())
     }
 
     fn close(self: Box<Self>) -> Result<(), SinkError> {

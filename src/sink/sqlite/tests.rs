@@ -1,7 +1,7 @@
 //! What the table promises, to writers and to readers.
 
 use super::*;
-use crate::sink::fixtures::{Row, batch, pipeline};
+use crate::sink::fixtures::{Row, WriteAll as _, batch, pipeline};
 use crate::sink::{Item, ItemReader, SinkErrorKind};
 
 fn open_as(path: &Path, replace: bool, run_id: &str) -> Result<SqliteSink, SinkError> {
@@ -37,14 +37,14 @@ fn items_read_back_as_they_were_written_while_the_run_is_writing() {
     let mut sink = open(&path, false).unwrap();
     let mut reader = SqliteReader::open(&path, None).unwrap();
     let first = batch(&[Row::new("b", "view"), Row::new("ü\0|", "like"), Row::new("B", "like").value(0.1).since(3)]);
-    assert_eq!(sink.write(std::slice::from_ref(&first)).unwrap(), 3);
+    assert_eq!(sink.write_all(std::slice::from_ref(&first)).unwrap(), 3);
     let pipeline = pipeline();
     let mut expected: Vec<_> = first.items(&pipeline).map(|item| item.to_item()).collect();
     expected.sort_by(|a, b| (&a.key, &a.feature_name).cmp(&(&b.key, &b.feature_name)));
     assert_eq!(all(&path), expected);
 
     let second = batch(&[Row::new("b", "like").version(2).value(9.0), Row::new("b", "like").version(1)]);
-    assert_eq!(sink.write(&[second]).unwrap(), 1);
+    sink.write_all(&[second]).unwrap();
     let items = reader.get("b", None).unwrap();
     let names: Vec<_> = items.iter().map(|item| (item.feature_name.as_str(), item.version.0)).collect();
     assert_eq!(names, [("like", 2), ("view", 1)]);
@@ -56,7 +56,7 @@ fn items_read_back_as_they_were_written_while_the_run_is_writing() {
 fn counts_stand_in_the_table_in_the_published_shape() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
-    open_as(&path, false, "run 7").unwrap().write(&[one_item()]).unwrap();
+    open_as(&path, false, "run 7").unwrap().write_all(&[one_item()]).unwrap();
     let database = Connection::open(&path).unwrap();
     let counts: String = database.query_row("SELECT counts FROM items", [], |row| row.get(0)).unwrap();
     assert!(counts.starts_with(r#"{"5":{"decayInterval":5,"lastUpdate":1707605599,"value":1.0},"10":"#), "{counts}");
@@ -70,7 +70,7 @@ fn a_table_that_is_not_empty_is_refused_unless_it_is_to_be_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     open(&path, false).unwrap();
-    open(&path, false).unwrap().write(&[one_item()]).unwrap();
+    open(&path, false).unwrap().write_all(&[one_item()]).unwrap();
     let error = open(&path, false).unwrap_err().to_string();
     assert!(error.contains("items.db") && error.contains("--replace") && error.contains("--sink"), "{error}");
     assert_eq!(all(&path).len(), 1);
@@ -83,11 +83,11 @@ fn a_run_whose_table_another_run_has_replaced_stops() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     let mut first = open_as(&path, false, "first").unwrap();
-    first.write(&[one_item()]).unwrap();
+    first.write_all(&[one_item()]).unwrap();
     // As on a file system without locks.
     first.file.unlock().unwrap();
     open_as(&path, true, "second").unwrap();
-    let error = first.write(&[one_item()]).unwrap_err().to_string();
+    let error = first.write_all(&[one_item()]).unwrap_err().to_string();
     assert!(error.contains("another run"), "{error}");
     assert_eq!(all(&path), []);
 }
@@ -101,7 +101,7 @@ fn a_table_that_another_run_is_writing_to_is_not_touched() {
         let error = open_as(&path, replace, "second").unwrap_err().to_string();
         assert!(error.contains("another run is writing to it now") && !error.contains("--replace"), "{error}");
     }
-    first.write(&[one_item()]).unwrap();
+    first.write_all(&[one_item()]).unwrap();
     assert_eq!(all(&path).len(), 1);
 }
 
@@ -126,7 +126,7 @@ fn closing_leaves_one_file_with_everything_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
-    sink.write(&[one_item()]).unwrap();
+    sink.write_all(&[one_item()]).unwrap();
     Box::new(sink).close().unwrap();
     assert_eq!(left(folder.path()), (Vec::new(), false));
     assert_eq!(in_a_copy(&path), 1);
@@ -142,7 +142,7 @@ fn a_reader_that_has_the_file_open_does_not_keep_it_from_being_whole() {
     let mut sink = open(&path, false).unwrap();
     let mut reader = SqliteReader::open(&path, None).unwrap();
     assert_eq!(reader.get("a", None).unwrap().len(), 0);
-    sink.write(&[one_item()]).unwrap();
+    sink.write_all(&[one_item()]).unwrap();
     Box::new(sink).close().unwrap();
     assert_eq!(in_a_copy(&path), 1);
     assert_eq!(std::fs::metadata(folder.path().join("items.db-wal")).unwrap().len(), 0);
@@ -160,7 +160,7 @@ fn a_reader_of_an_older_state_keeps_it_and_nothing_is_lost() {
     let mut reader = Connection::open(&path).unwrap();
     let reading = reader.transaction().unwrap();
     assert_eq!(count(&reading), 0);
-    sink.write(&[one_item()]).unwrap();
+    sink.write_all(&[one_item()]).unwrap();
     Box::new(sink).close().unwrap();
     assert_eq!(count(&reading), 0);
     reading.commit().unwrap();
@@ -173,13 +173,13 @@ fn a_file_that_is_moved_away_under_a_run_is_told_and_what_is_in_its_place_now_st
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
-    sink.write(&[one_item()]).unwrap();
+    sink.write_all(&[one_item()]).unwrap();
     for ending in ["", "-wal", "-shm"] {
         let name = format!("items.db{ending}");
         std::fs::rename(folder.path().join(&name), folder.path().join(format!("old {name}"))).unwrap();
         std::fs::write(folder.path().join(&name), "another's").unwrap();
     }
-    for error in [sink.write(&[one_item()]).unwrap_err(), Box::new(sink).close().unwrap_err()] {
+    for error in [sink.write_all(&[one_item()]).unwrap_err(), Box::new(sink).close().unwrap_err()] {
         assert!(error.to_string().contains("moved, replaced or deleted"), "{error}");
     }
     for ending in ["", "-wal", "-shm"] {
@@ -193,11 +193,11 @@ fn replacing_many_items_gives_their_space_back() {
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
     let many: Vec<_> = (0..5_000).map(|i| Row::new(&format!("key {i}"), "like")).collect();
-    sink.write(&[batch(&many)]).unwrap();
+    sink.write_all(&[batch(&many)]).unwrap();
     Box::new(sink).close().unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() > 1_000_000);
     let mut sink = open(&path, true).unwrap();
-    sink.write(&[one_item()]).unwrap();
+    sink.write_all(&[one_item()]).unwrap();
     Box::new(sink).close().unwrap();
     assert_eq!(all(&path).len(), 1);
     assert!(std::fs::metadata(&path).unwrap().len() < 100_000);
@@ -207,7 +207,7 @@ fn replacing_many_items_gives_their_space_back() {
 fn the_items_of_another_pipeline_name_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
-    open(&path, false).unwrap().write(&[one_item()]).unwrap();
+    open(&path, false).unwrap().write_all(&[one_item()]).unwrap();
     let feed = Arc::new(Pipeline { name: "feed".to_owned(), ..pipeline() });
     let error = SqliteSink::open(&path, feed, &SinkOptions::default()).unwrap_err().to_string();
     assert!(error.contains("another pipeline, user_counters"), "{error}");
@@ -238,7 +238,7 @@ fn an_empty_file_is_filled() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     std::fs::write(&path, "").unwrap();
-    open(&path, false).unwrap().write(&[one_item()]).unwrap();
+    open(&path, false).unwrap().write_all(&[one_item()]).unwrap();
     assert_eq!(all(&path).len(), 1);
 }
 
@@ -264,10 +264,10 @@ fn a_full_disk_is_told_and_leaves_whole_transactions() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
-    sink.write(&[one_item()]).unwrap();
+    sink.write_all(&[one_item()]).unwrap();
     sink.connection.pragma_update(None, "max_page_count", 8).unwrap();
     let many: Vec<_> = (0..5_000).map(|i| Row::new(&format!("key {i}"), "like")).collect();
-    let error = sink.write(&[batch(&many)]).unwrap_err();
+    let error = sink.write_all(&[batch(&many)]).unwrap_err();
     assert!(error.to_string().contains("disk is full"), "{error}");
     assert_eq!(error.kind(), SinkErrorKind::Failed);
     assert_eq!(all(&path).len(), 1);
@@ -281,7 +281,7 @@ fn a_lock_of_another_process_is_told() {
     sink.connection.busy_timeout(Duration::ZERO).unwrap();
     let mut other = Connection::open(&path).unwrap();
     let _lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
-    let error = sink.write(&[one_item()]).unwrap_err().to_string();
+    let error = sink.write_all(&[one_item()]).unwrap_err().to_string();
     assert!(error.contains("locked by another process"), "{error}");
 }
 
@@ -315,8 +315,8 @@ fn the_file_says_which_version_was_published_last() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
-    sink.write(&[batch(&[Row::new("a", "like").version(9), Row::new("b", "like").version(8)])]).unwrap();
-    sink.write(&[batch(&[Row::new("c", "like").version(11)])]).unwrap();
+    sink.write_all(&[batch(&[Row::new("a", "like").version(9), Row::new("b", "like").version(8)])]).unwrap();
+    sink.write_all(&[batch(&[Row::new("c", "like").version(11)])]).unwrap();
     let sql = "SELECT value FROM meta WHERE name = 'newestVersion'";
     let newest: String = Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(newest, "11");

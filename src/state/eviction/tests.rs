@@ -10,7 +10,7 @@ use crate::epoch::{Generation, Versions, Window};
 use crate::peers::Peers;
 use crate::pipeline::{FeatureKey, GroupId, MeasureId};
 use crate::sink::Item;
-use crate::state::Swept;
+use crate::state::{Publishing, Swept};
 use crate::sums::{Addition, Additions as _, Amount, FeatureRef, HashSeed, WindowSums};
 use crate::telemetry::Metrics;
 
@@ -90,7 +90,7 @@ impl Worker {
     fn new(limits: &str) -> Worker {
         let (pipeline, metrics) = (pipeline(limits), Arc::new(Metrics::default()));
         let versions = Versions::new(Generation(1), Window(1));
-        let counters = DecayCounters::new(Arc::clone(&pipeline), versions, Peers::alone(1), Arc::clone(&metrics));
+        let counters = DecayCounters::new(Arc::clone(&pipeline), versions, Peers::alone(1), Publishing::Changelog, Arc::clone(&metrics));
         let feature = |(number, group): (u16, &crate::pipeline::Group)| FeatureKey {
             group: GroupId(number),
             measure: MeasureId(0),
@@ -115,7 +115,7 @@ impl Worker {
         let times = TimeSamples::of(vec![EventTime(now); 512]);
         let batches: Vec<_> = sums.take_epoch(&times, &self.features, &self.pipeline).collect();
         let (pipeline, items) = (&self.pipeline, &mut self.items);
-        let applied = self.counters.apply_epoch(&batches, |batch| {
+        let applied = self.counters.apply_epoch(&batches, Moment(0), |batch| {
             for item in batch.items(pipeline).map(|item| item.to_item()) {
                 items.insert((item.key.clone(), item.feature_name.clone()), item);
             }

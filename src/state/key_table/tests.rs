@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const RHYTHM: RhythmId = RhythmId(0);
+
 fn id(key: u64) -> KeyId {
     KeyId::of_test_key(&key.to_le_bytes())
 }
@@ -30,7 +32,7 @@ struct Twins {
 
 impl Twins {
     fn new() -> Twins {
-        Twins { table: KeyTable::new(), model: BTreeMap::new() }
+        Twins { table: KeyTable::new(1), model: BTreeMap::new() }
     }
 
     /// As a merge does it: a first event makes a single row, a second one gives it all its words.
@@ -53,25 +55,25 @@ impl Twins {
                     address = table.make_room(address, width(feature) - 1).expect("small enough");
                     table.block_mut(address).grow_row(row, width(feature) - 1);
                 }
-                let mut block = table.block_mut(address);
-                let (last_update, words) = block.change_row(row, width(feature));
+                let (last_update, words) = table.change_row(address, row, width(feature));
                 *last_update = time as u64;
                 words.iter_mut().enumerate().for_each(|(index, word)| *word = time as u64 * 10 + index as u64);
                 rows.insert(feature, (time, words.to_vec()));
                 address
             }
         };
-        table.mark_changed(address);
+        table.queue(address, RHYTHM, Moment(time as u64));
     }
 
     /// Takes the marks away, as publishing does: each changed key is there once.
     fn publish(&mut self) {
         let mut seen = Vec::new();
-        for position in 0..self.table.changed().len() {
-            seen.push(self.table.block(self.table.changed()[position]).id().words());
-            self.table.clear_mark(position);
+        self.table.begin_round(RHYTHM);
+        while let Some((key, _)) = self.table.take(RHYTHM) {
+            seen.push(self.table.block(key).id().words());
+            self.table.unmark_rows(key, |_| true);
         }
-        self.table.clear_changed();
+        assert_eq!(self.table.marked_rows(), 0);
         let all = seen.len();
         seen.sort_unstable();
         seen.dedup();

@@ -47,6 +47,8 @@ pub(in crate::state) struct Budget {
     growth: Usage,
     /// What was there after the last epoch.
     left: Usage,
+    /// It was said that rows will have to go soon, and none has gone since.
+    has_warned: bool,
 }
 
 impl Budget {
@@ -54,7 +56,7 @@ impl Budget {
     pub fn new(rows: Option<usize>, bytes: Option<usize>) -> Budget {
         let Usage { rows: any_rows, bytes: any_bytes } = Usage::UNLIMITED;
         let limit = Usage { rows: rows.unwrap_or(any_rows), bytes: bytes.unwrap_or(any_bytes) };
-        Budget { limit, growth: Usage::default(), left: Usage::default() }
+        Budget { limit, growth: Usage::default(), left: Usage::default(), has_warned: false }
     }
 
     /// Raises the limit by bytes that are there without any row.
@@ -78,6 +80,16 @@ impl Budget {
     /// Takes notice of what is there after rows have gone.
     pub fn observe_eviction(&mut self, used: Usage) {
         self.left = used;
+        self.has_warned = false;
+    }
+
+    /// Whether rows will have to go soon; said once, until some have gone.
+    pub fn warns(&mut self) -> bool {
+        let room = self.growth.with(self.limit.map(|limit| limit / 16), usize::max);
+        let soon = self.left.with(room.map(|room| 2 * room), usize::saturating_add).exceeds(self.limit);
+        let first = soon && !self.has_warned;
+        self.has_warned |= soon;
+        first
     }
 
     /// What must go; `None` if there is room.

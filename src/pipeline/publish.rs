@@ -1,0 +1,89 @@
+//! `[publish]`: how often a table gets what has changed.
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::checks::duration;
+use super::error::Fault;
+use super::group::Group;
+use super::model::WindowConfig;
+use super::raw::{RawGroup, RawPublish};
+
+/// How often a table gets what has changed of some groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rhythm {
+    /// The time from one publication to the next.
+    pub every: Duration,
+    /// It is the window's length, because the file does not say otherwise.
+    pub is_default: bool,
+}
+
+/// `[publish]`, and the same of the groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishConfig {
+    /// The rhythms that the groups have: each once, the shortest first.
+    pub rhythms: Vec<Rhythm>,
+    /// That of groups that have none of their own.
+    of_others: Rhythm,
+}
+
+/// More than anybody needs, and few enough to look at each of them often.
+const MOST_RHYTHMS: usize = 16;
+/// More often than windows end nothing can change.
+const SHORTEST: Duration = WindowConfig::MIN_LENGTH;
+
+impl PublishConfig {
+    /// What the section means, and which rhythms there are.
+    pub(super) fn expand(
+        raw: &RawPublish,
+        window: &WindowConfig,
+        groups: &[Group],
+        raw_groups: &[Spanned<RawGroup>],
+    ) -> Result<PublishConfig, Fault> {
+        let default = Rhythm { every: window.length, is_default: true };
+        let of_others = every(raw)?.map_or(default, |every| Rhythm { every, is_default: false });
+        let mut rhythms: Vec<Rhythm> = groups.iter().map(|group| rhythm(group, of_others)).collect();
+        rhythms.sort_unstable();
+        rhythms.dedup();
+        if rhythms.len() > MOST_RHYTHMS {
+            let span = raw_groups.last().map_or(0..0, Spanned::span);
+            let message = format!("groups have {} different `publish.every`: at most {MOST_RHYTHMS}", rhythms.len());
+            return Err(Fault::new(span, message));
+        }
+        Ok(PublishConfig { rhythms, of_others })
+    }
+
+    /// That of nothing but windows of this length.
+    #[cfg(test)]
+    pub(crate) fn by_windows(length: Duration) -> PublishConfig {
+        let of_others = Rhythm { every: length, is_default: true };
+        PublishConfig { rhythms: vec![of_others], of_others }
+    }
+
+    /// Whether the file names any.
+    pub fn is_named(&self) -> bool {
+        self.rhythms.iter().any(|rhythm| !rhythm.is_default)
+    }
+
+    /// The index of a group's rhythm.
+    pub fn rhythm_of(&self, group: &Group) -> u8 {
+        let rhythm = rhythm(group, self.of_others);
+        self.rhythms.iter().position(|other| *other == rhythm).unwrap_or_default() as u8
+    }
+}
+
+fn rhythm(group: &Group, of_others: Rhythm) -> Rhythm {
+    group.publish_every.map_or(of_others, |every| Rhythm { every, is_default: false })
+}
+
+/// What a section says.
+pub(super) fn every(raw: &RawPublish) -> Result<Option<Duration>, Fault> {
+    let Some(text) = &raw.every else { return Ok(None) };
+    let every = duration(text)?;
+    if every < SHORTEST {
+        let message = format!("publish.every is at least 100ms, not {}", text.get_ref());
+        return Err(Fault::new(text.span(), message));
+    }
+    Ok(Some(every))
+}

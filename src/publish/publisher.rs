@@ -1,0 +1,150 @@
+//! A worker's side of publishing: it reads what is marked while there is room, and takes the answers.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::Thread;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::message::{Answer, Handed, Receipt};
+use super::pace::Pace;
+use crate::sink::{Order, SinkError, SinkErrorKind};
+use crate::state::{DecayCounters, Handover, Moment};
+use crate::telemetry::WaitingGauge;
+
+/// How long after a signal to stop the table is waited for, in milliseconds. (`dynamodb` gives up by itself a little earlier, and
+/// knows better why.)
+const STOP_WITHIN: u64 = 8_500;
+/// How often it is told how much waits, in milliseconds.
+const TELL_EVERY: u64 = 100;
+
+/// What a publisher is made of.
+pub(crate) struct Parts {
+    /// The worker's state.
+    pub counters: Rc<RefCell<DecayCounters>>,
+    pub pace: Pace,
+    pub order: Order,
+    /// So many bytes may be in flight.
+    pub room_bytes: u64,
+    /// Which worker of this process it is.
+    pub worker: usize,
+    pub outbox: Sender<Handed>,
+    pub gauge: Arc<WaitingGauge>,
+}
+
+/// Publishes what is marked in a worker's state.
+pub(crate) struct Publisher {
+    parts: Parts,
+    answers: Receiver<Answer>,
+    answer_sender: Sender<Answer>,
+    thread: Thread,
+    /// When everything that was read had been applied, and the run was asked to stop.
+    stopping_since: Option<Moment>,
+    told: Moment,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The same at once: there is more to hand over.
+    More,
+    /// Nothing before the answers come, something changes, or this time has come.
+    Wait(Moment),
+    /// Nothing any more: everything that was read is in the table.
+    Done,
+}
+
+/// How far the run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunState {
+    /// Everything that was read is applied, and nothing more comes.
+    pub is_drained: bool,
+    /// The run was asked to stop.
+    pub is_stopping: bool,
+}
+
+impl Publisher {
+    /// For the thread that it is made on.
+    pub fn new(parts: Parts) -> Publisher {
+        let (answer_sender, answers) = unbounded();
+        let thread = std::thread::current();
+        Publisher { parts, answers, answer_sender, thread, stopping_since: None, told: Moment::default() }
+    }
+
+    /// Does what there is to do, at most one batch of it. To be called between other work.
+    pub fn work(&mut self, now: Moment, run: RunState) -> Result<Next, SinkError> {
+        let counters = Rc::clone(&self.parts.counters);
+        let mut counters = counters.borrow_mut();
+        for Answer { id, items, outcome } in self.answers.try_iter() {
+            counters.answer(id, items, outcome);
+        }
+        self.begin_rounds(&mut counters, now, run);
+        let handed_over = self.hand_over(&mut counters, now);
+        let waiting = counters.waiting();
+        if now.0 >= self.told.0 + TELL_EVERY || waiting.items == 0 {
+            self.told = now;
+            self.parts.gauge.set(waiting.items as u64, waiting.oldest.map(|since| since.0));
+        }
+        if handed_over {
+            return Ok(Next::More);
+        }
+        if run.is_drained && waiting.items == 0 {
+            return Ok(Next::Done);
+        }
+        if run.is_drained && run.is_stopping {
+            let since = *self.stopping_since.get_or_insert(now);
+            if now.0 >= since.0 + STOP_WITHIN {
+                return Err(not_published(waiting.items));
+            }
+            return Ok(Next::Wait(Moment(since.0 + STOP_WITHIN)));
+        }
+        let rhythms = self.parts.pace.rhythms().filter(|rhythm| counters.waits_for_round(*rhythm));
+        Ok(Next::Wait(rhythms.map(|rhythm| self.parts.pace.next(rhythm)).min().unwrap_or(Moment(u64::MAX))))
+    }
+
+    fn begin_rounds(&self, counters: &mut DecayCounters, now: Moment, run: RunState) {
+        let soon = counters.is_to_be_published_soon();
+        // At the end each round waits for the answers to the one before: what could not be written, or was in flight.
+        let last = run.is_drained && counters.bytes_in_flight() == 0;
+        for rhythm in self.parts.pace.rhythms() {
+            let is_time = soon || last || self.parts.pace.is_due(rhythm, now);
+            if is_time && counters.waits_for_round(rhythm) {
+                counters.begin_round(rhythm);
+            }
+        }
+    }
+
+    /// Hands a batch over, if there is one and room for it; says whether there was.
+    fn hand_over(&mut self, counters: &mut DecayCounters, now: Moment) -> bool {
+        let Parts { pace, order, room_bytes, .. } = &mut self.parts;
+        if counters.bytes_in_flight() >= *room_bytes {
+            return false;
+        }
+        let mut handover = counters.take_evicted();
+        for rhythm in pace.rhythms() {
+            if handover.is_none() && counters.is_in_round(rhythm) {
+                handover = counters.take(rhythm, *order);
+                if !counters.is_in_round(rhythm) {
+                    pace.round_ended(rhythm, now);
+                }
+            }
+        }
+        let Some(Handover { id, items }) = handover else { return false };
+        let in_round = pace.rhythms().any(|rhythm| counters.is_in_round(rhythm));
+        let more_follows = in_round && counters.bytes_in_flight() < *room_bytes;
+        let receipt = Receipt { id, answers: self.answer_sender.clone(), thread: self.thread.clone() };
+        // A writer that is gone has said why; what it was given stays without an answer.
+        let _ = self.parts.outbox.send(Handed { items, worker: self.parts.worker, more_follows, receipt });
+        true
+    }
+}
+
+fn not_published(items: usize) -> SinkError {
+    let message = format!(
+        "{items} items were not published within {} seconds of the signal to stop, because the table did not take them: what it \
+         has of them is older; see that it can be written to, and start again",
+        STOP_WITHIN / 1000
+    );
+    SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
+}
