@@ -9,7 +9,7 @@ use crate::state::{Moment, RhythmId};
 /// is worth: without a rhythm of their own, groups are published no more often.
 const REPLAY_EVERY: Duration = Duration::from_secs(30);
 
-/// When the next round of each rhythm begins: a rhythm after the last one has ended, so that a table that is slower than its
+/// When the next round of each rhythm begins, which takes all shorter rhythms along: a rhythm after the last one has ended, so that a table that is slower than its
 /// rhythm has a rest between two, and each takes more changes at once.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -48,10 +48,11 @@ impl Pace {
         self.rhythms[usize::from(rhythm.0)].next
     }
 
-    /// A round has ended.
-    pub fn round_ended(&mut self, rhythm: RhythmId, now: Moment) {
-        let beat = &mut self.rhythms[usize::from(rhythm.0)];
-        beat.next = Moment(now.0.saturating_add(beat.every));
+    /// A round over this rhythm and all shorter ones has ended.
+    pub fn round_ended(&mut self, longest: RhythmId, now: Moment) {
+        for beat in &mut self.rhythms[..=usize::from(longest.0)] {
+            beat.next = Moment(now.0.saturating_add(beat.every));
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::message::{Answer, Handed, Receipt};
 use super::pace::Pace;
 use crate::sink::{Order, SinkError, SinkErrorKind};
-use crate::state::{DecayCounters, Handover, Moment};
+use crate::state::{DecayCounters, Handover, Moment, RhythmId};
 use crate::telemetry::WaitingGauge;
 
 /// How long after a signal to stop the table is waited for, in milliseconds. (`dynamodb` gives up by itself a little earlier, and
@@ -79,7 +79,7 @@ impl Publisher {
         for Answer { id, items, outcome } in self.answers.try_iter() {
             counters.answer(id, items, outcome);
         }
-        self.begin_rounds(&mut counters, now, run);
+        self.begin_round(&mut counters, now, run);
         let handed_over = self.hand_over(&mut counters, now);
         let waiting = counters.waiting();
         if now.0 >= self.told.0 + TELL_EVERY || waiting.items == 0 {
@@ -103,15 +103,19 @@ impl Publisher {
         Ok(Next::Wait(rhythms.map(|rhythm| self.parts.pace.next(rhythm)).min().unwrap_or(Moment(u64::MAX))))
     }
 
-    fn begin_rounds(&self, counters: &mut DecayCounters, now: Moment, run: RunState) {
+    /// Begins a round, if it is time for one: over the rhythms that are due, and all shorter ones.
+    fn begin_round(&self, counters: &mut DecayCounters, now: Moment, run: RunState) {
         let soon = counters.is_to_be_published_soon();
+        if counters.is_in_round() {
+            return;
+        }
         // At the end each round waits for the answers to the one before: what could not be written, or was in flight.
         let last = run.is_drained && counters.bytes_in_flight() == 0;
-        for rhythm in self.parts.pace.rhythms() {
-            let is_time = soon || last || self.parts.pace.is_due(rhythm, now);
-            if is_time && counters.waits_for_round(rhythm) {
-                counters.begin_round(rhythm);
-            }
+        let is_time = |rhythm: &RhythmId| soon || last || self.parts.pace.is_due(*rhythm, now);
+        if let Some(longest) = self.parts.pace.rhythms().filter(is_time).last()
+            && counters.waits_for_round(longest)
+        {
+            counters.begin_round(longest);
         }
     }
 
@@ -121,18 +125,13 @@ impl Publisher {
         if counters.bytes_in_flight() >= *room_bytes {
             return false;
         }
-        let mut handover = counters.take_evicted();
-        for rhythm in pace.rhythms() {
-            if handover.is_none() && counters.is_in_round(rhythm) {
-                handover = counters.take(rhythm, *order);
-                if !counters.is_in_round(rhythm) {
-                    pace.round_ended(rhythm, now);
-                }
-            }
+        let round = counters.round();
+        let handover = counters.take_evicted().or_else(|| counters.take(*order));
+        if let Some(longest) = round.filter(|_| !counters.is_in_round()) {
+            pace.round_ended(longest, now);
         }
         let Some(Handover { id, items }) = handover else { return false };
-        let in_round = pace.rhythms().any(|rhythm| counters.is_in_round(rhythm));
-        let more_follows = in_round && counters.bytes_in_flight() < *room_bytes;
+        let more_follows = counters.is_in_round() && counters.bytes_in_flight() < *room_bytes;
         let receipt = Receipt { id, answers: self.answer_sender.clone(), thread: self.thread.clone() };
         // A writer that is gone has said why; what it was given stays without an answer.
         let _ = self.parts.outbox.send(Handed { items, worker: self.parts.worker, more_follows, receipt });

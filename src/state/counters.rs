@@ -11,7 +11,7 @@ use super::in_flight::InFlight;
 use super::item_writer::ItemWriter;
 use super::key_table::KeyTable;
 use super::limits::Limiter;
-use super::marks::Moment;
+use super::marks::{Moment, RhythmId};
 use super::publish::{Handover, Publishing};
 use super::uniques_store::UniquesStore;
 use crate::clock::StreamTime;
@@ -37,6 +37,8 @@ pub(crate) struct DecayCounters {
     pub(super) values: Vec<f64>,
     publishing: Publishing,
     pub(super) items: ItemWriter,
+    /// The longest rhythm of the round that is under way.
+    pub(super) round: Option<RhythmId>,
     pub(super) in_flight: InFlight,
     /// The last items of keys that were evicted.
     pub(super) evicted_items: VecDeque<Handover>,
@@ -98,6 +100,7 @@ impl DecayCounters {
             values: Vec::new(),
             publishing,
             items: ItemWriter::new(versions),
+            round: None,
             in_flight: InFlight::default(),
             evicted_items: VecDeque::new(),
             window: Window::default(),

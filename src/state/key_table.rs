@@ -168,18 +168,31 @@ impl KeyTable {
         }
     }
 
-    /// Sees to it that a key stands in the queue of a rhythm, or of a shorter one.
+    /// Sees to it that a key whose row has just been marked stands in the queue of its rhythm, or of a shorter one.
     #[inline]
     pub fn queue(&mut self, key: BlockAddress, rhythm: RhythmId, now: Moment) {
-        let since = match self.blocks.get(key).mark() {
-            None => now,
-            Some(mark) if mark.rhythm <= rhythm => return,
-            Some(mark) => {
-                let since = self.marks.since(mark);
-                self.marks.forget(mark);
-                since
+        match self.blocks.get(key).mark() {
+            Some(mark) if mark.rhythm <= rhythm => {}
+            None => self.push_mark(key, rhythm, now),
+            Some(_) => self.queue_again(key, rhythm, now),
+        }
+    }
+
+    /// Sees to it that a key stands in the queue of a rhythm, or of a shorter one, as one that waits since then, or longer.
+    pub fn queue_again(&mut self, key: BlockAddress, mut rhythm: RhythmId, mut since: Moment) {
+        if let Some(mark) = self.blocks.get(key).mark() {
+            let known_since = self.marks.since(mark);
+            if mark.rhythm <= rhythm && known_since <= since {
+                return;
             }
-        };
+            (rhythm, since) = (rhythm.min(mark.rhythm), since.min(known_since));
+            self.marks.forget(mark);
+        }
+        self.push_mark(key, rhythm, since);
+    }
+
+    #[inline]
+    fn push_mark(&mut self, key: BlockAddress, rhythm: RhythmId, since: Moment) {
         let mark = self.marks.push(rhythm, key, since);
         self.blocks.get_mut(key).set_mark(Some(mark));
     }
@@ -187,7 +200,7 @@ impl KeyTable {
     /// Marks a row again that was read for publishing, but not published.
     pub fn mark_again(&mut self, key: BlockAddress, row: RowIndex, rhythm: RhythmId, since: Moment) {
         self.marked_rows += usize::from(self.blocks.get_mut(key).mark_row(row));
-        self.queue(key, rhythm, since);
+        self.queue_again(key, rhythm, since);
     }
 
     /// Which keys are marked, to be looked at.

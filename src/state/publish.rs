@@ -84,69 +84,82 @@ impl DecayCounters {
         (0..self.pipeline.publish.rhythms.len() as u8).map(RhythmId)
     }
 
-    /// Whether something waits for a round of this rhythm to begin.
+    /// Whether rows of this rhythm may wait for a round to begin.
     pub fn waits_for_round(&self, rhythm: RhythmId) -> bool {
-        self.keys.marks().waits(rhythm)
+        // A key stands in the queue of its shortest rhythm.
+        (0..=rhythm.0).any(|shorter| self.keys.marks().waits(RhythmId(shorter)))
     }
 
-    /// Whether a round of this rhythm is under way: there may be more to [take](DecayCounters::take).
-    pub fn is_in_round(&self, rhythm: RhythmId) -> bool {
-        self.keys.marks().is_in_round(rhythm)
+    /// The longest rhythm of the round that is under way.
+    pub fn round(&self) -> Option<RhythmId> {
+        self.round
     }
 
-    /// Begins a round over all that is marked, if none is under way.
-    pub fn begin_round(&mut self, rhythm: RhythmId) {
-        if !self.is_in_round(rhythm) {
-            self.keys.begin_round(rhythm);
-        }
+    /// Whether a round is under way: there may be more to [take](DecayCounters::take).
+    pub fn is_in_round(&self) -> bool {
+        self.round.is_some()
     }
 
-    /// Reads the next items of a round, a batch of them, as they are now; `None` when the round has ended. They are in
+    /// Begins a round over all that is marked and of this rhythm or of shorter ones; none may be under way.
+    pub fn begin_round(&mut self, longest: RhythmId) {
+        debug_assert!(!self.is_in_round());
+        (0..=longest.0).for_each(|rhythm| self.keys.begin_round(RhythmId(rhythm)));
+        self.round = Some(longest);
+    }
+
+    /// Reads the next items of the round, a batch of them, as they are now; `None` when the round has ended. They are in
     /// flight from here on.
-    pub fn take(&mut self, rhythm: RhythmId, order: Order) -> Option<Handover> {
+    pub fn take(&mut self, order: Order) -> Option<Handover> {
+        let longest = self.round?;
         let mut batch = Batch::default();
-        while !self.items.is_full() {
-            if order == Order::Key {
-                self.keys.sort_round(rhythm, SORTED_AT_ONCE);
+        for rhythm in (0..=longest.0).map(RhythmId) {
+            while !self.items.is_full() {
+                if order == Order::Key {
+                    self.keys.sort_round(rhythm, SORTED_AT_ONCE);
+                }
+                let Some((key, since)) = self.keys.take(rhythm) else { break };
+                let id = self.keys.block(key).id();
+                let left = if self.in_flight.contains(id) {
+                    Some(rhythm)
+                } else {
+                    batch.begin_key(id, since);
+                    self.take_key(key, longest, &mut batch)
+                };
+                if let Some(rhythm) = left {
+                    self.keys.queue_again(key, rhythm, since);
+                }
             }
-            let Some((key, since)) = self.keys.take(rhythm) else { break };
-            let id = self.keys.block(key).id();
-            let others = if self.in_flight.contains(id) {
-                Some(rhythm)
-            } else {
-                batch.begin_key(id, since);
-                self.take_key(key, rhythm, &mut batch)
-            };
-            if let Some(other) = others {
-                self.keys.queue(key, other, since);
-            }
+        }
+        if !self.items.is_full() {
+            self.round = None;
         }
         self.depart(batch)
     }
 
-    /// Reads the rows of a key that are marked and of this rhythm; says in which queue the key belongs if others are left.
-    fn take_key(&mut self, key: BlockAddress, rhythm: RhythmId, batch: &mut Batch) -> Option<RhythmId> {
+    /// Reads the marked rows of a key that are of this rhythm or of a shorter one; says in which queue the key belongs if others
+    /// are left.
+    fn take_key(&mut self, key: BlockAddress, longest: RhythmId, batch: &mut Batch) -> Option<RhythmId> {
         let DecayCounters { keys, pipeline, features, uniques, values, items, window, .. } = self;
         let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
         let block = keys.block(key);
         items.begin_key(block.text());
-        let (mut taken, mut others) = (0, None::<RhythmId>);
+        let (mut taken, mut left) = (0, None::<RhythmId>);
         for row in block.each_row().filter(|row| row.is_marked()) {
-            let own = features.get(row.feature()).rhythm;
-            if own == rhythm && taken < ROWS_OF_A_KEY {
+            let rhythm = features.get(row.feature()).rhythm;
+            if rhythm <= longest && taken < ROWS_OF_A_KEY {
                 reader.read(block, row, items);
                 batch.push(row.feature());
                 taken += 1;
             } else {
-                others = Some(others.map_or(own, |other| other.min(own)));
+                left = Some(left.map_or(rhythm, |left| left.min(rhythm)));
             }
         }
         keys.unmark_rows(key, |feature| {
-            let goes = taken > 0 && features.get(feature).rhythm == rhythm;
+            let goes = taken > 0 && features.get(feature).rhythm <= longest;
             taken -= usize::from(goes);
             goes
         });
-        others
+        left
     }
 
     /// Sends on its way what was read.
@@ -187,9 +200,10 @@ impl DecayCounters {
         self.allocated_bytes()
     }
 
-    /// The bytes of the items in flight.
+    /// The bytes of the items that the table has been given and has not answered for.
     pub fn bytes_in_flight(&self) -> u64 {
-        self.in_flight.bytes()
+        let not_given: u64 = self.evicted_items.iter().map(|handover| handover.items.memory()).sum();
+        self.in_flight.bytes() - not_given
     }
 }
 

@@ -17,12 +17,12 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
         "events =",
         "event =",
         "p.toml:8: unknown key \"event\": it is a section of its own and belongs in no other; did you mean \"events\"? \
-         (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
+         (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, publish, weight, explode, where, where_not)",
     );
     assert_refused_with(
         "[windows]",
         "p.toml:10: unknown key \"windows\"; did you mean \"window\"? (here may stand: \
-         name, sink, event, window, kafka, dynamodb, checkpoint, dead_letters, limits, counters, features, ratios)",
+         name, sink, event, window, publish, kafka, dynamodb, checkpoint, dead_letters, limits, counters, features, ratios)",
     );
     assert_refused(
         "time = ",
@@ -123,7 +123,7 @@ fn values_of_another_kind_are_refused() {
     );
     assert_refused_with(
         "window = 5",
-        "p.toml:10: unknown key \"window\": it is a section of its own and belongs in no other (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, weight, explode, where, where_not)",
+        "p.toml:10: unknown key \"window\": it is a section of its own and belongs in no other (here may stand: name, key, events, measures, decays, uniques_registers, feature, ttl, publish, weight, explode, where, where_not)",
     );
     assert_refused(
         "name = \"p\"",

@@ -1,6 +1,6 @@
 //! Any order of growing, marking, removing and closing holes, against a map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -28,11 +28,13 @@ type Row = (i64, Vec<u64>);
 struct Twins {
     table: KeyTable,
     model: BTreeMap<u64, BTreeMap<u32, Row>>,
+    /// Which keys are marked.
+    marked: BTreeSet<[u64; 2]>,
 }
 
 impl Twins {
     fn new() -> Twins {
-        Twins { table: KeyTable::new(1), model: BTreeMap::new() }
+        Twins { table: KeyTable::new(1), model: BTreeMap::new(), marked: BTreeSet::new() }
     }
 
     /// As a merge does it: a first event makes a single row, a second one gives it all its words.
@@ -63,21 +65,29 @@ impl Twins {
             }
         };
         table.queue(address, RHYTHM, Moment(time as u64));
+        self.marked.insert(id(key).words());
     }
 
     /// Takes the marks away, as publishing does: each changed key is there once.
     fn publish(&mut self) {
-        let mut seen = Vec::new();
-        self.table.begin_round(RHYTHM);
-        while let Some((key, _)) = self.table.take(RHYTHM) {
-            seen.push(self.table.block(key).id().words());
+        self.take(usize::MAX);
+        self.take(usize::MAX);
+        assert_eq!((self.table.marked_rows(), self.marked.len()), (0, 0));
+        assert_eq!(self.table.marks().oldest(), None);
+    }
+
+    /// Takes so many keys of the round that is under way, or of a new one.
+    fn take(&mut self, most: usize) {
+        if !self.table.marks().is_in_round(RHYTHM) {
+            self.table.begin_round(RHYTHM);
+        }
+        for _ in 0..most {
+            let oldest = self.table.marks().oldest();
+            let Some((key, since)) = self.table.take(RHYTHM) else { return };
+            assert!(oldest.is_some_and(|oldest| oldest <= since), "{oldest:?}, {since:?}");
+            assert!(self.marked.remove(&self.table.block(key).id().words()));
             self.table.unmark_rows(key, |_| true);
         }
-        assert_eq!(self.table.marked_rows(), 0);
-        let all = seen.len();
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), all);
     }
 
     /// Removes the rows of one feature, or the whole key.
@@ -87,6 +97,7 @@ impl Twins {
             None => {
                 self.table.remove(address);
                 self.model.remove(&key);
+                self.marked.remove(&id(key).words());
             }
             Some(feature) => {
                 self.table.remove_rows(address, |row| {
@@ -97,6 +108,7 @@ impl Twins {
                 rows.remove(&feature);
                 if rows.is_empty() {
                     self.model.remove(&key);
+                    self.marked.remove(&id(key).words());
                 }
             }
         }
@@ -130,6 +142,8 @@ impl Twins {
 enum Step {
     Change(u64, u32),
     Publish,
+    Take(usize),
+    Sort(usize),
     Remove(u64, Option<u32>),
     Compact,
 }
@@ -138,6 +152,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0..40u64, prop_oneof![0..4u32, 0..120u32]).prop_map(|(key, feature)| Step::Change(key, feature)),
         1 => Just(Step::Publish),
+        2 => (1..10usize).prop_map(Step::Take),
+        1 => (1..10usize).prop_map(Step::Sort),
         3 => (0..40u64, prop::option::of(0..4u32)).prop_map(|(key, feature)| Step::Remove(key, feature)),
         1 => Just(Step::Compact),
     ]
@@ -151,15 +167,10 @@ proptest! {
             match step {
                 Step::Change(key, feature) => twins.change(key, feature, time),
                 Step::Publish => twins.publish(),
-                // Nothing goes while something waits to be published.
-                Step::Remove(key, feature) => {
-                    twins.publish();
-                    twins.remove(key, feature);
-                }
-                Step::Compact => {
-                    twins.publish();
-                    twins.table.compact();
-                }
+                Step::Take(most) => twins.take(most),
+                Step::Sort(most) => twins.table.sort_round(RHYTHM, most),
+                Step::Remove(key, feature) => twins.remove(key, feature),
+                Step::Compact => twins.table.compact(),
             }
         }
         twins.assert_alike();
@@ -237,4 +248,32 @@ fn a_round_visits_all_keys_that_stay() {
     let missed = twins.model.keys().filter(|key| !visited.contains(&id(**key).words())).count();
     // The very first was visited to begin the round.
     assert!(missed <= 1, "{missed} of {} keys", twins.model.len());
+}
+
+#[test]
+fn keys_that_come_and_go_while_nobody_publishes_leave_no_trace_in_the_queue() {
+    let mut twins = Twins::new();
+    twins.change(0, 1, 0);
+    let few = twins.table.marks().allocated_bytes();
+    for time in 0..100_000 {
+        twins.change(7 + time as u64 % 5, 1, time);
+        twins.remove(7 + time as u64 % 5, None);
+    }
+    assert!(twins.table.marks().allocated_bytes() < few + 64 * 1024);
+    twins.publish();
+    twins.assert_alike();
+}
+
+#[test]
+fn a_sorted_round_goes_by_the_bytes_of_texts() {
+    let mut twins = Twins::new();
+    (0..1_000).for_each(|key| twins.change(key * 7_919 % 1_000, 1, 0));
+    twins.table.begin_round(RHYTHM);
+    let mut texts = Vec::new();
+    loop {
+        twins.table.sort_round(RHYTHM, 600);
+        let Some((key, _)) = twins.table.take(RHYTHM) else { break };
+        texts.push(twins.table.block(key).text().to_vec());
+    }
+    assert!(texts[..600].is_sorted() && texts[600..].is_sorted() && texts.len() == 1_000);
 }
