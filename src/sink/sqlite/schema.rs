@@ -51,23 +51,26 @@ pub(super) const EXPIRES_AT: &str = "CASE WHEN s.lastUpdate <= 92233720368547758
             (s.lastUpdate + f.ttl) / f.unitsPerSecond + ((s.lastUpdate + f.ttl) % f.unitsPerSecond > 0) END";
 
 /// The number texts are passed on as they stand (`->`): as REAL values they would be written anew, by some versions of SQLite
-/// not exactly. A LEFT JOIN, though each row has its feature: it is left out where nothing of the feature is asked for.
+/// not exactly. No joins, but look-ups: SQLite puts together all rows of a view that joins, before it joins it to anything
+/// on its left.
 pub(super) static CREATE_VIEW: LazyLock<String> = LazyLock::new(|| {
     format!(
         r#"
     CREATE VIEW items AS SELECT
         s.key AS key,
-        f.name AS featureName,
+        (SELECT f.name FROM features AS f WHERE f.id = s.feature) AS featureName,
         (SELECT '{{' || group_concat(
             '"' || d.value || '":{{"decayInterval":' || d.value || ',"lastUpdate":' || s.lastUpdate
             || ',"value":' || coalesce(s.counts -> d.key, s.counts -> '$[#-1]')
             || CASE WHEN s.more IS NULL THEN '' ELSE
                 ',"' || f.more || '":' || coalesce(s.more -> d.key, s.more -> '$[#-1]') END
-            || '}}', ',') || '}}' FROM json_each(f.decays) AS d) AS counts,
+            || '}}', ',') || '}}'
+            FROM features AS f CROSS JOIN json_each(f.decays) AS d WHERE f.id = s.feature) AS counts,
         s.version AS version,
-        {EXPIRES_AT} AS expiresAt,
+        (SELECT {EXPIRES_AT}
+            FROM features AS f WHERE f.id = s.feature) AS expiresAt,
         s.since AS since
-    FROM states AS s LEFT JOIN features AS f ON f.id = s.feature;"#
+    FROM states AS s;"#
     )
 });
 

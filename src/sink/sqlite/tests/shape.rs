@@ -175,6 +175,30 @@ fn equal_values_at_the_end_stand_in_the_row_once() {
 }
 
 #[test]
+fn the_view_is_looked_up_by_key_also_where_it_is_joined_to_other_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    open(&path, false).unwrap().write(&[one_item()]).unwrap();
+    let database = Connection::open(&path).unwrap();
+    database
+        .execute_batch("CREATE TEMP TABLE wanted (key TEXT PRIMARY KEY); INSERT INTO wanted VALUES ('a'), ('b')")
+        .unwrap();
+    for (query, rows) in [
+        ("SELECT key, featureName, counts FROM items WHERE key = 'a'", 1),
+        ("SELECT key, featureName, counts, expiresAt FROM wanted LEFT JOIN items USING (key)", 2),
+        ("SELECT key, counts, version FROM wanted CROSS JOIN items USING (key) WHERE featureName = 'like'", 1),
+    ] {
+        let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let plan: rusqlite::Result<Vec<String>> = statement.query_map([], |row| row.get(3)).unwrap().collect();
+        let plan = plan.unwrap().join("; ");
+        assert!(plan.contains("SEARCH s USING PRIMARY KEY (key=?") && !plan.contains("SCAN s"), "{query}: {plan}");
+        let sql = format!("SELECT count(*) FROM ({query})");
+        let found: i64 = database.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, rows, "{query}");
+    }
+}
+
+#[test]
 fn features_that_come_later_are_read_in_the_order_of_their_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
