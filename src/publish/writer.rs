@@ -8,8 +8,8 @@ use crossbeam_channel::{Receiver, select};
 use super::message::{Handed, Receipt};
 use crate::sink::{Destination, ItemBatch, Part, SinkError};
 
-/// So many items are written at once, at most and about.
-const ITEMS_AT_ONCE: usize = 200_000;
+/// So many items are written at once, or up to a batch more: a little less than SQLite takes in one transaction.
+const ITEMS_AT_ONCE: usize = 190_000;
 /// A worker that has more for the table is waited for, but not for longer: it may be counting.
 const MORE_WITHIN: Duration = Duration::from_millis(100);
 

@@ -20,6 +20,8 @@ pub enum SinkErrorKind {
     Failed,
     /// What was asked for cannot be done with this sink: to be told like a wrong flag.
     Usage,
+    /// Somebody else is using it just now.
+    InUse,
     /// A service did not answer; starting again may help.
     ServiceLost,
     /// Whoever read stdout has gone (as `| head` does): reason to end, not to complain. Behind any other pipe

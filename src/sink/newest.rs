@@ -1,20 +1,12 @@
 //! What a table has to write of several batches: each item once, in its newest state.
 
+use std::cmp::Reverse;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
 use super::{ItemBatch, ItemRef};
 use crate::pipeline::Pipeline;
-
-/// The newest item of each key and feature, in the order of the bytes of (key, feature name).
-///
-/// The order makes neighbours in a table's tree neighbours in time, and it is the same whatever
-/// the batches were.
-pub(super) fn newest<'a>(batches: &'a [ItemBatch], pipeline: &'a Pipeline) -> Vec<ItemRef<'a>> {
-    let mut items: Vec<_> = batches.iter().flat_map(|batch| batch.items(pipeline)).collect();
-    // Newest first within a key and feature; of one version, the one that was pushed last.
-    items.reverse();
-    items.sort_by(|a, b| identity(a).cmp(&identity(b)).then(b.version.cmp(&a.version)));
-    items.dedup_by(|later, kept| identity(later) == identity(kept));
-    items
-}
 
 /// Where an item came from: its batch, and its index there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,29 +15,125 @@ pub(super) struct Origin {
     pub index: u32,
 }
 
-/// The newest item of each key and feature, with its origin, in the order of their identities; and the origins of all
-/// others, which need not be written.
+/// The newest item of each key and feature, in the order of the bytes of (key, feature name), each with its origin; and the
+/// origins of all others, which need not be written.
+///
+/// The order makes neighbours in a table's tree neighbours in time, and it is the same whatever
+/// the batches were.
 pub(super) fn newest_by_origin<'a>(
     batches: &'a [ItemBatch],
     pipeline: &'a Pipeline,
 ) -> (Vec<(Origin, ItemRef<'a>)>, Vec<Origin>) {
-    let of_batch = |(batch, items): (usize, &'a ItemBatch)| {
-        (0u32..).zip(items.items(pipeline)).map(move |(index, item)| (Origin { batch, index }, item))
-    };
-    let mut items: Vec<_> = batches.iter().enumerate().flat_map(of_batch).collect();
-    items.reverse();
-    items.sort_by(|(_, a), (_, b)| identity(a).cmp(&identity(b)).then(b.version.cmp(&a.version)));
+    let lengths = batches.iter().map(ItemBatch::len).enumerate();
+    let origins: Vec<Origin> =
+        lengths.flat_map(|(batch, items)| (0..items as u32).map(move |index| Origin { batch, index })).collect();
+    let items: Vec<_> = batches.iter().flat_map(|batch| batch.items(pipeline)).collect();
+    // Numbers that are all given at once are in the order of names.
+    let mut slots = in_order(&items, &mut FeatureNumbers::default());
     let mut older = Vec::new();
-    items.dedup_by(|(origin, later), (_, kept)| {
-        let is_older = identity(later) == identity(kept);
-        older.extend(is_older.then_some(*origin));
+    slots.dedup_by(|later, kept| {
+        let is_older = later.is_of_same_item(kept, &items);
+        older.extend(is_older.then(|| origins[later.index as usize]));
         is_older
     });
-    (items, older)
+    (slots.into_iter().map(|slot| (origins[slot.index as usize], *slot.of(&items))).collect(), older)
 }
 
-fn identity<'a>(item: &ItemRef<'a>) -> (&'a [u8], &'a str) {
-    (item.key, item.feature_name)
+/// The newest item of each key and feature with the feature's number, in the order of the bytes of the key, then of
+/// the number. Features that have none yet are numbered.
+pub(super) fn newest_numbered<'a>(
+    batches: &'a [ItemBatch],
+    pipeline: &'a Pipeline,
+    numbers: &mut FeatureNumbers,
+) -> Vec<(u32, ItemRef<'a>)> {
+    let items: Vec<_> = batches.iter().flat_map(|batch| batch.items(pipeline)).collect();
+    let mut slots = in_order(&items, numbers);
+    slots.dedup_by(|later, kept| later.is_of_same_item(kept, &items));
+    slots.into_iter().map(|slot| (slot.feature, *slot.of(&items))).collect()
+}
+
+/// All items by key and feature, the newest of each first.
+fn in_order(items: &[ItemRef<'_>], numbers: &mut FeatureNumbers) -> Vec<Slot> {
+    let features = numbers.of_all(items);
+    let mut slots: Vec<_> = (0u32..)
+        .zip(items.iter().zip(features))
+        .map(|(index, (item, feature))| Slot { key_head: head(item.key), feature, index })
+        .collect();
+    // Of one version, the one that was pushed last.
+    slots.sort_unstable_by(|a, b| {
+        let (one, other) = (a.of(items), b.of(items));
+        let by_key = a.key_head.cmp(&b.key_head).then_with(|| one.key.cmp(other.key));
+        by_key.then(a.feature.cmp(&b.feature)).then_with(|| {
+            let age = |item: &ItemRef<'_>, index| (Reverse(item.version), Reverse(index));
+            age(one, a.index).cmp(&age(other, b.index))
+        })
+    });
+    slots
+}
+
+/// Where an item comes in the order: what decides nearly always, beside each other.
+struct Slot {
+    key_head: u64,
+    feature: u32,
+    index: u32,
+}
+
+impl Slot {
+    fn of<'a, 'b>(&self, items: &'b [ItemRef<'a>]) -> &'b ItemRef<'a> {
+        &items[self.index as usize]
+    }
+
+    fn is_of_same_item(&self, other: &Slot, items: &[ItemRef<'_>]) -> bool {
+        self.feature == other.feature && self.of(items).key == other.of(items).key
+    }
+}
+
+/// The first bytes of a key as a number that is ordered as they are.
+fn head(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = key.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&key[..length]);
+    u64::from_be_bytes(bytes)
+}
+
+/// Numbers of features, from 0: a feature keeps its own, and those that come together are numbered in the order of their
+/// names.
+#[derive(Debug, Default)]
+pub(super) struct FeatureNumbers {
+    by_name: HashMap<String, u32, RandomState>,
+}
+
+impl FeatureNumbers {
+    /// The number of each item's feature.
+    fn of_all(&mut self, items: &[ItemRef<'_>]) -> Vec<u32> {
+        let known = self.by_name.len() as u32;
+        let mut added: Vec<&str> = Vec::new();
+        let mut numbers: Vec<u32> = Vec::with_capacity(items.len());
+        for item in items {
+            numbers.push(self.by_name.get(item.feature_name).copied().unwrap_or_else(|| {
+                // In the order in which they come, until all are known.
+                let number = known + added.len() as u32;
+                added.push(item.feature_name);
+                self.by_name.insert(item.feature_name.to_owned(), number);
+                number
+            }));
+        }
+        if added.len() > 1 {
+            let mut order: Vec<_> = (0..added.len()).collect();
+            order.sort_unstable_by_key(|came| added[*came]);
+            let mut number_of = vec![0; added.len()];
+            for (number, came) in (known..).zip(order) {
+                number_of[came] = number;
+                self.by_name.insert(added[came].to_owned(), number);
+            }
+            for number in &mut numbers {
+                if let Some(came) = number.checked_sub(known) {
+                    *number = number_of[came as usize];
+                }
+            }
+        }
+        numbers
+    }
 }
 
 #[cfg(test)]
@@ -60,8 +148,9 @@ mod tests {
             batch(&[Row::new("b", "like").version(3).value(30.0), Row::new("a", "like").version(1).value(10.0)]),
             batch(&[Row::new("b", "like").version(2).value(20.0), Row::new("b", "view").version(1).value(1.0)]),
         ];
-        let newest = newest(&batches, &pipeline);
-        let found: Vec<_> = newest.iter().map(|item| (item.key, item.feature_name, item.values[0])).collect();
+        let (newest, older) = newest_by_origin(&batches, &pipeline);
+        assert_eq!(older, [Origin { batch: 1, index: 0 }]);
+        let found: Vec<_> = newest.iter().map(|(_, item)| (item.key, item.feature_name, item.values[0])).collect();
         let expected: [(&[u8], &str, f64); 3] = [(b"a", "like", 10.0), (b"b", "like", 30.0), (b"b", "view", 1.0)];
         assert_eq!(found, expected);
     }
@@ -70,6 +159,38 @@ mod tests {
     fn of_one_version_the_last_stays() {
         let pipeline = pipeline();
         let batches = [batch(&[Row::new("a", "like").value(1.0)]), batch(&[Row::new("a", "like").value(2.0)])];
-        assert_eq!(newest(&batches, &pipeline)[0].values[0], 2.0);
+        let (newest, older) = newest_by_origin(&batches, &pipeline);
+        assert_eq!(newest[0].1.values[0], 2.0);
+        assert_eq!(older, [Origin { batch: 0, index: 0 }]);
+    }
+
+    #[test]
+    fn keys_and_features_come_in_the_order_of_their_bytes_however_alike_they_begin() {
+        let pipeline = pipeline();
+        let keys = ["", "a", "a\0", "a\0\0\0\0\0\0\0", "a\0\0\0\0\0\0\0b", "creator 1", "creator 10", "creator 2", "ü"];
+        let rows: Vec<_> = keys.iter().flat_map(|key| ["b", "ab", "a"].map(|feature| Row::new(key, feature))).collect();
+        let batches: Vec<_> = rows.iter().rev().map(|row| batch(std::slice::from_ref(row))).collect();
+        let found: Vec<_> = newest_by_origin(&batches, &pipeline)
+            .0
+            .iter()
+            .map(|(_, item)| (item.key, item.feature_name))
+            .collect();
+        let expected: Vec<_> =
+            keys.iter().flat_map(|key| ["a", "ab", "b"].map(|feature| (key.as_bytes(), feature))).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_feature_keeps_its_number_and_new_ones_are_numbered_by_name() {
+        let pipeline = pipeline();
+        let mut numbers = FeatureNumbers::default();
+        let mut numbered = |names: &[&str]| {
+            let batch = batch(&names.iter().map(|name| Row::new("k", name)).collect::<Vec<_>>());
+            let items = newest_numbered(std::slice::from_ref(&batch), &pipeline, &mut numbers);
+            items.iter().map(|(number, item)| format!("{number} {}", item.feature_name)).collect::<Vec<_>>()
+        };
+        assert_eq!(numbered(&["view", "like"]), ["0 like", "1 view"]);
+        assert_eq!(numbered(&["share", "view", "click"]), ["1 view", "2 click", "3 share"]);
+        assert_eq!(numbered(&["like", "share"]), ["0 like", "3 share"]);
     }
 }

@@ -13,6 +13,9 @@ pub(super) const SLICE: usize = 1 << 14;
 /// or of this part of what is to be looked at, if that is more: so it never falls behind.
 pub(super) const SLICE_ONE_IN: usize = 8;
 
+/// Memory is held by rows that only wait to be published when they are more than this part of all.
+const HELD_BACK_ONE_IN: usize = 8;
+
 /// Whether as many rows were looked at as the last epoch wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Swept {
@@ -33,6 +36,8 @@ pub(super) struct Expiry {
     round_rows: usize,
     /// No row expires before this; `None`: none ever does.
     pub first: Option<EventTime>,
+    /// How many rows were looked at that stay only because they are not published yet.
+    held_back: usize,
     /// When the first of those expires that were seen since the round began, or that were added.
     first_seen: Option<EventTime>,
 }
@@ -52,6 +57,22 @@ impl Expiry {
     #[inline]
     pub fn see(&mut self, expires: EventTime) {
         self.first_seen = Some(self.first_seen.map_or(expires, |first| first.min(expires)));
+    }
+
+    /// Takes notice of a row whose time has passed, but whose last state is not in the table yet.
+    pub fn hold_back(&mut self, expires: EventTime) {
+        self.held_back += 1;
+        self.see(expires);
+    }
+
+    /// Whether so many rows are held back, of so many in all, that they should be published soon: said once, until as many
+    /// are found again.
+    pub fn wants_publishing(&mut self, rows: usize) -> bool {
+        let many = self.held_back > rows / HELD_BACK_ONE_IN;
+        if many {
+            self.held_back = 0;
+        }
+        many
     }
 
     /// Takes notice of a new round over so many rows.

@@ -74,9 +74,11 @@ impl DecayCounters {
         gone
     }
 
-    /// Whether an eviction is near, so that what is marked should be published before: said once, until keys have gone.
+    /// Whether what is marked should be published soon, for memory: because keys will have to go, or because rows stay that have
+    /// expired. Said once for each time.
     pub fn is_to_be_published_soon(&mut self) -> bool {
-        self.limiter.as_mut().is_some_and(|limiter| limiter.budget.warns())
+        let keys_will_go = self.limiter.as_mut().is_some_and(|limiter| limiter.budget.warns());
+        keys_will_go | self.expiry.wants_publishing(self.keys.rows())
     }
 
     /// Gives back the memory of rows that are gone, where memory is limited, and looks at what is left.

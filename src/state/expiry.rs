@@ -44,9 +44,12 @@ impl DecayCounters {
         keys.remove_rows(key, |row| {
             let feature = features.get(row.feature());
             let expires = expires(feature.kept_for, row.last_update())?;
-            // A row whose last state is not in the table yet stays until it is.
-            if expires >= now || key_stays || row.is_marked() {
+            if expires >= now {
                 expiry.see(expires);
+                return None;
+            }
+            if key_stays || row.is_marked() {
+                expiry.hold_back(expires);
                 return None;
             }
             let words = feature.words(row.is_single());

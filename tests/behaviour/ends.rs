@@ -174,7 +174,7 @@ fn a_reader_that_leaves_any_other_pipe_is_a_failure() {
 fn items_that_another_run_has_replaced_are_not_claimed() {
     let place = reference();
     place.write("p.toml", place.read("p.toml").replace("length = \"5s\"", "length = \"100ms\""));
-    let changes = ["UPDATE meta SET value = 'another run' WHERE name = 'run'; DELETE FROM items", "DROP TABLE items"];
+    let changes = ["UPDATE meta SET value = 'another run' WHERE name = 'run'; DELETE FROM states", "DROP TABLE states"];
     for change in changes {
         let run = |more: &[&str]| {
             let sink = ["run", "p.toml", "--events", "-", "--sink", "sqlite:items.db", "--replace"];

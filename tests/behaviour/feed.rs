@@ -66,22 +66,28 @@ impl Trial {
 
     /// Counts the log with so many workers, one after the other, and compares all with the recount.
     fn check(&self, recount: &Recount<'_>, workers: &[&str], decays: Decays) -> Vec<Findings> {
-        for workers in workers {
-            self.count(recount, workers);
+        let mut sinks: Vec<(String, &str)> =
+            workers.iter().map(|workers| (format!("sqlite:{workers}.db"), *workers)).collect();
+        // With very many events every change would take very much disk.
+        let changelog = (self.events <= 2 * EVENTS).then(|| ("jsonl:items.jsonl".to_owned(), workers[0]));
+        sinks.extend(changelog.clone());
+        for (sink, workers) in &sinks {
+            self.count(recount, sink, workers);
         }
-        let dump = |workers: &&str| self.place.start(&["dump", &format!("sqlite:{workers}.db")]);
-        let findings = judge(recount, workers.iter().map(dump).collect(), decays);
-        for (workers, findings) in workers.iter().zip(&findings) {
-            println!("-w {workers}: {findings}\n{:?}", recount.seen);
+        let dump = |(sink, _): &(String, &str)| self.place.start(&["dump", sink]);
+        let findings = judge(recount, sinks.iter().map(dump).collect(), decays);
+        for ((sink, workers), findings) in sinks.iter().zip(&findings) {
+            println!("{sink}, -w {workers}: {findings}\n{:?}", recount.seen);
+        }
+        if let (Some(_), Some(findings)) = (changelog, findings.last()) {
             assert!(findings.versions.len() >= 5, "it came in several epochs: {:?}", findings.versions);
         }
         findings
     }
 
-    fn count(&self, recount: &Recount<'_>, workers: &str) {
+    fn count(&self, recount: &Recount<'_>, sink: &str, workers: &str) {
         let batch = self.events / EPOCHS;
-        let command =
-            format!("run p.toml --events pieces --sink sqlite:{workers}.db --replay-batch {batch} -w {workers}");
+        let command = format!("run p.toml --events pieces --sink {sink} --replay-batch {batch} -w {workers}");
         let ended = run_to_the_end(&self.place, &command, self.events);
         let summary = ["events", "dead letters", "rows forgotten", "rows"].map(|name| ended.summary(name));
         assert_eq!(summary, [self.events, 0, 0, recount.rows() as u64], "{}", ended.stderr);

@@ -299,7 +299,7 @@ fn the_file_of_another_pipeline_names_it() {
 fn a_table_that_is_replaced_by_a_small_one_is_small() {
     let place = place();
     let many: String =
-        (0..20_000).map(|user| format!("{{\"eventName\":\"like\",\"userId\":\"{user}\",\"eventTs\":1}}\n")).collect();
+        (0..60_000).map(|user| format!("{{\"eventName\":\"like\",\"userId\":\"{user}\",\"eventTs\":1}}\n")).collect();
     place.write("many.jsonl", many);
     run(&place, "many.jsonl", &["--sink", "sqlite:items.db"]).exits(0);
     let bytes = || fs::metadata(place.path("items.db")).unwrap().len();

@@ -168,9 +168,9 @@ impl Desk {
         self.place.run(&[&arguments, replay.arguments].concat()).exits(0)
     }
 
-    pub fn items(&self, replay: &Replay) -> BTreeMap<RowName, Item> {
-        self.replay(replay, "sqlite:items.db");
-        items(&self.place.run(&["dump", "sqlite:items.db"]).exits(0).stdout)
+    pub fn items(&self, replay: &Replay, sink: &str) -> BTreeMap<RowName, Item> {
+        self.replay(replay, sink);
+        items(&self.place.run(&["dump", sink]).exits(0).stdout)
     }
 }
 

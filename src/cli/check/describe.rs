@@ -78,10 +78,10 @@ fn window(pipeline: &Pipeline) -> String {
 fn publish(pipeline: &Pipeline) -> String {
     let rhythm = |rhythm: &Rhythm| {
         let every = format_duration(rhythm.every);
-        if rhythm.is_default { format!("every {every}, the window (a replay: 30s at least)") } else { format!("every {every}") }
+        if rhythm.is_default { format!("every {every}, or 30s in a replay") } else { format!("every {every}") }
     };
     let rhythms: Vec<String> = pipeline.publish.rhythms.iter().map(rhythm).collect();
-    format!("into a table what has changed, {}, and all at the end", rhythms.join(" or "))
+    format!("{}, and at the end", rhythms.join(" and "))
 }
 
 fn dead_letters(pipeline: &Pipeline) -> String {

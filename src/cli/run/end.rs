@@ -205,7 +205,7 @@ impl Part {
 
 fn part_of(error: &SinkError) -> Part {
     match error.kind() {
-        SinkErrorKind::Failed | SinkErrorKind::Usage | SinkErrorKind::ClosedPipe => Part::Sink,
+        SinkErrorKind::Failed | SinkErrorKind::InUse | SinkErrorKind::Usage | SinkErrorKind::ClosedPipe => Part::Sink,
         SinkErrorKind::ServiceLost => Part::Service,
         SinkErrorKind::Gone => Part::SinkGone,
         SinkErrorKind::DeadLetters => Part::DeadLetters,
@@ -225,7 +225,7 @@ mod tests {
     /// What a run may end with.
     fn ends() -> Vec<RunEnd> {
         use SinkErrorKind::*;
-        let kinds = [Failed, Usage, ServiceLost, ClosedPipe, Gone, DeadLetters, TooManyDeadLetters];
+        let kinds = [Failed, InUse, Usage, ServiceLost, ClosedPipe, Gone, DeadLetters, TooManyDeadLetters];
         let sink = kinds.map(|kind| RunEnd::after(RunError::Sink(SinkError::new("no").of_kind(kind))));
         let mut ends = vec![RunEnd::Done, RunEnd::AskedToStop, RunEnd::Interrupted];
         ends.push(RunEnd::after(RunError::Source(SourceError::new("no"))));

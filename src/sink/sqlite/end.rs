@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
+
+use super::error::is_in_use;
 
 /// How long the end waits for readers that are just reading.
 const READER_PATIENCE: Duration = Duration::from_secs(1);
@@ -33,8 +35,4 @@ pub(super) fn make_whole(connection: &Connection, path: &Path) -> rusqlite::Resu
             _ => return Ok(()),
         }
     }
-}
-
-fn is_in_use(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }

@@ -8,8 +8,7 @@ use crate::sink::{SinkError, SinkErrorKind};
 
 /// What went wrong with the file, and what to do about it.
 pub(super) fn sink_error(path: &Path, error: rusqlite::Error) -> SinkError {
-    // SQLite has no code for it.
-    if error.to_string().contains("no such table") {
+    if has_lost_tables(&error) {
         let message = "has lost its tables (another program has changed it: start over with --replace)";
         return SinkError::caused_by(format!("{} {message}", path.display()), error).of_kind(SinkErrorKind::Gone);
     }
@@ -29,5 +28,17 @@ pub(super) fn sink_error(path: &Path, error: rusqlite::Error) -> SinkError {
         Some(ErrorCode::DatabaseCorrupt) => ("is damaged", "move it away and start over"),
         _ => ("cannot be used", "see what SQLite says"),
     };
-    SinkError::caused_by(format!("{} {what} ({hint})", path.display()), error)
+    let kind = if is_in_use(&error) { SinkErrorKind::InUse } else { SinkErrorKind::Failed };
+    SinkError::caused_by(format!("{} {what} ({hint})", path.display()), error).of_kind(kind)
+}
+
+/// Whether a table is missing.
+pub(super) fn has_lost_tables(error: &rusqlite::Error) -> bool {
+    // SQLite has no code for it.
+    error.to_string().contains("no such table")
+}
+
+/// Whether somebody else is using the file just now.
+pub(super) fn is_in_use(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }

@@ -1,24 +1,26 @@
 //! Reads items back, also while a run is writing them.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OpenFlags, Row, params};
+use serde::de::DeserializeOwned;
 
 use super::error::sink_error;
-use super::{Contents, connect, contents, filled_by, newer_format};
-use crate::counter::EventTime;
+use super::open::{connect, newer_format};
+use super::schema::{Contents, EXPIRES_AT, Format, contents, filled_by};
+use crate::counter::{DecayInterval, EventTime};
 use crate::epoch::Version;
 use crate::sink::files::open_to_read;
-use crate::sink::{Item, ItemReader, SinkError};
-
-const COLUMNS: &str = "SELECT key, featureName, counts, version, expiresAt, since FROM items";
+use crate::sink::{Count, Item, ItemReader, SinkError};
 
 /// Reads items from the table. Writes nothing, not even an empty file.
 #[derive(Debug)]
 pub(in crate::sink) struct SqliteReader {
     connection: Connection,
+    format: Format,
     path: PathBuf,
 }
 
@@ -30,14 +32,14 @@ impl SqliteReader {
         open_to_read(path)?;
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| sink_error(path, error))?;
         match contents(&connection).map_err(|error| sink_error(path, error))? {
-            Contents::Items | Contents::NoItems => {
+            Contents::Items(format) | Contents::NoItems(format) => {
                 let other = filled_by(&connection).map_err(|error| sink_error(path, error))?;
                 if let (Some(pipeline), Some(other)) = (pipeline, other)
                     && pipeline != other
                 {
                     tracing::warn!("{} holds the items of the pipeline {other}, not of {pipeline}", path.display());
                 }
-                Ok(SqliteReader { connection, path: path.to_owned() })
+                Ok(SqliteReader { connection, format, path: path.to_owned() })
             }
             Contents::NewerFormat(format) => Err(newer_format(path, format)),
             Contents::Nothing | Contents::SomethingElse => {
@@ -47,37 +49,86 @@ impl SqliteReader {
     }
 }
 
+impl SqliteReader {
+    /// A query of items, in the order of the bytes of (key, feature name).
+    fn sql(&self, of_a_key: bool) -> String {
+        // Not the view, whose texts of counts take longer to make and to take apart than all the rest. The CROSS JOIN keeps
+        // the rows in the order of their keys, so that only those of one key need sorting.
+        let (columns, tables, key, feature_name) = match self.format {
+            Format::One => ("key, featureName, version, expiresAt, since, counts", "items", "key", "featureName"),
+            Format::Two => (
+                "s.key, f.name, s.version, {expiresAt}, s.since, s.counts, s.lastUpdate, s.more, f.decays, f.more",
+                "states AS s CROSS JOIN features AS f ON f.id = s.feature",
+                "s.key",
+                "f.name",
+            ),
+        };
+        let columns = columns.replace("{expiresAt}", EXPIRES_AT);
+        let wanted =
+            if of_a_key { format!("WHERE {key} = ?1 AND (?2 IS NULL OR {feature_name} = ?2)") } else { String::new() };
+        // The collation of both compares bytes.
+        format!("SELECT {columns} FROM {tables} {wanted} ORDER BY {key}, {feature_name}")
+    }
+
+    fn item(&self, row: &Row<'_>) -> rusqlite::Result<Item> {
+        let counts = match self.format {
+            Format::One => json(row, 5)?,
+            Format::Two => counts(row)?,
+        };
+        Ok(Item {
+            key: row.get(0)?,
+            feature_name: row.get(1)?,
+            counts,
+            version: Version(row.get::<_, i64>(2)?.cast_unsigned()),
+            expires_at: row.get(3)?,
+            since: row.get::<_, Option<i64>>(4)?.map(EventTime),
+        })
+    }
+}
+
 impl ItemReader for SqliteReader {
     fn get(&mut self, key: &str, feature_name: Option<&str>) -> Result<Vec<Item>, SinkError> {
-        let sql = format!("{COLUMNS} WHERE key = ?1 AND (?2 IS NULL OR featureName = ?2) ORDER BY featureName");
         let items = || -> rusqlite::Result<Vec<Item>> {
-            self.connection.prepare(&sql)?.query_map(params![key, feature_name], item)?.collect()
+            let mut statement = self.connection.prepare(&self.sql(true))?;
+            statement.query_map(params![key, feature_name], |row| self.item(row))?.collect()
         };
         items().map_err(|error| sink_error(&self.path, error))
     }
 
     fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
         let failed = |error| sink_error(&self.path, error);
-        // The order is that of the primary key, whose collation compares bytes.
-        let mut statement = self.connection.prepare(&format!("{COLUMNS} ORDER BY key, featureName")).map_err(failed)?;
+        let mut statement = self.connection.prepare(&self.sql(false)).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            let item = item(row).map_err(failed)?;
+            let item = self.item(row).map_err(failed)?;
             visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
         }
         Ok(())
     }
 }
 
-fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
-    let counts = serde_json::from_str(row.get_ref("counts")?.as_str()?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, Type::Text, Box::new(error)))?;
-    Ok(Item {
-        key: row.get("key")?,
-        feature_name: row.get("featureName")?,
-        counts,
-        version: Version(row.get::<_, i64>("version")?.cast_unsigned()),
-        expires_at: row.get("expiresAt")?,
-        since: row.get::<_, Option<i64>>("since")?.map(EventTime),
-    })
+/// The counts of a row of format 2.
+fn counts(row: &Row<'_>) -> rusqlite::Result<BTreeMap<DecayInterval, Count>> {
+    let values: Vec<f64> = json(row, 5)?;
+    let last_update = EventTime(row.get(6)?);
+    let more: Vec<f64> = if row.get_ref(7)? == ValueRef::Null { Vec::new() } else { json(row, 7)? };
+    let decays: Vec<DecayInterval> = json(row, 8)?;
+    let is_error = row.get_ref(9)? == ValueRef::Text(b"error");
+    // The last stands for all that follow it.
+    let nth = |numbers: &[f64], index: usize| numbers.get(index).or(numbers.last()).copied();
+    let count = |(index, decay_interval)| {
+        let value = nth(&values, index).ok_or_else(|| not_as_written(5, "there is no value".into()))?;
+        let more = nth(&more, index);
+        let (squares, error) = if is_error { (None, more) } else { (more, None) };
+        Ok((decay_interval, Count { decay_interval, last_update, value, squares, error }))
+    };
+    decays.into_iter().enumerate().map(count).collect()
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| not_as_written(column, error.into()))
+}
+
+fn not_as_written(column: usize, error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error)
 }

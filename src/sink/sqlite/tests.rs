@@ -1,8 +1,13 @@
 //! What the table promises, to writers and to readers.
 
+use std::time::Duration;
+
 use super::*;
 use crate::sink::fixtures::{Row, WriteAll as _, batch, pipeline};
 use crate::sink::{Item, ItemReader, SinkErrorKind};
+
+mod formats;
+mod shape;
 
 fn open_as(path: &Path, replace: bool, run_id: &str) -> Result<SqliteSink, SinkError> {
     SqliteSink::open(
@@ -53,7 +58,7 @@ fn items_read_back_as_they_were_written_while_the_run_is_writing() {
 }
 
 #[test]
-fn counts_stand_in_the_table_in_the_published_shape() {
+fn counts_are_shown_in_the_published_shape() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     open_as(&path, false, "run 7").unwrap().write_all(&[one_item()]).unwrap();
@@ -192,7 +197,7 @@ fn replacing_many_items_gives_their_space_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
-    let many: Vec<_> = (0..5_000).map(|i| Row::new(&format!("key {i}"), "like")).collect();
+    let many: Vec<_> = (0..40_000).map(|i| Row::new(&format!("key {i}"), "like")).collect();
     sink.write_all(&[batch(&many)]).unwrap();
     Box::new(sink).close().unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() > 1_000_000);

@@ -228,7 +228,7 @@ fn a_round_visits_all_keys_that_stay() {
     (0..KEYS).for_each(|key| twins.change(key, (key % 5) as u32, 0));
     twins.publish();
     while !twins.table.next_in_round().is_some_and(|(_, new_round)| new_round) {}
-    let mut visited = std::collections::BTreeSet::new();
+    let mut visited = BTreeSet::new();
     let mut next = 0;
     while let Some((key, new_round)) = twins.table.next_in_round() {
         if new_round {
