@@ -113,7 +113,7 @@ impl DecayCounters {
         let mut last = Batch::default();
         let waiting: usize = self.evicted_items.iter().map(|handover| handover.items.len()).sum();
         let mut room = LAST_ITEMS.saturating_sub(waiting);
-        let DecayCounters { keys, uniques, features, pipeline, in_flight, values, items, window, metrics, .. } = self;
+        let DecayCounters { keys, uniques, features, pipeline, values, items, window, metrics, .. } = self;
         keys.for_each_key(|keys, key| {
             let block = keys.block(key);
             let judge = Judge { pipeline, features, uniques, now };
@@ -127,7 +127,7 @@ impl DecayCounters {
                 evicted.insert(block.id());
             }
             let marked = block.marked_rows();
-            if marked > room || in_flight.contains(block.id()) {
+            if marked > room {
                 metrics.evictions.unpublished.add(marked as u64);
             } else if marked > 0 {
                 room -= marked;

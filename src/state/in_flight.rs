@@ -20,11 +20,21 @@ pub(crate) struct BatchId(pub u64);
 /// The keys in flight, and of which batches they are. As many as a table has room for.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    keys: HashTable<KeyId>,
+    keys: HashTable<Held>,
     batches: BTreeMap<BatchId, Batch>,
     next: u64,
     items: usize,
     bytes: u64,
+}
+
+/// A key that may not be read again yet.
+#[derive(Debug)]
+struct Held {
+    id: KeyId,
+    /// In so many batches.
+    batches: u32,
+    /// The table has one of them.
+    is_given: bool,
 }
 
 /// What was read at once. Items are counted in the order in which they were read, key by key.
@@ -76,7 +86,7 @@ impl Batch {
 impl InFlight {
     #[inline]
     pub fn contains(&self, id: KeyId) -> bool {
-        self.keys.find(hash(id), |other| *other == id).is_some()
+        self.keys.find(hash(id), |held| held.id == id).is_some()
     }
 
     /// How many items have no answer yet.
@@ -94,12 +104,14 @@ impl InFlight {
         self.bytes
     }
 
-    /// Sends a batch on its way, whose items take so many bytes.
+    /// Takes notice of a batch whose items take so many bytes. It may be [given](InFlight::give) to the table when that has
+    /// answered for all earlier ones with the same keys.
     pub fn depart(&mut self, mut batch: Batch, bytes: u64) -> BatchId {
         let id = BatchId(self.next);
         self.next += 1;
         for key in &batch.keys {
-            self.keys.insert_unique(hash(key.id), key.id, |id| hash(*id));
+            let held = self.keys.entry(hash(key.id), |held| held.id == key.id, |held| hash(held.id));
+            held.or_insert(Held { id: key.id, batches: 0, is_given: false }).into_mut().batches += 1;
         }
         batch.unanswered = batch.features.len();
         self.items += batch.unanswered;
@@ -107,6 +119,23 @@ impl InFlight {
         self.bytes += bytes;
         self.batches.insert(id, batch);
         id
+    }
+
+    /// Notes that the table gets a batch now, unless it has an earlier one with one of its keys; returns whether it does.
+    pub fn give(&mut self, id: BatchId) -> bool {
+        let Some(batch) = self.batches.get(&id) else { return false };
+        let is_given = |key: &KeyInFlight| {
+            self.keys.find(hash(key.id), |held| held.id == key.id).is_some_and(|held| held.is_given)
+        };
+        if batch.keys.iter().any(is_given) {
+            return false;
+        }
+        for key in &batch.keys {
+            if let Some(held) = self.keys.find_mut(hash(key.id), |held| held.id == key.id) {
+                held.is_given = true;
+            }
+        }
+        true
     }
 
     /// Takes the answer for some items of a batch, each answered for once, and gives back those that must be marked again.
@@ -123,9 +152,13 @@ impl InFlight {
             start = key.end;
             key.unanswered -= own.len() as u32;
             if key.unanswered == 0
-                && let Ok(entry) = self.keys.find_entry(hash(key.id), |other| *other == key.id)
+                && let Ok(mut entry) = self.keys.find_entry(hash(key.id), |held| held.id == key.id)
             {
-                entry.remove();
+                let held = entry.get_mut();
+                (held.batches, held.is_given) = (held.batches - 1, false);
+                if held.batches == 0 {
+                    entry.remove();
+                }
             }
             if outcome == Outcome::NotWritten {
                 let since = batch.since.unwrap_or_default();
@@ -171,6 +204,7 @@ mod tests {
         let mut in_flight = InFlight::default();
         let first = in_flight.depart(batch(&[(5, 2), (6, 3)]), 100);
         let second = in_flight.depart(batch(&[(7, 1)]), 10);
+        assert!(in_flight.give(first) && in_flight.give(second));
         assert_eq!((in_flight.items(), in_flight.oldest()), (6, Some(Moment(5))));
         assert_eq!(in_flight.answer(first, 1..3, Outcome::Written), []);
         assert!([5, 6, 7].into_iter().all(|key| in_flight.contains(id(key))));
@@ -184,5 +218,17 @@ mod tests {
         assert_eq!((in_flight.contains(id(5)), in_flight.oldest()), (false, Some(Moment(7))));
         in_flight.answer(second, 0..1, Outcome::Written);
         assert_eq!((in_flight.items(), in_flight.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn of_two_batches_with_the_same_key_the_second_is_given_when_the_first_is_answered_for() {
+        let mut in_flight = InFlight::default();
+        let first = in_flight.depart(batch(&[(5, 1)]), 1);
+        let second = in_flight.depart(batch(&[(5, 1), (6, 1)]), 1);
+        assert!(in_flight.give(first) && !in_flight.give(second));
+        in_flight.answer(first, 0..1, Outcome::Written);
+        assert!(in_flight.contains(id(5)) && in_flight.give(second));
+        in_flight.answer(second, 0..2, Outcome::Written);
+        assert!(!in_flight.contains(id(5)) && !in_flight.contains(id(6)));
     }
 }

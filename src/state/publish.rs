@@ -133,7 +133,9 @@ impl DecayCounters {
         if !self.items.is_full() {
             self.round = None;
         }
-        self.depart(batch)
+        let read = self.depart(batch)?;
+        self.in_flight.give(read.id);
+        Some(read)
     }
 
     /// Reads the marked rows of a key that are of this rhythm or of a shorter one; says in which queue the key belongs if others
@@ -162,7 +164,7 @@ impl DecayCounters {
         left
     }
 
-    /// Sends on its way what was read.
+    /// Takes notice of what was read.
     pub(super) fn depart(&mut self, batch: Batch) -> Option<Handover> {
         let mut read = None;
         self.items.finish(&mut |items| read = Some(items));
@@ -170,9 +172,11 @@ impl DecayCounters {
         Some(Handover { id: self.in_flight.depart(batch, items.memory()), items })
     }
 
-    /// What left with evicted keys, to be handed over before all else.
+    /// What left with evicted keys, the oldest first, to be handed over before all else. A key that is still in flight keeps it
+    /// waiting.
     pub fn take_evicted(&mut self) -> Option<Handover> {
-        self.evicted_items.pop_front()
+        let in_flight = &mut self.in_flight;
+        self.evicted_items.pop_front_if(|handover| in_flight.give(handover.id))
     }
 
     /// Takes a table's answer for some items of a batch, by their indices; what is not written is marked again.
