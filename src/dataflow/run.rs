@@ -21,7 +21,7 @@ use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
-use crate::publish::{Handed, Next, Pace, Publisher, PublisherParts, RunClock, RunState};
+use crate::publish::{Handed, Next, Pace, Publisher, PublisherParts, RunClock, RunState, TimeUp, not_published};
 use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, Order, Sample, Sink, Writers};
 use crate::source::Feed;
 use crate::state::{DecayCounters, Moment, Publishing};
@@ -249,6 +249,7 @@ fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
 fn work(worker: &mut Worker, parts: WorkerParts) {
     let counters = Rc::new(RefCell::new(parts.counters));
     let (clock, failure, signalled) = (parts.clock, parts.failure, parts.signalled);
+    let metrics = Arc::clone(&parts.metrics);
     let (changelog, mut publisher) = match parts.outboxes.items {
         ItemOutbox::Changelog(changelog) => (Some(changelog), None),
         ItemOutbox::Table { handed, order, is_replay } => {
@@ -284,9 +285,12 @@ fn work(worker: &mut Worker, parts: WorkerParts) {
         }
         source.wake_if_acknowledged();
         let run = RunState { is_drained: done.done(), is_stopping: signalled.load(Ordering::Acquire) };
-        next = publisher.as_mut().map_or(Ok(Next::Done), |publisher| publisher.work(clock.now(), run)).unwrap_or_else(|error| {
-            failure.sink(error);
-            Next::Wait(Moment(u64::MAX))
-        });
+        next = match publisher.as_mut().map_or(Ok(Next::Done), |publisher| publisher.work(clock.now(), run)) {
+            Ok(next) => next,
+            Err(TimeUp) => {
+                failure.sink(not_published(metrics.waiting.items()));
+                Next::Wait(Moment(u64::MAX))
+            }
+        };
     }
 }

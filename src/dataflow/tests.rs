@@ -109,18 +109,29 @@ impl Setup {
 
     /// Runs the dataflow on what `produce` sends; the items in the order in which they were written.
     fn run(&self, produce: impl FnOnce(FeedSender, &Metrics) + Send + 'static) -> (Vec<Item>, Arc<Metrics>) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let metrics = Arc::new(Metrics::default());
-        let (failure, errors) = Failure::new(Arc::new(AtomicBool::new(false)));
         let items = Arc::new(Mutex::new(Vec::new()));
         let pipeline = Arc::clone(&self.pipeline);
         let sink = MemorySink { pipeline, items: Arc::clone(&items), pause: self.sink_pause };
+        let metrics = self.run_into(Box::new(sink), produce);
+        let items = std::mem::take(&mut *items.lock().unwrap_or_else(PoisonError::into_inner));
+        (items, metrics)
+    }
+
+    /// Runs the dataflow into this sink on what `produce` sends.
+    fn run_into(
+        &self,
+        sink: Box<dyn Sink>,
+        produce: impl FnOnce(FeedSender, &Metrics) + Send + 'static,
+    ) -> Arc<Metrics> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let metrics = Arc::new(Metrics::default());
+        let (failure, errors) = Failure::new(Arc::new(AtomicBool::new(false)));
         let (sender, shared) = feed(Epoch(1));
         let execution = start(Run {
             pipeline: Arc::clone(&self.pipeline),
             peers: Peers::alone(self.workers as u32),
             feeds: vec![shared; self.workers],
-            sink: Box::new(sink),
+            sink,
             delivery: self.delivery,
             signalled: Arc::default(),
             dead_letters: DeadLetterFile::new(directory.path().join("dead.jsonl"), None, Arc::clone(&metrics)),
@@ -137,8 +148,7 @@ impl Setup {
         assert!(execution.done().recv().is_err(), "done is told by disconnecting");
         producer.join().expect("the producer ends");
         assert!(errors.try_recv().is_err(), "no error");
-        let items = std::mem::take(&mut *items.lock().unwrap_or_else(PoisonError::into_inner));
-        (items, metrics)
+        metrics
     }
 }
 
@@ -346,6 +356,56 @@ fn a_slow_sink_holds_the_source_back() {
     // A few epochs in the dataflow and a few blocks in the feed, whatever the number of epochs.
     let most = most_in_flight.recv().expect("reported");
     assert!(most < 20, "{most} epochs were read ahead of the sink");
+}
+
+/// A table that takes nothing until it is let.
+struct LockedTable {
+    pipeline: Arc<Pipeline>,
+    items: Arc<Mutex<Vec<Item>>>,
+    released: Receiver<()>,
+}
+
+impl Sink for LockedTable {
+    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+        // An error is the release: the other end is dropped.
+        let _ = self.released.recv();
+        let items = batches.iter().flat_map(|batch| batch.items(&self.pipeline)).map(|item| item.to_item());
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).extend(items);
+        answer_all(batches, answer);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_table_that_takes_nothing_holds_nobody_up_and_gets_the_newest_at_last() {
+    const EPOCHS: u64 = 300;
+    for (workers, order) in [(1, Order::Key), (2, Order::Waiting)] {
+        let setup = Setup { delivery: ItemDelivery::Pull { order, is_replay: false }, ..Setup::new("none", workers) };
+        let items = Arc::new(Mutex::new(Vec::new()));
+        let (release, released) = crossbeam_channel::bounded::<()>(0);
+        let table = LockedTable { pipeline: Arc::clone(&setup.pipeline), items: Arc::clone(&items), released };
+        let metrics = setup.run_into(Box::new(table), move |sender, metrics| {
+            for epoch in 1..=EPOCHS {
+                let line = TestEvent { name: "view", user: epoch as u8, creator: None, time: 5, amount: None }.line();
+                sender.send(block(epoch, &line, Vec::new())).expect("taken");
+            }
+            // All is counted, though nothing was written.
+            while metrics.events.get() < EPOCHS || metrics.waiting.items() < 256 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert_eq!(metrics.items_written.get(), 0);
+            assert!(metrics.waiting.oldest().is_some());
+            drop(release);
+        });
+        assert_eq!(metrics.waiting.oldest(), None);
+        let newest = newest(std::mem::take(&mut *items.lock().unwrap_or_else(PoisonError::into_inner)));
+        assert_eq!(newest.len(), 256);
+        for ((user, _), item) in newest {
+            let times = (1..=EPOCHS).filter(|epoch| (*epoch as u8).to_string() == user).count();
+            let value = item.counts.values().last().expect("a count").value;
+            assert!((value - times as f64).abs() < 1e-6, "{user}: {value} is not {times}");
+        }
+    }
 }
 
 #[test]

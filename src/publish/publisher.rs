@@ -55,6 +55,10 @@ pub(crate) enum Next {
     Done,
 }
 
+/// The run was asked to stop, and the table has not taken everything since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeUp;
+
 /// How far the run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunState {
@@ -73,7 +77,7 @@ impl Publisher {
     }
 
     /// Does what there is to do, at most one batch of it. To be called between other work.
-    pub fn work(&mut self, now: Moment, run: RunState) -> Result<Next, SinkError> {
+    pub fn work(&mut self, now: Moment, run: RunState) -> Result<Next, TimeUp> {
         let counters = Rc::clone(&self.parts.counters);
         let mut counters = counters.borrow_mut();
         for Answer { id, items, outcome } in self.answers.try_iter() {
@@ -95,7 +99,7 @@ impl Publisher {
         if run.is_drained && run.is_stopping {
             let since = *self.stopping_since.get_or_insert(now);
             if now.0 >= since.0 + STOP_WITHIN {
-                return Err(not_published(waiting.items));
+                return Err(TimeUp);
             }
             return Ok(Next::Wait(Moment(since.0 + STOP_WITHIN)));
         }
@@ -139,7 +143,8 @@ impl Publisher {
     }
 }
 
-fn not_published(items: usize) -> SinkError {
+/// What a run says in which the table has not taken so many items when [`TimeUp`].
+pub(crate) fn not_published(items: u64) -> SinkError {
     let message = format!(
         "{items} items were not published within {} seconds of the signal to stop, because the table did not take them: what it \
          has of them is older; see that it can be written to, and start again",

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::contract::Order;
 use super::SinkError;
+use super::contract::Order;
 use super::sqlite::companions;
 use crate::pipeline::{Pipeline, SinkTarget};
 

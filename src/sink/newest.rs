@@ -170,11 +170,8 @@ mod tests {
         let keys = ["", "a", "a\0", "a\0\0\0\0\0\0\0", "a\0\0\0\0\0\0\0b", "creator 1", "creator 10", "creator 2", "ü"];
         let rows: Vec<_> = keys.iter().flat_map(|key| ["b", "ab", "a"].map(|feature| Row::new(key, feature))).collect();
         let batches: Vec<_> = rows.iter().rev().map(|row| batch(std::slice::from_ref(row))).collect();
-        let found: Vec<_> = newest_by_origin(&batches, &pipeline)
-            .0
-            .iter()
-            .map(|(_, item)| (item.key, item.feature_name))
-            .collect();
+        let found: Vec<_> =
+            newest_by_origin(&batches, &pipeline).0.iter().map(|(_, item)| (item.key, item.feature_name)).collect();
         let expected: Vec<_> =
             keys.iter().flat_map(|key| ["a", "ab", "b"].map(|feature| (key.as_bytes(), feature))).collect();
         assert_eq!(found, expected);

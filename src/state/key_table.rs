@@ -21,7 +21,9 @@ const MARK_BYTES: usize = 8;
 /// What a key takes in memory, in bytes, with its part of the index and of the marks: one with so long a text, whose rows
 /// have so many words each (see [`super::block`]).
 pub(crate) fn key_bytes(text_length: usize, rows: impl Iterator<Item = usize>) -> usize {
-    8 * words_with_room_for(key_words(text_length, false) + rows.map(row_words).sum::<usize>()) + INDEX_BYTES + MARK_BYTES
+    8 * words_with_room_for(key_words(text_length, false) + rows.map(row_words).sum::<usize>())
+        + INDEX_BYTES
+        + MARK_BYTES
 }
 
 /// How many marked keys ahead of the one that is taken memory is asked for.

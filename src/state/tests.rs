@@ -50,7 +50,13 @@ fn batches(pipeline: &Arc<Pipeline>, events: u64) -> Vec<ContributionBatch> {
 
 fn counters(pipeline: &Arc<Pipeline>) -> DecayCounters {
     let versions = Versions::new(Generation(1), Window(1));
-    DecayCounters::new(Arc::clone(pipeline), versions, Peers::alone(1), Publishing::Changelog, Arc::new(Metrics::default()))
+    DecayCounters::new(
+        Arc::clone(pipeline),
+        versions,
+        Peers::alone(1),
+        Publishing::Changelog,
+        Arc::new(Metrics::default()),
+    )
 }
 
 /// By identity and feature name, what each interval has.

@@ -28,6 +28,7 @@ mod order;
 mod pipes;
 mod plan;
 mod program;
+mod publishing;
 mod readings;
 mod readme;
 mod recount;

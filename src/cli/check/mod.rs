@@ -116,6 +116,7 @@ source        Kafka topic events at a:1, from earliest; or event logs, given wit
 event         name in n, time in t (ms), at most 1m ahead, at most 1048576 bytes
 window        5s; clock: wall for Kafka, event for event logs; at least 50000 events per epoch of a replay
 sink          sqlite:feed.db
+publish       every 5s, or 30s in a replay, and at the end
 dead letters  dead_letters.jsonl, any number of them
 
 key u

@@ -97,7 +97,10 @@ impl Summary<'_> {
         }
         let unpublished = metrics.evictions.unpublished.get();
         if unpublished > 0 {
-            line("lost items", format!("{} changes of rows that were evicted before the table took them", count(unpublished)));
+            line(
+                "lost items",
+                format!("{} changes of rows that were evicted before the table took them", count(unpublished)),
+            );
         }
         if let Some(bytes) = peak_memory_bytes() {
             line("peak memory", HumanBytes(bytes).to_string());

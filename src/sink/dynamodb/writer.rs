@@ -227,11 +227,7 @@ type Sent = (Origin, Attributes);
 
 /// Returns when all these items are in the table, and tells of those that are. An item is in one request at a time: it is sent
 /// again only after the request that it was in has ended.
-async fn deliver(
-    service: Service,
-    items: Vec<Sent>,
-    written: UnboundedSender<Vec<Origin>>,
-) -> Result<(), SinkError> {
+async fn deliver(service: Service, items: Vec<Sent>, written: UnboundedSender<Vec<Origin>>) -> Result<(), SinkError> {
     let mut waiting = vec![items];
     let mut failed = FailedAttempts::default();
     while let Some(mut items) = waiting.pop() {

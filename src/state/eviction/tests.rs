@@ -90,7 +90,13 @@ impl Worker {
     fn new(limits: &str) -> Worker {
         let (pipeline, metrics) = (pipeline(limits), Arc::new(Metrics::default()));
         let versions = Versions::new(Generation(1), Window(1));
-        let counters = DecayCounters::new(Arc::clone(&pipeline), versions, Peers::alone(1), Publishing::Changelog, Arc::clone(&metrics));
+        let counters = DecayCounters::new(
+            Arc::clone(&pipeline),
+            versions,
+            Peers::alone(1),
+            Publishing::Changelog,
+            Arc::clone(&metrics),
+        );
         let feature = |(number, group): (u16, &crate::pipeline::Group)| FeatureKey {
             group: GroupId(number),
             measure: MeasureId(0),

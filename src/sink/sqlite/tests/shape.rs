@@ -204,7 +204,8 @@ fn features_that_come_later_are_read_in_the_order_of_their_names() {
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
     sink.write_all(&[batch(&[Row::new("a", "view"), Row::new("b", "view")])]).unwrap();
-    sink.write_all(&[batch(&[Row::new("a", "like"), Row::new("a", "share").value(2.0), Row::new("b", "like")])]).unwrap();
+    sink.write_all(&[batch(&[Row::new("a", "like"), Row::new("a", "share").value(2.0), Row::new("b", "like")])])
+        .unwrap();
     let expected = [("a", "like"), ("a", "share"), ("a", "view"), ("b", "like"), ("b", "view")];
     let items = all(&path);
     assert_eq!(items.iter().map(|item| (&*item.key, &*item.feature_name)).collect::<Vec<_>>(), expected);
