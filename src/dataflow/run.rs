@@ -22,7 +22,7 @@ use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::publish::{Handed, Next, Pace, Publisher, PublisherParts, RunClock, RunState, TimeUp, not_published};
-use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, Order, Sample, Sink, Writers};
+use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, Intake, Sample, Sink, Writers};
 use crate::source::Feed;
 use crate::state::{DecayCounters, Moment, Publishing};
 use crate::sums::HashSeed;
@@ -68,8 +68,8 @@ pub enum ItemDelivery {
     Changelog(Writers),
     /// The newest state of what has changed, whenever the sink has room.
     Pull {
-        /// In which order it wants them.
-        order: Order,
+        /// How it wants them.
+        intake: Intake,
         /// Event logs are read to their end: nobody waits for the table.
         is_replay: bool,
     },
@@ -116,7 +116,7 @@ struct Outboxes {
 #[derive(Clone)]
 enum ItemOutbox {
     Changelog(Changelog),
-    Table { handed: Sender<Handed>, order: Order, is_replay: bool },
+    Table { handed: Sender<Handed>, intake: Intake, is_replay: bool },
 }
 
 /// What one worker is made of: what can be sent to its thread.
@@ -126,18 +126,15 @@ struct WorkerParts {
     counters: DecayCounters,
     outboxes: Outboxes,
     clock: RunClock,
-    /// How many bytes of items for a table may be in flight from it.
-    room_bytes: u64,
+    /// Which of so many workers of this process it is.
     index: usize,
+    workers: usize,
     in_flight: InFlight,
     metrics: Arc<Metrics>,
     pipeline: Arc<Pipeline>,
     signalled: Arc<AtomicBool>,
     failure: Failure,
 }
-
-/// So many bytes of items may be on their way to a table, from all workers of this process.
-const TABLE_ROOM_BYTES: u64 = 48 << 20;
 
 /// Starts a run: one worker thread per feed, a writer thread for items and one for dead letters.
 pub fn start(run: Run) -> std::io::Result<Execution> {
@@ -153,7 +150,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
     };
     let (outboxes, writers) = spawn_writers(destination, run.delivery, run.dead_letters, &given_up, &run.failure)?;
     let clock = RunClock::since(run.metrics.waiting.started());
-    let room_bytes = TABLE_ROOM_BYTES / run.feeds.len().max(1) as u64;
+    let workers = run.feeds.len();
     // Each worker takes its own part out; a worker is built only once.
     let parts: Vec<Mutex<Option<WorkerParts>>> = run
         .feeds
@@ -177,8 +174,8 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
             ),
             outboxes: outboxes.clone(),
             clock,
-            room_bytes,
             index,
+            workers,
             in_flight: in_flight.clone(),
             metrics: Arc::clone(&run.metrics),
             pipeline: Arc::clone(&run.pipeline),
@@ -225,10 +222,10 @@ fn spawn_writers(
             let writer = spawn_writer("sink", inbox, given_up.clone(), sink, failure.clone())?;
             (ItemOutbox::Changelog(Changelog { items: outbox, writers }), writer)
         }
-        ItemDelivery::Pull { order, is_replay } => {
+        ItemDelivery::Pull { intake, is_replay } => {
             let (handed, inbox) = unbounded();
-            let writer = spawn_table_writer(inbox, given_up.clone(), sink, failure.clone())?;
-            (ItemOutbox::Table { handed, order, is_replay }, writer)
+            let writer = spawn_table_writer(inbox, given_up.clone(), sink, intake.items_at_once, failure.clone())?;
+            (ItemOutbox::Table { handed, intake, is_replay }, writer)
         }
     };
     let (dead_letter_outbox, inbox) = unbounded();
@@ -252,12 +249,12 @@ fn work(worker: &mut Worker, parts: WorkerParts) {
     let metrics = Arc::clone(&parts.metrics);
     let (changelog, mut publisher) = match parts.outboxes.items {
         ItemOutbox::Changelog(changelog) => (Some(changelog), None),
-        ItemOutbox::Table { handed, order, is_replay } => {
+        ItemOutbox::Table { handed, intake, is_replay } => {
             let publisher = Publisher::new(PublisherParts {
                 counters: Rc::clone(&counters),
                 pace: Pace::new(&parts.pipeline.publish.rhythms, is_replay),
-                order,
-                room_bytes: parts.room_bytes,
+                intake,
+                room_bytes: intake.room_bytes / parts.workers as u64,
                 worker: parts.index,
                 outbox: handed,
                 gauge: parts.metrics.waiting.register(),

@@ -19,7 +19,7 @@ use crate::event::Arrival;
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
-use crate::sink::{DeadLetterFile, Item, ItemBatch, Order, Outcome, Part, Sink, SinkError, Writers};
+use crate::sink::{DeadLetterFile, Intake, Item, ItemBatch, Order, Outcome, Part, Sink, SinkError, Writers};
 use crate::source::{Block, FeedSender, LogBytes, Message, Payload, feed};
 use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
@@ -253,11 +253,15 @@ fn event() -> impl Strategy<Value = TestEvent> {
         .prop_map(|(name, user, creator, time, amount)| TestEvent { name, user, creator, time, amount })
 }
 
+fn intake(order: Order) -> Intake {
+    Intake { order, items_at_once: 100, room_bytes: 1 << 20 }
+}
+
 fn delivery() -> impl Strategy<Value = ItemDelivery> {
     prop_oneof![
         prop_oneof![Just(Writers::OnePerProcess), Just(Writers::OnePerCluster)].prop_map(ItemDelivery::Changelog),
         (prop_oneof![Just(Order::Waiting), Just(Order::Key)], any::<bool>())
-            .prop_map(|(order, is_replay)| ItemDelivery::Pull { order, is_replay }),
+            .prop_map(|(order, is_replay)| ItemDelivery::Pull { intake: intake(order), is_replay }),
     ]
 }
 
@@ -380,7 +384,10 @@ impl Sink for LockedTable {
 fn a_table_that_takes_nothing_holds_nobody_up_and_gets_the_newest_at_last() {
     const EPOCHS: u64 = 300;
     for (workers, order) in [(1, Order::Key), (2, Order::Waiting)] {
-        let setup = Setup { delivery: ItemDelivery::Pull { order, is_replay: false }, ..Setup::new("none", workers) };
+        let setup = Setup {
+            delivery: ItemDelivery::Pull { intake: intake(order), is_replay: false },
+            ..Setup::new("none", workers)
+        };
         let items = Arc::new(Mutex::new(Vec::new()));
         let (release, released) = crossbeam_channel::bounded::<()>(0);
         let table = LockedTable { pipeline: Arc::clone(&setup.pipeline), items: Arc::clone(&items), released };

@@ -16,8 +16,8 @@ use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, ItemBatch, Outco
 /// How many batches are written at once, at most.
 const BATCHES_AT_ONCE: usize = 64;
 
-/// So often a changelog is tried to be written: a sink that does not take something has waited a while for it.
-const ATTEMPTS: usize = 60;
+/// So often a changelog is tried to be written: a sink that does not take something has waited a second for it.
+const ATTEMPTS: usize = 10;
 
 /// Makes batches durable.
 pub trait Write<B>: Send + 'static {
@@ -90,9 +90,10 @@ pub(crate) fn spawn_table_writer(
     inbox: Receiver<Handed>,
     given_up: GivenUp,
     table: Destination,
+    items_at_once: usize,
     failure: Failure,
 ) -> std::io::Result<JoinHandle<()>> {
-    spawn("sink", failure, move || write_table(table, &inbox, &given_up))
+    spawn("sink", failure, move || write_table(table, items_at_once, &inbox, &given_up))
 }
 
 /// Starts a thread whose error is told. What it writes to is dropped before: being told ends the process.

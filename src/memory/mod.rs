@@ -8,7 +8,7 @@ mod text;
 
 pub(crate) use flat_index::FlatIndex;
 pub(crate) use prefetch::prefetch;
-pub(crate) use text::{append_text, last_word, text_words};
+pub(crate) use text::{append_text, last_word, text_prefix, text_words};
 
 /// The bytes that a vector has allocated for its elements.
 pub(crate) fn vec_bytes<T>(vec: &Vec<T>) -> usize {

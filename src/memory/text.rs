@@ -33,3 +33,12 @@ pub(crate) fn last_word(text: &[u8]) -> u64 {
 pub(crate) fn text_words(length: usize) -> usize {
     length.div_ceil(8)
 }
+
+/// The first bytes of a text as a number: two of these are in the order of the texts, unless they are equal.
+#[inline]
+pub(crate) fn text_prefix(text: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = text.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&text[..length]);
+    u64::from_be_bytes(bytes)
+}

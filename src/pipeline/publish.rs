@@ -30,6 +30,9 @@ pub struct PublishConfig {
 
 /// More than anybody needs, and few enough to look at each of them often.
 const MOST_RHYTHMS: usize = 16;
+/// Where event logs are read to their end nobody waits for the table, and a round that is followed by another costs more than it
+/// is worth.
+const REPLAY_EVERY: Duration = Duration::from_secs(30);
 /// More often than windows end nothing can change.
 const SHORTEST: Duration = WindowConfig::MIN_LENGTH;
 
@@ -61,6 +64,18 @@ impl PublishConfig {
         PublishConfig { rhythms: vec![of_others], of_others }
     }
 
+    /// The rhythms of a replay that nobody watches: where the file names none, a round now and then is enough.
+    pub fn stretch_for_a_replay(&mut self) {
+        let stretch = |rhythm: &mut Rhythm| {
+            if rhythm.is_default {
+                rhythm.every = rhythm.every.max(REPLAY_EVERY);
+            }
+        };
+        stretch(&mut self.of_others);
+        self.rhythms.iter_mut().for_each(stretch);
+        self.rhythms.sort_unstable();
+    }
+
     /// Whether the file names any.
     pub fn is_named(&self) -> bool {
         self.rhythms.iter().any(|rhythm| !rhythm.is_default)
@@ -86,4 +101,21 @@ pub(super) fn every(raw: &RawPublish) -> Result<Option<Duration>, Fault> {
         return Err(Fault::new(text.span(), message));
     }
     Ok(Some(every))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_stretches_what_is_not_named_and_keeps_the_order() {
+        let rhythm = |seconds, is_default| Rhythm { every: Duration::from_secs(seconds), is_default };
+        let mut config =
+            PublishConfig { rhythms: vec![rhythm(5, true), rhythm(10, false)], of_others: rhythm(5, true) };
+        config.stretch_for_a_replay();
+        assert_eq!((config.rhythms, config.of_others), (vec![rhythm(10, false), rhythm(30, true)], rhythm(30, true)));
+        let mut slow = PublishConfig::by_windows(Duration::from_secs(60));
+        slow.stretch_for_a_replay();
+        assert_eq!(slow.of_others, rhythm(60, true));
+    }
 }

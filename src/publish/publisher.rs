@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::message::{Answer, Handed, Receipt};
 use super::pace::Pace;
-use crate::sink::{Order, SinkError, SinkErrorKind};
+use crate::sink::{Intake, SinkError, SinkErrorKind};
 use crate::state::{DecayCounters, Handover, Moment, RhythmId};
 use crate::telemetry::WaitingGauge;
 
@@ -24,11 +24,12 @@ pub(crate) struct Parts {
     /// The worker's state.
     pub counters: Rc<RefCell<DecayCounters>>,
     pub pace: Pace,
-    pub order: Order,
-    /// So many bytes may be in flight.
+    pub intake: Intake,
+    /// So many bytes may be in flight: this worker's share.
     pub room_bytes: u64,
     /// Which worker of this process it is.
     pub worker: usize,
+    /// Bounded by the room of all workers.
     pub outbox: Sender<Handed>,
     pub gauge: Arc<WaitingGauge>,
 }
@@ -71,6 +72,7 @@ pub(crate) struct RunState {
 impl Publisher {
     /// For the thread that it is made on.
     pub fn new(parts: Parts) -> Publisher {
+        // At most one answer for each item in flight.
         let (answer_sender, answers) = unbounded();
         let thread = std::thread::current();
         Publisher { parts, answers, answer_sender, thread, stopping_since: None, told: Moment::default() }
@@ -83,54 +85,70 @@ impl Publisher {
         for Answer { id, items, outcome } in self.answers.try_iter() {
             counters.answer(id, items, outcome);
         }
-        self.begin_round(&mut counters, now, run);
-        let handed_over = self.hand_over(&mut counters, now);
-        let waiting = counters.waiting();
-        if now.0 >= self.told.0 + TELL_EVERY || waiting.items == 0 {
+        let deadline = self.deadline(now, run);
+        let time_is_up = deadline.is_some_and(|deadline| deadline <= now);
+        let handed_over = if time_is_up {
+            false
+        } else {
+            self.begin_round(&mut counters, now, run);
+            self.hand_over(&mut counters, now)
+        };
+        let is_done = run.is_drained && counters.unpublished_items() == 0;
+        if is_done || now.0 >= self.told.0 + TELL_EVERY {
             self.told = now;
-            self.parts.gauge.set(waiting.items as u64, waiting.oldest.map(|since| since.0));
+            let unpublished = counters.unpublished();
+            self.parts.gauge.set(unpublished.items as u64, unpublished.oldest.map(|since| since.0));
         }
-        if handed_over {
-            return Ok(Next::More);
+        match deadline {
+            _ if handed_over => Ok(Next::More),
+            _ if is_done => Ok(Next::Done),
+            Some(_) if time_is_up => Err(TimeUp),
+            Some(deadline) => Ok(Next::Wait(deadline)),
+            // There is no room; answers wake the thread.
+            None if counters.is_in_round() => Ok(Next::Wait(Moment(u64::MAX))),
+            None => Ok(Next::Wait(self.next_round(&counters))),
         }
-        if run.is_drained && waiting.items == 0 {
-            return Ok(Next::Done);
-        }
-        if run.is_drained && run.is_stopping {
-            let since = *self.stopping_since.get_or_insert(now);
-            if now.0 >= since.0 + STOP_WITHIN {
-                return Err(TimeUp);
-            }
-            return Ok(Next::Wait(Moment(since.0 + STOP_WITHIN)));
-        }
-        let rhythms = self.parts.pace.rhythms().filter(|rhythm| counters.waits_for_round(*rhythm));
-        Ok(Next::Wait(rhythms.map(|rhythm| self.parts.pace.next(rhythm)).min().unwrap_or(Moment(u64::MAX))))
+    }
+
+    /// Until when the table is waited for, where that is not for ever.
+    fn deadline(&mut self, now: Moment, run: RunState) -> Option<Moment> {
+        let is_ending = run.is_drained && run.is_stopping;
+        is_ending.then(|| Moment(self.stopping_since.get_or_insert(now).0 + STOP_WITHIN))
+    }
+
+    /// When a round may begin, as far as that is known now.
+    fn next_round(&self, counters: &DecayCounters) -> Moment {
+        let Parts { pace, .. } = &self.parts;
+        let rhythms = pace.rhythms().filter(|rhythm| counters.waits_for_round(*rhythm));
+        rhythms.map(|rhythm| pace.next(rhythm, counters.last_epoch())).min().unwrap_or(Moment(u64::MAX))
     }
 
     /// Begins a round, if it is time for one: over the rhythms that are due, and all shorter ones.
-    fn begin_round(&self, counters: &mut DecayCounters, now: Moment, run: RunState) {
-        let soon = counters.is_to_be_published_soon();
+    fn begin_round(&mut self, counters: &mut DecayCounters, now: Moment, run: RunState) {
         if counters.is_in_round() {
             return;
         }
+        let soon = counters.is_to_be_published_soon();
         // At the end each round waits for the answers to the one before: what could not be written, or was in flight.
         let last = run.is_drained && counters.bytes_in_flight() == 0;
-        let is_time = |rhythm: &RhythmId| soon || last || self.parts.pace.is_due(*rhythm, now);
-        if let Some(longest) = self.parts.pace.rhythms().filter(is_time).last()
+        let Parts { pace, .. } = &mut self.parts;
+        let is_time = |rhythm: &RhythmId| soon || last || pace.is_due(*rhythm, now, counters.last_epoch());
+        if let Some(longest) = pace.rhythms().filter(is_time).last()
             && counters.waits_for_round(longest)
         {
             counters.begin_round(longest);
+            pace.round_begins(now);
         }
     }
 
     /// Hands a batch over, if there is one and room for it; says whether there was.
     fn hand_over(&mut self, counters: &mut DecayCounters, now: Moment) -> bool {
-        let Parts { pace, order, room_bytes, .. } = &mut self.parts;
+        let Parts { pace, intake, room_bytes, .. } = &mut self.parts;
         if counters.bytes_in_flight() >= *room_bytes {
             return false;
         }
         let round = counters.round();
-        let handover = counters.take_evicted().or_else(|| counters.take(*order));
+        let handover = counters.take_evicted().or_else(|| counters.take(intake));
         if let Some(longest) = round.filter(|_| !counters.is_in_round()) {
             pace.round_ended(longest, now);
         }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::SinkError;
-use super::contract::Order;
+use super::contract::{Intake, Order};
 use super::sqlite::companions;
+use super::{dynamodb, sqlite};
 use crate::pipeline::{Pipeline, SinkTarget};
 
 /// How many writers a sink wants.
@@ -42,9 +43,15 @@ impl SinkTarget {
         }
     }
 
-    /// In which order it wants what it gets.
-    pub fn order(&self) -> Order {
-        if matches!(self, SinkTarget::Sqlite(_)) { Order::Key } else { Order::Waiting }
+    /// How it wants what has changed, as a table.
+    pub fn intake(&self) -> Intake {
+        let (order, items_at_once, room_bytes) = match self {
+            // One transaction, and the next one meanwhile.
+            SinkTarget::Sqlite(_) => (Order::Key, sqlite::ITEMS_A_TRANSACTION, 48 << 20),
+            SinkTarget::DynamoDb => (Order::Waiting, dynamodb::ITEMS_IN_FLIGHT, 1 << 20),
+            SinkTarget::None | SinkTarget::JsonLines(_) | SinkTarget::Stdout => (Order::Waiting, 65_536, 16 << 20),
+        };
+        Intake { order, items_at_once, room_bytes }
     }
 
     /// How many writers it wants.

@@ -18,12 +18,13 @@
 //!    while it is in flight is marked anew.
 //! 2. *One write of an item at a time.* An item is not given again before every item of its key in the earlier batch is
 //!    answered for. So a retried write never meets a newer one of its own run.
-//! 3. *Nothing is stale at the end.* An item is read at the moment it is handed over, and the last state of each is handed
+//! 3. *Nothing is stale at the end.* An item is read at the moment it is handed over (to the thread that writes), and the last state of each is handed
 //!    over before a run ends by itself.
 //! 4. *Versions only rise*, and two different states of an item never have the same.
 //! 5. *Longest waiting first*, by rounds: a round takes what is marked when it begins, and whatever is marked meanwhile
 //!    waits for the next. Within a round the order is the [sink's choice](Order).
-//! 6. *Memory is bounded*: so many bytes are in flight at a time, whatever the sink does.
+//! 6. *Memory is bounded*: so many bytes are in flight at a time as the [sink has room](Intake) for, or a batch more from each worker,
+//!    whatever the sink does.
 //!
 //! A sink answers for each item of a call exactly once, in any order and in as many parts as it likes: as soon as it
 //! knows, since what waits for an answer waits to be written again. An error ends the run, and answers for nothing. Where a
@@ -45,7 +46,7 @@ use crate::reading::Item;
 pub enum Outcome {
     /// They are durable, or newer ones are.
     Written,
-    /// They are not there, and will not be by this write: what is newest is to be given again, later.
+    /// Not all of them are there, and this write will change nothing any more: what is newest is to be given again, later.
     NotWritten,
 }
 
@@ -67,6 +68,18 @@ pub enum Order {
     Waiting,
     /// By the bytes of their keys, as far as one worker can: neighbours in a tree are then written together.
     Key,
+}
+
+/// How a table wants what has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intake {
+    /// In which order.
+    pub order: Order,
+    /// How many items pay to be written at once: about so many come in one call.
+    pub items_at_once: usize,
+    /// So many bytes of items may be on their way, from all workers of a process: enough to keep the table busy, and no more,
+    /// since what is on its way grows old.
+    pub room_bytes: u64,
 }
 
 /// Takes items and makes them durable: see the [contract](self).

@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::{ItemBatch, ItemRef};
+use crate::memory::text_prefix;
 use crate::pipeline::Pipeline;
 
 /// Where an item came from: its batch, and its index there.
@@ -57,7 +58,7 @@ fn in_order(items: &[ItemRef<'_>], numbers: &mut FeatureNumbers) -> Vec<Slot> {
     let features = numbers.of_all(items);
     let mut slots: Vec<_> = (0u32..)
         .zip(items.iter().zip(features))
-        .map(|(index, (item, feature))| Slot { key_head: head(item.key), feature, index })
+        .map(|(index, (item, feature))| Slot { key_head: text_prefix(item.key), feature, index })
         .collect();
     // Of one version, the one that was pushed last.
     slots.sort_unstable_by(|a, b| {
@@ -86,14 +87,6 @@ impl Slot {
     fn is_of_same_item(&self, other: &Slot, items: &[ItemRef<'_>]) -> bool {
         self.feature == other.feature && self.of(items).key == other.of(items).key
     }
-}
-
-/// The first bytes of a key as a number that is ordered as they are.
-fn head(key: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let length = key.len().min(bytes.len());
-    bytes[..length].copy_from_slice(&key[..length]);
-    u64::from_be_bytes(bytes)
 }
 
 /// Numbers of features, from 0: a feature keeps its own, and those that come together are numbered in the order of their

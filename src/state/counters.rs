@@ -7,12 +7,11 @@ use std::sync::Arc;
 use super::blocks::{LARGEST_BLOCK_BYTES, MOST_BLOCKS};
 use super::due::Expiry;
 use super::features::FeatureTable;
-use super::in_flight::InFlight;
+use super::in_flight::{Handover, InFlight};
 use super::item_writer::ItemWriter;
 use super::key_table::KeyTable;
 use super::limits::Limiter;
 use super::marks::{Moment, RhythmId};
-use super::publish::{Handover, Publishing};
 use super::uniques_store::UniquesStore;
 use crate::clock::StreamTime;
 use crate::epoch::{Versions, Window};
@@ -42,11 +41,22 @@ pub(crate) struct DecayCounters {
     pub(super) in_flight: InFlight,
     /// The last items of keys that were evicted.
     pub(super) evicted_items: VecDeque<Handover>,
+    /// An epoch could not be applied, and has changed rows.
+    pub(super) is_spoilt: bool,
     /// The newest window that is in the rows.
     pub(super) window: Window,
     /// When the last epoch was applied.
     pub(super) now: Moment,
     pub(super) metrics: Arc<Metrics>,
+}
+
+/// How what has changed gets out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Publishing {
+    /// Every change of every window leaves at the window's end.
+    Changelog,
+    /// What has changed is marked, and taken when a table has room.
+    Pull,
 }
 
 /// Why an epoch cannot be applied. What it has changed until then must not be used.
@@ -103,6 +113,7 @@ impl DecayCounters {
             round: None,
             in_flight: InFlight::default(),
             evicted_items: VecDeque::new(),
+            is_spoilt: false,
             window: Window::default(),
             now: Moment::default(),
             metrics,
@@ -118,6 +129,19 @@ impl DecayCounters {
     /// Merges the batches of a closed epoch, window by window. What has changed is marked; into a changelog, every row
     /// that a window changed is emitted as it is at the window's end.
     pub fn apply_epoch(
+        &mut self,
+        batches: &[ContributionBatch],
+        now: Moment,
+        emit: impl FnMut(ItemBatch),
+    ) -> Result<(), ApplyError> {
+        let applied = self.apply(batches, now, emit);
+        if applied.is_err() {
+            (self.is_spoilt, self.round) = (true, None);
+        }
+        applied
+    }
+
+    fn apply(
         &mut self,
         batches: &[ContributionBatch],
         now: Moment,

@@ -36,8 +36,10 @@ pub(super) struct Expiry {
     round_rows: usize,
     /// No row expires before this; `None`: none ever does.
     pub first: Option<EventTime>,
-    /// How many rows were looked at that stay only because they are not published yet.
+    /// How many rows of this round were looked at that stay only because they are not published yet.
     held_back: usize,
+    /// And how many of the round before.
+    held_back_before: usize,
     /// When the first of those expires that were seen since the round began, or that were added.
     first_seen: Option<EventTime>,
 }
@@ -68,9 +70,9 @@ impl Expiry {
     /// Whether so many rows are held back, of so many in all, that they should be published soon: said once, until as many
     /// are found again.
     pub fn wants_publishing(&mut self, rows: usize) -> bool {
-        let many = self.held_back > rows / HELD_BACK_ONE_IN;
+        let many = self.held_back.max(self.held_back_before) > rows / HELD_BACK_ONE_IN;
         if many {
-            self.held_back = 0;
+            (self.held_back, self.held_back_before) = (0, 0);
         }
         many
     }
@@ -78,6 +80,7 @@ impl Expiry {
     /// Takes notice of a new round over so many rows.
     pub fn begin_round(&mut self, rows: usize) {
         self.round_rows = rows;
+        self.held_back_before = std::mem::take(&mut self.held_back);
         self.first = self.first_seen.take();
     }
 

@@ -28,7 +28,7 @@ struct Gone {
 }
 
 /// So many last items of evicted keys may wait to be handed over.
-const LAST_ITEMS: usize = 1 << 16;
+const LAST_ITEMS: usize = 1 << 14;
 
 /// What it takes to judge keys.
 struct Judge<'a> {

@@ -10,12 +10,22 @@ use std::ops::Range;
 use hashbrown::HashTable;
 
 use super::marks::Moment;
-use crate::sink::Outcome;
+use crate::sink::{ItemBatch, Outcome};
 use crate::sums::KeyId;
 
 /// Names one batch in flight of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BatchId(pub u64);
+
+/// Items for a table, to be [answered](InFlight::answer) for.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    pub id: BatchId,
+    pub items: ItemBatch,
+}
+
+/// A batch counts as so many bytes at least: so their number is bounded, too.
+const LEAST_BYTES: u64 = 16 << 10;
 
 /// The keys in flight, and of which batches they are. As many as a table has room for.
 #[derive(Debug, Default)]
@@ -24,7 +34,7 @@ pub(super) struct InFlight {
     batches: BTreeMap<BatchId, Batch>,
     next: u64,
     items: usize,
-    bytes: u64,
+    bytes_given: u64,
 }
 
 /// A key that may not be read again yet.
@@ -99,9 +109,9 @@ impl InFlight {
         self.batches.values().filter_map(|batch| batch.since).min()
     }
 
-    /// The bytes of the batches that are not answered for in full.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// The bytes of the batches that the table has and has not answered for in full.
+    pub fn bytes_given(&self) -> u64 {
+        self.bytes_given
     }
 
     /// Takes notice of a batch whose items take so many bytes. It may be [given](InFlight::give) to the table when that has
@@ -115,8 +125,7 @@ impl InFlight {
         }
         batch.unanswered = batch.features.len();
         self.items += batch.unanswered;
-        batch.bytes = bytes;
-        self.bytes += bytes;
+        batch.bytes = bytes.max(LEAST_BYTES);
         self.batches.insert(id, batch);
         id
     }
@@ -124,6 +133,7 @@ impl InFlight {
     /// Notes that the table gets a batch now, unless it has an earlier one with one of its keys; returns whether it does.
     pub fn give(&mut self, id: BatchId) -> bool {
         let Some(batch) = self.batches.get(&id) else { return false };
+        let bytes = batch.bytes;
         let is_given = |key: &KeyInFlight| {
             self.keys.find(hash(key.id), |held| held.id == key.id).is_some_and(|held| held.is_given)
         };
@@ -135,6 +145,7 @@ impl InFlight {
                 held.is_given = true;
             }
         }
+        self.bytes_given += bytes;
         true
     }
 
@@ -169,7 +180,7 @@ impl InFlight {
         batch.unanswered -= items.len();
         self.items -= items.len();
         if batch.unanswered == 0 {
-            self.bytes -= batch.bytes;
+            self.bytes_given -= batch.bytes;
             self.batches.remove(&id);
         }
         returned
@@ -202,7 +213,7 @@ mod tests {
     #[test]
     fn a_key_is_in_flight_until_each_of_its_items_has_an_answer() {
         let mut in_flight = InFlight::default();
-        let first = in_flight.depart(batch(&[(5, 2), (6, 3)]), 100);
+        let first = in_flight.depart(batch(&[(5, 2), (6, 3)]), 100_000);
         let second = in_flight.depart(batch(&[(7, 1)]), 10);
         assert!(in_flight.give(first) && in_flight.give(second));
         assert_eq!((in_flight.items(), in_flight.oldest()), (6, Some(Moment(5))));
@@ -212,12 +223,12 @@ mod tests {
         let expected = [1, 2].map(|feature| Returned { key: id(6), feature, since: Moment(5) });
         assert_eq!(again, expected);
         assert!(!in_flight.contains(id(6)) && in_flight.contains(id(5)));
-        assert_eq!(in_flight.bytes(), 110);
+        assert_eq!(in_flight.bytes_given(), 100_000 + LEAST_BYTES);
         in_flight.answer(first, 0..1, Outcome::Written);
-        assert_eq!(in_flight.bytes(), 10);
+        assert_eq!(in_flight.bytes_given(), LEAST_BYTES);
         assert_eq!((in_flight.contains(id(5)), in_flight.oldest()), (false, Some(Moment(7))));
         in_flight.answer(second, 0..1, Outcome::Written);
-        assert_eq!((in_flight.items(), in_flight.bytes()), (0, 0));
+        assert_eq!((in_flight.items(), in_flight.bytes_given()), (0, 0));
     }
 
     #[test]

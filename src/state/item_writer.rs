@@ -29,6 +29,12 @@ impl ItemWriter {
         self.batch.begin_key(text);
     }
 
+    /// How many items it has collected.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.batch.len()
+    }
+
     /// Whether it is time to [finish](ItemWriter::finish) the batch.
     #[inline(always)]
     pub fn is_full(&self) -> bool {

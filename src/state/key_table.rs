@@ -4,7 +4,7 @@ use super::block::{Block, BlockMut, Row, RowIndex, key_words, row_words};
 use super::blocks::{BlockAddress, Blocks, Moved, words_with_room_for};
 use super::marks::{Mark, Marks, Moment, RhythmId};
 use crate::counter::EventTime;
-use crate::memory::{FlatIndex, vec_bytes};
+use crate::memory::{FlatIndex, text_prefix, vec_bytes};
 use crate::sums::KeyId;
 
 /// How many tables the index is cut into: growing one stops nobody for long.
@@ -188,7 +188,7 @@ impl KeyTable {
                 return;
             }
             (rhythm, since) = (rhythm.min(mark.rhythm), since.min(known_since));
-            self.marks.forget(mark);
+            self.leave_queue(key);
         }
         self.push_mark(key, rhythm, since);
     }
@@ -267,7 +267,7 @@ impl KeyTable {
         }
     }
 
-    /// A key goes, or is taken: it waits no more.
+    /// A key goes, or will stand elsewhere.
     fn leave_queue(&mut self, key: BlockAddress) {
         let Some(mark) = self.blocks.get(key).mark() else { return };
         self.marks.forget(mark);
@@ -383,14 +383,6 @@ impl KeyTable {
             + vec_bytes(&self.index)
             + self.marks.allocated_bytes()
     }
-}
-
-/// The first bytes of a text as a number: two of these are in the order of the texts, unless they are equal.
-fn text_prefix(text: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let length = text.len().min(8);
-    bytes[..length].copy_from_slice(&text[..length]);
-    u64::from_be_bytes(bytes)
 }
 
 /// Which of the index's tables holds this identity: by bits that choose neither the shard (the

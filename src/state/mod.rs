@@ -33,10 +33,9 @@ mod uniques_store;
 
 pub(crate) use block::row_words;
 pub use counters::ApplyError;
-pub(crate) use counters::DecayCounters;
+pub(crate) use counters::{DecayCounters, Publishing};
 pub(crate) use due::Swept;
-pub(crate) use in_flight::BatchId;
+pub(crate) use in_flight::{BatchId, Handover};
 pub(crate) use key_table::key_bytes;
 pub(crate) use marks::{Moment, RhythmId};
-pub(crate) use publish::{Handover, Publishing};
 pub(crate) use uniques_store::UniquesStore;

@@ -9,38 +9,22 @@ use super::block::{Block, Row};
 use super::blocks::BlockAddress;
 use super::counters::DecayCounters;
 use super::features::FeatureTable;
-use super::in_flight::{Batch, BatchId, Returned};
+use super::in_flight::{Batch, BatchId, Handover, Returned};
 use super::item_writer::ItemWriter;
 use super::marks::{Moment, RhythmId};
 use super::uniques_store::UniquesStore;
 use crate::epoch::Window;
 use crate::pipeline::{Pipeline, RowShape};
-use crate::sink::{ItemBatch, Order, Outcome};
+use crate::sink::{Intake, ItemBatch, Order, Outcome};
 
 /// So many rows of one key are read at once, at most: more wait for the next round.
 const ROWS_OF_A_KEY: usize = 1 << 16;
 /// So many keys are brought into the order of their texts at once: it takes 16 bytes for each.
 const SORTED_AT_ONCE: usize = 1 << 20;
 
-/// How what has changed gets out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Publishing {
-    /// Every change of every window leaves at the window's end.
-    Changelog,
-    /// What has changed is marked, and taken when a table has room.
-    Pull,
-}
-
-/// Items for a table, to be [answered](DecayCounters::answer) for.
-#[derive(Debug)]
-pub(crate) struct Handover {
-    pub id: BatchId,
-    pub items: ItemBatch,
-}
-
 /// What is not known to be in the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct Unpublished {
     /// How many items.
     pub items: usize,
     /// Since when the oldest waits, or longer.
@@ -95,26 +79,36 @@ impl DecayCounters {
         self.round
     }
 
+    /// When the last epoch was applied.
+    pub fn last_epoch(&self) -> Moment {
+        self.now
+    }
+
     /// Whether a round is under way: there may be more to [take](DecayCounters::take).
     pub fn is_in_round(&self) -> bool {
         self.round.is_some()
     }
 
-    /// Begins a round over all that is marked and of this rhythm or of shorter ones; none may be under way.
+    /// Begins a round over all that is marked and of this rhythm or of shorter ones; none may be under way. There is none after an
+    /// epoch that could not be applied: what that has changed must not be published.
     pub fn begin_round(&mut self, longest: RhythmId) {
         debug_assert!(!self.is_in_round());
+        if self.is_spoilt {
+            return;
+        }
         (0..=longest.0).for_each(|rhythm| self.keys.begin_round(RhythmId(rhythm)));
         self.round = Some(longest);
     }
 
     /// Reads the next items of the round, a batch of them, as they are now; `None` when the round has ended. They are in
     /// flight from here on.
-    pub fn take(&mut self, order: Order) -> Option<Handover> {
+    pub fn take(&mut self, intake: &Intake) -> Option<Handover> {
         let longest = self.round?;
+        let is_full = |items: &ItemWriter| items.is_full() || items.len() >= intake.items_at_once;
         let mut batch = Batch::default();
         for rhythm in (0..=longest.0).map(RhythmId) {
-            while !self.items.is_full() {
-                if order == Order::Key {
+            while !is_full(&self.items) {
+                if intake.order == Order::Key {
                     self.keys.sort_round(rhythm, SORTED_AT_ONCE);
                 }
                 let Some((key, since)) = self.keys.take(rhythm) else { break };
@@ -130,7 +124,7 @@ impl DecayCounters {
                 }
             }
         }
-        if !self.items.is_full() {
+        if !is_full(&self.items) {
             self.round = None;
         }
         let read = self.depart(batch)?;
@@ -190,10 +184,15 @@ impl DecayCounters {
         }
     }
 
-    /// What is marked or in flight.
-    pub fn waiting(&self) -> Waiting {
-        Waiting {
-            items: self.keys.marked_rows() + self.in_flight.items(),
+    /// How many items are marked or in flight.
+    pub fn unpublished_items(&self) -> usize {
+        self.keys.marked_rows() + self.in_flight.items()
+    }
+
+    /// What is marked or in flight. (Looks at every batch in flight.)
+    pub fn unpublished(&self) -> Unpublished {
+        Unpublished {
+            items: self.unpublished_items(),
             oldest: [self.keys.marks().oldest(), self.in_flight.oldest()].into_iter().flatten().min(),
         }
     }
@@ -206,8 +205,7 @@ impl DecayCounters {
 
     /// The bytes of the items that the table has been given and has not answered for.
     pub fn bytes_in_flight(&self) -> u64 {
-        let not_given: u64 = self.evicted_items.iter().map(|handover| handover.items.memory()).sum();
-        self.in_flight.bytes() - not_given
+        self.in_flight.bytes_given()
     }
 }
 

@@ -76,6 +76,10 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         look_at_sink(&target, &pipeline, options.clone(), &stop, &metrics)?;
         (input, pipeline.shift) = input.shift_to(to, pipeline.event.time_unit, &stop)?;
     }
+    let is_replay = input.is_replay();
+    if is_replay {
+        pipeline.publish.stretch_for_a_replay();
+    }
     let pipeline = Arc::new(pipeline);
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     let by_the_clock = options.generation;
@@ -83,14 +87,13 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();
-    let input_is_replay = input.is_replay();
     let (feeds, input) = input.start(args.workers, &stop, &metrics, &failure)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         peers: Peers::alone(feeds.len() as u32),
         feeds,
         sink,
-        delivery: delivery(args, &target, input_is_replay),
+        delivery: delivery(args, &target, is_replay),
         signalled,
         dead_letters,
         seed: HashSeed::random(),
@@ -131,7 +134,7 @@ fn delivery(args: &RunArgs, target: &SinkTarget, is_replay: bool) -> ItemDeliver
     if args.every_window || !target.is_table() {
         return ItemDelivery::Changelog(target.writers());
     }
-    ItemDelivery::Pull { order: target.order(), is_replay }
+    ItemDelivery::Pull { intake: target.intake(), is_replay }
 }
 
 fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError> {

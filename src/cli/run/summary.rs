@@ -117,10 +117,18 @@ impl Summary<'_> {
         whole
     }
 
+    /// How much of what was counted stands in the sink.
+    fn published(&self) -> Published {
+        match self.end.published() {
+            Published::All if self.metrics.evictions.unpublished.get() > 0 => Published::Part,
+            published => published,
+        }
+    }
+
     /// How many items, and whether they are there.
     fn items_written(&self) -> String {
         let (items, target) = (HumanCount(self.metrics.items_written.get()), self.target);
-        match self.end.published() {
+        match self.published() {
             Published::All => format!("{items} to {target}"),
             Published::Part => format!("{items} acknowledged by {target}; not all that was counted is there"),
             Published::Gone => format!("0 left of {items} in {target}"),
@@ -172,7 +180,7 @@ impl Summary<'_> {
             outcome = self.end.outcome(),
             completed = self.end.completed(),
             exit_code = self.end.exit_code(),
-            published = self.end.published().as_str(),
+            published = self.published().as_str(),
             events = metrics.events.get(),
             dead_letters = metrics.all_dead_letters(),
             dead_letter_reasons = reasons.join(","),

@@ -42,6 +42,11 @@ impl FailedAttempts {
         self.since = if cause == Cause::Passing { None } else { self.since.or_else(|| Some(Instant::now())) };
     }
 
+    /// How many.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
     fn last_for(&self) -> Duration {
         self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }

@@ -33,6 +33,13 @@ const REQUESTS_IN_FLIGHT: usize = 16;
 /// How soon it is told that an item is written whose request is not done.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
+/// How many items are in flight at once, at most.
+pub(in crate::sink) const ITEMS_IN_FLIGHT: usize = ITEMS_PER_REQUEST * REQUESTS_IN_FLIGHT;
+
+/// An item that the service leaves out so often in a row is given back: others are not to wait for its partition, and what
+/// is newest is tried again with the next round.
+const MOST_REFUSALS: u32 = 8;
+
 /// A run that opens the table in silence for longer says what it waits for.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -102,14 +109,14 @@ impl Sink for DynamoDbSink {
     fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
         let (items, older) = newest_by_origin(batches, &self.pipeline);
         let left = Cell::new(items.len());
-        let mut is_written = |Origin { batch, index }: Origin| {
+        let mut tell = |Origin { batch, index }: Origin, outcome| {
             left.update(|left| left.saturating_sub(1));
-            answer(Part { batch, items: index..index + 1, outcome: Outcome::Written });
+            answer(Part { batch, items: index..index + 1, outcome });
         };
-        let writing = self.stopping.unless_time_is_up(write_all(&self.service, &items, &mut is_written));
+        let writing = self.stopping.unless_time_is_up(write_all(&self.service, &items, &mut tell));
         let ended = self.runtime.block_on(writing);
         ended.unwrap_or_else(|| Err(given_up(&self.service, left.get())))?;
-        older.into_iter().for_each(&mut is_written);
+        older.into_iter().for_each(|origin| tell(origin, Outcome::Written));
         self.expiry.look_at(items.iter().map(|(_, item)| item.expires_at), &self.service.table);
         Ok(())
     }
@@ -182,13 +189,13 @@ fn given_up(service: &Service, items: usize) -> SinkError {
     SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
 }
 
-/// Returns when all these items are in the table; tells of each when it is.
+/// Returns when all these items are in the table, or given back; tells of each when it is.
 async fn write_all(
     service: &Service,
     items: &[(Origin, ItemRef<'_>)],
-    is_written: &mut impl FnMut(Origin),
+    tell: &mut impl FnMut(Origin, Outcome),
 ) -> Result<(), SinkError> {
-    let (sender, mut written) = unbounded_channel();
+    let (sender, mut told) = unbounded_channel();
     let mut in_flight = JoinSet::new();
     let mut requests = items.chunks(ITEMS_PER_REQUEST);
     loop {
@@ -200,8 +207,8 @@ async fn write_all(
         }
         let ended = tokio::time::timeout(TELL_EVERY, in_flight.join_next()).await;
         // What is written is told though other items of its request are still being tried.
-        while let Ok(origins) = written.try_recv() {
-            Vec::into_iter(origins).for_each(&mut *is_written);
+        while let Ok((origins, outcome)) = told.try_recv() {
+            Vec::into_iter(origins).for_each(|origin| tell(origin, outcome));
         }
         match ended {
             Ok(Some(ended)) => outcome(ended)?,
@@ -224,10 +231,12 @@ fn outcome(ended: Result<Result<(), SinkError>, JoinError>) -> Result<(), SinkEr
 
 /// An item on its way, with where it came from.
 type Sent = (Origin, Attributes);
+/// What became of some items.
+type Told = (Vec<Origin>, Outcome);
 
-/// Returns when all these items are in the table, and tells of those that are. An item is in one request at a time: it is sent
+/// Returns when all these items are in the table, or given back, and tells of both. An item is in one request at a time: it is sent
 /// again only after the request that it was in has ended.
-async fn deliver(service: Service, items: Vec<Sent>, written: UnboundedSender<Vec<Origin>>) -> Result<(), SinkError> {
+async fn deliver(service: Service, items: Vec<Sent>, told: UnboundedSender<Told>) -> Result<(), SinkError> {
     let mut waiting = vec![items];
     let mut failed = FailedAttempts::default();
     while let Some(mut items) = waiting.pop() {
@@ -240,9 +249,11 @@ async fn deliver(service: Service, items: Vec<Sent>, written: UnboundedSender<Ve
                     // Some progress is enough to begin anew with short pauses.
                     failed = FailedAttempts::default();
                     // An error means that nobody waits for it any more.
-                    let _ = written.send(taken.into_iter().map(|(origin, _)| origin).collect());
+                    let _ = told.send((origins(taken), Outcome::Written));
                 }
-                if !again.is_empty() {
+                if failed.count() >= MOST_REFUSALS {
+                    let _ = told.send((origins(again), Outcome::NotWritten));
+                } else if !again.is_empty() {
                     failed.add_one(Cause::Passing);
                     let text = format!("{} of {sent} items were not taken, too much at once", again.len());
                     service.retries.pause(&failed, &FailedRequest { cause: Cause::Passing, text }).await;
@@ -263,6 +274,10 @@ async fn deliver(service: Service, items: Vec<Sent>, written: UnboundedSender<Ve
         }
     }
     Ok(())
+}
+
+fn origins(items: Vec<Sent>) -> Vec<Origin> {
+    items.into_iter().map(|(origin, _)| origin).collect()
 }
 
 fn is_same(item: &Attributes, other: &Attributes) -> bool {

@@ -49,7 +49,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Bounds what a transaction takes in the `-wal` and in memory: some 40 MB of the one, for rows of three decays.
-const ITEMS_A_TRANSACTION: usize = 200_000;
+pub(super) const ITEMS_A_TRANSACTION: usize = 190_000;
+/// A call may come with a batch more: one transaction takes it along.
+const MOST_ITEMS_A_TRANSACTION: usize = ITEMS_A_TRANSACTION + 10_000;
 
 /// Writes items to the table.
 #[derive(Debug)]
@@ -139,7 +141,7 @@ impl Sink for SqliteSink {
     fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
         let pipeline = Arc::clone(&self.pipeline);
         let items = self.features.newest_of(batches, &pipeline);
-        for items in items.chunks(ITEMS_A_TRANSACTION) {
+        for items in items.chunks(MOST_ITEMS_A_TRANSACTION) {
             match self.commit(items) {
                 Ok(()) => {}
                 // It is waited for, and then gets what is newest.

@@ -88,7 +88,7 @@ impl Budget {
         let room = self.growth.with(self.limit.map(|limit| limit / 16), usize::max);
         let soon = self.left.with(room.map(|room| 2 * room), usize::saturating_add).exceeds(self.limit);
         let first = soon && !self.has_warned;
-        self.has_warned |= soon;
+        self.has_warned = soon;
         first
     }
 

@@ -249,7 +249,7 @@ fn many_items(count: usize, version: u64) -> ItemBatch {
 
 #[test]
 fn more_items_than_a_transaction_takes_all_arrive_and_the_log_of_them_stays_small() {
-    const COUNT: usize = ITEMS_A_TRANSACTION + 1_234;
+    const COUNT: usize = MOST_ITEMS_A_TRANSACTION + 1_234;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     let mut sink = open(&path, false).unwrap();
