@@ -1,6 +1,6 @@
 //! The numbers by which progress is told: epochs, windows and versions.
 //!
-//! A *window* is one tumbling interval of the clock, the rhythm of publishing. An *epoch* is one or
+//! A *window* is one tumbling interval of the clock, live the rhythm of publishing. An *epoch* is one or
 //! more whole windows: the dataflow's timestamp and the unit of consistency. An epoch carries the
 //! number of its first window, so both are counted on one axis and both only rise.
 

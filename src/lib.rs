@@ -22,7 +22,7 @@ mod outputs;
 pub mod peers;
 pub mod pipeline;
 mod publish;
-mod reading;
+pub mod reading;
 pub mod sink;
 pub mod source;
 mod state;
