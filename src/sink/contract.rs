@@ -82,7 +82,7 @@ pub struct Intake {
     pub room_bytes: u64,
 }
 
-/// Takes items and makes them durable: see the [contract](self).
+/// Takes items and makes them durable. What it promises, and what it is promised, stands at the head of its module.
 pub trait Sink: Send {
     /// Makes these batches durable, oldest first, and answers for every item. Of several items of one key and feature a
     /// table writes only the newest; a log writes each.

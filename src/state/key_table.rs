@@ -246,7 +246,7 @@ impl KeyTable {
     /// Brings the next keys of a round into the order of the bytes of their texts, at most so many, unless that is done.
     pub fn sort_round(&mut self, rhythm: RhythmId, most: usize) {
         let KeyTable { marks, blocks, .. } = self;
-        let Some((first, keys)) = marks.to_be_sorted(rhythm, most) else { return };
+        let Some((first, keys)) = marks.not_sorted_yet(rhythm, most) else { return };
         let mut sorted: Vec<(u64, BlockAddress)> = Vec::with_capacity(keys.len());
         for index in 0..keys.len() {
             if let Some(ahead) = keys.get(index + AHEAD).filter(|key| **key != BlockAddress::NONE) {

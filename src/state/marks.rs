@@ -174,7 +174,7 @@ impl Marks {
 
     /// The next keys of the round, at most so many, if they are to be brought into the order of their texts now, and the
     /// position of the first; each must be told its new one. Those that have gone are among them.
-    pub fn to_be_sorted(&mut self, rhythm: RhythmId, most: usize) -> Option<(u32, &mut [BlockAddress])> {
+    pub fn not_sorted_yet(&mut self, rhythm: RhythmId, most: usize) -> Option<(u32, &mut [BlockAddress])> {
         let queue = self.queue_mut(rhythm);
         if queue.taken < queue.sorted || !queue.is_in_round() {
             return None;

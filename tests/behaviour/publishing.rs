@@ -107,7 +107,7 @@ fn a_table_that_is_locked_for_a_while_gets_the_newest_when_it_is_free() {
 
 #[test]
 #[ignore = "takes a minute"]
-fn long_a_table_that_is_locked_for_30_seconds_gets_the_newest_when_it_is_free() {
+fn a_table_that_is_locked_for_30_seconds_takes_minutes_to_try() {
     for workers in ["1", "2"] {
         a_locked_table_holds_nobody_up(Duration::from_secs(30), workers);
     }

@@ -86,7 +86,7 @@ fn make_small(connection: &Connection) -> rusqlite::Result<()> {
     }
     match connection.execute_batch("VACUUM") {
         // The file stays as large as it was.
-        Err(error) if !is_in_use(&error) => return Err(error),
+        Err(error) if !is_in_use(&error) => Err(error),
         _ => connection.pragma_update(None, "journal_mode", "WAL"),
     }
 }
