@@ -21,6 +21,9 @@ const MAX_NAME_BYTES: usize = 4 << 20;
 /// So many names that no group wants are kept in mind; then they are forgotten.
 const MAX_UNWANTED_NAMES: usize = 1 << 12;
 
+/// How many names the router has at hand without a look-up.
+const RECENT_NAMES: usize = 64;
+
 /// Finds out what events add, and to what: one addition for each measure and key of each group that wants the event.
 ///
 /// It learns event names as they come; what a name needs is worked out once. Names that no group wants are kept apart, as
@@ -36,8 +39,8 @@ pub(crate) struct Router {
     name_bytes: usize,
     /// Since the last tally, how often each came.
     unwanted: HashMap<Box<[u8]>, u64, RandomState>,
-    /// The name of the last event: names come in runs.
-    last: usize,
+    /// Where in `names` those are that came last, by a few of their bits.
+    recent: [usize; RECENT_NAMES],
     last_is_new: bool,
     /// The names that hold something for the tally.
     touched: Vec<usize>,
@@ -87,7 +90,7 @@ impl Router {
             names: Vec::new(),
             name_bytes: 0,
             unwanted: HashMap::with_hasher(RandomState::default()),
-            last: 0,
+            recent: [0; RECENT_NAMES],
             last_is_new: false,
             touched: Vec::new(),
             keys: EventKeys::default(),
@@ -196,8 +199,9 @@ impl Router {
     /// Where the name's routes are; `None` where no group wants events of this name.
     #[inline(always)]
     fn index_of(&mut self, name: &[u8]) -> Option<usize> {
-        if self.names.get(self.last).is_some_and(|routes| *routes.name == *name) {
-            return Some(self.last);
+        let recent = self.recent[recent_slot(name)];
+        if self.names.get(recent).is_some_and(|routes| *routes.name == *name) {
+            return Some(recent);
         }
         self.look_up(name)
     }
@@ -214,7 +218,7 @@ impl Router {
                 None => self.learn(name)?,
             },
         };
-        self.last = index;
+        self.recent[recent_slot(name)] = index;
         Some(index)
     }
 
@@ -307,6 +311,14 @@ impl Router {
             }),
         }
     }
+}
+
+/// Which of the [recent](RECENT_NAMES) names this one might be: a hash that costs next to nothing, as names are few.
+#[inline(always)]
+fn recent_slot(name: &[u8]) -> usize {
+    let byte = |byte: Option<&u8>| byte.map_or(0, |byte| u32::from(*byte));
+    let bits = byte(name.first()) | byte(name.last()) << 8 | (name.len() as u32) << 16;
+    (bits.wrapping_mul(0x9E37_79B1) >> 16) as usize % RECENT_NAMES
 }
 
 impl GroupRoutes {
