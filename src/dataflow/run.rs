@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::graph::{self, Changelog, Parts};
 use super::in_flight::InFlight;
 use super::operators::Delivery;
-use super::writer::{GivenUp, KeepWriting, keep_writing, spawn_table_writer, spawn_writer};
+use super::writer::{ChangelogWriter, GivenUp, KeepWriting, keep_writing, spawn_table_writer, spawn_writer};
 use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::peers::Peers;
@@ -148,7 +148,8 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         ItemDelivery::Changelog(_) => Publishing::Changelog,
         ItemDelivery::Pull { .. } => Publishing::Pull,
     };
-    let (outboxes, writers) = spawn_writers(destination, run.delivery, run.dead_letters, &given_up, &run.failure)?;
+    let (outboxes, writers) =
+        spawn_writers(destination, run.delivery, run.dead_letters, &run.signalled, &given_up, &run.failure)?;
     let clock = RunClock::since(run.metrics.waiting.started());
     let workers = run.feeds.len();
     // Each worker takes its own part out; a worker is built only once.
@@ -213,13 +214,15 @@ fn spawn_writers(
     sink: Destination,
     delivery: ItemDelivery,
     dead_letters: DeadLetterFile,
+    signalled: &Arc<AtomicBool>,
     given_up: &GivenUp,
     failure: &Failure,
 ) -> std::io::Result<(Outboxes, [JoinHandle<()>; 2])> {
     let (items, item_writer) = match delivery {
         ItemDelivery::Changelog(writers) => {
             let (outbox, inbox) = unbounded();
-            let writer = spawn_writer("sink", inbox, given_up.clone(), sink, failure.clone())?;
+            let writer = ChangelogWriter { sink, signalled: Arc::clone(signalled) };
+            let writer = spawn_writer("sink", inbox, given_up.clone(), writer, failure.clone())?;
             (ItemOutbox::Changelog(Changelog { items: outbox, writers }), writer)
         }
         ItemDelivery::Pull { intake, is_replay } => {

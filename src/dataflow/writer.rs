@@ -4,6 +4,8 @@
 //! to. (So the sink may be closed while a dead letter still waits, which keeps the run from being done.) It ends
 //! before that with the first error, which it reports, and when writing is given up.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -16,8 +18,9 @@ use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, ItemBatch, Outco
 /// How many batches are written at once, at most.
 const BATCHES_AT_ONCE: usize = 64;
 
-/// So often a changelog is tried to be written: a sink that does not take something has waited a second for it.
-const ATTEMPTS: usize = 10;
+/// So often it is tried to write a changelog once the run was asked to stop: a sink that does not take something has waited
+/// a second for it, or some.
+const ATTEMPTS_AFTER_A_SIGNAL: usize = 8;
 
 /// Makes batches durable.
 pub trait Write<B>: Send + 'static {
@@ -28,22 +31,33 @@ pub trait Write<B>: Send + 'static {
     fn close(self) -> Result<(), SinkError>;
 }
 
-/// A changelog: what a sink has not written it gets again, since nothing may come before.
-impl Write<ItemBatch> for Destination {
+/// Writes a changelog: what a sink has not written it gets again, since nothing may come before.
+pub(crate) struct ChangelogWriter {
+    pub sink: Destination,
+    /// Set by the first signal to stop.
+    pub signalled: Arc<AtomicBool>,
+}
+
+impl Write<ItemBatch> for ChangelogWriter {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<(), SinkError> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts_left = ATTEMPTS_AFTER_A_SIGNAL;
+        while attempts_left > 0 {
             let mut all_written = true;
-            self.write(batches, &mut |part| all_written &= part.outcome == Outcome::Written)?;
+            self.sink.write(batches, &mut |part| all_written &= part.outcome == Outcome::Written)?;
             if all_written {
                 return Ok(());
             }
+            if self.signalled.load(Ordering::Acquire) {
+                attempts_left -= 1;
+            }
         }
-        let message = "the sink has not taken what changed for a long time, and a changelog cannot go on without it";
+        let message = "the sink did not take what changed for some seconds after the signal to stop: see that it can be \
+                       written to, and start again";
         Err(SinkError::new(message).of_kind(SinkErrorKind::ServiceLost))
     }
 
     fn close(self) -> Result<(), SinkError> {
-        self.close()
+        self.sink.close()
     }
 }
 

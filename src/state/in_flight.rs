@@ -119,6 +119,8 @@ impl InFlight {
     pub fn depart(&mut self, mut batch: Batch, bytes: u64) -> BatchId {
         let id = BatchId(self.next);
         self.next += 1;
+        // A key that waits for no answer would wait for ever.
+        batch.keys.retain(|key| key.unanswered > 0);
         for key in &batch.keys {
             let held = self.keys.entry(hash(key.id), |held| held.id == key.id, |held| hash(held.id));
             held.or_insert(Held { id: key.id, batches: 0, is_given: false }).into_mut().batches += 1;

@@ -132,6 +132,23 @@ fn a_run_that_is_asked_to_stop_waits_eight_seconds_for_its_table() {
 }
 
 #[test]
+fn with_every_window_a_run_waits_for_its_table_and_loses_nothing() {
+    let place = place("");
+    let mut run =
+        place.start(&["run", "p.toml", "--events", "-", "--sink", "sqlite:items.db", "--every-window", "-w", "2"]);
+    run.write(&likes(0..10));
+    wait_for_items(&place, 10);
+    let database = lock(&place);
+    run.write(&likes(0..10));
+    run.says("is locked by another process");
+    database.execute_batch("ROLLBACK").unwrap();
+    run.write(&likes(0..10));
+    run.close_stdin();
+    run.end().exits(0);
+    assert!(items(&place).values().all(|(_, value)| *value == 3.0));
+}
+
+#[test]
 fn a_kill_at_any_moment_leaves_whole_items_and_none_older_than_was_there() {
     const USERS: usize = 3_000;
     let mut random = StdRng::seed_from_u64(11);

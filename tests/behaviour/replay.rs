@@ -5,6 +5,7 @@
 //! the cuts in `tests/data`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -37,6 +38,25 @@ fn every_row_agrees(case: &Case, replays: &[Replay]) {
             assert_items(&items, &rows, None, &what);
             assert!(!gets_every_change || different_versions(&items) >= 5, "{what}: it came in several epochs");
         }
+    }
+}
+
+/// Into DynamoDB Local, a table for each replay.
+#[test]
+#[ignore = "needs DynamoDB Local"]
+fn retail_replays_into_dynamodb_to_the_recount() {
+    let endpoint = std::env::var("DYNAMODB_ENDPOINT").expect("DYNAMODB_ENDPOINT names DynamoDB Local");
+    let text = RETAIL.text();
+    let decays = RETAIL.every_decay();
+    let rows = recount(&parse(&text), RETAIL.groups, &RETAIL.units(&decays));
+    let desk = Desk::new(&RETAIL, &text, &decays, "none");
+    let pipeline = desk.place.read("p.toml");
+    for (number, replay) in [EPOCHS, EPOCHS_2, WINDOWS, WINDOWS_2].iter().enumerate() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        let table = format!("[dynamodb]\ntable = \"retail-{number}-{now}\"\nendpoint = \"{endpoint}\"\n");
+        desk.place.write("p.toml", pipeline.clone() + &table);
+        desk.place.run(&["table", "p.toml"]).exits(0);
+        assert_items(&desk.items(replay, "dynamodb"), &rows, None, &format!("dynamodb, {}", replay.what));
     }
 }
 

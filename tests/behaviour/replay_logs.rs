@@ -163,14 +163,15 @@ impl Desk {
     /// Replays the log into this sink. An epoch of the default rhythm ends where a block does, and
     /// the pieces make small blocks.
     pub fn replay(&self, replay: &Replay, sink: &str) -> Ended {
+        let replace: &[&str] = if sink == "dynamodb" { &[] } else { &["--replace"] };
         let log = if replay.rows_are_published_per_window { self.log.to_str().unwrap() } else { "pieces" };
-        let arguments = ["run", "p.toml", "--events", log, "--sink", sink, "--replace"];
-        self.place.run(&[&arguments, replay.arguments].concat()).exits(0)
+        let arguments = ["run", "p.toml", "--events", log, "--sink", sink];
+        self.place.run(&[&arguments, replace, replay.arguments].concat()).exits(0)
     }
 
     pub fn items(&self, replay: &Replay, sink: &str) -> BTreeMap<RowName, Item> {
         self.replay(replay, sink);
-        items(&self.place.run(&["dump", sink]).exits(0).stdout)
+        items(&self.place.run(&["dump", sink, "--pipeline", "p.toml"]).exits(0).stdout)
     }
 }
 
