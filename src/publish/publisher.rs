@@ -106,7 +106,11 @@ impl Publisher {
             Some(deadline) => Ok(Next::Wait(deadline)),
             // There is no room; answers wake the thread.
             None if counters.is_in_round() => Ok(Next::Wait(Moment(u64::MAX))),
-            None => Ok(Next::Wait(self.next_round(&counters))),
+            None => match self.next_round(&counters) {
+                // A longer rhythm was due before the round that has just ended.
+                due if due <= now => Ok(Next::More),
+                next => Ok(Next::Wait(next)),
+            },
         }
     }
 

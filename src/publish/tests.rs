@@ -81,6 +81,10 @@ struct Machine {
     pending: Vec<(Handed, Vec<Pending>)>,
     table: BTreeMap<ItemId, (Version, u64)>,
     writes: usize,
+    /// So many batches were handed over.
+    handed: usize,
+    /// So many turns in a row had nothing to do and wanted another.
+    idle_turns: usize,
 }
 
 impl Machine {
@@ -122,6 +126,8 @@ impl Machine {
             pending: Vec::new(),
             table: BTreeMap::new(),
             writes: 0,
+            handed: 0,
+            idle_turns: 0,
         }
     }
 
@@ -149,6 +155,7 @@ impl Machine {
     }
 
     fn work(&mut self, run: RunState) -> Result<Next, TimeUp> {
+        let handed_before = self.handed;
         let next = self.publisher.work(self.now, run)?;
         while let Ok(handed) = self.inbox.try_recv() {
             let items = (0u32..).zip(handed.items.items(&self.pipeline)).map(|(index, item)| Pending {
@@ -164,8 +171,11 @@ impl Machine {
                 self.changed.remove(&item.id);
             }
             self.pending.push((handed, items));
+            self.handed += 1;
         }
         assert!(!matches!(next, Next::Wait(moment) if moment <= self.now), "it would spin");
+        self.idle_turns = if next == Next::More && self.handed == handed_before { self.idle_turns + 1 } else { 0 };
+        assert!(self.idle_turns <= 2, "it spins");
         let mut in_flight = BTreeSet::new();
         for item in self.pending.iter().flat_map(|(_, items)| items) {
             assert!(in_flight.insert(&item.id), "two writes of {item:?} at once");
