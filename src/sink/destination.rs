@@ -38,7 +38,7 @@ impl Destination {
         let Destination { sink, metrics, sample } = self;
         sink.write(batches, &mut |part: Part| {
             if part.outcome == Outcome::Written {
-                metrics.items_written.add(u64::from(part.items.end - part.items.start));
+                metrics.items_written.add(part.items.len() as u64);
                 if sample.get().is_none()
                     && let Some((group, key)) = batches[part.batch].first_key()
                 {

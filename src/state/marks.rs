@@ -100,6 +100,15 @@ impl MarkQueue {
         self.taken < self.round.keys.len()
     }
 
+    /// The list and the index in it that a position stands for.
+    fn locate(&mut self, position: u32) -> Option<(&mut Marked, usize)> {
+        if let Some(index) = self.round.index(position) {
+            return Some((&mut self.round, index));
+        }
+        let index = self.waiting.index(position)?;
+        Some((&mut self.waiting, index))
+    }
+
     /// Since when a key of the round waits, or longer.
     fn since_in_round(&self, index: usize) -> Moment {
         if index < self.sorted { self.round_since } else { self.round.since_of(index) }
@@ -129,17 +138,17 @@ impl Marks {
 
     /// A key has moved.
     pub fn follow(&mut self, mark: Mark, to: BlockAddress) {
-        if let Some(entry) = self.entry(mark) {
-            *entry = to;
+        if let Some((list, index)) = self.queue_mut(mark.rhythm).locate(mark.position) {
+            list.keys[index] = to;
         }
     }
 
     /// A key has gone, or stands elsewhere.
     pub fn forget(&mut self, mark: Mark) {
-        self.follow(mark, GONE);
-        let queue = self.queue_mut(mark.rhythm);
-        let list = if queue.round.index(mark.position).is_some() { &mut queue.round } else { &mut queue.waiting };
-        list.gone += 1;
+        if let Some((list, index)) = self.queue_mut(mark.rhythm).locate(mark.position) {
+            list.keys[index] = GONE;
+            list.gone += 1;
+        }
     }
 
     /// Since when a key waits, or longer.
@@ -255,12 +264,5 @@ impl Marks {
     #[inline]
     fn queue_mut(&mut self, rhythm: RhythmId) -> &mut MarkQueue {
         &mut self.queues[usize::from(rhythm.0)]
-    }
-
-    fn entry(&mut self, mark: Mark) -> Option<&mut BlockAddress> {
-        let queue = self.queue_mut(mark.rhythm);
-        let list = if queue.round.index(mark.position).is_some() { &mut queue.round } else { &mut queue.waiting };
-        let index = list.index(mark.position)?;
-        list.keys.get_mut(index)
     }
 }

@@ -195,7 +195,7 @@ async fn write_all(
     items: &[(Origin, ItemRef<'_>)],
     tell: &mut impl FnMut(Origin, Outcome),
 ) -> Result<(), SinkError> {
-    let (sender, mut told) = unbounded_channel();
+    let (sender, mut told) = unbounded_channel::<Told>();
     let mut in_flight = JoinSet::new();
     let mut requests = items.chunks(ITEMS_PER_REQUEST);
     loop {
@@ -208,7 +208,7 @@ async fn write_all(
         let ended = tokio::time::timeout(TELL_EVERY, in_flight.join_next()).await;
         // What is written is told though other items of its request are still being tried.
         while let Ok((origins, outcome)) = told.try_recv() {
-            Vec::into_iter(origins).for_each(|origin| tell(origin, outcome));
+            origins.into_iter().for_each(|origin| tell(origin, outcome));
         }
         match ended {
             Ok(Some(ended)) => outcome(ended)?,
