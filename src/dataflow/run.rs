@@ -133,6 +133,8 @@ struct WorkerParts {
     metrics: Arc<Metrics>,
     pipeline: Arc<Pipeline>,
     signalled: Arc<AtomicBool>,
+    /// What is written to, for messages.
+    sink_name: Arc<str>,
     failure: Failure,
 }
 
@@ -142,14 +144,14 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
     let peers = run.peers;
     let in_flight = InFlight::default();
     let (keep_writing, given_up) = keep_writing();
-    let destination = Destination::new(run.sink, Arc::clone(&run.metrics));
-    let sample = Arc::clone(destination.sample());
+    let destination = Destination::new(run.sink, run.dead_letters.another(), Arc::clone(&run.metrics));
+    let (sample, sink_name) = (Arc::clone(destination.sample()), Arc::<str>::from(destination.name()));
     let publishing = match run.delivery {
         ItemDelivery::Changelog(_) => Publishing::Changelog,
         ItemDelivery::Pull { .. } => Publishing::Pull,
     };
     let (outboxes, writers) =
-        spawn_writers(destination, run.delivery, run.dead_letters, &run.signalled, &given_up, &run.failure)?;
+        spawn_writers(destination, run.delivery, run.dead_letters, &run.signalled, &run.metrics, &given_up, &run.failure)?;
     let clock = RunClock::since(run.metrics.waiting.started());
     let workers = run.feeds.len();
     // Each worker takes its own part out; a worker is built only once.
@@ -181,6 +183,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
             metrics: Arc::clone(&run.metrics),
             pipeline: Arc::clone(&run.pipeline),
             signalled: Arc::clone(&run.signalled),
+            sink_name: Arc::clone(&sink_name),
             failure: run.failure.clone(),
         })
         .map(|parts| Mutex::new(Some(parts)))
@@ -215,13 +218,14 @@ fn spawn_writers(
     delivery: ItemDelivery,
     dead_letters: DeadLetterFile,
     signalled: &Arc<AtomicBool>,
+    metrics: &Arc<Metrics>,
     given_up: &GivenUp,
     failure: &Failure,
 ) -> std::io::Result<(Outboxes, [JoinHandle<()>; 2])> {
     let (items, item_writer) = match delivery {
         ItemDelivery::Changelog(writers) => {
             let (outbox, inbox) = unbounded();
-            let writer = ChangelogWriter { sink, signalled: Arc::clone(signalled) };
+            let writer = ChangelogWriter { sink, signalled: Arc::clone(signalled), metrics: Arc::clone(metrics) };
             let writer = spawn_writer("sink", inbox, given_up.clone(), writer, failure.clone())?;
             (ItemOutbox::Changelog(Changelog { items: outbox, writers }), writer)
         }
@@ -249,7 +253,7 @@ fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
 fn work(worker: &mut Worker, parts: WorkerParts) {
     let counters = Rc::new(RefCell::new(parts.counters));
     let (clock, failure, signalled) = (parts.clock, parts.failure, parts.signalled);
-    let metrics = Arc::clone(&parts.metrics);
+    let (metrics, sink_name) = (Arc::clone(&parts.metrics), parts.sink_name);
     let (changelog, mut publisher) = match parts.outboxes.items {
         ItemOutbox::Changelog(changelog) => (Some(changelog), None),
         ItemOutbox::Table { handed, intake, is_replay } => {
@@ -288,7 +292,7 @@ fn work(worker: &mut Worker, parts: WorkerParts) {
         next = match publisher.as_mut().map_or(Ok(Next::Done), |publisher| publisher.work(clock.now(), run)) {
             Ok(next) => next,
             Err(TimeUp) => {
-                failure.sink(not_published(metrics.waiting.items()));
+                failure.sink(not_published(metrics.waiting.items(), &sink_name, metrics.sink_trouble.get()));
                 Next::Wait(Moment(u64::MAX))
             }
         };

@@ -19,7 +19,7 @@ use crate::event::Arrival;
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
-use crate::sink::{DeadLetterFile, Intake, Item, ItemBatch, Order, Outcome, Part, Sink, SinkError, Writers};
+use crate::sink::{DeadLetterFile, Desk, Intake, Item, ItemBatch, Order, Outcome, Part, Sink, SinkError, Writers};
 use crate::source::{Block, FeedSender, LogBytes, Message, Payload, feed};
 use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
@@ -71,20 +71,20 @@ struct MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
         std::thread::sleep(self.pause);
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         for batch in batches {
             items.extend(batch.items(&self.pipeline).map(|item| item.to_item()));
         }
-        answer_all(batches, answer);
+        answer_all(batches, desk);
         Ok(())
     }
 }
 
-fn answer_all(batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) {
+fn answer_all(batches: &[ItemBatch], desk: &mut dyn Desk) {
     for (batch, items) in batches.iter().enumerate() {
-        answer(Part { batch, items: 0..items.len() as u32, outcome: Outcome::Written });
+        desk.answer(Part { batch, items: 0..items.len() as u32, outcome: Outcome::Written });
     }
 }
 
@@ -370,12 +370,12 @@ struct LockedTable {
 }
 
 impl Sink for LockedTable {
-    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
         // An error is the release: the other end is dropped.
         let _ = self.released.recv();
         let items = batches.iter().flat_map(|batch| batch.items(&self.pipeline)).map(|item| item.to_item());
         self.items.lock().unwrap_or_else(PoisonError::into_inner).extend(items);
-        answer_all(batches, answer);
+        answer_all(batches, desk);
         Ok(())
     }
 }

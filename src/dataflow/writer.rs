@@ -7,20 +7,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::failure::Failure;
 use super::operators::Delivery;
-use crate::publish::{Handed, write_table};
-use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, ItemBatch, Outcome, SinkError, SinkErrorKind};
+use crate::publish::{Handed, not_published, write_table};
+use crate::sink::{
+    DeadLetterBatch, DeadLetterFile, Desk, Destination, ItemBatch, Outcome, Part, RefusedItem, STOP_WITHIN, SinkError,
+};
+use crate::telemetry::Metrics;
 
 /// How many batches are written at once, at most.
 const BATCHES_AT_ONCE: usize = 64;
-
-/// So often it is tried to write a changelog once the run was asked to stop: a sink that does not take something has waited
-/// a second for it, or some.
-const ATTEMPTS_AFTER_A_SIGNAL: usize = 8;
 
 /// Makes batches durable.
 pub trait Write<B>: Send + 'static {
@@ -36,24 +36,48 @@ pub(crate) struct ChangelogWriter {
     pub sink: Destination,
     /// Set by the first signal to stop.
     pub signalled: Arc<AtomicBool>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Where a changelog's sink answers: it is waited for, but not for long after a signal.
+struct ChangelogDesk<'a> {
+    signalled: &'a AtomicBool,
+    /// When the signal was noticed.
+    since: Option<Instant>,
+    unwritten: usize,
+}
+
+impl Desk for ChangelogDesk<'_> {
+    fn answer(&mut self, part: Part) {
+        if part.outcome != Outcome::NotWritten {
+            self.unwritten = self.unwritten.saturating_sub(part.items.len());
+        }
+    }
+
+    fn gives_up(&mut self) -> bool {
+        self.signalled.load(Ordering::Acquire) && self.since.get_or_insert_with(Instant::now).elapsed() >= STOP_WITHIN
+    }
+
+    fn refuse(&mut self, _: &RefusedItem) -> Result<(), SinkError> {
+        // The destination has kept it.
+        Ok(())
+    }
 }
 
 impl Write<ItemBatch> for ChangelogWriter {
     fn write(&mut self, batches: &[ItemBatch]) -> Result<(), SinkError> {
-        let mut attempts_left = ATTEMPTS_AFTER_A_SIGNAL;
-        while attempts_left > 0 {
-            let mut all_written = true;
-            self.sink.write(batches, &mut |part| all_written &= part.outcome == Outcome::Written)?;
-            if all_written {
+        let items: usize = batches.iter().map(ItemBatch::len).sum();
+        let mut desk = ChangelogDesk { signalled: &self.signalled, since: None, unwritten: items };
+        loop {
+            desk.unwritten = items;
+            self.sink.write(batches, &mut desk)?;
+            if desk.unwritten == 0 {
                 return Ok(());
             }
-            if self.signalled.load(Ordering::Acquire) {
-                attempts_left -= 1;
+            if desk.gives_up() {
+                return Err(not_published(desk.unwritten as u64, &self.sink.name(), self.metrics.sink_trouble.get()));
             }
         }
-        let message = "the sink did not take what changed for some seconds after the signal to stop: see that it can be \
-                       written to, and start again";
-        Err(SinkError::new(message).of_kind(SinkErrorKind::ServiceLost))
     }
 
     fn close(self) -> Result<(), SinkError> {

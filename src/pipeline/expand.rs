@@ -32,6 +32,7 @@ const DEFAULT_REPLAY_BATCH: u64 = 50_000;
 pub const DEFAULT_MAX_AHEAD: Duration = Duration::from_secs(60);
 const DEFAULT_MAX_BYTES: usize = 1 << 20;
 const DEFAULT_REGION: &str = "us-east-1";
+const SHORTEST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
 /// The largest `max_bytes`: a few of these are in memory at a time.
 const LARGEST_MAX_BYTES: i64 = 1 << 30;
 
@@ -190,7 +191,20 @@ fn dynamodb(raw: RawDynamoDb, pipeline: &str) -> Result<DynamoDbConfig, Fault> {
         table,
         endpoint: endpoint(raw.endpoint)?,
         region: raw.region.filter(|region| !region.is_empty()).unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        fence: raw.fence.unwrap_or(false),
+        request_timeout: request_timeout(raw.request_timeout)?,
+        settle: raw.settle.map_or(Ok(DynamoDbConfig::SETTLE), |settle| duration(&settle))?,
     })
+}
+
+fn request_timeout(timeout: Option<Text>) -> Result<Duration, Fault> {
+    let Some(text) = timeout else { return Ok(DynamoDbConfig::REQUEST_TIMEOUT) };
+    let timeout = duration(&text)?;
+    if timeout < SHORTEST_REQUEST_TIMEOUT {
+        let message = format!("request_timeout is at least 100ms, not {}: DynamoDB may take longer", text.get_ref());
+        return Err(Fault::new(text.span(), message));
+    }
+    Ok(timeout)
 }
 
 /// Empty: AWS's own.

@@ -155,6 +155,33 @@ pub struct DynamoDbConfig {
     pub endpoint: Option<String>,
     /// The AWS region.
     pub region: String,
+    /// Every write is conditional on the item's version.
+    pub fence: bool,
+    /// A request that is not answered within this time is given up.
+    pub request_timeout: Duration,
+    /// A request that was given up may still be carried out within this time, and no longer.
+    pub settle: Duration,
+}
+
+impl DynamoDbConfig {
+    /// Of a request that is not answered; DynamoDB answers within a fraction of a second, or not at all.
+    pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+    /// DynamoDB carries a request out within milliseconds of receiving it. (What would refuse one that comes late for certain,
+    /// the time in its signature, does so only after five minutes.)
+    pub(super) const SETTLE: Duration = Duration::from_secs(10);
+
+    /// What a file says that names the table alone.
+    #[cfg(test)]
+    pub(crate) fn of_table(table: &str) -> DynamoDbConfig {
+        DynamoDbConfig {
+            table: table.to_owned(),
+            endpoint: None,
+            region: "us-east-1".to_owned(),
+            fence: false,
+            request_timeout: Self::REQUEST_TIMEOUT,
+            settle: Self::SETTLE,
+        }
+    }
 }
 
 /// `[dead_letters]`.

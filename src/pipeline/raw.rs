@@ -184,6 +184,15 @@ pub(super) struct RawDynamoDb {
     pub endpoint: Option<Text>,
     /// The AWS region; us-east-1 by default.
     pub region: Option<String>,
+    /// Every write is conditional on the item's version, one request for each: nothing ever goes back; false by default.
+    pub fence: Option<bool>,
+    /// A request that is not answered within this time is given up; 15s by default.
+    #[schemars(with = "Option<String>")]
+    pub request_timeout: Option<Text>,
+    /// How long a request that was given up may still be carried out: nothing newer of its items is written until then; 10s
+    /// by default.
+    #[schemars(with = "Option<String>")]
+    pub settle: Option<Text>,
 }
 
 /// State that is kept between runs: comes in a later version.

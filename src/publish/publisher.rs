@@ -9,13 +9,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::message::{Answer, Handed, Receipt};
 use super::pace::Pace;
-use crate::sink::{Intake, SinkError, SinkErrorKind};
+use crate::sink::{Intake, STOP_WITHIN, SinkError, SinkErrorKind};
 use crate::state::{DecayCounters, Handover, Moment, RhythmId};
 use crate::telemetry::WaitingGauge;
 
-/// How long after a signal to stop the table is waited for, in milliseconds. (`dynamodb` gives up by itself a little earlier, and
-/// knows better why.)
-const STOP_WITHIN: u64 = 8_500;
 /// How often it is told how much waits, in milliseconds.
 const TELL_EVERY: u64 = 100;
 
@@ -117,7 +114,7 @@ impl Publisher {
     /// Until when the table is waited for, where that is not for ever.
     fn deadline(&mut self, now: Moment, run: RunState) -> Option<Moment> {
         let is_ending = run.is_drained && run.is_stopping;
-        is_ending.then(|| Moment(self.stopping_since.get_or_insert(now).0 + STOP_WITHIN))
+        is_ending.then(|| Moment(self.stopping_since.get_or_insert(now).0 + STOP_WITHIN.as_millis() as u64))
     }
 
     /// When a round may begin, as far as that is known now.
@@ -165,12 +162,13 @@ impl Publisher {
     }
 }
 
-/// What a run says in which the table has not taken so many items when [`TimeUp`].
-pub(crate) fn not_published(items: u64) -> SinkError {
+/// What a run says whose sink has not taken so many items in time after a signal to stop, and why that was.
+pub(crate) fn not_published(items: u64, sink: &str, trouble: Option<String>) -> SinkError {
+    let why = trouble.map_or_else(|| "it did not take them".to_owned(), |trouble| trouble);
     let message = format!(
-        "{items} items were not published within {} seconds of the signal to stop, because the table did not take them: what it \
-         has of them is older; see that it can be written to, and start again",
-        STOP_WITHIN / 1000
+        "{items} items could not be written to {sink} within {} seconds of the signal to stop ({why}): what it has of them is \
+         older; see that it can be written to, and start again",
+        STOP_WITHIN.as_secs()
     );
     SinkError::new(message).of_kind(SinkErrorKind::ServiceLost)
 }

@@ -80,6 +80,8 @@ struct Machine {
     changed: BTreeMap<ItemId, Moment>,
     pending: Vec<(Handed, Vec<Pending>)>,
     table: BTreeMap<ItemId, (Version, u64)>,
+    /// Whose newest state was refused, and which that was.
+    refused: BTreeMap<ItemId, u64>,
     writes: usize,
     /// So many batches were handed over.
     handed: usize,
@@ -125,6 +127,7 @@ impl Machine {
             changed: BTreeMap::new(),
             pending: Vec::new(),
             table: BTreeMap::new(),
+            refused: BTreeMap::new(),
             writes: 0,
             handed: 0,
             idle_turns: 0,
@@ -194,13 +197,18 @@ impl Machine {
             }
             let item = items.swap_remove(nth);
             match outcome {
-                Outcome::Written => {
+                Outcome::Written | Outcome::Superseded => {
+                    self.refused.remove(&item.id);
                     self.writes += 1;
                     let before = self.table.insert(item.id.clone(), (item.version, item.value));
                     assert!(before.is_none_or(|(version, _)| version < item.version), "{item:?} after {before:?}");
                 }
                 Outcome::NotWritten => {
                     self.changed.entry(item.id).or_insert(self.now);
+                }
+                // It is not tried again before it changes.
+                Outcome::Refused => {
+                    self.refused.insert(item.id, item.value);
                 }
             }
             handed.receipt.answer(item.index..item.index + 1, outcome);
@@ -233,7 +241,8 @@ impl Machine {
         while self.work(end).expect("no deadline") != Next::Done {
             self.answer_all();
         }
-        let table: BTreeMap<_, _> = self.table.iter().map(|(id, (_, value))| (id.clone(), *value)).collect();
+        let mut table: BTreeMap<_, _> = self.table.iter().map(|(id, (_, value))| (id.clone(), *value)).collect();
+        table.extend(std::mem::take(&mut self.refused));
         assert_eq!(table, self.expected);
         assert_eq!((self.metrics.waiting.items(), self.metrics.waiting.oldest()), (0, None));
     }
@@ -258,6 +267,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Work),
         5 => any::<usize>().prop_map(|item| Step::Answer(item, Outcome::Written)),
         2 => any::<usize>().prop_map(|item| Step::Answer(item, Outcome::NotWritten)),
+        1 => any::<usize>().prop_map(|item| Step::Answer(item, Outcome::Refused)),
     ]
 }
 
@@ -374,8 +384,8 @@ fn who_is_asked_to_stop_waits_so_long_for_the_table_and_no_longer() {
     let stopping = RunState { is_drained: true, is_stopping: true };
     machine.now = Moment(50_000);
     assert_eq!(machine.work(stopping).expect("not yet"), Next::More);
-    assert_eq!(machine.work(stopping).expect("not yet"), Next::Wait(Moment(58_500)));
-    machine.now = Moment(58_500);
+    assert_eq!(machine.work(stopping).expect("not yet"), Next::Wait(Moment(58_000)));
+    machine.now = Moment(58_000);
     assert_eq!(machine.work(stopping), Err(TimeUp));
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, select_biased};
+use crossbeam_channel::{Receiver, TryRecvError, select_biased};
 
 use super::message::{Handed, Receipt};
-use crate::sink::{Destination, ItemBatch, Part, SinkError};
+use crate::sink::{Desk, Destination, ItemBatch, Part, RefusedItem, SinkError};
 
 /// A worker that has more for the table is waited for, but not for longer: it may be counting.
 const MORE_WITHIN: Duration = Duration::from_millis(100);
@@ -26,28 +26,81 @@ pub(crate) fn write_table(
             recv(inbox) -> first => first,
         };
         let Ok(first) = first else { return table.close() };
-        let (batches, receipts) = gather(first, items_at_once, inbox);
-        table.write(&batches, &mut |Part { batch, items, outcome }| receipts[batch].answer(items, outcome))?;
+        let mut desk = TableDesk { inbox, given_up, open: BTreeMap::new(), batches: 0 };
+        let batches = desk.gather(first, items_at_once);
+        table.write(&batches, &mut desk)?;
     }
 }
 
-/// About so many items as are to be written at once, or up to a batch more, beginning with this.
-fn gather(first: Handed, items_at_once: usize, inbox: &Receiver<Handed>) -> (Vec<ItemBatch>, Vec<Receipt>) {
-    let (mut batches, mut receipts) = (Vec::new(), Vec::new());
-    // By worker, whether it has said that it has more.
-    let mut more: BTreeMap<usize, bool> = BTreeMap::new();
-    let mut items = 0;
-    let mut next = Some(first);
-    while let Some(Handed { items: batch, worker, more_follows, receipt }) = next {
-        items += batch.len();
-        batches.push(batch);
-        receipts.push(receipt);
-        more.insert(worker, more_follows);
-        next = match items < items_at_once {
-            true if more.values().any(|more| *more) => inbox.recv_timeout(MORE_WITHIN).ok(),
-            true => inbox.try_recv().ok(),
-            false => None,
-        };
+/// Where a call of the table answers, and finds more.
+struct TableDesk<'a> {
+    inbox: &'a Receiver<Handed>,
+    given_up: &'a Receiver<()>,
+    /// By index, what is not answered for in full.
+    open: BTreeMap<usize, Unanswered>,
+    /// How many batches the table was given in this call.
+    batches: usize,
+}
+
+struct Unanswered {
+    receipt: Receipt,
+    items: usize,
+}
+
+impl TableDesk<'_> {
+    /// About so many items as are to be written at once, or up to a batch more, beginning with this.
+    fn gather(&mut self, first: Handed, items_at_once: usize) -> Vec<ItemBatch> {
+        let mut batches = Vec::new();
+        // By worker, whether it has said that it has more.
+        let mut more: BTreeMap<usize, bool> = BTreeMap::new();
+        let mut items = 0;
+        let mut next = Some(first);
+        while let Some(handed) = next {
+            more.insert(handed.worker, handed.more_follows);
+            items += handed.items.len();
+            batches.push(self.take(handed));
+            next = match items < items_at_once {
+                true if more.values().any(|more| *more) => self.inbox.recv_timeout(MORE_WITHIN).ok(),
+                true => self.inbox.try_recv().ok(),
+                false => None,
+            };
+        }
+        batches
     }
-    (batches, receipts)
+
+    fn take(&mut self, Handed { items, receipt, .. }: Handed) -> ItemBatch {
+        if !items.is_empty() {
+            self.open.insert(self.batches, Unanswered { receipt, items: items.len() });
+        }
+        self.batches += 1;
+        items
+    }
+}
+
+impl Desk for TableDesk<'_> {
+    fn answer(&mut self, Part { batch, items, outcome }: Part) {
+        let Some(unanswered) = self.open.get_mut(&batch) else { return };
+        unanswered.items = unanswered.items.saturating_sub(items.len());
+        unanswered.receipt.answer(items, outcome);
+        if unanswered.items == 0 {
+            self.open.remove(&batch);
+        }
+    }
+
+    fn more(&mut self) -> Option<ItemBatch> {
+        if self.gives_up() {
+            return None;
+        }
+        self.inbox.try_recv().ok().map(|handed| self.take(handed))
+    }
+
+    fn gives_up(&mut self) -> bool {
+        // Nothing is ever sent: it is disconnected.
+        self.given_up.try_recv() != Err(TryRecvError::Empty)
+    }
+
+    fn refuse(&mut self, _: &RefusedItem) -> Result<(), SinkError> {
+        // The destination has kept it.
+        Ok(())
+    }
 }

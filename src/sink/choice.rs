@@ -48,7 +48,7 @@ impl SinkTarget {
         let (order, items_at_once, room_bytes) = match self {
             // One transaction, and the next one meanwhile.
             SinkTarget::Sqlite(_) => (Order::Key, sqlite::ITEMS_A_TRANSACTION, 48 << 20),
-            SinkTarget::DynamoDb => (Order::Waiting, dynamodb::ITEMS_IN_FLIGHT, 1 << 20),
+            SinkTarget::DynamoDb => (Order::Waiting, dynamodb::ITEMS_AT_ONCE, 4 << 20),
             SinkTarget::None | SinkTarget::JsonLines(_) | SinkTarget::Stdout => (Order::Waiting, 65_536, 16 << 20),
         };
         Intake { order, items_at_once, room_bytes }

@@ -15,7 +15,8 @@
 //!
 //! 1. *Nothing is lost.* A row stays marked, or in flight, until the sink has said that the state that was read of it is
 //!    [written](Outcome::Written). What it has [not written](Outcome::NotWritten) is marked again, with its age. What changes
-//!    while it is in flight is marked anew.
+//!    while it is in flight is marked anew. What a table will never take goes to the dead letters, and is
+//!    [tried again](Outcome::Refused) only when it changes.
 //! 2. *One write of an item at a time.* An item is not given again before every item of its key in the earlier batch is
 //!    answered for. So a retried write never meets a newer one of its own run.
 //! 3. *Nothing is stale at the end.* An item is read at the moment it is handed over (to the thread that writes), and the last state of each is handed
@@ -27,19 +28,27 @@
 //!    whatever the sink does.
 //!
 //! A sink answers for each item of a call exactly once, in any order and in as many parts as it likes: as soon as it
-//! knows, since what waits for an answer waits to be written again. An error ends the run, and answers for nothing. Where a
+//! knows, since what waits for an answer waits to be written again. While it writes, it may take more batches from the
+//! [`Desk`]. An error ends the run, and answers for nothing. Where a
 //! sink cannot know whether an item was written, it must not answer before it does. At the end it is [closed](Sink::close) and waited
-//! for.
+//! for. When a run that was asked to stop gives up on a table is not the sink's business.
 
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde::Serialize;
 
 use super::error::SinkError;
 use super::item::ItemBatch;
 use crate::epoch::Generation;
 use crate::reading::Item;
+
+/// How long a table is waited for once a run was asked to stop and has read everything. A supervisor often kills after ten
+/// seconds.
+pub const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// What a sink says of items that it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +57,17 @@ pub enum Outcome {
     Written,
     /// Not all of them are there, and this write will change nothing any more: what is newest is to be given again, later.
     NotWritten,
+    /// The table will never take this state of them; a dead letter says why.
+    Refused,
+    /// A newer state that this run has written stands there.
+    Superseded,
+}
+
+impl Outcome {
+    /// Whether the table has this state or a newer one.
+    pub fn is_there(self) -> bool {
+        matches!(self, Outcome::Written | Outcome::Superseded)
+    }
 }
 
 /// An answer for some items of one call.
@@ -59,6 +79,52 @@ pub struct Part {
     pub items: Range<u32>,
     /// What became of them.
     pub outcome: Outcome,
+}
+
+/// An item that a table will never take, for the dead letters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedItem {
+    /// The table, as it is shown.
+    pub table: String,
+    /// The item's key.
+    pub key: String,
+    /// The rest of the item's identity in the table: its feature name.
+    pub feature_name: String,
+    /// What the service said.
+    pub detail: String,
+    /// The item.
+    pub item: serde_json::Value,
+}
+
+/// Where a sink answers for what it was given, and finds more.
+pub trait Desk {
+    /// Takes an answer.
+    fn answer(&mut self, part: Part);
+
+    /// The next batch that is there already, for a table that has room for more while it writes. Its index follows those of
+    /// the batches before it.
+    fn more(&mut self) -> Option<ItemBatch> {
+        None
+    }
+
+    /// Whether the run no longer waits: what is not answered for by then need not be.
+    fn gives_up(&mut self) -> bool {
+        false
+    }
+
+    /// Keeps an item that the table will never take, before it is answered for.
+    fn refuse(&mut self, item: &RefusedItem) -> Result<(), SinkError> {
+        let RefusedItem { key, feature_name, detail, .. } = item;
+        Err(SinkError::new(format!("the table does not take the item with key `{key}` and feature `{feature_name}`: {detail}")))
+    }
+}
+
+/// One that only listens.
+impl<F: FnMut(Part)> Desk for F {
+    fn answer(&mut self, part: Part) {
+        self(part);
+    }
 }
 
 /// In which order a table wants the items of a round.
@@ -84,9 +150,14 @@ pub struct Intake {
 
 /// Takes items and makes them durable. What it promises, and what it is promised, stands at the head of its module.
 pub trait Sink: Send {
-    /// Makes these batches durable, oldest first, and answers for every item. Of several items of one key and feature a
-    /// table writes only the newest; a log writes each.
-    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError>;
+    /// Makes these batches durable, oldest first, and answers for every item, and for those of what it takes besides. Of
+    /// several items of one key and feature a table writes only the newest; a log writes each.
+    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError>;
+
+    /// What is written to, for messages.
+    fn name(&self) -> String {
+        "the table".to_owned()
+    }
 
     /// Brings what was written into order at the end of a run, and says what could not be. Everything is durable
     /// before.
@@ -101,9 +172,9 @@ pub trait Sink: Send {
 }
 
 /// Answers for all items of some batches alike.
-pub(super) fn answer_all(batches: &[ItemBatch], outcome: Outcome, answer: &mut dyn FnMut(Part)) {
+pub(super) fn answer_all(batches: &[ItemBatch], outcome: Outcome, desk: &mut dyn Desk) {
     for (batch, items) in batches.iter().enumerate().filter(|(_, items)| !items.is_empty()) {
-        answer(Part { batch, items: 0..items.len() as u32, outcome });
+        desk.answer(Part { batch, items: 0..items.len() as u32, outcome });
     }
 }
 

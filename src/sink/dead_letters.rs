@@ -1,23 +1,26 @@
-//! Dead letters: events that could not be counted, kept with their reason and position.
+//! Dead letters: events that could not be counted, kept with their reason and position; and items that a table will never
+//! take.
 //!
 //! A JSONL file that is only appended to, and only if it holds dead letters. What [`DeadLetterFile::write`] has
 //! returned for is durable. The file is made with the first dead letter: a clean run leaves none. One that is moved
 //! or deleted under a run is made anew.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::make_durable;
-use super::{SinkError, SinkErrorKind};
+use super::{RefusedItem, SinkError, SinkErrorKind};
 use crate::file_id::FileId;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Counter, Metrics};
 
 mod batch;
 mod file;
 
 pub use self::batch::{DeadLetter, DeadLetterBatch, Position};
+use self::batch::append_refused;
 use self::file::{open, open_recognised, try_to_make};
 
 /// Lines go to the file when they are so many bytes: many dead letters are not kept as lines, too, before they are written.
@@ -30,7 +33,8 @@ pub struct DeadLetterFile {
     path: PathBuf,
     /// More than this many stop the run.
     max: Option<u64>,
-    written: u64,
+    /// How many were written in this run, by whoever writes to the same file.
+    written: Arc<Counter>,
     metrics: Arc<Metrics>,
     file: Option<File>,
     /// Where lines are put together. It keeps its memory for the next ones: that of one piece, unless a line is longer.
@@ -40,7 +44,13 @@ pub struct DeadLetterFile {
 impl DeadLetterFile {
     /// Dead letters go to the end of the file in this place. More than `max` in one run are an error.
     pub fn new(path: impl Into<PathBuf>, max: Option<u64>, metrics: Arc<Metrics>) -> DeadLetterFile {
-        DeadLetterFile { path: path.into(), max, written: 0, metrics, file: None, lines: Vec::new() }
+        DeadLetterFile { path: path.into(), max, written: Arc::default(), metrics, file: None, lines: Vec::new() }
+    }
+
+    /// Another one that appends to the same file, for another thread. They count together.
+    pub fn another(&self) -> DeadLetterFile {
+        let (path, written, metrics) = (self.path.clone(), Arc::clone(&self.written), Arc::clone(&self.metrics));
+        DeadLetterFile { path, max: self.max, written, metrics, file: None, lines: Vec::new() }
     }
 
     /// Tries, before anything depends on it, whether dead letters can be kept in this place. Leaves nothing behind. Waits
@@ -70,19 +80,33 @@ impl DeadLetterFile {
     pub fn write(&mut self, batches: &[DeadLetterBatch]) -> Result<(), SinkError> {
         let letters = || batches.iter().flat_map(DeadLetterBatch::iter);
         let Some(last) = letters().last() else { return Ok(()) };
-        self.append(letters()).map_err(|error| {
+        self.append(letters(), DeadLetter::append_line).map_err(|error| {
             SinkError::io(format!("cannot keep events that could not be counted in {}", self.path.display()), error)
                 .of_kind(SinkErrorKind::DeadLetters)
         })?;
-        for letter in letters() {
-            self.metrics.dead_letters(letter.reason).add(1);
-            self.written += 1;
-        }
+        letters().for_each(|letter| self.metrics.dead_letters(letter.reason).add(1));
+        self.wrote(letters().count(), &format_args!("events could not be counted"), &last)
+    }
+
+    /// Makes an item that the table will never take durable. An error when there are now more than may be; it is
+    /// written nevertheless.
+    pub fn keep_refused(&mut self, item: &RefusedItem) -> Result<(), SinkError> {
+        self.append(std::iter::once(item), append_refused).map_err(|error| {
+            SinkError::io(format!("cannot keep an item that was refused in {}", self.path.display()), error)
+                .of_kind(SinkErrorKind::DeadLetters)
+        })?;
+        let last = format_args!("the item with key `{}` and feature `{}`", item.key, item.feature_name).to_string();
+        self.wrote(1, &format_args!("events could not be counted, or items not written"), &last)
+    }
+
+    /// Counts what was written.
+    fn wrote(&self, letters: usize, what: &dyn fmt::Display, last: &dyn fmt::Display) -> Result<(), SinkError> {
+        self.written.add(letters as u64);
+        let written = self.written.get();
         match self.max {
-            Some(max) if self.written > max => Err(SinkError::new(format!(
-                "{} events could not be counted, more than the {max} that may be (--max-dead-letters, or max in \
+            Some(max) if written > max => Err(SinkError::new(format!(
+                "{written} {what}, more than the {max} that may be (--max-dead-letters, or max in \
                  [dead_letters]): see {}; the last is {last}",
-                self.written,
                 self.path.display(),
             ))
             .of_kind(SinkErrorKind::TooManyDeadLetters)),
@@ -90,14 +114,18 @@ impl DeadLetterFile {
         }
     }
 
-    fn append<'a>(&mut self, letters: impl Iterator<Item = DeadLetter<'a>>) -> io::Result<()> {
+    fn append<L>(
+        &mut self,
+        letters: impl Iterator<Item = L>,
+        append_line: impl Fn(&L, &mut Vec<u8>) -> serde_json::Result<()>,
+    ) -> io::Result<()> {
         let file = match self.file.take().filter(|file| FileId::is_in_place(file, &self.path)) {
             Some(file) => self.file.insert(file),
             None => self.file.insert(open(&self.path)?),
         };
         let lines = &mut self.lines;
         for letter in letters {
-            letter.append_line(lines)?;
+            append_line(&letter, lines)?;
             // Whole lines: another run may append to the same file.
             if lines.len() >= WRITTEN_AT_ONCE_BYTES {
                 file.write_all(lines)?;

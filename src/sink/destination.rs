@@ -1,9 +1,10 @@
-//! Where a run writes to: its sink, with what is noted of what it takes.
+//! Where a run writes to: its sink, with what is noted of what it takes, and the dead letters of what it never will.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use super::contract::{Outcome, Part, Sink};
-use super::{ItemBatch, SinkError};
+use super::contract::{Desk, Outcome, Part, RefusedItem, Sink};
+use super::{DeadLetterFile, ItemBatch, SinkError};
 use crate::pipeline::GroupId;
 use crate::telemetry::Metrics;
 
@@ -19,38 +20,96 @@ pub struct Sample {
 /// A sink, with what is noted of what it takes.
 pub(crate) struct Destination {
     sink: Box<dyn Sink>,
+    notes: Notes,
+}
+
+struct Notes {
     metrics: Arc<Metrics>,
+    /// For what the sink never takes. (Whoever else appends to the same file writes whole lines, too.)
+    dead_letters: DeadLetterFile,
     sample: Arc<OnceLock<Sample>>,
 }
 
 impl Destination {
-    pub fn new(sink: Box<dyn Sink>, metrics: Arc<Metrics>) -> Destination {
-        Destination { sink, metrics, sample: Arc::default() }
+    pub fn new(sink: Box<dyn Sink>, dead_letters: DeadLetterFile, metrics: Arc<Metrics>) -> Destination {
+        Destination { sink, notes: Notes { metrics, dead_letters, sample: Arc::default() } }
     }
 
     /// One of the rows that were written, once there is one.
     pub fn sample(&self) -> &Arc<OnceLock<Sample>> {
-        &self.sample
+        &self.notes.sample
     }
 
-    /// See [`Sink::write`]. Counts what was written.
-    pub fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
-        let Destination { sink, metrics, sample } = self;
-        sink.write(batches, &mut |part: Part| {
-            if part.outcome == Outcome::Written {
-                metrics.items_written.add(part.items.len() as u64);
-                if sample.get().is_none()
-                    && let Some((group, key)) = batches[part.batch].first_key()
-                {
-                    let _ = sample.set(Sample { group, key: String::from_utf8_lossy(key).into_owned() });
-                }
-            }
-            answer(part);
-        })
+    /// See [`Sink::name`].
+    pub fn name(&self) -> String {
+        self.sink.name()
+    }
+
+    /// See [`Sink::write`]. Counts what was written, and keeps what never will be.
+    pub fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
+        let Destination { sink, notes } = self;
+        let mut noting = Noting { notes, desk, examples: BTreeMap::new(), batches: 0 };
+        batches.iter().for_each(|batch| noting.look_at(batch));
+        sink.write(batches, &mut noting)
     }
 
     /// See [`Sink::close`].
     pub fn close(self) -> Result<(), SinkError> {
         self.sink.close()
+    }
+}
+
+/// A desk that takes notes of what passes it.
+struct Noting<'a> {
+    notes: &'a mut Notes,
+    desk: &'a mut dyn Desk,
+    /// By batch, an example of its rows, as long as there is no sample.
+    examples: BTreeMap<usize, Sample>,
+    batches: usize,
+}
+
+impl Noting<'_> {
+    fn look_at(&mut self, batch: &ItemBatch) {
+        if self.notes.sample.get().is_none()
+            && let Some((group, key)) = batch.first_key()
+        {
+            let sample = Sample { group, key: String::from_utf8_lossy(key).into_owned() };
+            self.examples.insert(self.batches, sample);
+        }
+        self.batches += 1;
+    }
+}
+
+impl Desk for Noting<'_> {
+    fn answer(&mut self, part: Part) {
+        let Notes { metrics, sample, .. } = self.notes;
+        let items = part.items.len() as u64;
+        match part.outcome {
+            Outcome::Written => metrics.items_written.add(items),
+            Outcome::Superseded => metrics.items_superseded.add(items),
+            Outcome::Refused => metrics.items_refused.add(items),
+            Outcome::NotWritten => {}
+        }
+        if part.outcome.is_there()
+            && let Some(example) = self.examples.remove(&part.batch)
+        {
+            let _ = sample.set(example);
+            self.examples.clear();
+        }
+        self.desk.answer(part);
+    }
+
+    fn more(&mut self) -> Option<ItemBatch> {
+        let batch = self.desk.more()?;
+        self.look_at(&batch);
+        Some(batch)
+    }
+
+    fn gives_up(&mut self) -> bool {
+        self.desk.gives_up()
+    }
+
+    fn refuse(&mut self, item: &RefusedItem) -> Result<(), SinkError> {
+        self.notes.dead_letters.keep_refused(item)
     }
 }

@@ -20,7 +20,7 @@ pub(crate) trait WriteAll {
 impl<S: Sink> WriteAll for S {
     fn write_all(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
         let mut answers: Vec<Part> = Vec::new();
-        self.write(batches, &mut |part| answers.push(part))?;
+        self.write(batches, &mut |part: Part| answers.push(part))?;
         let mut answered: Vec<Vec<u32>> = batches.iter().map(|batch| vec![0; batch.len()]).collect();
         let mut written = 0;
         for Part { batch, items, outcome } in answers {
@@ -51,7 +51,7 @@ pub(crate) fn pipeline() -> Pipeline {
         window: WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 },
         publish: PublishConfig::by_windows(Duration::from_secs(5)),
         kafka: None,
-        dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
+        dynamodb: DynamoDbConfig::of_table("UserCounters"),
         dead_letters: DeadLetterConfig::default(),
         limits: Limits::default(),
         shift: None,

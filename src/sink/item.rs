@@ -116,27 +116,38 @@ impl ItemBatch {
     pub fn items<'a>(&'a self, pipeline: &'a Pipeline) -> impl Iterator<Item = ItemRef<'a>> + 'a {
         let mut marks = self.since.iter().peekable();
         self.records.iter().zip(0u32..).map(move |(record, index)| {
-            let feature = &self.features[record.feature as usize];
-            let group = pipeline.group(feature.group);
-            let values = &self.values[record.values_start as usize..][..usize::from(record.width)];
-            let (values, more) = values.split_at(group.decays.width());
-            let published_at = |time| pipeline.shift.map_or(time, |shift| shift.moved(time));
-            let last_update = published_at(record.last_update);
-            let is_uniques = group.measure(feature.measure).members.is_some();
-            let (squares, errors) = if is_uniques { (&[][..], more) } else { (more, &[][..]) };
-            ItemRef {
-                key: &self.text[record.key_start as usize..][..record.key_length as usize],
-                feature_name: &feature.name,
-                group,
-                last_update,
-                values,
-                squares,
-                errors,
-                version: record.version,
-                expires_at: expires_at(pipeline, group, last_update),
-                since: marks.next_if(|(marked, _)| *marked == index).map(|(_, since)| published_at(*since)),
-            }
+            let since = marks.next_if(|(marked, _)| *marked == index).map(|(_, since)| *since);
+            self.item_of(record, since, pipeline)
         })
+    }
+
+    /// The item with this index.
+    pub fn item<'a>(&'a self, index: u32, pipeline: &'a Pipeline) -> ItemRef<'a> {
+        let since = self.since.binary_search_by_key(&index, |(marked, _)| *marked).ok();
+        self.item_of(&self.records[index as usize], since.map(|mark| self.since[mark].1), pipeline)
+    }
+
+    fn item_of<'a>(&'a self, record: &ItemRecord, since: Option<EventTime>, pipeline: &'a Pipeline) -> ItemRef<'a> {
+        let feature = &self.features[record.feature as usize];
+        let group = pipeline.group(feature.group);
+        let values = &self.values[record.values_start as usize..][..usize::from(record.width)];
+        let (values, more) = values.split_at(group.decays.width());
+        let published_at = |time| pipeline.shift.map_or(time, |shift| shift.moved(time));
+        let last_update = published_at(record.last_update);
+        let is_uniques = group.measure(feature.measure).members.is_some();
+        let (squares, errors) = if is_uniques { (&[][..], more) } else { (more, &[][..]) };
+        ItemRef {
+            key: &self.text[record.key_start as usize..][..record.key_length as usize],
+            feature_name: &feature.name,
+            group,
+            last_update,
+            values,
+            squares,
+            errors,
+            version: record.version,
+            expires_at: expires_at(pipeline, group, last_update),
+            since: since.map(published_at),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod none;
 mod sqlite;
 
 pub use choice::Writers;
-pub use contract::{Intake, ItemReader, Order, Outcome, Part, Sink, SinkOptions};
+pub use contract::{Desk, Intake, ItemReader, Order, Outcome, Part, RefusedItem, STOP_WITHIN, Sink, SinkOptions};
 pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
 pub(crate) use destination::Destination;
 pub use destination::Sample;

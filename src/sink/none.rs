@@ -1,15 +1,15 @@
 //! `none`: items are counted and forgotten. For measuring, and for state alone.
 
 use super::contract::answer_all;
-use super::{ItemBatch, Outcome, Part, Sink, SinkError};
+use super::{Desk, ItemBatch, Outcome, Sink, SinkError};
 
 /// Takes items and keeps none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NoSink;
 
 impl Sink for NoSink {
-    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
-        answer_all(batches, Outcome::Written, answer);
+    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
+        answer_all(batches, Outcome::Written, desk);
         Ok(())
     }
 }
@@ -17,6 +17,7 @@ impl Sink for NoSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::Part;
     use crate::sink::fixtures::{Row, batch};
 
     #[test]
@@ -24,7 +25,7 @@ mod tests {
         let like = Row::new("a", "like");
         let batches = [batch(&[like.clone(), like.clone()]), batch(&[like])];
         let mut answers = Vec::new();
-        NoSink.write(&batches, &mut |part| answers.push((part.batch, part.items, part.outcome))).unwrap();
+        NoSink.write(&batches, &mut |part: Part| answers.push((part.batch, part.items, part.outcome))).unwrap();
         assert_eq!(answers, [(0, 0..2, Outcome::Written), (1, 0..1, Outcome::Written)]);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::counter::Counter;
 use super::evictions::Evictions;
+use super::trouble::Trouble;
 use super::waiting::Waiting;
 use crate::event::Reason;
 
@@ -29,8 +30,16 @@ pub struct Metrics {
     pub waiting: Waiting,
     /// Items that the sink acknowledged.
     pub items_written: Counter,
+    /// Items that the table will never take: they are in the dead letters.
+    pub items_refused: Counter,
+    /// Writes that found a newer item of the same run in the table.
+    pub items_superseded: Counter,
+    /// Write units that the table says it has taken for them.
+    pub write_units: Counter,
     /// Attempts of the sink that failed and were tried again.
     pub sink_retries: Counter,
+    /// Why the last one did.
+    pub sink_trouble: Trouble,
     dead_letters: [Counter; Reason::ALL.len()],
 }
 

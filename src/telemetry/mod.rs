@@ -9,6 +9,7 @@ mod printable;
 mod progress;
 mod resources;
 mod terminal;
+mod trouble;
 mod waiting;
 mod warn_limiter;
 
@@ -21,5 +22,6 @@ pub use printable::{Printable, printable_text, write_json};
 pub use progress::{InputProgress, Progress};
 pub use resources::{Stopwatch, peak_memory_bytes};
 pub use terminal::{above_the_status, stderr_columns, stdout_columns, wrap};
+pub use trouble::Trouble;
 pub use waiting::{Waiting, WaitingGauge};
 pub(crate) use warn_limiter::WarnLimiter;

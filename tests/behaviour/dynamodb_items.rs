@@ -5,7 +5,7 @@ use std::sync::Arc;
 use counter_machine::counter::EventTime;
 use counter_machine::epoch::Version;
 use counter_machine::pipeline::{FeatureKey, GroupId, MeasureId, Pipeline};
-use counter_machine::sink::{self, ItemBatch, Outcome, Sink, SinkError, SinkOptions, SinkTarget};
+use counter_machine::sink::{self, ItemBatch, Outcome, Part, Sink, SinkError, SinkOptions, SinkTarget};
 use counter_machine::telemetry::Metrics;
 
 /// The reference pipeline, with its table at this endpoint.
@@ -75,7 +75,7 @@ impl WriteAll for Box<dyn Sink> {
     fn write_all(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
         let mut answers: Vec<Vec<u32>> = batches.iter().map(|batch| vec![0; batch.len()]).collect();
         let mut written = 0;
-        self.write(batches, &mut |part| {
+        self.write(batches, &mut |part: Part| {
             written += if part.outcome == Outcome::Written { part.items.len() as u64 } else { 0 };
             part.items.for_each(|item| answers[part.batch][item as usize] += 1);
         })?;

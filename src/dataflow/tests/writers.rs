@@ -12,8 +12,8 @@ struct ClosingSink {
 }
 
 impl Sink for ClosingSink {
-    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
-        answer_all(batches, answer);
+    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
+        answer_all(batches, desk);
         Ok(())
     }
 

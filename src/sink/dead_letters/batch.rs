@@ -6,6 +6,7 @@ use base64::Engine;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Reason;
+use crate::sink::RefusedItem;
 
 /// The events of one block that could not be counted. It names the block's log or topic once, and holds their bytes
 /// one behind the other.
@@ -144,6 +145,21 @@ impl fmt::Display for DeadLetter<'_> {
             }
         }
     }
+}
+
+/// Appends an item that a table will never take as a line of JSON.
+pub(super) fn append_refused(item: &&RefusedItem, lines: &mut Vec<u8>) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *lines, &RefusedLine { reason: "refused_item", item })?;
+    lines.push(b'\n');
+    Ok(())
+}
+
+/// The same, as it stands in the file.
+#[derive(Serialize)]
+struct RefusedLine<'a> {
+    reason: &'static str,
+    #[serde(flatten)]
+    item: &'a RefusedItem,
 }
 
 /// A dead letter as it stands in the file.

@@ -18,7 +18,7 @@ pub(super) const FEATURE_NAME: &str = "featureName";
 /// The table's TTL attribute.
 pub(super) const EXPIRES_AT: &str = "expiresAt";
 const COUNTS: &str = "counts";
-const VERSION: &str = "version";
+pub(super) const VERSION: &str = "version";
 const SINCE: &str = "since";
 const DECAY_INTERVAL: &str = "decayInterval";
 const LAST_UPDATE: &str = "lastUpdate";
@@ -77,7 +77,7 @@ fn float(number: f64) -> AttributeValue {
     AttributeValue::N(format!("{number:?}"))
 }
 
-fn number(number: impl ToString) -> AttributeValue {
+pub(super) fn number(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 

@@ -18,15 +18,13 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tokio::runtime::Runtime;
 
 use super::failed_request::{Cause, FailedRequest, innermost};
-use super::retry::{FailedAttempts, Patience, Retries};
+use super::retry::{FailedAttempts, Patience, Retries, pause};
 use super::table_address::TableAddress;
 use crate::pipeline::DynamoDbConfig;
 use crate::sink::SinkError;
 use crate::telemetry::Metrics;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For a whole request; DynamoDB answers within a fraction of a second, or not at all.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A client for one table. Its clones share what they know.
 #[derive(Clone, Debug)]
@@ -89,7 +87,7 @@ impl Service {
     }
 
     /// Sends a request once.
-    pub(super) async fn attempt<T, E, F>(&self, request: impl Fn(&Client) -> F) -> Result<T, FailedRequest>
+    pub(super) async fn attempt<T, E, F>(&self, request: impl FnOnce(&Client) -> F) -> Result<T, FailedRequest>
     where
         E: Error + ProvideErrorMetadata + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
@@ -107,16 +105,27 @@ impl Service {
         failed: &mut FailedAttempts,
     ) -> Result<(), FailedRequest> {
         failed.add_one(failure.cause);
-        if self.patience.ends(failure.cause, self.answered.load(Ordering::Relaxed), failed) {
+        if self.gives_up_on(failure.cause, failed) {
             return Err(failure);
         }
-        self.retries.pause(failed, &failure).await;
-        if matches!(failure.cause, Cause::ExpiredCredentials | Cause::WrongCredentials) {
+        self.retries.note(&failure);
+        tokio::time::sleep(pause(failed.count())).await;
+        self.renew_credentials(failure.cause).await;
+        Ok(())
+    }
+
+    /// Whether another attempt is of no use.
+    pub(super) fn gives_up_on(&self, cause: Cause, failed: &FailedAttempts) -> bool {
+        self.patience.ends(cause, self.answered.load(Ordering::Relaxed), failed)
+    }
+
+    /// Has the next attempt look for credentials anew, where they are why one failed.
+    pub(super) async fn renew_credentials(&self, cause: Cause) {
+        if matches!(cause, Cause::ExpiredCredentials | Cause::WrongCredentials) {
             // A client keeps the credentials that it has found in files.
             let client = Client::new(&load_config(&self.table).await);
             *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
         }
-        Ok(())
     }
 
     /// The error that ends the run or the command.
@@ -127,7 +136,7 @@ impl Service {
 
 /// What the environment and AWS's files say, as they are now.
 async fn load_config(table: &TableAddress) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(REQUEST_TIMEOUT).build();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(table.request_timeout).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(table.region.clone()))
         // Retries are counted and ordered here.

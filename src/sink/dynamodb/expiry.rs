@@ -18,13 +18,13 @@ impl Expiry {
         Expiry { to_be_watched: deletes_expired_items, items_before: 0 }
     }
 
-    /// Takes notice of what was written: when each of the items expires.
-    pub(super) fn look_at(&mut self, expiries: impl ExactSizeIterator<Item = Option<i64>>, table: &TableAddress) {
+    /// Takes notice of what is to be written: when each of the items expires.
+    pub(super) fn look_at(&mut self, expiries: impl Iterator<Item = Option<i64>>, table: &TableAddress) {
         if !self.to_be_watched {
             return;
         }
-        self.items_before += expiries.len();
-        let expired = count_expired(expiries, SystemTime::now());
+        let items_before = &mut self.items_before;
+        let expired = count_expired(expiries.inspect(|_| *items_before += 1), SystemTime::now());
         if expired > 0 {
             self.to_be_watched = false;
             tracing::warn!(

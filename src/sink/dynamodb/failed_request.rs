@@ -1,6 +1,7 @@
 //! What a failed request means: whether it may pass, and if not, what to do about it.
 
 use std::error::Error;
+use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -12,15 +13,27 @@ use crate::sink::{SinkError, SinkErrorKind};
 #[derive(Debug)]
 pub(super) struct FailedRequest {
     pub(super) cause: Cause,
+    pub(super) certainty: Certainty,
     /// What the service or the connection said.
     pub(super) text: String,
+}
+
+/// Whether what was asked for can have been done, or can be yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certainty {
+    /// It never left, or was refused.
+    NotDone,
+    /// There was no answer, or one that does not say.
+    Unknown,
 }
 
 /// Why a request failed, as far as it matters for what comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
-    /// It may pass: no connection, no answer in time, too much at once, trouble at the other end.
+    /// It may pass: no connection, no answer in time, trouble at the other end.
     Passing,
+    /// Too much at once.
+    Throttled,
     /// The clocks here and there differ by minutes; they will be set.
     ClockSkew,
     /// The credentials have run out; the next ones may be there soon.
@@ -31,6 +44,8 @@ pub(super) enum Cause {
     WrongCredentials,
     /// Something in the request is not allowed.
     Invalid,
+    /// The table has another key than the request's.
+    WrongKey,
     /// There is no such table.
     NoTable,
     /// The table is there already, or is just being changed.
@@ -43,22 +58,37 @@ pub(super) enum Cause {
 
 impl FailedRequest {
     pub(super) fn of<E: Error + ProvideErrorMetadata + 'static>(error: &SdkError<E>) -> FailedRequest {
-        let (cause, text) = match error {
+        let (cause, certainty, text) = match error {
             SdkError::ServiceError(service) => {
-                let code = error.code().unwrap_or_default();
+                let (code, status) = (error.code().unwrap_or_default(), service.raw().status().as_u16());
                 let message = error.message().unwrap_or("no message");
-                (cause_of_answer(service.raw().status().as_u16(), code, message), format!("{code}: {message}"))
+                // "If you get a 5xx error, the operation may have succeeded."
+                let certainty = if status >= 500 { Certainty::Unknown } else { Certainty::NotDone };
+                (cause_of_answer(status, code, message), certainty, format!("{code}: {message}"))
             }
-            SdkError::ConstructionFailure(_) => (Cause::Other, innermost(error)),
-            SdkError::DispatchFailure(failure) if failure.is_user() => (Cause::Other, innermost(error)),
-            _ => (credentials_error(error).map_or(Cause::Passing, cause_of_credentials_error), innermost(error)),
+            SdkError::ConstructionFailure(_) => (Cause::Other, Certainty::NotDone, innermost(error)),
+            SdkError::DispatchFailure(failure) if failure.is_user() => {
+                (Cause::Other, Certainty::NotDone, innermost(error))
+            }
+            _ => match credentials_error(error) {
+                Some(credentials) => {
+                    (cause_of_credentials_error(credentials), Certainty::NotDone, innermost(error))
+                }
+                None if never_left(error) => (Cause::Passing, Certainty::NotDone, innermost(error)),
+                None => (Cause::Passing, Certainty::Unknown, innermost(error)),
+            },
         };
-        FailedRequest { cause, text }
+        FailedRequest { cause, certainty, text }
+    }
+
+    /// Too much at once: some of what was asked for was not done.
+    pub(super) fn throttled(text: String) -> FailedRequest {
+        FailedRequest { cause: Cause::Throttled, certainty: Certainty::NotDone, text }
     }
 
     /// A failure to get credentials at all.
     pub(super) fn of_credentials(error: &CredentialsError) -> FailedRequest {
-        FailedRequest { cause: cause_of_credentials_error(error), text: innermost(error) }
+        FailedRequest { cause: cause_of_credentials_error(error), certainty: Certainty::NotDone, text: innermost(error) }
     }
 
     /// What is going on, for whoever waits.
@@ -75,7 +105,7 @@ impl FailedRequest {
 
     /// The error that ends the run or the command, while it was `doing` something.
     pub(super) fn into_error(self, doing: &str, table: &TableAddress) -> SinkError {
-        let FailedRequest { cause, text } = self;
+        let FailedRequest { cause, text, .. } = self;
         let name = &table.name;
         let what_to_do = match cause {
             Cause::NoTable => {
@@ -86,14 +116,17 @@ impl FailedRequest {
             }
             Cause::NoCredentialsNow => "look at where the AWS credentials come from, and start again".to_owned(),
             Cause::ClockSkew => "set the clock of this machine, and start again".to_owned(),
-            Cause::Passing => "see that the service can be reached, and start again".to_owned(),
+            Cause::Passing | Cause::Throttled => "see that the service can be reached, and start again".to_owned(),
+            Cause::WrongKey => {
+                format!("the table {name} has another key than the pipeline's items: name another table in [dynamodb]")
+            }
             Cause::InUse => "wait until the table is no longer being changed, and start again".to_owned(),
             Cause::Invalid => "what DynamoDB does not allow should not have come this far: a bug".to_owned(),
             Cause::Other => "see what the service says".to_owned(),
         };
         let kind = match cause {
-            Cause::Passing => SinkErrorKind::ServiceLost,
-            Cause::NoTable => SinkErrorKind::Gone,
+            Cause::Passing | Cause::Throttled => SinkErrorKind::ServiceLost,
+            Cause::NoTable | Cause::WrongKey => SinkErrorKind::Gone,
             _ => SinkErrorKind::Failed,
         };
         SinkError::new(format!("DynamoDB: cannot {doing} ({table}): {text} ({what_to_do})")).of_kind(kind)
@@ -111,6 +144,22 @@ pub(super) fn innermost(error: &dyn Error) -> String {
         }
     }
     text
+}
+
+/// Whether it is certain that there was no connection, so that nothing was sent. (A connection that is not made in time may
+/// look like one that is silent.)
+fn never_left(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+            );
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The failure to get credentials that is behind this error, if one is.
@@ -148,12 +197,18 @@ fn cause_of_answer(status: u16, code: &str, message: &str) -> Cause {
         | "RequestLimitExceeded"
         | "ThrottlingException"
         | "Throttling"
-        | "LimitExceededException"
-        | "ReplicatedWriteConflictException"
+        | "LimitExceededException" => Cause::Throttled,
+        "ReplicatedWriteConflictException"
         | "RequestTimeout"
         | "InternalServerError"
         | "ServiceUnavailable" => Cause::Passing,
         "ExpiredTokenException" | "ExpiredToken" => Cause::ExpiredCredentials,
+        // "The provided key element does not match the schema", "Missing the key keyFields in the item".
+        "ValidationException"
+            if ["does not match the schema", "Missing the key"].iter().any(|text| message.contains(text)) =>
+        {
+            Cause::WrongKey
+        }
         "ValidationException" => Cause::Invalid,
         "ResourceNotFoundException" => Cause::NoTable,
         "ResourceInUseException" => Cause::InUse,
@@ -165,7 +220,8 @@ fn cause_of_answer(status: u16, code: &str, message: &str) -> Cause {
         | "IncompleteSignatureException"
         | "MissingAuthenticationTokenException"
         | "MissingAuthenticationToken" => Cause::WrongCredentials,
-        _ if status >= 500 || status == 429 => Cause::Passing,
+        _ if status == 429 => Cause::Throttled,
+        _ if status >= 500 => Cause::Passing,
         _ => Cause::Other,
     }
 }
@@ -177,8 +233,8 @@ mod tests {
     #[test]
     fn what_may_pass_is_told_from_what_will_not() {
         let causes = [
-            (400, "ThrottlingException", Cause::Passing),
-            (400, "ProvisionedThroughputExceededException", Cause::Passing),
+            (400, "ThrottlingException", Cause::Throttled),
+            (400, "ProvisionedThroughputExceededException", Cause::Throttled),
             (500, "InternalServerError", Cause::Passing),
             (503, "", Cause::Passing),
             (400, "ExpiredTokenException", Cause::ExpiredCredentials),

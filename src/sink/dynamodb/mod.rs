@@ -21,18 +21,24 @@
 //! [`Sink::write`]: super::Sink::write
 
 mod attributes;
+mod call;
+mod concurrency;
 mod connection;
 mod expiry;
 mod failed_request;
+mod flow;
 mod reader;
+mod request;
 mod retry;
+mod schedule;
 mod size;
 mod stopping;
 mod table;
 mod table_address;
+mod unsettled;
 mod writer;
 
 pub(super) use reader::DynamoDbReader;
 pub(crate) use size::item_bytes;
 pub use table::{TableReport, TtlState, ensure_table};
-pub(super) use writer::{DynamoDbSink, ITEMS_IN_FLIGHT};
+pub(super) use writer::{DynamoDbSink, ITEMS_AT_ONCE};

@@ -11,7 +11,7 @@ use crate::telemetry::{Metrics, WarnLimiter};
 /// The first pause is at most twice this long.
 const BASE: Duration = Duration::from_millis(25);
 /// No pause is longer.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(5);
 /// Warnings of one cause are at least this far apart, however many requests fail.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
@@ -39,7 +39,7 @@ impl FailedAttempts {
     pub(super) fn add_one(&mut self, cause: Cause) {
         self.count += 1;
         // An outage has no limit, and behind it, however long it was, credentials and clocks get their full time.
-        self.since = if cause == Cause::Passing { None } else { self.since.or_else(|| Some(Instant::now())) };
+        self.since = if matches!(cause, Cause::Passing | Cause::Throttled) { None } else { self.since.or_else(|| Some(Instant::now())) };
     }
 
     /// How many.
@@ -57,13 +57,13 @@ impl Patience {
     pub(super) fn ends(self, cause: Cause, answered: bool, failed: &FailedAttempts) -> bool {
         let too_often = matches!(self, Patience::Attempts(most) if failed.count >= most);
         match cause {
-            Cause::Passing => too_often,
+            Cause::Passing | Cause::Throttled => too_often,
             // What never was right will not become it by waiting.
             Cause::WrongCredentials if !answered => true,
             Cause::ClockSkew | Cause::ExpiredCredentials | Cause::NoCredentialsNow | Cause::WrongCredentials => {
                 too_often || failed.last_for() >= UNTIL_MENDED
             }
-            Cause::Invalid | Cause::NoTable | Cause::InUse | Cause::Denied | Cause::Other => true,
+            Cause::Invalid | Cause::WrongKey | Cause::NoTable | Cause::InUse | Cause::Denied | Cause::Other => true,
         }
     }
 }
@@ -86,14 +86,10 @@ impl Retries {
         self.metrics.sink_retries.get() == 0
     }
 
-    /// Waits before the next attempt.
-    pub(super) async fn pause(&self, failed: &FailedAttempts, why: &FailedRequest) {
+    /// Takes notice of an attempt that is followed by another one.
+    pub(super) fn note(&self, why: &FailedRequest) {
         self.metrics.sink_retries.add(1);
-        self.warn(why);
-        tokio::time::sleep(longest_pause(failed.count).mul_f64(rand::random())).await;
-    }
-
-    fn warn(&self, why: &FailedRequest) {
+        self.metrics.sink_trouble.set(why.told());
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         let limiter = warned.entry(why.cause).or_insert_with(|| WarnLimiter::new(WARN_EVERY));
         if limiter.is_due(Instant::now()) {
@@ -101,6 +97,11 @@ impl Retries {
             tracing::warn!(retries, "DynamoDB: trying again ({}): {}", self.table, why.told());
         }
     }
+}
+
+/// How long to wait after so many failures in a row.
+pub(super) fn pause(failed: u32) -> Duration {
+    longest_pause(failed).mul_f64(rand::random())
 }
 
 /// Full jitter (Brooker: "Exponential Backoff And Jitter", 2015): a pause is anything from nothing

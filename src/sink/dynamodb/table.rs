@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{Client, error::BuildError};
 
 use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY};
 use super::connection::Service;
-use super::failed_request::{Cause, FailedRequest};
+use super::failed_request::{Cause, Certainty, FailedRequest};
 use super::reader::READER_PATIENCE;
 use crate::pipeline::Pipeline;
 use crate::sink::SinkError;
@@ -80,7 +80,7 @@ pub(super) async fn require_table(service: &Service) -> Result<(), SinkError> {
 
 async fn describe(service: &Service) -> Result<TableDescription, FailedRequest> {
     let answer = service.call(|client| client.describe_table().table_name(&service.table.name).send()).await?;
-    answer.table.ok_or_else(|| FailedRequest { cause: Cause::Other, text: "an answer without a table".to_owned() })
+    answer.table.ok_or_else(|| FailedRequest { cause: Cause::Other, certainty: Certainty::NotDone, text: "an answer without a table".to_owned() })
 }
 
 fn has_key_schema(table: &TableDescription) -> bool {

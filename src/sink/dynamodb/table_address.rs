@@ -1,6 +1,7 @@
 //! Where the table is.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::pipeline::DynamoDbConfig;
 
@@ -11,12 +12,14 @@ pub(super) struct TableAddress {
     pub(super) region: String,
     /// Another endpoint than AWS's own.
     pub(super) endpoint: Option<String>,
+    /// For a whole request.
+    pub(super) request_timeout: Duration,
 }
 
 impl TableAddress {
     pub(super) fn of(config: &DynamoDbConfig) -> TableAddress {
-        let DynamoDbConfig { table, endpoint, region } = config.clone();
-        TableAddress { name: table, region, endpoint }
+        let DynamoDbConfig { table, endpoint, region, request_timeout, .. } = config.clone();
+        TableAddress { name: table, region, endpoint, request_timeout }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::contract::answer_all;
 use super::files::{exists, holds_only, lock, make_durable, make_entry_durable, not_empty};
-use super::{Item, ItemBatch, Outcome, Part, Sink, SinkError, SinkErrorKind, SinkOptions};
+use super::{Desk, Item, ItemBatch, Outcome, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::pipeline::Pipeline;
 use crate::telemetry::write_json;
 
@@ -56,7 +56,7 @@ impl JsonLinesSink {
 }
 
 impl Sink for JsonLinesSink {
-    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
         for item in batches.iter().flat_map(|batch| batch.items(&self.pipeline)) {
             write_json(&mut self.lines, &item)
                 .map_err(|error| SinkError::caused_by("cannot write an item as JSON", error))?;
@@ -69,7 +69,7 @@ impl Sink for JsonLinesSink {
         self.output.append(&self.lines)?;
         self.lines.clear();
         self.output.flush()?;
-        answer_all(batches, Outcome::Written, answer);
+        answer_all(batches, Outcome::Written, desk);
         Ok(())
     }
 }

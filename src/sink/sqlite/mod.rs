@@ -21,7 +21,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::contract::answer_all;
 use super::files::{exists, lock};
-use super::{ItemBatch, ItemRef, Outcome, Part, Sink, SinkError, SinkErrorKind, SinkOptions};
+use super::{Desk, ItemBatch, ItemRef, Outcome, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::epoch::Generation;
 use crate::file_id::FileId;
 use crate::pipeline::Pipeline;
@@ -138,7 +138,7 @@ impl SqliteSink {
 }
 
 impl Sink for SqliteSink {
-    fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
         let pipeline = Arc::clone(&self.pipeline);
         let items = self.features.newest_of(batches, &pipeline);
         for items in items.chunks(MOST_ITEMS_A_TRANSACTION) {
@@ -149,13 +149,13 @@ impl Sink for SqliteSink {
                     if self.warned_of_lock.is_due(Instant::now()) {
                         tracing::warn!("waiting to publish: {error}");
                     }
-                    answer_all(batches, Outcome::NotWritten, answer);
+                    answer_all(batches, Outcome::NotWritten, desk);
                     return Ok(());
                 }
                 Err(error) => return Err(error),
             }
         }
-        answer_all(batches, Outcome::Written, answer);
+        answer_all(batches, Outcome::Written, desk);
         Ok(())
     }
 
@@ -164,6 +164,10 @@ impl Sink for SqliteSink {
         require_own(&self.connection, &self.path, &self.run_id)?;
         end::make_whole(&self.connection, &self.path).map_err(|error| sink_error(&self.path, error))?;
         self.connection.close().map_err(|(_, error)| sink_error(&self.path, error))
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
     }
 
     fn generation(&self) -> Option<Generation> {

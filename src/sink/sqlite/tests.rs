@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::sink::fixtures::{Row, WriteAll as _, batch, pipeline};
-use crate::sink::{Item, ItemReader, SinkErrorKind};
+use crate::sink::{Item, ItemReader, Part, SinkErrorKind};
 
 mod formats;
 mod shape;
@@ -288,7 +288,7 @@ fn what_meets_a_lock_of_another_process_is_not_written_and_asked_for_again() {
     let lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
     for _ in 0..2 {
         let mut answers = Vec::new();
-        sink.write(&[one_item()], &mut |part| answers.push((part.items, part.outcome))).unwrap();
+        sink.write(&[one_item()], &mut |part: Part| answers.push((part.items, part.outcome))).unwrap();
         assert_eq!(answers, [(0..1, Outcome::NotWritten)]);
     }
     drop(lock);

@@ -1,0 +1,328 @@
+//! Writing: takes batches while requests are under way, and has the next request begin when one ends.
+//!
+//! What is decided is decided elsewhere: which writes go next by the [`Schedule`], how many requests are under way by
+//! [`Concurrency`], and what a failure means by [`FailedRequest`].
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinError, JoinSet};
+
+use super::attributes::attributes;
+use super::call::{Call, fault, write_of};
+use super::concurrency::{Begun, Concurrency};
+use super::connection::Service;
+use super::expiry::Expiry;
+use super::failed_request::{Cause, Certainty, FailedRequest};
+use super::request::{Answer, ITEMS_PER_REQUEST, Request, id, send};
+use super::retry::{FailedAttempts, pause};
+use super::schedule::{End, Verdict, Write};
+use super::unsettled::{ItemId, Unsettled};
+use crate::epoch::{Generation, Version};
+use crate::pipeline::Pipeline;
+use crate::sink::newest::newest_by_origin;
+use crate::sink::{Desk, ItemBatch, Outcome, RefusedItem, SinkError, SinkErrorKind};
+use crate::telemetry::Metrics;
+
+/// How many requests are under way at first, and at most; and the same of those that write a single item.
+const REQUESTS: (usize, usize) = (16, 32);
+const SINGLE_REQUESTS: (usize, usize) = (64, 256);
+/// More batches are taken when less than this waits: enough for the requests that end until then.
+const WAITING_WRITES: usize = ITEMS_PER_REQUEST * REQUESTS.1;
+/// How often it is looked for more batches, and whether the run still waits.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// After so many failures in a row the service counts as away: nothing is sent for a while, and then one request.
+const IS_AWAY: u32 = 3;
+/// A service that refuses so many items before it has taken any does not refuse them for what they are.
+const MOST_REFUSED_AT_FIRST: u64 = 100;
+
+/// What writes to the table, and what it knows from one call to the next.
+#[derive(Debug)]
+pub(super) struct Flow {
+    service: Service,
+    pipeline: Arc<Pipeline>,
+    metrics: Arc<Metrics>,
+    generation: Generation,
+    concurrency: Concurrency,
+    unsettled: Unsettled,
+    failures: Failures,
+    expiry: Expiry,
+    /// No request begins before: one of an earlier run may be under way.
+    begins: Instant,
+}
+
+/// Failures since a request was answered last.
+#[derive(Debug, Default)]
+struct Failures {
+    attempts: FailedAttempts,
+    in_a_row: u32,
+    /// When the last one came that counts: those that were under way with it do not.
+    last: Option<Instant>,
+    /// No request begins before.
+    resumes: Option<Instant>,
+}
+
+/// A request that has ended.
+struct Ended {
+    writes: Vec<Write>,
+    ids: Vec<ItemId>,
+    begun: Begun,
+    answer: Result<Answer, FailedRequest>,
+}
+
+impl Flow {
+    /// Nothing is under way. No request begins before `begins`.
+    pub(super) fn new(
+        service: Service,
+        pipeline: Arc<Pipeline>,
+        metrics: Arc<Metrics>,
+        generation: Generation,
+        expiry: Expiry,
+        begins: Instant,
+    ) -> Flow {
+        let (first, most) = if pipeline.dynamodb.fence { SINGLE_REQUESTS } else { REQUESTS };
+        let concurrency = Concurrency::new(first, most, ITEMS_PER_REQUEST);
+        // A condition keeps what comes late from doing harm.
+        let settle = if pipeline.dynamodb.fence { Duration::ZERO } else { pipeline.dynamodb.settle };
+        let (unsettled, failures) = (Unsettled::new(settle), Failures::default());
+        Flow { service, pipeline, metrics, generation, concurrency, unsettled, failures, expiry, begins }
+    }
+
+    /// The table, to be shown.
+    pub(super) fn table(&self) -> String {
+        self.service.table.to_string()
+    }
+
+    /// Returns when every item of these batches, and of those that the desk had besides, is answered for; or when the run no
+    /// longer waits.
+    pub(super) async fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let mut call = Call::new(desk);
+        let (newest, older) = newest_by_origin(batches, &pipeline);
+        batches.iter().for_each(|batch| _ = call.open(Cow::Borrowed(batch)));
+        self.expiry.look_at(newest.iter().map(|(_, item)| item.expires_at), &self.service.table);
+        for (origin, _) in newest {
+            self.add_item(&mut call, origin.batch, origin.index)?;
+        }
+        let mut requests = JoinSet::new();
+        loop {
+            while call.schedule.ready() < WAITING_WRITES
+                && let Some(batch) = call.desk.more()
+            {
+                let items = batch.len() as u32;
+                self.expiry.look_at(batch.items(&pipeline).map(|item| item.expires_at), &self.service.table);
+                let index = call.open(Cow::Owned(batch));
+                for item in 0..items {
+                    self.add_item(&mut call, index, item)?;
+                }
+            }
+            let now = Instant::now();
+            self.unsettled.forget_settled(now);
+            for verdict in call.schedule.wake(now) {
+                self.tell(&mut call, verdict)?;
+            }
+            let next = self.begin_requests(&mut call, &mut requests, now);
+            if requests.is_empty() && call.schedule.is_empty() {
+                break;
+            }
+            if call.desk.gives_up() {
+                return Ok(());
+            }
+            let wait = next.map_or(LOOK_EVERY, |next| next.saturating_duration_since(now).min(LOOK_EVERY));
+            let mut ended = tokio::time::timeout(wait, join_next(&mut requests)).await.ok();
+            while let Some(one) = ended {
+                self.end(&mut call, passed_on(one)?).await?;
+                ended = requests.try_join_next();
+            }
+        }
+        for origin in older {
+            call.answer(origin.batch, origin.index..origin.index + 1, Outcome::Written);
+        }
+        Ok(())
+    }
+}
+
+impl Flow {
+    fn add_item(&mut self, call: &mut Call<'_, '_>, batch: usize, index: u32) -> Result<(), SinkError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let Some(item) = call.item(batch, index, &pipeline) else { return Ok(()) };
+        let write = write_of(batch, index, &item);
+        match fault(&item) {
+            Some(detail) => self.tell(call, Verdict { write, outcome: Outcome::Refused, detail }),
+            None => {
+                call.schedule.push(write, &self.unsettled, Instant::now());
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins as many requests as may begin; says when another one may.
+    fn begin_requests(
+        &mut self,
+        call: &mut Call<'_, '_>,
+        requests: &mut JoinSet<Ended>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let writes_at_once = if self.pipeline.dynamodb.fence { 1 } else { ITEMS_PER_REQUEST };
+        let gates = [Some(self.begins), self.failures.resumes, self.unsettled.has_room_at()];
+        if let Some(gate) = gates.into_iter().flatten().max().filter(|gate| *gate > now) {
+            return Some(gate);
+        }
+        while call.schedule.is_ready() {
+            let next = self.concurrency.next(requests.len(), now)?;
+            if next > now {
+                return Some(next);
+            }
+            let writes = call.schedule.next_request(writes_at_once)?;
+            let begun = self.concurrency.begin(now);
+            let items: Vec<_> = writes
+                .iter()
+                .filter_map(|write| call.item(write.batch, write.items.start, &self.pipeline))
+                .map(|item| (attributes(&item), item.version))
+                .collect();
+            let ids = items.iter().map(|(attributes, _)| id(attributes)).collect();
+            let (service, fence) = (self.service.clone(), self.pipeline.dynamodb.fence);
+            requests.spawn(async move {
+                let request = match (fence, items) {
+                    (true, mut items) if items.len() == 1 => items.pop().map(|(item, version)| Request::IfNewer(item, version)),
+                    (_, items) => Some(Request::Batch(items.into_iter().map(|(item, _)| item).collect())),
+                };
+                let answer = match request {
+                    Some(request) => send(&service, request).await,
+                    None => Ok(Answer::Taken { unprocessed: Vec::new(), write_units: 0.0 }),
+                };
+                Ended { writes, ids, begun, answer }
+            });
+        }
+        call.schedule.next_ready()
+    }
+
+    /// Takes the end of a request.
+    async fn end(&mut self, call: &mut Call<'_, '_>, ended: Ended) -> Result<(), SinkError> {
+        let now = Instant::now();
+        let Ended { writes, ids, begun, answer } = ended;
+        let end = match answer {
+            Ok(answer) => {
+                self.failures = Failures::default();
+                self.metrics.sink_trouble.clear();
+                match answer {
+                    Answer::Taken { unprocessed, write_units } => {
+                        self.metrics.write_units.add(write_units.ceil() as u64);
+                        let is_left = |index: &usize| unprocessed.contains(&ids[*index]);
+                        End::Taken { throttled: (0..ids.len()).filter(is_left).collect() }
+                    }
+                    Answer::Stands(version) => self.judge_standing(call, &writes, version)?,
+                }
+            }
+            Err(failure) => self.failed(failure, begun, writes.len(), now).await?,
+        };
+        if let End::Taken { throttled } = &end {
+            // One that was throttled before is known to be: its partition's trouble is not the table's.
+            let fresh = throttled.iter().filter(|index| !writes[**index].attempts.was_throttled()).count();
+            self.concurrency.ended(begun, writes.len(), fresh, now);
+            if !throttled.is_empty() {
+                let text = format!("{} of {} items were not taken, too much at once", throttled.len(), writes.len());
+                self.service.retries.note(&FailedRequest::throttled(text));
+            }
+        }
+        for verdict in call.schedule.ended(writes, end, &mut self.unsettled, now, pause) {
+            self.tell(call, verdict)?;
+        }
+        Ok(())
+    }
+
+    /// What it means that a write found another version in its place.
+    fn judge_standing(&self, call: &Call<'_, '_>, writes: &[Write], standing: Version) -> Result<End, SinkError> {
+        let item = writes.first().and_then(|write| call.item(write.batch, write.items.start, &self.pipeline));
+        let Some(item) = item else { return Ok(End::Superseded) };
+        if standing.generation() > self.generation {
+            let message = format!(
+                "DynamoDB: another run, which started later, writes to {}: generation {} has written the item with key `{}` and \
+                 feature `{}`, this run is generation {}; this one stops",
+                self.service.table,
+                standing.generation().0,
+                item.key_text(),
+                item.feature_name,
+                self.generation.0
+            );
+            return Err(SinkError::new(message).of_kind(SinkErrorKind::Gone));
+        }
+        // Our own, from an attempt of which nothing was heard.
+        Ok(if standing == item.version { End::Taken { throttled: Vec::new() } } else { End::Superseded })
+    }
+
+    /// What follows from a request that failed; an error when nothing helps.
+    async fn failed(
+        &mut self,
+        failure: FailedRequest,
+        begun: Begun,
+        writes: usize,
+        now: Instant,
+    ) -> Result<End, SinkError> {
+        match failure.cause {
+            Cause::Throttled => return Ok(End::Taken { throttled: (0..writes).collect() }),
+            Cause::Invalid => return Ok(End::Invalid(failure.text)),
+            _ => {}
+        }
+        let failures = &mut self.failures;
+        failures.attempts.add_one(failure.cause);
+        if self.service.gives_up_on(failure.cause, &failures.attempts) {
+            return Err(self.service.error("write items", failure));
+        }
+        if failures.last.is_none_or(|last| begun.at() >= last) {
+            failures.in_a_row += 1;
+            failures.last = Some(now);
+            if failures.in_a_row >= IS_AWAY || failure.cause != Cause::Passing {
+                failures.resumes = Some(now + pause(failures.in_a_row));
+                self.concurrency.to_one();
+            }
+        }
+        self.service.retries.note(&failure);
+        self.service.renew_credentials(failure.cause).await;
+        Ok(if failure.certainty == Certainty::Unknown { End::Unknown } else { End::Failed })
+    }
+
+    /// Answers for a write.
+    fn tell(&self, call: &mut Call<'_, '_>, verdict: Verdict) -> Result<(), SinkError> {
+        let Verdict { write, outcome, detail } = verdict;
+        if outcome == Outcome::Refused
+            && let Some(item) = call.item(write.batch, write.items.start, &self.pipeline)
+        {
+            let refused = RefusedItem {
+                table: self.service.table.to_string(),
+                key: item.key_text().into_owned(),
+                feature_name: item.feature_name.to_owned(),
+                detail,
+                item: serde_json::to_value(item)
+                    .map_err(|error| SinkError::caused_by("cannot write an item as JSON", error))?,
+            };
+            if self.metrics.items_refused.get() >= MOST_REFUSED_AT_FIRST && self.metrics.items_written.get() == 0 {
+                return Err(SinkError::new(format!(
+                    "DynamoDB: {} refuses every item, as the one with key `{}` and feature `{}`: {}; see that the table is the \
+                     pipeline's (`counter-machine table PIPELINE`)",
+                    refused.table, refused.key, refused.feature_name, refused.detail
+                )));
+            }
+            call.desk.refuse(&refused)?;
+        }
+        call.answer(write.batch, write.items, outcome);
+        Ok(())
+    }
+}
+
+/// The next request that ends; never, where there is none.
+async fn join_next(requests: &mut JoinSet<Ended>) -> Result<Ended, JoinError> {
+    match requests.join_next().await {
+        Some(ended) => ended,
+        None => std::future::pending().await,
+    }
+}
+
+/// Passes a panic on to the writer's thread.
+fn passed_on(ended: Result<Ended, JoinError>) -> Result<Ended, SinkError> {
+    ended.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => SinkError::caused_by("a request to DynamoDB was given up", error),
+    })
+}
