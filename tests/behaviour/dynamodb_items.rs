@@ -20,6 +20,7 @@ pub fn pipeline_text(endpoint: &str, table: &str) -> String {
         [dynamodb]
         table = "{table}"
         endpoint = "{endpoint}"
+        settle = "200ms"
         [[counters]]
         name = "user"
         key = ["userId"]
@@ -67,19 +68,24 @@ pub fn batch(rows: &[Row]) -> ItemBatch {
 
 /// Writes as a run does that waits for every answer.
 pub trait WriteAll {
-    /// How many items are written; each must be answered for once.
+    /// How many items are written; each must be answered for once in a call. What is given back is given again.
     fn write_all(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError>;
 }
 
 impl WriteAll for Box<dyn Sink> {
     fn write_all(&mut self, batches: &[ItemBatch]) -> Result<u64, SinkError> {
-        let mut answers: Vec<Vec<u32>> = batches.iter().map(|batch| vec![0; batch.len()]).collect();
-        let mut written = 0;
-        self.write(batches, &mut |part: Part| {
-            written += if part.outcome == Outcome::Written { part.items.len() as u64 } else { 0 };
-            part.items.for_each(|item| answers[part.batch][item as usize] += 1);
-        })?;
-        assert!(answers.iter().flatten().all(|answers| *answers == 1), "each item is answered for once");
-        Ok(written)
+        loop {
+            let mut answers: Vec<Vec<u32>> = batches.iter().map(|batch| vec![0; batch.len()]).collect();
+            let (mut written, mut given_back) = (0, false);
+            self.write(batches, &mut |part: Part| {
+                written += if part.outcome == Outcome::Written { part.items.len() as u64 } else { 0 };
+                given_back |= part.outcome == Outcome::NotWritten;
+                part.items.for_each(|item| answers[part.batch][item as usize] += 1);
+            })?;
+            assert!(answers.iter().flatten().all(|answers| *answers == 1), "each item is answered for once");
+            if !given_back {
+                return Ok(written);
+            }
+        }
     }
 }

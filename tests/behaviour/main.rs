@@ -10,6 +10,7 @@ mod dynamodb;
 mod dynamodb_fake;
 mod dynamodb_faults;
 mod dynamodb_items;
+mod dynamodb_matrix;
 mod dynamodb_waits;
 mod ends;
 mod feed;

@@ -79,6 +79,8 @@ impl Summary<'_> {
             ("tombstones", &metrics.tombstones),
             ("rows forgotten", &metrics.rows_expired),
             ("sink retries", &metrics.sink_retries),
+            ("superseded", &metrics.items_superseded),
+            ("write units", &metrics.write_units),
         ] {
             if counter.get() > 0 {
                 line(name, count(counter.get()));
@@ -94,6 +96,10 @@ impl Summary<'_> {
         if let Some(oldest) = metrics.waiting.oldest() {
             let (items, waited) = (count(metrics.waiting.items()), oldest.as_secs_f64());
             line("not published", format!("{items} items, the oldest has waited for {waited:.1} s"));
+        }
+        if metrics.items_refused.get() > 0 {
+            let (refused, path) = (count(metrics.items_refused.get()), self.dead_letter_path.display());
+            line("refused items", format!("{refused}, which the table will never take as they are: see {path}"));
         }
         let unpublished = metrics.evictions.unpublished.get();
         if unpublished > 0 {
@@ -120,9 +126,14 @@ impl Summary<'_> {
     /// How much of what was counted stands in the sink.
     fn published(&self) -> Published {
         match self.end.published() {
-            Published::All if self.metrics.evictions.unpublished.get() > 0 => Published::Part,
+            Published::All if self.is_something_missing() => Published::Part,
             published => published,
         }
+    }
+
+    /// Whether something that was counted is not in the sink, though the run has come to its end.
+    fn is_something_missing(&self) -> bool {
+        self.metrics.evictions.unpublished.get() + self.metrics.items_refused.get() > 0
     }
 
     /// How many items, and whether they are there.
@@ -200,6 +211,9 @@ impl Summary<'_> {
             oldest_waiting_seconds = metrics.waiting.oldest().map(|oldest| oldest.as_secs_f64()),
             largest_evicted_worth = metrics.evictions.largest_worth(),
             items_written = metrics.items_written.get(),
+            items_refused = metrics.items_refused.get(),
+            items_superseded = metrics.items_superseded.get(),
+            write_units = metrics.write_units.get(),
             sink_retries = metrics.sink_retries.get(),
             peak_memory_bytes = peak_memory_bytes(),
             cpu_seconds = self.stopwatch.cpu_seconds(),
