@@ -15,11 +15,9 @@ pub(crate) const DEAD_LETTER_BEGINNING: &[u8] = br#"{"reason":""#;
 pub(crate) fn is_dead_letter(line: &[u8]) -> Option<bool> {
     let Ok(line) = serde_json::from_slice::<Map<String, Value>>(line) else { return begins_as_dead_letter(line) };
     let has = |names: &[&str]| names.iter().any(|name| line.contains_key(*name));
-    let is_one = line.get("reason").is_some_and(Value::is_string)
-        && line.get("offset").is_some_and(Value::is_number)
-        && has(&["file", "topic"])
-        && has(&["text", "base64"]);
-    Some(is_one)
+    let is_event = line.get("offset").is_some_and(Value::is_number) && has(&["file", "topic"]) && has(&["text", "base64"]);
+    let is_item = has(&["table"]) && has(&["featureName"]) && has(&["detail"]) && has(&["item"]);
+    Some(line.get("reason").is_some_and(Value::is_string) && (is_event || is_item))
 }
 
 /// They begin with their reason and what they were read from, in this order.
@@ -29,9 +27,10 @@ fn begins_as_dead_letter(cut: &[u8]) -> Option<bool> {
         return if may_become_one { None } else { Some(false) };
     };
     let origin = Reason::ALL.iter().find_map(|reason| rest.strip_prefix(reason.as_str().as_bytes()));
-    let is_one =
+    let is_event =
         origin.is_some_and(|rest| [&br#"","file":"#[..], br#"","topic":"#].iter().any(|next| rest.starts_with(next)));
-    is_one.then_some(true)
+    let is_item = rest.starts_with(br#"refused_item","table":"#);
+    (is_event || is_item).then_some(true)
 }
 
 const SQLITE_DATABASE: &[u8] = b"SQLite format 3\0";
@@ -67,6 +66,8 @@ mod tests {
         for line in [
             r#"{"reason":"bad_time","file":"a.jsonl","offset":80,"text":"x"}"#,
             r#"{"reason":"bad_key","topic":"t","partition":0,"offset":8,"base64":"/w=="}"#,
+            r#"{"reason":"refused_item","table":"table T in r","key":"7","featureName":"like","detail":"no","item":{}}"#,
+            r#"{"reason":"refused_item","table":"table T"#,
             r#"{"reason":"of_another_version","file":"a.jsonl","offset":80,"text":"x"}"#,
             r#"{"reason":"bad_key","topic":"t","partition":0,"offset":8"#,
         ] {

@@ -195,6 +195,32 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_is_refused_has_a_line_of_its_own_and_counts_with_the_events() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.jsonl");
+        let mut events = DeadLetterFile::new(&path, Some(1), Arc::default());
+        let mut items = events.another();
+        let item = RefusedItem {
+            table: "table T in eu-west-1".to_owned(),
+            key: "7".to_owned(),
+            feature_name: "like".to_owned(),
+            detail: "ValidationException: no".to_owned(),
+            item: serde_json::json!({"key": "7"}),
+        };
+        items.keep_refused(&item).unwrap();
+        let line = concat!(
+            r#"{"reason":"refused_item","table":"table T in eu-west-1","key":"7","featureName":"like","#,
+            r#""detail":"ValidationException: no","item":{"key":"7"}}"#,
+            "\n"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), line);
+        // The file is recognised, and one more is too many, whoever has it.
+        let error = events.write(&[in_log(Reason::BadKey, b"x")]).unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::TooManyDeadLetters);
+        assert!(error.to_string().starts_with("2 events"), "{error}");
+    }
+
+    #[test]
     fn no_dead_letters_leave_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead_letters.jsonl");

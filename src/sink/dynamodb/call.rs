@@ -101,3 +101,32 @@ fn bytes_at_most(item: &ItemRef<'_>) -> usize {
     const AN_INTERVAL: usize = 128;
     item.key.len() + item.feature_name.len() + BESIDE + AN_INTERVAL * item.group.decays.intervals().len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::fixtures::{Row, batch, pipeline};
+
+    #[test]
+    fn what_the_service_would_refuse_is_found_before() {
+        let pipeline = pipeline();
+        let fault_of = |row: Row| fault(&batch(&[row]).item(0, &pipeline));
+        assert_eq!(fault_of(Row::new("1234", "like")), None);
+        for (row, why) in [
+            (Row::new("", "like"), "its key has 0 bytes"),
+            (Row::new(&"x".repeat(2_049), "like"), "its key has 2049 bytes"),
+            (Row::new("1", &"x".repeat(1_025)), "its feature name has 1025 bytes"),
+            (Row::new("1", "like").value(f64::NAN), "not a number"),
+        ] {
+            let fault = fault_of(row).expect(why);
+            assert!(fault.contains(why), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_write_is_never_taken_for_smaller_than_its_item() {
+        let (pipeline, batch) = (pipeline(), batch(&[Row::new("1234", "like").value(-1.234_567_890_123_456_7e-100).since(7)]));
+        let item = batch.item(0, &pipeline);
+        assert!(item_bytes(&item.to_item()) <= write_of(0, 0, &item).bytes);
+    }
+}

@@ -6,19 +6,17 @@
 //! Invariants of writing:
 //!
 //! - Items are absolute values, so a request may be sent twice.
-//! - At no time are there two requests in flight that write the same item: a [`Sink::write`] sends
-//!   each item once, in its newest state, answers for it when its request has ended, and returns when all have. So a retried
-//!   request never leaves an older value behind a newer one. (One that timed out here and is still
-//!   carried out there, later than its successor, would; the time-out is far longer than the
-//!   service takes.)
-//! - What may pass is tried again for ever, with growing pauses: the table stands still while the
-//!   service is away, the run does not; and the library's own retries are off. An item that alone is left out again and again is
+//! - At no time are there two requests in flight that write the same item, and after one of unknown outcome nothing newer of
+//!   its items is sent before it can no longer be carried out (`unsettled.rs`). With `fence` a condition takes the place of
+//!   that wait.
+//! - What may pass is tried again for ever: the table stands still while the
+//!   service is away, the run does not; and the library's own retries are off. An item that is throttled again and again is
 //!   given back as not written, for others not to wait for it. Credentials that have expired, or are refused after they were
 //!   right, and clocks that are wrong are waited for 15 minutes (`retry.rs`). What cannot pass ends the run and says
-//!   what to do.
-//! - A run that is asked to stop writes for 8 seconds more, then it says how much could not be written (`stopping.rs`).
+//!   what to do. One item that is not allowed goes to the dead letters.
 //!
-//! [`Sink::write`]: super::Sink::write
+//! `flow.rs` drives the writer; it leaves what is decided to plain structs: `schedule.rs` (which writes go next), `concurrency.rs`
+//! (how many requests are under way), `failed_request.rs` (what a failure means). `docs/dynamodb.md` says all of this to users.
 
 mod attributes;
 mod call;
