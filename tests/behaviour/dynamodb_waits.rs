@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rdkafka::mocking::MockCluster;
 
-use crate::dynamodb_fake::{FakeDynamoDb, Fault, State, Trouble};
+use crate::dynamodb_fake::{Changing, FakeDynamoDb, Fault, State, TABLE, Trouble};
 use crate::dynamodb_items::pipeline_text;
 use crate::program::{Running, Workplace};
 
@@ -22,6 +22,11 @@ const WRONG_KEY: &str = "The request signature we calculated does not match the 
 
 fn fake() -> FakeDynamoDb {
     FakeDynamoDb::start(|_| Fault::None)
+}
+
+/// The attribute by which the table deletes items.
+fn delete_by(fake: &FakeDynamoDb, attribute: Option<&str>) {
+    fake.state().table(TABLE).ttl = Changing::settled(attribute.map(str::to_owned));
 }
 
 fn place(fake: &FakeDynamoDb) -> Workplace {
@@ -65,7 +70,7 @@ fn what_passes_by_itself_is_waited_for_and_its_cause_named() {
         fake.state().trouble = None;
         let ended = running.end().exits(0).says(&[cause, code, "table Fake", &fake.endpoint()]);
         assert_eq!(ended.stderr.matches("trying again").count(), 1, "{}", ended.stderr);
-        assert_eq!(fake.state().table.len(), 3);
+        assert_eq!(fake.state().len(), 3);
     };
     std::thread::scope(|scope| cases.map(|case| scope.spawn(move || of_case(case))).map(|case| case.join().unwrap()));
 }
@@ -124,7 +129,7 @@ fn whoever_gives_credentials_is_waited_for() {
     wait_for(&fake, &mut running, |_| std::fs::read(&asked).is_ok_and(|asked| asked.len() >= 6));
     place.write("given", "");
     running.end().exits(0).says(&["whoever gives the AWS credentials does not answer", "table Fake"]);
-    assert_eq!(fake.state().table.len(), 3);
+    assert_eq!(fake.state().len(), 3);
 }
 
 /// A run that has written something and then found the service refusing everything.
@@ -133,7 +138,7 @@ fn waiting(fake: &FakeDynamoDb, place: &Workplace, workers: &str) -> Running {
     place.write("p.toml", place.read("p.toml").replace("[dynamodb]", "[window]\nlength = \"100ms\"\n[dynamodb]"));
     let mut running = place.start(&["run", "p.toml", "--events", "-", "-w", workers]);
     running.write(LOG);
-    wait_for(fake, &mut running, |state| state.table.len() == 3);
+    wait_for(fake, &mut running, |state| state.len() == 3);
     fake.state().trouble = trouble("*", "ThrottlingException", "as planned");
     running.write(&LOG.replace("userId\":\"", "userId\":\"9"));
     wait_for(fake, &mut running, |state| state.troubled > 0);
@@ -181,7 +186,7 @@ fn a_service_that_comes_back_after_the_signal_gets_what_was_read() {
     wait_for(&fake, &mut running, |state| state.troubled > before);
     fake.state().trouble = None;
     running.end().exits(130);
-    assert_eq!(fake.state().table.len(), 6);
+    assert_eq!(fake.state().len(), 6);
 }
 
 #[test]
@@ -280,7 +285,7 @@ fn a_run_that_begins_with_what_is_to_come_says_that_values_go_down_for_good() {
 #[test]
 fn items_that_the_table_will_delete_at_once_are_told() {
     let fake = fake();
-    fake.state().ttl = Some("expiresAt");
+    delete_by(&fake, Some("expiresAt"));
     let place = place(&fake);
     place.run(&RUN).exits(0).says(&["TTL on expiresAt", "3 of the first 3 items", "table Fake"]);
 
@@ -296,11 +301,11 @@ fn items_that_the_table_will_delete_at_once_are_told() {
     place.write("p.toml", text.replace("ttl = \"7d\"", "ttl = \"36500d\""));
     silent(&place);
     place.write("p.toml", text);
-    fake.state().ttl = Some("another");
+    delete_by(&fake, Some("another"));
     silent(&place);
-    fake.state().ttl = None;
+    delete_by(&fake, None);
     silent(&place);
-    fake.state().ttl = Some("expiresAt");
+    delete_by(&fake, Some("expiresAt"));
     fake.state().trouble = trouble("DescribeTimeToLive", "AccessDeniedException", "as planned");
     silent(&place);
 }

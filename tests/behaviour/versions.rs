@@ -107,7 +107,7 @@ fn a_second_run_over_a_dynamodb_table_publishes_larger_versions() {
     let run = || {
         place.run(&["run", "p.toml", "--events", "log.jsonl"]).exits(0);
         let version = |item: &Value| item["version"]["N"].as_str().unwrap().parse().unwrap();
-        fake.state().table.iter().map(|(identity, item)| (identity.clone(), version(item))).collect::<Versions>()
+        fake.state().items().iter().map(|(identity, item)| (identity.clone(), version(item))).collect::<Versions>()
     };
     let first = run();
     assert_risen(&first, &run());

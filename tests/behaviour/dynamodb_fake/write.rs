@@ -1,0 +1,420 @@
+//! BatchWriteItem, PutItem, UpdateItem and DeleteItem: read and checked, then carried out, all at once or one by one.
+
+use std::collections::{BTreeMap, HashSet};
+
+use rand::RngExt;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::answer::{Answer, Refusal};
+use super::condition::holds;
+use super::expression::{Condition, Parser, Placeholders};
+use super::faults::{Fault, Full, Request};
+use super::state::State;
+use super::table::{Identity, write_units};
+use super::update::Update;
+use super::value::{Attributes, MOST_ITEM_BYTES, check_attributes, item_bytes};
+
+const MOST_REQUESTS: usize = 25;
+
+/// One write of one item.
+#[derive(Clone, Debug)]
+pub struct Write {
+    table: String,
+    key: Identity,
+    change: Change,
+    condition: Option<Condition>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Put(Attributes),
+    /// With the key as it was given.
+    Delete(Attributes),
+    Update(Attributes, Update),
+}
+
+/// A request that writes.
+#[derive(Clone, Debug)]
+pub struct Writes {
+    operation: &'static str,
+    writes: Vec<Write>,
+    tells_capacity: bool,
+    /// Of a single write: the item before or after it, wanted in the answer; the item before, wanted in a refusal.
+    returns: String,
+    returns_on_failure: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch {
+    request_items: Option<BTreeMap<String, Option<Vec<OfBatch>>>>,
+    return_consumed_capacity: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfBatch {
+    put_request: Option<OfPut>,
+    delete_request: Option<OfDelete>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfPut {
+    item: Option<Attributes>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfDelete {
+    key: Option<Attributes>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Single {
+    table_name: Option<String>,
+    item: Option<Attributes>,
+    key: Option<Attributes>,
+    update_expression: Option<String>,
+    condition_expression: Option<String>,
+    expression_attribute_names: Option<BTreeMap<String, String>>,
+    expression_attribute_values: Option<Attributes>,
+    return_values: Option<String>,
+    return_values_on_condition_check_failure: Option<String>,
+    return_consumed_capacity: Option<String>,
+}
+
+/// The body of a request.
+pub fn body<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(bytes).map_err(|error| Refusal::new(400, "SerializationException", error.to_string()))
+}
+
+fn null(member: &str) -> Refusal {
+    Refusal::invalid(format!(
+        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+    ))
+}
+
+/// Whether the answer is to tell the consumed capacity.
+pub fn tells_capacity(asked: Option<&str>) -> Result<bool, Refusal> {
+    match asked {
+        None | Some("NONE") => Ok(false),
+        Some("TOTAL" | "INDEXES") => Ok(true),
+        Some(other) => Err(Refusal::invalid(format!(
+            "1 validation error detected: Value '{other}' at 'returnConsumedCapacity' failed to satisfy constraint: Member \
+             must satisfy enum value set: [INDEXES, TOTAL, NONE]"
+        ))),
+    }
+}
+
+impl Writes {
+    pub fn parse(operation: &'static str, bytes: &[u8], state: &mut State) -> Result<Writes, Refusal> {
+        if operation == "BatchWriteItem" { Writes::batch(body(bytes)?, state) } else { Writes::single(operation, body(bytes)?, state) }
+    }
+
+    fn batch(batch: Batch, state: &mut State) -> Result<Writes, Refusal> {
+        let tells_capacity = tells_capacity(batch.return_consumed_capacity.as_deref())?;
+        let tables = batch.request_items.ok_or_else(|| null("requestItems"))?;
+        let count: usize = tables.values().flatten().map(Vec::len).sum();
+        if tables.is_empty() || tables.values().any(|requests| requests.as_ref().is_none_or(Vec::is_empty)) || count > MOST_REQUESTS {
+            return Err(Refusal::invalid(
+                "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Map value must satisfy \
+                 constraint: [Member must have length less than or equal to 25, Member must have length greater than or \
+                 equal to 1]",
+            ));
+        }
+        let mut writes = Vec::with_capacity(count);
+        for (table, requests) in tables {
+            for request in requests.into_iter().flatten() {
+                let change = match (request.put_request, request.delete_request) {
+                    (Some(OfPut { item }), None) => Change::Put(item.ok_or_else(|| null("requestItems.putRequest.item"))?),
+                    (None, Some(OfDelete { key })) => {
+                        Change::Delete(key.ok_or_else(|| null("requestItems.deleteRequest.key"))?)
+                    }
+                    _ => {
+                        return Err(Refusal::invalid(
+                            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the \
+                             supported datatypes",
+                        ));
+                    }
+                };
+                writes.push(Write::new(&table, change, None, state)?);
+            }
+        }
+        let mut keys = HashSet::with_capacity(count);
+        if !writes.iter().all(|write| keys.insert((&write.table, &write.key))) {
+            return Err(Refusal::invalid("Provided list of item keys contains duplicates"));
+        }
+        let returns = String::new();
+        Ok(Writes { operation: "BatchWriteItem", writes, tells_capacity, returns, returns_on_failure: false })
+    }
+
+    fn single(operation: &'static str, single: Single, state: &mut State) -> Result<Writes, Refusal> {
+        let tells_capacity = tells_capacity(single.return_consumed_capacity.as_deref())?;
+        let table = single.table_name.ok_or_else(|| null("tableName"))?;
+        let returns = single.return_values.unwrap_or_default();
+        let known: &[&str] = match operation {
+            "UpdateItem" => &["", "NONE", "ALL_OLD", "ALL_NEW", "UPDATED_NEW", "UPDATED_OLD"],
+            _ => &["", "NONE", "ALL_OLD"],
+        };
+        if !known.contains(&returns.as_str()) {
+            return Err(Refusal::invalid("Return values set to invalid value"));
+        }
+        let returns_on_failure = match single.return_values_on_condition_check_failure.as_deref() {
+            None | Some("NONE") => false,
+            Some("ALL_OLD") => true,
+            Some(other) => {
+                return Err(Refusal::invalid(format!(
+                    "1 validation error detected: Value '{other}' at 'returnValuesOnConditionCheckFailure' failed to \
+                     satisfy constraint: Member must satisfy enum value set: [ALL_OLD, NONE]"
+                )));
+            }
+        };
+        let mut expressions = vec![("ConditionExpression", single.condition_expression.is_some())];
+        if operation == "UpdateItem" {
+            expressions.insert(0, ("UpdateExpression", single.update_expression.is_some()));
+        }
+        let placeholders =
+            Placeholders::new(single.expression_attribute_names, single.expression_attribute_values, &expressions)?;
+        let update = single.update_expression.map(|text| Update::parse(&text, &placeholders)).transpose()?;
+        let condition = single.condition_expression.map(|text| Parser::new("ConditionExpression", &text, &placeholders)?.condition());
+        let condition = condition.transpose()?;
+        placeholders.require_all_used()?;
+        let change = match operation {
+            "PutItem" => Change::Put(single.item.ok_or_else(|| null("item"))?),
+            "UpdateItem" => Change::Update(single.key.ok_or_else(|| null("key"))?, update.unwrap_or_default()),
+            _ => Change::Delete(single.key.ok_or_else(|| null("key"))?),
+        };
+        let writes = vec![Write::new(&table, change, condition, state)?];
+        Ok(Writes { operation, writes, tells_capacity, returns, returns_on_failure })
+    }
+
+    /// Takes note of the request's arrival.
+    pub fn begin(&self, state: &mut State) {
+        state.at_once += 1;
+        state.most_at_once = state.most_at_once.max(state.at_once);
+        if state.script.ignores_overlap {
+            return;
+        }
+        for write in &self.writes {
+            if !state.in_flight.insert((write.table.clone(), write.key.clone())) {
+                state.violations.push(format!("{:?} is in two requests at once", write.key));
+            }
+        }
+    }
+
+    /// Takes note that whoever sent the request has its answer, or is let go.
+    pub fn end(&self, state: &mut State) {
+        state.at_once -= 1;
+        for write in &self.writes {
+            if state.in_flight.is_empty() {
+                return;
+            }
+            state.in_flight.remove(&(write.table.clone(), write.key.clone()));
+        }
+    }
+
+    /// The request as a plan sees it.
+    pub fn request(&self, number: u64, state: &State) -> Request {
+        Request {
+            number,
+            operation: self.operation,
+            table: self.writes.first().map(|write| write.table.clone()).unwrap_or_default(),
+            keys: self.writes.iter().map(|write| write.key.clone()).collect(),
+            at: state.now(),
+        }
+    }
+
+    /// Carries the request out, but for what its fault and the script keep from it.
+    pub fn carry_out(&self, state: &mut State, fault: &Fault, late: bool) -> Answer {
+        if let Some(refuses) = &state.script.refuses
+            && self.writes.iter().any(|write| refuses(&write.key))
+        {
+            return Err(Refusal::invalid("One or more parameter values were invalid: refused by the script"));
+        }
+        let left_out = match fault {
+            Fault::Unprocessed(count) => *count,
+            _ => 0,
+        };
+        if self.operation == "BatchWriteItem" { self.write_batch(state, left_out, late) } else { self.write_one(state, left_out, late) }
+    }
+
+    fn write_batch(&self, state: &mut State, left_out: usize, late: bool) -> Answer {
+        let mut unprocessed: BTreeMap<&str, Vec<Json>> = BTreeMap::new();
+        let mut consumed: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut throttled = 0;
+        let mut full = Full::Table;
+        for (index, write) in self.writes.iter().enumerate() {
+            let share = state.script.unprocessed_share;
+            let mut is_left_out = index + left_out >= self.writes.len() || (share > 0.0 && state.random.random_bool(share));
+            if !is_left_out {
+                match write.units(state).and_then(|(after, units)| Ok((after, units, write.admit(state, units)?))) {
+                    Ok((after, units, ())) => {
+                        state.replace(&write.table, &write.key, after, (units, late));
+                        *consumed.entry(&write.table).or_default() += units;
+                    }
+                    Err(Stop::Full(what)) => {
+                        full = what;
+                        throttled += 1;
+                        is_left_out = true;
+                    }
+                    Err(Stop::Refused(refusal)) => return Err(refusal),
+                }
+            }
+            if is_left_out {
+                unprocessed.entry(&write.table).or_default().push(write.to_json());
+            }
+        }
+        if throttled == self.writes.len() {
+            return Err(too_fast(full));
+        }
+        let mut answer = json!({ "UnprocessedItems": unprocessed });
+        if self.tells_capacity {
+            answer["ConsumedCapacity"] = consumed.iter().map(|(table, units)| capacity(table, *units as f64)).collect();
+        }
+        Ok(answer)
+    }
+
+    fn write_one(&self, state: &mut State, left_out: usize, late: bool) -> Answer {
+        let write = &self.writes[0];
+        if left_out > 0 {
+            return Err(too_fast(Full::Key));
+        }
+        let before = state.tables.get(&write.table).and_then(|table| table.items.get(&write.key));
+        if let Some(condition) = &write.condition
+            && !holds(condition, before.map(|before| &before.attributes))
+        {
+            let mut refusal = Refusal::new(400, "ConditionalCheckFailedException", "The conditional request failed");
+            if self.returns_on_failure && let Some(before) = before {
+                refusal.more.insert("Item".to_owned(), json!(before.attributes));
+            }
+            // A write that is not made is paid for all the same.
+            let units = write_units(before.map(|before| before.bytes), None);
+            write.admit(state, units).map_err(Stop::into_refusal)?;
+            let at = state.now();
+            state.record.add_units(at, units);
+            return Err(refusal);
+        }
+        let (after, units) = write.units(state).map_err(Stop::into_refusal)?;
+        write.admit(state, units).map_err(Stop::into_refusal)?;
+        let wants_after = ["ALL_NEW", "UPDATED_NEW"].contains(&self.returns.as_str());
+        let kept = if wants_after { after.clone() } else { None };
+        let before = state.replace(&write.table, &write.key, after, (units, late)).map(|before| before.attributes);
+        let mut shown = match self.returns.as_str() {
+            "ALL_NEW" | "UPDATED_NEW" => kept,
+            "ALL_OLD" | "UPDATED_OLD" => before,
+            _ => None,
+        };
+        if let (true, Some(shown), Change::Update(_, update)) = (self.returns.starts_with("UPDATED"), &mut shown, &write.change) {
+            shown.retain(|name, _| update.attributes().any(|updated| updated == name));
+        }
+        let mut answer = json!({});
+        if let Some(shown) = shown.filter(|shown| !shown.is_empty()) {
+            answer["Attributes"] = json!(shown);
+        }
+        if self.tells_capacity {
+            answer["ConsumedCapacity"] = capacity(&write.table, units as f64);
+        }
+        Ok(answer)
+    }
+}
+
+/// Why a write is not made.
+enum Stop {
+    Full(Full),
+    Refused(Refusal),
+}
+
+impl Stop {
+    fn into_refusal(self) -> Refusal {
+        match self {
+            Stop::Full(full) => too_fast(full),
+            Stop::Refused(refusal) => refusal,
+        }
+    }
+}
+
+fn too_fast(full: Full) -> Refusal {
+    let message = match full {
+        Full::Table => {
+            "The level of configured provisioned throughput for the table was exceeded. Consider increasing your \
+             provisioning level with the UpdateTable API."
+        }
+        Full::Key => {
+            "Throughput exceeds the current capacity of one or more partitions of your table. Please retry, or \
+             distribute the requests over more partition keys."
+        }
+    };
+    Refusal::new(400, "ProvisionedThroughputExceededException", message)
+}
+
+pub fn capacity(table: &str, units: f64) -> Json {
+    json!({ "TableName": table, "CapacityUnits": units })
+}
+
+impl Write {
+    fn new(table: &str, change: Change, condition: Option<Condition>, state: &mut State) -> Result<Write, Refusal> {
+        let schema = &state.usable(table).map_err(|refusal| match refusal.code.as_str() {
+            "ResourceNotFoundException" => Refusal::no_table(),
+            _ => refusal,
+        })?.schema;
+        let key = match &change {
+            Change::Put(item) => {
+                check_attributes(item)?;
+                let key = schema.identity_of_item(item)?;
+                if item_bytes(item) > MOST_ITEM_BYTES {
+                    return Err(Refusal::invalid("Item size has exceeded the maximum allowed size"));
+                }
+                key
+            }
+            Change::Delete(key) => schema.identity_of_key(key)?,
+            Change::Update(key, update) => {
+                let identity = schema.identity_of_key(key)?;
+                if let Some((name, _)) = schema.parts().find(|(name, _)| update.attributes().any(|updated| updated == name)) {
+                    return Err(Refusal::invalid(format!(
+                        "One or more parameter values were invalid: Cannot update attribute {name}. This attribute is part \
+                         of the key"
+                    )));
+                }
+                identity
+            }
+        };
+        Ok(Write { table: table.to_owned(), key, change, condition })
+    }
+
+    /// The item after the write, and what it costs.
+    fn units(&self, state: &State) -> Result<(Option<Attributes>, u64), Stop> {
+        let before = state.tables.get(&self.table).and_then(|table| table.items.get(&self.key));
+        let after = match &self.change {
+            Change::Put(item) => Some(item.clone()),
+            Change::Delete(_) => None,
+            Change::Update(key, update) => {
+                let after = update.apply(before.map_or(key, |before| &before.attributes)).map_err(Stop::Refused)?;
+                check_attributes(&after).map_err(Stop::Refused)?;
+                if item_bytes(&after) > MOST_ITEM_BYTES {
+                    let refusal = Refusal::invalid("Item size to update has exceeded the maximum allowed size");
+                    return Err(Stop::Refused(refusal));
+                }
+                Some(after)
+            }
+        };
+        let units = write_units(before.map(|before| before.bytes), after.as_ref().map(item_bytes));
+        Ok((after, units))
+    }
+
+    fn admit(&self, state: &mut State, units: u64) -> Result<(), Stop> {
+        state.limits.take(&state.script, &self.table, &self.key.0, units).map_err(|full| {
+            state.throttled_items += 1;
+            Stop::Full(full)
+        })
+    }
+
+    fn to_json(&self) -> Json {
+        match &self.change {
+            Change::Delete(key) | Change::Update(key, _) => json!({"DeleteRequest": {"Key": key}}),
+            Change::Put(item) => json!({"PutRequest": {"Item": item}}),
+        }
+    }
+}
