@@ -110,7 +110,7 @@ const USERS: std::ops::Range<u64> = 0..40;
 fn each_way(test: impl Fn(usize) + Sync) {
     std::thread::scope(|scope| {
         let runs = [1, 2].map(|workers| scope.spawn({ let test = &test; move || test(workers) }));
-        runs.map(|run| run.join().unwrap());
+        runs.into_iter().for_each(|run| run.join().unwrap());
     });
 }
 
