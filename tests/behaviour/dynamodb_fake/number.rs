@@ -102,12 +102,15 @@ impl Number {
         let lowest = |number: &Number| number.scale - number.digits.len() as i64;
         let unit = lowest(self).min(lowest(other));
         let units = |number: &Number| -> Option<i128> {
-            let digits: i128 = if number.is_zero() { 0 } else { std::str::from_utf8(&number.digits).ok()?.parse().ok()? };
+            let digits: i128 =
+                if number.is_zero() { 0 } else { std::str::from_utf8(&number.digits).ok()?.parse().ok()? };
             let factor = 10_i128.checked_pow(u32::try_from(lowest(number) - unit).ok()?)?;
             Some(digits.checked_mul(factor)? * if number.negative { -1 } else { 1 })
         };
         let sum = units(self).zip(units(other)).and_then(|(a, b)| a.checked_add(b));
-        let sum = sum.ok_or_else(|| Refusal::invalid("Number overflow. Attempting to store a number with magnitude larger than supported range"))?;
+        let sum = sum.ok_or_else(|| {
+            Refusal::invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")
+        })?;
         Number::parse(&format!("{sum}e{unit}"))
     }
 
@@ -119,7 +122,15 @@ impl Number {
 
 impl Ord for Number {
     fn cmp(&self, other: &Number) -> Ordering {
-        let sign = |number: &Number| if number.is_zero() { 0 } else if number.negative { -1 } else { 1 };
+        let sign = |number: &Number| {
+            if number.is_zero() {
+                0
+            } else if number.negative {
+                -1
+            } else {
+                1
+            }
+        };
         let magnitude = self.scale.cmp(&other.scale).then_with(|| self.digits.cmp(&other.digits));
         match sign(self).cmp(&sign(other)) {
             Ordering::Equal if sign(self) == 0 => Ordering::Equal,

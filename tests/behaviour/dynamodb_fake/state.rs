@@ -128,7 +128,10 @@ impl State {
         if self.tables.get(name).is_some_and(Table::is_gone) {
             self.tables.remove(name);
         }
-        let missing = || Refusal { message: format!("Requested resource not found: Table: {name} not found"), ..Refusal::no_table() };
+        let missing = || Refusal {
+            message: format!("Requested resource not found: Table: {name} not found"),
+            ..Refusal::no_table()
+        };
         self.tables.get_mut(name).ok_or_else(missing)
     }
 
@@ -150,8 +153,11 @@ impl State {
             None => place.items.remove(key),
         };
         let version_before = before.as_ref().and_then(|before| before.version);
-        let once = if version_before.is_none() && !place.deleted.is_empty() { place.deleted.get(key).copied() } else { None };
-        if version.is_none() && let Some(deleted) = version_before {
+        let once =
+            if version_before.is_none() && !place.deleted.is_empty() { place.deleted.get(key).copied() } else { None };
+        if version.is_none()
+            && let Some(deleted) = version_before
+        {
             place.deleted.insert(key.clone(), deleted);
         }
         let is_back = version.zip(version_before.or(once)).is_some_and(|(after, before)| after < before);

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value as Json, json};
@@ -89,7 +90,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             let value = match kind {
                 Kind::S => map.next_value::<Option<String>>()?.map(Value::S),
                 Kind::N => map.next_value::<Option<String>>()?.map(|text| number(&text)),
-                Kind::B => map.next_value::<Option<String>>()?.map(Value::B),
+                Kind::B => map.next_value::<Option<String>>()?.map(binary).transpose()?,
                 Kind::Bool => map.next_value::<Option<bool>>()?.map(Value::Bool),
                 Kind::Null => map.next_value::<Option<bool>>()?.map(Value::Null),
                 Kind::M => map.next_value::<Option<Attributes>>()?.map(Value::M),
@@ -106,6 +107,13 @@ impl<'de> Visitor<'de> for ValueVisitor {
             };
         }
         Ok(found.unwrap_or_else(|| refused(Refusal::invalid(EMPTY))))
+    }
+}
+
+fn binary<E: serde::de::Error>(base64: String) -> Result<Value, E> {
+    match base64::engine::general_purpose::STANDARD.decode(&base64) {
+        Ok(_) => Ok(Value::B(base64)),
+        Err(error) => Err(E::custom(error)),
     }
 }
 

@@ -111,14 +111,21 @@ pub fn tells_capacity(asked: Option<&str>) -> Result<bool, Refusal> {
 
 impl Writes {
     pub fn parse(operation: &'static str, bytes: &[u8], state: &mut State) -> Result<Writes, Refusal> {
-        if operation == "BatchWriteItem" { Writes::batch(body(bytes)?, state) } else { Writes::single(operation, body(bytes)?, state) }
+        if operation == "BatchWriteItem" {
+            Writes::batch(body(bytes)?, state)
+        } else {
+            Writes::single(operation, body(bytes)?, state)
+        }
     }
 
     fn batch(batch: Batch, state: &mut State) -> Result<Writes, Refusal> {
         let tells_capacity = tells_capacity(batch.return_consumed_capacity.as_deref())?;
         let tables = batch.request_items.ok_or_else(|| null("requestItems"))?;
         let count: usize = tables.values().flatten().map(Vec::len).sum();
-        if tables.is_empty() || tables.values().any(|requests| requests.as_ref().is_none_or(Vec::is_empty)) || count > MOST_REQUESTS {
+        if tables.is_empty()
+            || tables.values().any(|requests| requests.as_ref().is_none_or(Vec::is_empty))
+            || count > MOST_REQUESTS
+        {
             return Err(Refusal::invalid(
                 "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Map value must satisfy \
                  constraint: [Member must have length less than or equal to 25, Member must have length greater than or \
@@ -129,7 +136,9 @@ impl Writes {
         for (table, requests) in tables {
             for request in requests.into_iter().flatten() {
                 let change = match (request.put_request, request.delete_request) {
-                    (Some(OfPut { item }), None) => Change::Put(item.ok_or_else(|| null("requestItems.putRequest.item"))?),
+                    (Some(OfPut { item }), None) => {
+                        Change::Put(item.ok_or_else(|| null("requestItems.putRequest.item"))?)
+                    }
                     (None, Some(OfDelete { key })) => {
                         Change::Delete(key.ok_or_else(|| null("requestItems.deleteRequest.key"))?)
                     }
@@ -179,7 +188,9 @@ impl Writes {
         let placeholders =
             Placeholders::new(single.expression_attribute_names, single.expression_attribute_values, &expressions)?;
         let update = single.update_expression.map(|text| Update::parse(&text, &placeholders)).transpose()?;
-        let condition = single.condition_expression.map(|text| Parser::new("ConditionExpression", &text, &placeholders)?.condition());
+        let condition = single
+            .condition_expression
+            .map(|text| Parser::new("ConditionExpression", &text, &placeholders)?.condition());
         let condition = condition.transpose()?;
         placeholders.require_all_used()?;
         let change = match operation {
@@ -238,7 +249,11 @@ impl Writes {
             Fault::Unprocessed(count) => *count,
             _ => 0,
         };
-        if self.operation == "BatchWriteItem" { self.write_batch(state, left_out, late) } else { self.write_one(state, left_out, late) }
+        if self.operation == "BatchWriteItem" {
+            self.write_batch(state, left_out, late)
+        } else {
+            self.write_one(state, left_out, late)
+        }
     }
 
     fn write_batch(&self, state: &mut State, left_out: usize, late: bool) -> Answer {
@@ -248,7 +263,8 @@ impl Writes {
         let mut full = Full::Table;
         for (index, write) in self.writes.iter().enumerate() {
             let share = state.script.unprocessed_share;
-            let mut is_left_out = index + left_out >= self.writes.len() || (share > 0.0 && state.random.random_bool(share));
+            let mut is_left_out =
+                index + left_out >= self.writes.len() || (share > 0.0 && state.random.random_bool(share));
             if !is_left_out {
                 match write.units(state).and_then(|(after, units)| Ok((after, units, write.admit(state, units)?))) {
                     Ok((after, units, ())) => {
@@ -287,7 +303,9 @@ impl Writes {
             && !holds(condition, before.map(|before| &before.attributes))
         {
             let mut refusal = Refusal::new(400, "ConditionalCheckFailedException", "The conditional request failed");
-            if self.returns_on_failure && let Some(before) = before {
+            if self.returns_on_failure
+                && let Some(before) = before
+            {
                 refusal.more.insert("Item".to_owned(), json!(before.attributes));
             }
             // A write that is not made is paid for all the same.
@@ -307,7 +325,9 @@ impl Writes {
             "ALL_OLD" | "UPDATED_OLD" => before,
             _ => None,
         };
-        if let (true, Some(shown), Change::Update(_, update)) = (self.returns.starts_with("UPDATED"), &mut shown, &write.change) {
+        if let (true, Some(shown), Change::Update(_, update)) =
+            (self.returns.starts_with("UPDATED"), &mut shown, &write.change)
+        {
             shown.retain(|name, _| update.attributes().any(|updated| updated == name));
         }
         let mut answer = json!({});
@@ -356,10 +376,13 @@ pub fn capacity(table: &str, units: f64) -> Json {
 
 impl Write {
     fn new(table: &str, change: Change, condition: Option<Condition>, state: &mut State) -> Result<Write, Refusal> {
-        let schema = &state.usable(table).map_err(|refusal| match refusal.code.as_str() {
-            "ResourceNotFoundException" => Refusal::no_table(),
-            _ => refusal,
-        })?.schema;
+        let schema = &state
+            .usable(table)
+            .map_err(|refusal| match refusal.code.as_str() {
+                "ResourceNotFoundException" => Refusal::no_table(),
+                _ => refusal,
+            })?
+            .schema;
         let key = match &change {
             Change::Put(item) => {
                 check_attributes(item)?;
@@ -372,7 +395,9 @@ impl Write {
             Change::Delete(key) => schema.identity_of_key(key)?,
             Change::Update(key, update) => {
                 let identity = schema.identity_of_key(key)?;
-                if let Some((name, _)) = schema.parts().find(|(name, _)| update.attributes().any(|updated| updated == name)) {
+                if let Some((name, _)) =
+                    schema.parts().find(|(name, _)| update.attributes().any(|updated| updated == name))
+                {
                     return Err(Refusal::invalid(format!(
                         "One or more parameter values were invalid: Cannot update attribute {name}. This attribute is part \
                          of the key"
