@@ -30,9 +30,12 @@ mod size;
 mod stopping;
 mod table;
 mod table_address;
+mod table_report;
+mod table_setup;
 mod writer;
 
 pub(super) use reader::DynamoDbReader;
 pub(crate) use size::item_bytes;
-pub use table::{TableReport, TtlState, ensure_table};
+pub use table_report::{Billing, SettingReport, TableReport, TableWishes, Verdict};
+pub use table_setup::ensure_table;
 pub(super) use writer::{DynamoDbSink, ITEMS_IN_FLIGHT};
