@@ -18,7 +18,7 @@ it was asked for.
 
 A table with --ttl also deletes what a replay of an old log publishes with a time to live that has passed.";
 
-/// Create the pipeline's DynamoDB table, or say whether the one that is there is right
+/// Create the pipeline's DynamoDB table, or compare the one that is there with what is asked for
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLE)]
 pub struct TableArgs {

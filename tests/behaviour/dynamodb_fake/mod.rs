@@ -140,7 +140,8 @@ impl Thread {
         begin(&runtime);
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || drop(runtime.block_on(stopped)));
+        let thread = std::thread::Builder::new().name("dynamodb-fake".to_owned());
+        let thread = thread.spawn(move || drop(runtime.block_on(stopped))).expect("a thread");
         (Thread { stop: Some(stop), thread: Some(thread) }, handle)
     }
 }
