@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -134,7 +135,7 @@ pub fn batch_get(bytes: &[u8], state: &mut State) -> Answer {
         if keys.iter().collect::<HashSet<_>>().len() < keys.len() {
             return Err(Refusal::invalid("Provided list of item keys contains duplicates"));
         }
-        let items: Vec<&Stored> = keys.iter().filter_map(|key| table.items.get(key)).collect();
+        let items: Vec<&Arc<Stored>> = keys.iter().filter_map(|key| table.items.get(key)).collect();
         let unit = |bytes| read_units(bytes, of_table.consistent_read == Some(true));
         let missing = (keys.len() - items.len()) as f64 * unit(0);
         consumed.push(capacity(&name, missing + items.iter().map(|item| unit(item.bytes)).sum::<f64>()));
@@ -201,7 +202,7 @@ pub fn query_or_scan(is_query: bool, bytes: &[u8], state: &mut State) -> Answer 
         _ => Bound::Unbounded,
     };
     let range = table.items.range((low, high));
-    let next: Box<dyn Iterator<Item = (&Identity, &Stored)>> = match (&asked, forward) {
+    let next: Box<dyn Iterator<Item = (&Identity, &Arc<Stored>)>> = match (&asked, forward) {
         (Some(asked), false) => Box::new(range.rev().skip_while(|(key, _)| key.0 != asked.hash)),
         _ => Box::new(range),
     };

@@ -1,6 +1,7 @@
 //! What the fake holds: tables, the script of what goes wrong, and the record of what happened.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -11,7 +12,6 @@ use super::answer::Refusal;
 use super::faults::{Limits, Script, Trouble};
 use super::record::{Effect, Record};
 use super::table::{Identity, KeySchema, Stored, Table};
-use super::value::Attributes;
 
 /// The table that is there from the start.
 pub const TABLE: &str = "Fake";
@@ -140,13 +140,12 @@ impl State {
         &mut self,
         table: &str,
         key: &Identity,
-        after: Option<Attributes>,
+        after: Option<Arc<Stored>>,
         (units, late): (u64, bool),
-    ) -> Option<Stored> {
+    ) -> Option<Arc<Stored>> {
         let at = self.now();
         self.record.add_units(at, units);
         let place = self.tables.get_mut(table)?;
-        let after = after.map(Stored::new);
         let version = after.as_ref().and_then(|after| after.version);
         let before = match after {
             Some(after) => place.items.insert(key.clone(), after),

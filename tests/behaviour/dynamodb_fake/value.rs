@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::answer::Refusal;
-use super::number::{Number, normalised};
+use super::number::{Number, normal_bytes, normalised};
 
 pub type Attributes = BTreeMap<String, Value>;
 
@@ -192,13 +192,13 @@ impl Value {
     pub fn bytes(&self) -> usize {
         match self {
             Value::S(text) => text.len(),
-            Value::N(text) => number_bytes(text),
+            Value::N(text) => normal_bytes(text),
             Value::B(base64) => binary_bytes(base64),
             Value::Bool(_) | Value::Null(_) | Value::Refused(_) => 1,
             Value::M(map) => 3 + map.len() + item_bytes(map),
             Value::L(list) => 3 + list.len() + list.iter().map(Value::bytes).sum::<usize>(),
             Value::Texts(set) => set.iter().map(String::len).sum(),
-            Value::Numbers(set) => set.iter().map(|text| number_bytes(text)).sum(),
+            Value::Numbers(set) => set.iter().map(|text| normal_bytes(text)).sum(),
             Value::Binaries(set) => set.iter().map(|base64| binary_bytes(base64)).sum(),
         }
     }
@@ -220,14 +220,6 @@ impl Value {
 /// The size of an item.
 pub fn item_bytes(attributes: &Attributes) -> usize {
     attributes.iter().map(|(name, value)| name.len() + value.bytes()).sum()
-}
-
-fn number_bytes(text: &str) -> usize {
-    let is_plain = text.bytes().all(|digit| digit.is_ascii_digit());
-    if is_plain && !text.ends_with('0') {
-        return text.len().div_ceil(2) + 1;
-    }
-    Number::parse(text).map_or(1, |number| number.bytes())
 }
 
 fn binary_bytes(base64: &str) -> usize {

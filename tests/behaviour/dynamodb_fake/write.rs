@@ -1,6 +1,7 @@
 //! BatchWriteItem, PutItem, UpdateItem and DeleteItem: read and checked, then carried out, all at once or one by one.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use rand::RngExt;
 use serde::Deserialize;
@@ -11,9 +12,9 @@ use super::condition::holds;
 use super::expression::{Condition, Parser, Placeholders};
 use super::faults::{Fault, Full, Request};
 use super::state::State;
-use super::table::{Identity, write_units};
+use super::table::{Identity, Stored, write_units};
 use super::update::Update;
-use super::value::{Attributes, MOST_ITEM_BYTES, check_attributes, item_bytes};
+use super::value::{Attributes, MOST_ITEM_BYTES, check_attributes};
 
 const MOST_REQUESTS: usize = 25;
 
@@ -28,10 +29,16 @@ pub struct Write {
 
 #[derive(Clone, Debug)]
 enum Change {
-    Put(Attributes),
+    Put(Arc<Stored>),
     /// With the key as it was given.
     Delete(Attributes),
     Update(Attributes, Update),
+}
+
+impl Change {
+    fn put(item: Attributes) -> Change {
+        Change::Put(Arc::new(Stored::new(item)))
+    }
 }
 
 /// A request that writes.
@@ -137,7 +144,7 @@ impl Writes {
             for request in requests.into_iter().flatten() {
                 let change = match (request.put_request, request.delete_request) {
                     (Some(OfPut { item }), None) => {
-                        Change::Put(item.ok_or_else(|| null("requestItems.putRequest.item"))?)
+                        Change::put(item.ok_or_else(|| null("requestItems.putRequest.item"))?)
                     }
                     (None, Some(OfDelete { key })) => {
                         Change::Delete(key.ok_or_else(|| null("requestItems.deleteRequest.key"))?)
@@ -194,7 +201,7 @@ impl Writes {
         let condition = condition.transpose()?;
         placeholders.require_all_used()?;
         let change = match operation {
-            "PutItem" => Change::Put(single.item.ok_or_else(|| null("item"))?),
+            "PutItem" => Change::put(single.item.ok_or_else(|| null("item"))?),
             "UpdateItem" => Change::Update(single.key.ok_or_else(|| null("key"))?, update.unwrap_or_default()),
             _ => Change::Delete(single.key.ok_or_else(|| null("key"))?),
         };
@@ -317,14 +324,13 @@ impl Writes {
         }
         let (after, units) = write.units(state).map_err(Stop::into_refusal)?;
         write.admit(state, units).map_err(Stop::into_refusal)?;
-        let wants_after = ["ALL_NEW", "UPDATED_NEW"].contains(&self.returns.as_str());
-        let kept = if wants_after { after.clone() } else { None };
-        let before = state.replace(&write.table, &write.key, after, (units, late)).map(|before| before.attributes);
-        let mut shown = match self.returns.as_str() {
-            "ALL_NEW" | "UPDATED_NEW" => kept,
+        let before = state.replace(&write.table, &write.key, after.clone(), (units, late));
+        let shown = match self.returns.as_str() {
+            "ALL_NEW" | "UPDATED_NEW" => after,
             "ALL_OLD" | "UPDATED_OLD" => before,
             _ => None,
         };
+        let mut shown = shown.map(|shown| shown.attributes.clone());
         if let (true, Some(shown), Change::Update(_, update)) =
             (self.returns.starts_with("UPDATED"), &mut shown, &write.change)
         {
@@ -385,9 +391,9 @@ impl Write {
             .schema;
         let key = match &change {
             Change::Put(item) => {
-                check_attributes(item)?;
-                let key = schema.identity_of_item(item)?;
-                if item_bytes(item) > MOST_ITEM_BYTES {
+                check_attributes(&item.attributes)?;
+                let key = schema.identity_of_item(&item.attributes)?;
+                if item.bytes > MOST_ITEM_BYTES {
                     return Err(Refusal::invalid("Item size has exceeded the maximum allowed size"));
                 }
                 key
@@ -410,22 +416,23 @@ impl Write {
     }
 
     /// The item after the write, and what it costs.
-    fn units(&self, state: &State) -> Result<(Option<Attributes>, u64), Stop> {
+    fn units(&self, state: &State) -> Result<(Option<Arc<Stored>>, u64), Stop> {
         let before = state.tables.get(&self.table).and_then(|table| table.items.get(&self.key));
         let after = match &self.change {
-            Change::Put(item) => Some(item.clone()),
+            Change::Put(item) => Some(Arc::clone(item)),
             Change::Delete(_) => None,
             Change::Update(key, update) => {
                 let after = update.apply(before.map_or(key, |before| &before.attributes)).map_err(Stop::Refused)?;
                 check_attributes(&after).map_err(Stop::Refused)?;
-                if item_bytes(&after) > MOST_ITEM_BYTES {
+                let after = Stored::new(after);
+                if after.bytes > MOST_ITEM_BYTES {
                     let refusal = Refusal::invalid("Item size to update has exceeded the maximum allowed size");
                     return Err(Stop::Refused(refusal));
                 }
-                Some(after)
+                Some(Arc::new(after))
             }
         };
-        let units = write_units(before.map(|before| before.bytes), after.as_ref().map(item_bytes));
+        let units = write_units(before.map(|before| before.bytes), after.as_ref().map(|after| after.bytes));
         Ok((after, units))
     }
 
@@ -439,7 +446,7 @@ impl Write {
     fn to_json(&self) -> Json {
         match &self.change {
             Change::Delete(key) | Change::Update(key, _) => json!({"DeleteRequest": {"Key": key}}),
-            Change::Put(item) => json!({"PutRequest": {"Item": item}}),
+            Change::Put(item) => json!({"PutRequest": {"Item": item.attributes}}),
         }
     }
 }
