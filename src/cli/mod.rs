@@ -49,7 +49,7 @@ enum Command {
     Dump(dump::DumpArgs),
     /// Check a pipeline file and print what it expands to
     Check(check::CheckArgs),
-    /// Create the pipeline's DynamoDB table, or say that it is there
+    /// Create the pipeline's DynamoDB table, or compare the one that is there
     Table(table::TableArgs),
     /// Write a synthetic event log
     Generate(generate::GenerateArgs),

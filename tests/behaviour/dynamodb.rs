@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, 
 use clap::Parser;
 use counter_machine::cli::{dump, get, table};
 use counter_machine::pipeline::Pipeline;
-use counter_machine::sink::dynamodb::{TtlState, ensure_table};
+use counter_machine::sink::dynamodb::{TableWishes, Verdict, ensure_table};
 use counter_machine::sink::{self, Item, SinkErrorKind, SinkOptions, SinkTarget, open_reader};
 
 use crate::dynamodb_items::{LAST_UPDATE, Row, WriteAll as _, batch, open, pipeline, pipeline_text};
@@ -46,7 +46,7 @@ fn row(key: &str, feature: &str, value: f64) -> Row {
 
 fn filled(test: &str, rows: &[Row]) -> Arc<Pipeline> {
     let pipeline = pipeline(&endpoint(), &new_table(test));
-    assert!(ensure_table(&pipeline, false).unwrap().created);
+    assert!(ensure_table(&pipeline, &TableWishes::default(), false).unwrap().created);
     let mut sink = open(&pipeline, &Arc::default()).unwrap();
     assert_eq!(sink.write_all(&[batch(rows)]).unwrap(), rows.len() as u64);
     pipeline
@@ -129,12 +129,19 @@ fn a_reader_finds_items_by_key_and_in_the_order_of_bytes() {
 #[ignore = "needs DynamoDB Local"]
 fn the_table_is_created_once_and_ttl_turned_on_once() {
     let pipeline = pipeline(&endpoint(), &new_table("ensure"));
-    let first = ensure_table(&pipeline, false).unwrap();
-    assert_eq!((first.created, first.ttl), (true, TtlState::Untouched));
-    let second = ensure_table(&pipeline, true).unwrap();
-    assert_eq!((second.created, second.ttl), (false, TtlState::TurnedOn));
-    let third = ensure_table(&pipeline, true).unwrap();
-    assert_eq!((third.created, third.ttl), (false, TtlState::AlreadyOn));
+    let with_ttl = TableWishes { ttl: true, ..TableWishes::default() };
+    let ensure = |wishes: &TableWishes, apply| {
+        let report = ensure_table(&pipeline, wishes, apply).unwrap();
+        let ttl = report.settings.iter().find(|setting| setting.name == "TTL").map(|setting| setting.verdict.clone());
+        (report.created, ttl)
+    };
+    let on = || "on, by `expiresAt`".to_owned();
+    assert_eq!(ensure(&TableWishes::default(), false), (true, None));
+    assert_eq!(ensure(&with_ttl, false), (false, Some(Verdict::Differs(on()))));
+    assert_eq!(ensure(&with_ttl, false), (false, Some(Verdict::Differs(on()))));
+    assert_eq!(ensure(&with_ttl, true), (false, Some(Verdict::Changed(on()))));
+    assert_eq!(ensure(&with_ttl, true), (false, Some(Verdict::Right)));
+    assert_eq!(ensure(&with_ttl, false), (false, Some(Verdict::Right)));
 }
 
 #[test]
@@ -148,7 +155,7 @@ fn a_table_with_another_key_is_refused_by_run_and_by_table() {
         let request = request.key_schema(key).attribute_definitions(id).billing_mode(BillingMode::PayPerRequest);
         request.send().await.unwrap();
     });
-    let errors = [open(&pipeline, &Arc::default()).err(), ensure_table(&pipeline, false).err()];
+    let errors = [open(&pipeline, &Arc::default()).err(), ensure_table(&pipeline, &TableWishes::default(), true).err()];
     for error in errors.map(|error| error.unwrap().to_string()) {
         assert!(error.contains("another key") && error.contains(&pipeline.dynamodb.table), "{error}");
     }

@@ -59,7 +59,8 @@ fn newest_rows_arrive(seed: u64, plan: impl Fn(u64) -> Fault + Send + Sync + 'st
             .collect();
         sink.write_all(&batches).unwrap();
         // What was acknowledged is there, not only in the end.
-        let wrong: Vec<_> = expected.iter().filter(|(key, item)| fake.state().item(key).as_ref() != Some(*item)).collect();
+        let wrong: Vec<_> =
+            expected.iter().filter(|(key, item)| fake.state().item(key).as_ref() != Some(*item)).collect();
         assert!(wrong.is_empty(), "{} of {} items are not there, as {:?}", wrong.len(), expected.len(), wrong[0]);
         assert_eq!(fake.state().len(), expected.len());
     }

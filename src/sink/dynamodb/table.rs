@@ -1,141 +1,124 @@
-//! The table itself: what it must look like, and how it is made.
+//! The table itself: what its key must be, whether it is there, and whether it deletes items.
 
-use std::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
-    TimeToLiveSpecification, TimeToLiveStatus,
-};
-use aws_sdk_dynamodb::{Client, error::BuildError};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{KeyType, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveStatus};
 
 use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY};
 use super::connection::Service;
+<<<<<<< HEAD
 use super::failed_request::{Cause, Certainty, FailedRequest};
 use super::reader::READER_PATIENCE;
+=======
+use super::failed_request::{Cause, FailedRequest};
+>>>>>>> d12-fake
 use crate::pipeline::Pipeline;
 use crate::sink::SinkError;
-use crate::telemetry::Metrics;
 
-/// How often a table that is being created is looked at, and how many times.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-const LOOKS: u32 = 600;
+/// How often a table that is being created or changed is looked at, and how many times.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(500);
+pub(super) const LOOKS: u32 = 600;
 
-/// The table's key: attribute and part of the key; both are text.
-const KEY_SCHEMA: [(&str, KeyType); 2] = [(KEY, KeyType::Hash), (FEATURE_NAME, KeyType::Range)];
-
-/// What became of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableReport {
-    /// The table, its region and its endpoint, to be shown.
-    pub table: String,
-    /// It was not there before.
-    pub created: bool,
-    /// Whether it forgets expired items.
-    pub ttl: TtlState,
-}
-
-/// Whether a table forgets items whose `expiresAt` has passed.
+/// A table's key: its two attributes, both of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TtlState {
-    /// Nobody asked: left as it is.
-    Untouched,
-    /// It did already.
-    AlreadyOn,
-    /// From now on.
-    TurnedOn,
+pub(super) struct KeySchema {
+    hash: &'static str,
+    range: &'static str,
 }
 
-/// Creates the pipeline's table and waits until it can be used; if it is there, looks whether it is
-/// right. With `enable_ttl` it is also told to forget expired items.
-pub fn ensure_table(pipeline: &Pipeline, enable_ttl: bool) -> Result<TableReport, SinkError> {
-    let (runtime, service) = Service::connect(&pipeline.dynamodb, READER_PATIENCE, Arc::new(Metrics::default()))?;
-    runtime.block_on(async {
-        service.require_credentials().await?;
-        let created = match describe(&service).await {
-            Ok(_) => false,
-            Err(failure) if failure.cause == Cause::NoTable => create(&service).await?,
-            Err(failure) => return Err(service.error("look at the table", failure)),
+/// One item for each key and feature.
+const PER_FEATURE: KeySchema = KeySchema { hash: KEY, range: FEATURE_NAME };
+
+/// The key of the table that a pipeline publishes to.
+pub(super) fn key_schema(_pipeline: &Pipeline) -> KeySchema {
+    PER_FEATURE
+}
+
+impl KeySchema {
+    pub(super) fn parts(self) -> [(&'static str, KeyType); 2] {
+        [(self.hash, KeyType::Hash), (self.range, KeyType::Range)]
+    }
+
+    fn is_of(self, table: &TableDescription) -> bool {
+        let schema = table.key_schema();
+        let stands_in_key = |(name, part): &(&str, KeyType)| {
+            schema.iter().any(|element| element.attribute_name() == *name && element.key_type() == part)
+                && attribute_type(table, name) == Some(&ScalarAttributeType::S)
         };
-        wait_until_active(&service).await?;
-        require_table(&service).await?;
-        let ttl = if enable_ttl { turn_ttl_on(&service).await? } else { TtlState::Untouched };
-        Ok(TableReport { table: service.table.to_string(), created, ttl })
-    })
+        schema.len() == self.parts().len() && self.parts().iter().all(stands_in_key)
+    }
 }
 
-/// An error unless the table is there and its key is the right one.
+impl fmt::Display for KeySchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HASH `{}` (S) and RANGE `{}` (S)", self.hash, self.range)
+    }
+}
+
+fn attribute_type<'a>(table: &'a TableDescription, name: &str) -> Option<&'a ScalarAttributeType> {
+    let definition = table.attribute_definitions().iter().find(|definition| definition.attribute_name() == name)?;
+    Some(definition.attribute_type())
+}
+
+/// The key that a table has, in the words of [`KeySchema`].
+fn key_of(table: &TableDescription) -> String {
+    let part = |element: &aws_sdk_dynamodb::types::KeySchemaElement| {
+        let name = element.attribute_name();
+        let kind = attribute_type(table, name).map_or("?", ScalarAttributeType::as_str);
+        format!("{} `{name}` ({kind})", element.key_type().as_str())
+    };
+    table.key_schema().iter().map(part).collect::<Vec<_>>().join(" and ")
+}
+
+/// An error unless the table is there and has the key of one item for each key and feature.
 pub(super) async fn require_table(service: &Service) -> Result<(), SinkError> {
     let table = describe(service).await.map_err(|failure| service.error("find the table", failure))?;
-    let is_right = has_key_schema(&table);
-    if !is_right {
-        return Err(SinkError::new(format!(
-            "DynamoDB: {} has another key than HASH `{KEY}` (S) and RANGE `{FEATURE_NAME}` (S): name another table in \
-             [dynamodb], and create it with `counter-machine table PIPELINE`",
-            service.table
-        )));
-    }
-    Ok(())
+    require_key(service, PER_FEATURE, &table)
 }
 
-async fn describe(service: &Service) -> Result<TableDescription, FailedRequest> {
+/// An error unless this is the table's key.
+pub(super) fn require_key(service: &Service, schema: KeySchema, table: &TableDescription) -> Result<(), SinkError> {
+    if schema.is_of(table) {
+        return Ok(());
+    }
+    Err(SinkError::new(format!(
+        "DynamoDB: {} has another key than {schema}: it has {}, and a table's key cannot be changed; name another table in \
+         [dynamodb], and create it with `counter-machine table PIPELINE`",
+        service.table,
+        key_of(table)
+    )))
+}
+
+pub(super) async fn describe(service: &Service) -> Result<TableDescription, FailedRequest> {
     let answer = service.call(|client| client.describe_table().table_name(&service.table.name).send()).await?;
     answer.table.ok_or_else(|| FailedRequest { cause: Cause::Other, certainty: Certainty::NotDone, text: "an answer without a table".to_owned() })
 }
 
-fn has_key_schema(table: &TableDescription) -> bool {
-    let is_text = |name: &str| {
-        let mut definitions = table.attribute_definitions().iter();
-        definitions.any(|attribute| {
-            attribute.attribute_name() == name && *attribute.attribute_type() == ScalarAttributeType::S
-        })
-    };
-    let schema = table.key_schema();
-    schema.len() == KEY_SCHEMA.len()
-        && KEY_SCHEMA.iter().all(|(name, part)| {
-            let stands_in_key =
-                |element: &KeySchemaElement| element.attribute_name() == *name && element.key_type() == part;
-            schema.iter().any(stands_in_key) && is_text(name)
-        })
+/// How far a table must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// Its items can be read and written.
+    Usable,
+    /// Its settings can be changed, too.
+    Changeable,
 }
 
-/// Whether it was this call that created the table, and not somebody else's at the same time.
-async fn create(service: &Service) -> Result<bool, SinkError> {
-    let (schema, definitions) =
-        key_schema().map_err(|error| SinkError::caused_by("cannot describe the table that is to be created", error))?;
-    let request = |client: &Client| {
-        client
-            .create_table()
-            .table_name(&service.table.name)
-            .set_key_schema(Some(schema.clone()))
-            .set_attribute_definitions(Some(definitions.clone()))
-            .billing_mode(BillingMode::PayPerRequest)
-            .send()
-    };
-    match service.call(request).await {
-        Ok(_) => Ok(true),
-        Err(failure) if failure.cause == Cause::InUse => Ok(false),
-        Err(failure) => Err(service.error("create the table", failure)),
-    }
-}
-
-fn key_schema() -> Result<(Vec<KeySchemaElement>, Vec<AttributeDefinition>), BuildError> {
-    let mut schema = Vec::new();
-    let mut definitions = Vec::new();
-    for (name, part) in KEY_SCHEMA {
-        schema.push(KeySchemaElement::builder().attribute_name(name).key_type(part).build()?);
-        let definition = AttributeDefinition::builder().attribute_name(name);
-        definitions.push(definition.attribute_type(ScalarAttributeType::S).build()?);
-    }
-    Ok((schema, definitions))
-}
-
-async fn wait_until_active(service: &Service) -> Result<(), SinkError> {
+/// Waits until the table is so far; the table as it is then.
+pub(super) async fn wait_until(service: &Service, wanted: Readiness) -> Result<TableDescription, SinkError> {
     for _ in 0..LOOKS {
         match describe(service).await {
             Ok(table) => match table.table_status() {
-                Some(TableStatus::Active | TableStatus::Updating) => return Ok(()),
-                Some(TableStatus::Creating) | None => {}
+                Some(TableStatus::Active) => return Ok(table),
+                Some(TableStatus::Updating) if wanted == Readiness::Usable => return Ok(table),
+                Some(TableStatus::Updating | TableStatus::Creating) | None => {}
+                Some(TableStatus::Deleting) => {
+                    return Err(SinkError::new(format!(
+                        "DynamoDB: {} is being deleted; start again when it is gone",
+                        service.table
+                    )));
+                }
                 Some(other) => {
                     let status = other.as_str();
                     return Err(SinkError::new(format!("DynamoDB: {} cannot be used, it is {status}", service.table)));
@@ -147,46 +130,38 @@ async fn wait_until_active(service: &Service) -> Result<(), SinkError> {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    Err(SinkError::new(format!("DynamoDB: {} is still being created; start again later", service.table)))
+    Err(SinkError::new(format!("DynamoDB: {} is still being created or changed; start again later", service.table)))
+}
+
+/// Whether a table forgets items, and by which attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ttl {
+    Off,
+    TurningOff,
+    TurningOn(String),
+    On(String),
+}
+
+pub(super) async fn ttl(service: &Service) -> Result<Ttl, FailedRequest> {
+    let request = |client: &Client| client.describe_time_to_live().table_name(&service.table.name).send();
+    let ttl = service.call(request).await?.time_to_live_description;
+    let attribute = ttl.as_ref().and_then(|ttl| ttl.attribute_name.clone()).unwrap_or_default();
+    Ok(match ttl.and_then(|ttl| ttl.time_to_live_status) {
+        Some(TimeToLiveStatus::Enabled) => Ttl::On(attribute),
+        Some(TimeToLiveStatus::Enabling) => Ttl::TurningOn(attribute),
+        Some(TimeToLiveStatus::Disabling) => Ttl::TurningOff,
+        _ => Ttl::Off,
+    })
 }
 
 /// Whether the table deletes items whose `expiresAt` has passed; `false` where that may not be asked.
 pub(super) async fn deletes_expired_items(service: &Service) -> bool {
-    match ttl_attribute(service).await {
-        Ok(attribute) => attribute.as_deref() == Some(EXPIRES_AT),
+    match ttl(service).await {
+        Ok(Ttl::On(attribute) | Ttl::TurningOn(attribute)) => attribute == EXPIRES_AT,
+        Ok(Ttl::Off | Ttl::TurningOff) => false,
         Err(failure) => {
             tracing::debug!("DynamoDB: it is not known whether {} has TTL: {}", service.table, failure.text);
             false
         }
     }
-}
-
-/// The attribute by which the table forgets items; `None` where TTL is off.
-async fn ttl_attribute(service: &Service) -> Result<Option<String>, FailedRequest> {
-    let request = |client: &Client| client.describe_time_to_live().table_name(&service.table.name).send();
-    let ttl = service.call(request).await?.time_to_live_description;
-    let is_on = |status: &TimeToLiveStatus| matches!(status, TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling);
-    Ok(ttl.filter(|ttl| ttl.time_to_live_status().is_some_and(is_on)).and_then(|ttl| ttl.attribute_name))
-}
-
-async fn turn_ttl_on(service: &Service) -> Result<TtlState, SinkError> {
-    match ttl_attribute(service).await.map_err(|failure| service.error("look at the table's TTL", failure))? {
-        None => {}
-        Some(attribute) if attribute == EXPIRES_AT => return Ok(TtlState::AlreadyOn),
-        Some(other) => {
-            return Err(SinkError::new(format!(
-                "DynamoDB: {} forgets items by the attribute `{other}`, not by `{EXPIRES_AT}`: turn that off first",
-                service.table
-            )));
-        }
-    }
-    let specification = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
-    let specification =
-        specification.map_err(|error| SinkError::caused_by("cannot describe the table's TTL", error))?;
-    let request = |client: &Client| {
-        let specification = specification.clone();
-        client.update_time_to_live().table_name(&service.table.name).time_to_live_specification(specification).send()
-    };
-    service.call(request).await.map_err(|failure| service.error("turn the table's TTL on", failure))?;
-    Ok(TtlState::TurnedOn)
 }

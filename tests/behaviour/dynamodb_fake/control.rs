@@ -87,8 +87,10 @@ fn create(control: Control, name: &str, state: &mut State) -> Answer {
     }
     let schema = schema(&control)?;
     let billing = billing(&control)?.ok_or_else(|| {
-        Refusal::invalid("One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be \
-                          specified when BillingMode is PROVISIONED")
+        Refusal::invalid(
+            "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be \
+                          specified when BillingMode is PROVISIONED",
+        )
     })?;
     let takes = state.script.table_takes;
     let mut table = Table::new(schema);
@@ -107,7 +109,9 @@ fn schema(control: &Control) -> Result<KeySchema, Refusal> {
         return refuse("A key schema has one or two elements");
     }
     if kinds[0] != "HASH" || kinds.get(1).is_some_and(|kind| *kind != "RANGE") {
-        return refuse("Invalid KeySchema: The first KeySchemaElement is not a HASH key type, or the second not a RANGE");
+        return refuse(
+            "Invalid KeySchema: The first KeySchemaElement is not a HASH key type, or the second not a RANGE",
+        );
     }
     if keys.len() == 2 && keys[0].attribute_name == keys[1].attribute_name {
         return refuse("Both the Hash Key and the Range Key element in the KeySchema have the same name");
@@ -124,8 +128,10 @@ fn schema(control: &Control) -> Result<KeySchema, Refusal> {
         parts.push((found.attribute_name.clone(), found.attribute_type.clone()));
     }
     if definitions.len() != keys.len() {
-        return refuse("Number of attributes in KeySchema does not exactly match number of attributes defined in \
-                       AttributeDefinitions");
+        return refuse(
+            "Number of attributes in KeySchema does not exactly match number of attributes defined in \
+                       AttributeDefinitions",
+        );
     }
     let mut parts = parts.into_iter();
     match (parts.next(), parts.next()) {
@@ -166,11 +172,14 @@ fn changeable<'a>(name: &str, state: &'a mut State) -> Result<&'a mut Table, Ref
     match table.status() {
         "ACTIVE" => Ok(table),
         status => {
-            let message = format!("Attempt to change a resource which is still in use: Table is being {}: {name}", match status {
-                "CREATING" => "created",
-                "DELETING" => "deleted",
-                _ => "updated",
-            });
+            let message = format!(
+                "Attempt to change a resource which is still in use: Table is being {}: {name}",
+                match status {
+                    "CREATING" => "created",
+                    "DELETING" => "deleted",
+                    _ => "updated",
+                }
+            );
             Err(Refusal::new(400, "ResourceInUseException", message))
         }
     }

@@ -11,10 +11,50 @@ use super::value::{Attributes, Value};
 
 /// Words that may not stand for an attribute by themselves: those among the service's 573 that somebody here might use.
 const RESERVED: [&str; 44] = [
-    "key", "fields", "values", "data", "value", "error", "name", "names", "ttl", "hash", "range", "count", "counter",
-    "time", "timestamp", "status", "date", "list", "map", "missing", "index", "type", "update", "item", "items",
-    "state", "owner", "user", "users", "window", "rank", "row", "rows", "sum", "total", "percent", "year", "month",
-    "day", "hour", "minute", "second", "zone", "exists",
+    "key",
+    "fields",
+    "values",
+    "data",
+    "value",
+    "error",
+    "name",
+    "names",
+    "ttl",
+    "hash",
+    "range",
+    "count",
+    "counter",
+    "time",
+    "timestamp",
+    "status",
+    "date",
+    "list",
+    "map",
+    "missing",
+    "index",
+    "type",
+    "update",
+    "item",
+    "items",
+    "state",
+    "owner",
+    "user",
+    "users",
+    "window",
+    "rank",
+    "row",
+    "rows",
+    "sum",
+    "total",
+    "percent",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "zone",
+    "exists",
 ];
 
 #[derive(Clone, Debug, PartialEq)]
@@ -81,9 +121,10 @@ impl Placeholders {
                 }
             }
         }
-        for (name, is_empty) in
-            [("Names", names.as_ref().is_some_and(BTreeMap::is_empty)), ("Values", values.as_ref().is_some_and(BTreeMap::is_empty))]
-        {
+        for (name, is_empty) in [
+            ("Names", names.as_ref().is_some_and(BTreeMap::is_empty)),
+            ("Values", values.as_ref().is_some_and(BTreeMap::is_empty)),
+        ] {
             if is_empty {
                 return Err(Refusal::invalid(format!("ExpressionAttribute{name} must not be empty")));
             }
@@ -111,9 +152,11 @@ impl Placeholders {
     pub fn require_all_used(&self) -> Result<(), Refusal> {
         let used = self.used.borrow();
         let unused = |what: &str, names: Vec<&String>| {
-            let unused: Vec<&str> = names.into_iter().filter(|name| !used.contains(*name)).map(String::as_str).collect();
+            let unused: Vec<&str> =
+                names.into_iter().filter(|name| !used.contains(*name)).map(String::as_str).collect();
             let keys = unused.join(", ");
-            let message = format!("Value provided in ExpressionAttribute{what} unused in expressions: keys: {{{keys}}}");
+            let message =
+                format!("Value provided in ExpressionAttribute{what} unused in expressions: keys: {{{keys}}}");
             if unused.is_empty() { Ok(()) } else { Err(Refusal::invalid(message)) }
         };
         unused("Names", self.names.iter().flat_map(BTreeMap::keys).collect())?;
@@ -136,7 +179,8 @@ impl<'a> Parser<'a> {
         if text.trim().is_empty() {
             return Err(parser.error("The expression can not be empty;"));
         }
-        parser.tokens = tokens(text).map_err(|token| parser.error(&format!("Syntax error; token: \"{token}\", near: \"{token}\"")))?;
+        parser.tokens = tokens(text)
+            .map_err(|token| parser.error(&format!("Syntax error; token: \"{token}\", near: \"{token}\"")))?;
         Ok(parser)
     }
 
@@ -259,9 +303,9 @@ impl<'a> Parser<'a> {
         if let (Operand::Value(low), Operand::Value(high)) = (&low, &high)
             && low.order(high).is_some_and(|order| order.is_gt())
         {
-            return Err(self.error(
-                "The BETWEEN operator requires upper bound to be greater than or equal to lower bound",
-            ));
+            return Err(
+                self.error("The BETWEEN operator requires upper bound to be greater than or equal to lower bound")
+            );
         }
         Ok(Condition::Between(left, low, high))
     }
@@ -301,9 +345,9 @@ impl<'a> Parser<'a> {
                 Ok(Condition::BeginsWith(text, prefix))
             }
             ("contains", Some(whole), Some(part)) => Ok(Condition::Contains(whole, part)),
-            _ => Err(self.error(&format!(
-                "Operator or function requires a document path; operator or function: {name}"
-            ))),
+            _ => {
+                Err(self.error(&format!("Operator or function requires a document path; operator or function: {name}")))
+            }
         }
     }
 

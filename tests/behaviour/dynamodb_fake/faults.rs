@@ -173,9 +173,9 @@ impl Limits {
             let key = (table.to_owned(), key.to_owned());
             (rate, self.keys.entry(key).or_insert_with(|| Bucket::full(rate, now)))
         });
-        let mut of_table = script.table_rate.map(|rate| {
-            (rate, self.tables.entry(table.to_owned()).or_insert_with(|| Bucket::full(rate, now)))
-        });
+        let mut of_table = script
+            .table_rate
+            .map(|rate| (rate, self.tables.entry(table.to_owned()).or_insert_with(|| Bucket::full(rate, now))));
         for (full, bucket) in [(Full::Key, &mut of_key), (Full::Table, &mut of_table)] {
             if let Some((rate, bucket)) = bucket {
                 bucket.fill(*rate, now);

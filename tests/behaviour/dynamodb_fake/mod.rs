@@ -45,7 +45,7 @@ use connection::{Breaker, Door};
 pub use faults::{Fault, Rate, Request, Script, Trouble, UNITS_OF_A_PARTITION};
 pub use number::normalised;
 pub use record::{Effect, Record};
-use server::{Shared, router};
+use server::{Plan, Shared, router};
 pub use state::{State, TABLE};
 pub use table::{Billing, Changing, Existence, Identity, Table};
 
@@ -62,14 +62,18 @@ pub struct FakeDynamoDb {
 impl FakeDynamoDb {
     /// `plan` says what happens to the n-th request that writes.
     pub fn start(plan: impl Fn(u64) -> Fault + Send + Sync + 'static) -> FakeDynamoDb {
-        FakeDynamoDb::scripted(move |request| plan(request.number))
+        FakeDynamoDb::with_plan(Plan::Numbers(Box::new(plan)))
     }
 
     /// The same with a plan that sees the request. It must not ask for the fake's state.
     pub fn scripted(plan: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> FakeDynamoDb {
+        FakeDynamoDb::with_plan(Plan::Requests(Box::new(plan)))
+    }
+
+    fn with_plan(plan: Plan) -> FakeDynamoDb {
         let (background, handle) = Thread::start(|_| {});
         let state = State::new().into();
-        let shared = Arc::new(Shared { state, plan: Box::new(plan), background: handle });
+        let shared = Arc::new(Shared { state, plan, background: handle });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let mut fake = FakeDynamoDb { address, shared, front: None, _background: background };
@@ -78,6 +82,7 @@ impl FakeDynamoDb {
     }
 
     /// One that does nothing but take what it is given, as fast as it can: to be measured against.
+    /// (14 us of CPU for an item of the reference pipeline, 25 to a request, in the unoptimised test profile.)
     pub fn fast() -> FakeDynamoDb {
         let fake = FakeDynamoDb::start(|_| Fault::None);
         let mut state = fake.state();
@@ -140,7 +145,8 @@ impl Thread {
         begin(&runtime);
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || drop(runtime.block_on(stopped)));
+        let thread = std::thread::Builder::new().name("dynamodb-fake".to_owned());
+        let thread = thread.spawn(move || drop(runtime.block_on(stopped))).expect("a thread");
         (Thread { stop: Some(stop), thread: Some(thread) }, handle)
     }
 }

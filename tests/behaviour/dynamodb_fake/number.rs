@@ -66,15 +66,6 @@ impl Number {
         self.digits.is_empty()
     }
 
-    /// The size in bytes: one for two digits at an even power of ten, one more, and one for a minus.
-    pub fn bytes(&self) -> usize {
-        if self.is_zero() {
-            return 1;
-        }
-        let before_first_pair = usize::from(self.scale.rem_euclid(2) == 1);
-        (self.digits.len() + before_first_pair).div_ceil(2) + 1 + usize::from(self.negative)
-    }
-
     pub fn to_text(&self) -> String {
         if self.is_zero() {
             return "0".to_owned();
@@ -102,12 +93,15 @@ impl Number {
         let lowest = |number: &Number| number.scale - number.digits.len() as i64;
         let unit = lowest(self).min(lowest(other));
         let units = |number: &Number| -> Option<i128> {
-            let digits: i128 = if number.is_zero() { 0 } else { std::str::from_utf8(&number.digits).ok()?.parse().ok()? };
+            let digits: i128 =
+                if number.is_zero() { 0 } else { std::str::from_utf8(&number.digits).ok()?.parse().ok()? };
             let factor = 10_i128.checked_pow(u32::try_from(lowest(number) - unit).ok()?)?;
             Some(digits.checked_mul(factor)? * if number.negative { -1 } else { 1 })
         };
         let sum = units(self).zip(units(other)).and_then(|(a, b)| a.checked_add(b));
-        let sum = sum.ok_or_else(|| Refusal::invalid("Number overflow. Attempting to store a number with magnitude larger than supported range"))?;
+        let sum = sum.ok_or_else(|| {
+            Refusal::invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")
+        })?;
         Number::parse(&format!("{sum}e{unit}"))
     }
 
@@ -119,7 +113,15 @@ impl Number {
 
 impl Ord for Number {
     fn cmp(&self, other: &Number) -> Ordering {
-        let sign = |number: &Number| if number.is_zero() { 0 } else if number.negative { -1 } else { 1 };
+        let sign = |number: &Number| {
+            if number.is_zero() {
+                0
+            } else if number.negative {
+                -1
+            } else {
+                1
+            }
+        };
         let magnitude = self.scale.cmp(&other.scale).then_with(|| self.digits.cmp(&other.digits));
         match sign(self).cmp(&sign(other)) {
             Ordering::Equal if sign(self) == 0 => Ordering::Equal,
@@ -146,9 +148,36 @@ fn parse_exponent(text: &str) -> Option<i64> {
 
 /// What the service gives back for a number that it took.
 pub fn normalised(text: &str) -> Result<String, Refusal> {
-    let is_plain = text.len() <= MOST_DIGITS && text.bytes().all(|digit| digit.is_ascii_digit());
-    if is_plain && !text.starts_with('0') && !text.is_empty() {
+    if is_normal(text) {
         return Ok(text.to_owned());
     }
     Ok(Number::parse(text)?.to_text())
+}
+
+/// Whether a text is normal at first sight, as most are; of some that are it may not see it.
+fn is_normal(text: &str) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "1"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
+    text.len() <= MOST_DIGITS
+        && is_digits(whole)
+        && !whole.starts_with('0')
+        && is_digits(fraction)
+        && !fraction.ends_with('0')
+}
+
+/// The size in bytes of a normal number: one for two digits at an even power of ten, one more, and one for a minus.
+pub fn normal_bytes(text: &str) -> usize {
+    let unsigned = text.trim_start_matches('-');
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let zeros_behind = |part: &str| part.len() - part.trim_end_matches('0').len();
+    let (places, digits) = if whole == "0" {
+        let zeros = fraction.len() - fraction.trim_start_matches('0').len();
+        (zeros, fraction.len() - zeros)
+    } else if fraction.is_empty() {
+        (whole.len(), whole.len() - zeros_behind(whole))
+    } else {
+        (whole.len(), whole.len() + fraction.len())
+    };
+    let before_first_pair = usize::from(digits > 0 && places % 2 == 1);
+    (digits + before_first_pair).div_ceil(2) + 1 + (text.len() - unsigned.len())
 }

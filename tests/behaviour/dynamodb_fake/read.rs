@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -94,7 +95,9 @@ pub fn get(bytes: &[u8], state: &mut State) -> Answer {
     placeholders.require_all_used()?;
     let table = state.usable(&name).map_err(no_table)?;
     let key = read.key.ok_or_else(|| {
-        Refusal::invalid("1 validation error detected: Value null at 'key' failed to satisfy constraint: Member must not be null")
+        Refusal::invalid(
+            "1 validation error detected: Value null at 'key' failed to satisfy constraint: Member must not be null",
+        )
     })?;
     let item = table.items.get(&table.schema.identity_of_key(&key)?);
     let mut answer = json!({});
@@ -132,7 +135,7 @@ pub fn batch_get(bytes: &[u8], state: &mut State) -> Answer {
         if keys.iter().collect::<HashSet<_>>().len() < keys.len() {
             return Err(Refusal::invalid("Provided list of item keys contains duplicates"));
         }
-        let items: Vec<&Stored> = keys.iter().filter_map(|key| table.items.get(key)).collect();
+        let items: Vec<&Arc<Stored>> = keys.iter().filter_map(|key| table.items.get(key)).collect();
         let unit = |bytes| read_units(bytes, of_table.consistent_read == Some(true));
         let missing = (keys.len() - items.len()) as f64 * unit(0);
         consumed.push(capacity(&name, missing + items.iter().map(|item| unit(item.bytes)).sum::<f64>()));
@@ -186,7 +189,8 @@ pub fn query_or_scan(is_query: bool, bytes: &[u8], state: &mut State) -> Answer 
         }
         (true, Some(condition)) => Some(Asked::of(condition, &table.schema)?),
     };
-    let start = read.exclusive_start_key.as_ref().map(|key| start_key(key, &table.schema, asked.as_ref())).transpose()?;
+    let start =
+        read.exclusive_start_key.as_ref().map(|key| start_key(key, &table.schema, asked.as_ref())).transpose()?;
     let forward = read.scan_index_forward != Some(false);
     let low = match (&start, &asked) {
         (Some(start), _) if forward => Bound::Excluded(start.clone()),
@@ -198,7 +202,7 @@ pub fn query_or_scan(is_query: bool, bytes: &[u8], state: &mut State) -> Answer 
         _ => Bound::Unbounded,
     };
     let range = table.items.range((low, high));
-    let next: Box<dyn Iterator<Item = (&Identity, &Stored)>> = match (&asked, forward) {
+    let next: Box<dyn Iterator<Item = (&Identity, &Arc<Stored>)>> = match (&asked, forward) {
         (Some(asked), false) => Box::new(range.rev().skip_while(|(key, _)| key.0 != asked.hash)),
         _ => Box::new(range),
     };
@@ -236,7 +240,9 @@ pub fn query_or_scan(is_query: bool, bytes: &[u8], state: &mut State) -> Answer 
 fn start_key(key: &Attributes, schema: &KeySchema, asked: Option<&Asked>) -> Result<Identity, Refusal> {
     let start = schema.identity_of_key(key).map_err(|_| Refusal::invalid("The provided starting key is invalid"))?;
     if asked.is_some_and(|asked| asked.hash != start.0) {
-        return Err(Refusal::invalid("The provided starting key is outside query boundaries based on provided conditions"));
+        return Err(Refusal::invalid(
+            "The provided starting key is outside query boundaries based on provided conditions",
+        ));
     }
     Ok(start)
 }
@@ -294,9 +300,7 @@ impl Asked {
                 Ok(Asked { hash, range })
             }
             Some(_) => Err(Refusal::invalid("Query key condition not supported")),
-            None => {
-                Err(Refusal::invalid(format!("Query condition missed key schema element: {}", schema.hash.0)))
-            }
+            None => Err(Refusal::invalid(format!("Query condition missed key schema element: {}", schema.hash.0))),
         }
     }
 

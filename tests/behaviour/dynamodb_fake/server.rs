@@ -24,7 +24,11 @@ const MOST_BYTES: usize = 16 << 20;
 /// How often it is looked whether a black hole has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-pub type Plan = Box<dyn Fn(&faults::Request) -> Fault + Send + Sync>;
+/// What happens to a request that writes: by its number, or by all that can be seen of it.
+pub enum Plan {
+    Numbers(Box<dyn Fn(u64) -> Fault + Send + Sync>),
+    Requests(Box<dyn Fn(&faults::Request) -> Fault + Send + Sync>),
+}
 
 pub struct Shared {
     pub state: Mutex<State>,
@@ -152,7 +156,10 @@ async fn write(shared: &Arc<Shared>, operation: &'static str, bytes: &[u8]) -> O
             Ok(writes) => writes,
             Err(refusal) => return Outcome::Answered(Err(refusal)),
         };
-        let fault = (shared.plan)(&writes.request(number, &state));
+        let fault = match &shared.plan {
+            Plan::Numbers(plan) => plan(number),
+            Plan::Requests(plan) => plan(&writes.request(number, &state)),
+        };
         writes.begin(&mut state);
         let delay = state.script.latency + fault.delay();
         (writes, fault, delay)

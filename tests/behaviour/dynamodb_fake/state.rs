@@ -1,6 +1,7 @@
 //! What the fake holds: tables, the script of what goes wrong, and the record of what happened.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -11,7 +12,6 @@ use super::answer::Refusal;
 use super::faults::{Limits, Script, Trouble};
 use super::record::{Effect, Record};
 use super::table::{Identity, KeySchema, Stored, Table};
-use super::value::Attributes;
 
 /// The table that is there from the start.
 pub const TABLE: &str = "Fake";
@@ -128,7 +128,10 @@ impl State {
         if self.tables.get(name).is_some_and(Table::is_gone) {
             self.tables.remove(name);
         }
-        let missing = || Refusal { message: format!("Requested resource not found: Table: {name} not found"), ..Refusal::no_table() };
+        let missing = || Refusal {
+            message: format!("Requested resource not found: Table: {name} not found"),
+            ..Refusal::no_table()
+        };
         self.tables.get_mut(name).ok_or_else(missing)
     }
 
@@ -137,21 +140,23 @@ impl State {
         &mut self,
         table: &str,
         key: &Identity,
-        after: Option<Attributes>,
+        after: Option<Arc<Stored>>,
         (units, late): (u64, bool),
-    ) -> Option<Stored> {
+    ) -> Option<Arc<Stored>> {
         let at = self.now();
         self.record.add_units(at, units);
         let place = self.tables.get_mut(table)?;
-        let after = after.map(Stored::new);
         let version = after.as_ref().and_then(|after| after.version);
         let before = match after {
             Some(after) => place.items.insert(key.clone(), after),
             None => place.items.remove(key),
         };
         let version_before = before.as_ref().and_then(|before| before.version);
-        let once = if version_before.is_none() && !place.deleted.is_empty() { place.deleted.get(key).copied() } else { None };
-        if version.is_none() && let Some(deleted) = version_before {
+        let once =
+            if version_before.is_none() && !place.deleted.is_empty() { place.deleted.get(key).copied() } else { None };
+        if version.is_none()
+            && let Some(deleted) = version_before
+        {
             place.deleted.insert(key.clone(), deleted);
         }
         let is_back = version.zip(version_before.or(once)).is_some_and(|(after, before)| after < before);

@@ -1,6 +1,7 @@
 //! A table: its key, its items, and the settings that the `table` command looks at.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::answer::Refusal;
@@ -87,7 +88,7 @@ impl KeySchema {
     }
 }
 
-/// An item as it stands in the table.
+/// An item as it stands in the table, or is to stand there.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub attributes: Attributes,
@@ -152,7 +153,7 @@ pub enum Existence {
 #[derive(Clone, Debug)]
 pub struct Table {
     pub schema: KeySchema,
-    pub items: BTreeMap<Identity, Stored>,
+    pub items: BTreeMap<Identity, Arc<Stored>>,
     /// The largest versions of items that have been deleted.
     pub deleted: HashMap<Identity, u64>,
     pub existence: Changing<Existence>,

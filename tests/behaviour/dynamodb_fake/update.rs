@@ -127,7 +127,9 @@ fn parse_term(parser: &mut Parser<'_>) -> Result<Term, Refusal> {
         let mut arguments = parser.arguments()?.into_iter();
         return match (arguments.next(), arguments.next(), arguments.next()) {
             (Some(Operand::Path(path)), Some(otherwise), None) => Ok(Term::IfNotExists(path, otherwise)),
-            _ => Err(parser.error("Operator or function requires a document path; operator or function: if_not_exists")),
+            _ => {
+                Err(parser.error("Operator or function requires a document path; operator or function: if_not_exists"))
+            }
         };
     }
     parser.operand().map(Term::Operand)
@@ -139,7 +141,9 @@ fn term(term: &Term, item: &Attributes) -> Result<Value, Refusal> {
         Operand::Path(path) => at(item, path).cloned().ok_or_else(|| {
             Refusal::invalid("The provided expression refers to an attribute that does not exist in the item")
         }),
-        Operand::Size(_) => Err(Refusal::invalid("Invalid UpdateExpression: The function is not allowed in an update expression; function: size")),
+        Operand::Size(_) => Err(Refusal::invalid(
+            "Invalid UpdateExpression: The function is not allowed in an update expression; function: size",
+        )),
     };
     match term {
         Term::Operand(operand) => get(operand),

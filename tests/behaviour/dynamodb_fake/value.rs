@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::answer::Refusal;
-use super::number::{Number, normalised};
+use super::number::{Number, normal_bytes, normalised};
 
 pub type Attributes = BTreeMap<String, Value>;
 
@@ -89,7 +90,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             let value = match kind {
                 Kind::S => map.next_value::<Option<String>>()?.map(Value::S),
                 Kind::N => map.next_value::<Option<String>>()?.map(|text| number(&text)),
-                Kind::B => map.next_value::<Option<String>>()?.map(Value::B),
+                Kind::B => map.next_value::<Option<String>>()?.map(binary).transpose()?,
                 Kind::Bool => map.next_value::<Option<bool>>()?.map(Value::Bool),
                 Kind::Null => map.next_value::<Option<bool>>()?.map(Value::Null),
                 Kind::M => map.next_value::<Option<Attributes>>()?.map(Value::M),
@@ -106,6 +107,13 @@ impl<'de> Visitor<'de> for ValueVisitor {
             };
         }
         Ok(found.unwrap_or_else(|| refused(Refusal::invalid(EMPTY))))
+    }
+}
+
+fn binary<E: serde::de::Error>(base64: String) -> Result<Value, E> {
+    match base64::engine::general_purpose::STANDARD.decode(&base64) {
+        Ok(_) => Ok(Value::B(base64)),
+        Err(error) => Err(E::custom(error)),
     }
 }
 
@@ -184,13 +192,13 @@ impl Value {
     pub fn bytes(&self) -> usize {
         match self {
             Value::S(text) => text.len(),
-            Value::N(text) => number_bytes(text),
+            Value::N(text) => normal_bytes(text),
             Value::B(base64) => binary_bytes(base64),
             Value::Bool(_) | Value::Null(_) | Value::Refused(_) => 1,
             Value::M(map) => 3 + map.len() + item_bytes(map),
             Value::L(list) => 3 + list.len() + list.iter().map(Value::bytes).sum::<usize>(),
             Value::Texts(set) => set.iter().map(String::len).sum(),
-            Value::Numbers(set) => set.iter().map(|text| number_bytes(text)).sum(),
+            Value::Numbers(set) => set.iter().map(|text| normal_bytes(text)).sum(),
             Value::Binaries(set) => set.iter().map(|base64| binary_bytes(base64)).sum(),
         }
     }
@@ -212,14 +220,6 @@ impl Value {
 /// The size of an item.
 pub fn item_bytes(attributes: &Attributes) -> usize {
     attributes.iter().map(|(name, value)| name.len() + value.bytes()).sum()
-}
-
-fn number_bytes(text: &str) -> usize {
-    let is_plain = text.bytes().all(|digit| digit.is_ascii_digit());
-    if is_plain && !text.ends_with('0') {
-        return text.len().div_ceil(2) + 1;
-    }
-    Number::parse(text).map_or(1, |number| number.bytes())
 }
 
 fn binary_bytes(base64: &str) -> usize {

@@ -1,6 +1,7 @@
 //! BatchWriteItem, PutItem, UpdateItem and DeleteItem: read and checked, then carried out, all at once or one by one.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use rand::RngExt;
 use serde::Deserialize;
@@ -11,9 +12,9 @@ use super::condition::holds;
 use super::expression::{Condition, Parser, Placeholders};
 use super::faults::{Fault, Full, Request};
 use super::state::State;
-use super::table::{Identity, write_units};
+use super::table::{Identity, Stored, write_units};
 use super::update::Update;
-use super::value::{Attributes, MOST_ITEM_BYTES, check_attributes, item_bytes};
+use super::value::{Attributes, MOST_ITEM_BYTES, check_attributes};
 
 const MOST_REQUESTS: usize = 25;
 
@@ -28,10 +29,16 @@ pub struct Write {
 
 #[derive(Clone, Debug)]
 enum Change {
-    Put(Attributes),
+    Put(Arc<Stored>),
     /// With the key as it was given.
     Delete(Attributes),
     Update(Attributes, Update),
+}
+
+impl Change {
+    fn put(item: Attributes) -> Change {
+        Change::Put(Arc::new(Stored::new(item)))
+    }
 }
 
 /// A request that writes.
@@ -111,14 +118,21 @@ pub fn tells_capacity(asked: Option<&str>) -> Result<bool, Refusal> {
 
 impl Writes {
     pub fn parse(operation: &'static str, bytes: &[u8], state: &mut State) -> Result<Writes, Refusal> {
-        if operation == "BatchWriteItem" { Writes::batch(body(bytes)?, state) } else { Writes::single(operation, body(bytes)?, state) }
+        if operation == "BatchWriteItem" {
+            Writes::batch(body(bytes)?, state)
+        } else {
+            Writes::single(operation, body(bytes)?, state)
+        }
     }
 
     fn batch(batch: Batch, state: &mut State) -> Result<Writes, Refusal> {
         let tells_capacity = tells_capacity(batch.return_consumed_capacity.as_deref())?;
         let tables = batch.request_items.ok_or_else(|| null("requestItems"))?;
         let count: usize = tables.values().flatten().map(Vec::len).sum();
-        if tables.is_empty() || tables.values().any(|requests| requests.as_ref().is_none_or(Vec::is_empty)) || count > MOST_REQUESTS {
+        if tables.is_empty()
+            || tables.values().any(|requests| requests.as_ref().is_none_or(Vec::is_empty))
+            || count > MOST_REQUESTS
+        {
             return Err(Refusal::invalid(
                 "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Map value must satisfy \
                  constraint: [Member must have length less than or equal to 25, Member must have length greater than or \
@@ -129,7 +143,9 @@ impl Writes {
         for (table, requests) in tables {
             for request in requests.into_iter().flatten() {
                 let change = match (request.put_request, request.delete_request) {
-                    (Some(OfPut { item }), None) => Change::Put(item.ok_or_else(|| null("requestItems.putRequest.item"))?),
+                    (Some(OfPut { item }), None) => {
+                        Change::put(item.ok_or_else(|| null("requestItems.putRequest.item"))?)
+                    }
                     (None, Some(OfDelete { key })) => {
                         Change::Delete(key.ok_or_else(|| null("requestItems.deleteRequest.key"))?)
                     }
@@ -179,11 +195,13 @@ impl Writes {
         let placeholders =
             Placeholders::new(single.expression_attribute_names, single.expression_attribute_values, &expressions)?;
         let update = single.update_expression.map(|text| Update::parse(&text, &placeholders)).transpose()?;
-        let condition = single.condition_expression.map(|text| Parser::new("ConditionExpression", &text, &placeholders)?.condition());
+        let condition = single
+            .condition_expression
+            .map(|text| Parser::new("ConditionExpression", &text, &placeholders)?.condition());
         let condition = condition.transpose()?;
         placeholders.require_all_used()?;
         let change = match operation {
-            "PutItem" => Change::Put(single.item.ok_or_else(|| null("item"))?),
+            "PutItem" => Change::put(single.item.ok_or_else(|| null("item"))?),
             "UpdateItem" => Change::Update(single.key.ok_or_else(|| null("key"))?, update.unwrap_or_default()),
             _ => Change::Delete(single.key.ok_or_else(|| null("key"))?),
         };
@@ -238,7 +256,11 @@ impl Writes {
             Fault::Unprocessed(count) => *count,
             _ => 0,
         };
-        if self.operation == "BatchWriteItem" { self.write_batch(state, left_out, late) } else { self.write_one(state, left_out, late) }
+        if self.operation == "BatchWriteItem" {
+            self.write_batch(state, left_out, late)
+        } else {
+            self.write_one(state, left_out, late)
+        }
     }
 
     fn write_batch(&self, state: &mut State, left_out: usize, late: bool) -> Answer {
@@ -248,7 +270,8 @@ impl Writes {
         let mut full = Full::Table;
         for (index, write) in self.writes.iter().enumerate() {
             let share = state.script.unprocessed_share;
-            let mut is_left_out = index + left_out >= self.writes.len() || (share > 0.0 && state.random.random_bool(share));
+            let mut is_left_out =
+                index + left_out >= self.writes.len() || (share > 0.0 && state.random.random_bool(share));
             if !is_left_out {
                 match write.units(state).and_then(|(after, units)| Ok((after, units, write.admit(state, units)?))) {
                     Ok((after, units, ())) => {
@@ -287,7 +310,9 @@ impl Writes {
             && !holds(condition, before.map(|before| &before.attributes))
         {
             let mut refusal = Refusal::new(400, "ConditionalCheckFailedException", "The conditional request failed");
-            if self.returns_on_failure && let Some(before) = before {
+            if self.returns_on_failure
+                && let Some(before) = before
+            {
                 refusal.more.insert("Item".to_owned(), json!(before.attributes));
             }
             // A write that is not made is paid for all the same.
@@ -299,15 +324,16 @@ impl Writes {
         }
         let (after, units) = write.units(state).map_err(Stop::into_refusal)?;
         write.admit(state, units).map_err(Stop::into_refusal)?;
-        let wants_after = ["ALL_NEW", "UPDATED_NEW"].contains(&self.returns.as_str());
-        let kept = if wants_after { after.clone() } else { None };
-        let before = state.replace(&write.table, &write.key, after, (units, late)).map(|before| before.attributes);
-        let mut shown = match self.returns.as_str() {
-            "ALL_NEW" | "UPDATED_NEW" => kept,
+        let before = state.replace(&write.table, &write.key, after.clone(), (units, late));
+        let shown = match self.returns.as_str() {
+            "ALL_NEW" | "UPDATED_NEW" => after,
             "ALL_OLD" | "UPDATED_OLD" => before,
             _ => None,
         };
-        if let (true, Some(shown), Change::Update(_, update)) = (self.returns.starts_with("UPDATED"), &mut shown, &write.change) {
+        let mut shown = shown.map(|shown| shown.attributes.clone());
+        if let (true, Some(shown), Change::Update(_, update)) =
+            (self.returns.starts_with("UPDATED"), &mut shown, &write.change)
+        {
             shown.retain(|name, _| update.attributes().any(|updated| updated == name));
         }
         let mut answer = json!({});
@@ -356,15 +382,18 @@ pub fn capacity(table: &str, units: f64) -> Json {
 
 impl Write {
     fn new(table: &str, change: Change, condition: Option<Condition>, state: &mut State) -> Result<Write, Refusal> {
-        let schema = &state.usable(table).map_err(|refusal| match refusal.code.as_str() {
-            "ResourceNotFoundException" => Refusal::no_table(),
-            _ => refusal,
-        })?.schema;
+        let schema = &state
+            .usable(table)
+            .map_err(|refusal| match refusal.code.as_str() {
+                "ResourceNotFoundException" => Refusal::no_table(),
+                _ => refusal,
+            })?
+            .schema;
         let key = match &change {
             Change::Put(item) => {
-                check_attributes(item)?;
-                let key = schema.identity_of_item(item)?;
-                if item_bytes(item) > MOST_ITEM_BYTES {
+                check_attributes(&item.attributes)?;
+                let key = schema.identity_of_item(&item.attributes)?;
+                if item.bytes > MOST_ITEM_BYTES {
                     return Err(Refusal::invalid("Item size has exceeded the maximum allowed size"));
                 }
                 key
@@ -372,7 +401,9 @@ impl Write {
             Change::Delete(key) => schema.identity_of_key(key)?,
             Change::Update(key, update) => {
                 let identity = schema.identity_of_key(key)?;
-                if let Some((name, _)) = schema.parts().find(|(name, _)| update.attributes().any(|updated| updated == name)) {
+                if let Some((name, _)) =
+                    schema.parts().find(|(name, _)| update.attributes().any(|updated| updated == name))
+                {
                     return Err(Refusal::invalid(format!(
                         "One or more parameter values were invalid: Cannot update attribute {name}. This attribute is part \
                          of the key"
@@ -385,22 +416,23 @@ impl Write {
     }
 
     /// The item after the write, and what it costs.
-    fn units(&self, state: &State) -> Result<(Option<Attributes>, u64), Stop> {
+    fn units(&self, state: &State) -> Result<(Option<Arc<Stored>>, u64), Stop> {
         let before = state.tables.get(&self.table).and_then(|table| table.items.get(&self.key));
         let after = match &self.change {
-            Change::Put(item) => Some(item.clone()),
+            Change::Put(item) => Some(Arc::clone(item)),
             Change::Delete(_) => None,
             Change::Update(key, update) => {
                 let after = update.apply(before.map_or(key, |before| &before.attributes)).map_err(Stop::Refused)?;
                 check_attributes(&after).map_err(Stop::Refused)?;
-                if item_bytes(&after) > MOST_ITEM_BYTES {
+                let after = Stored::new(after);
+                if after.bytes > MOST_ITEM_BYTES {
                     let refusal = Refusal::invalid("Item size to update has exceeded the maximum allowed size");
                     return Err(Stop::Refused(refusal));
                 }
-                Some(after)
+                Some(Arc::new(after))
             }
         };
-        let units = write_units(before.map(|before| before.bytes), after.as_ref().map(item_bytes));
+        let units = write_units(before.map(|before| before.bytes), after.as_ref().map(|after| after.bytes));
         Ok((after, units))
     }
 
@@ -414,7 +446,7 @@ impl Write {
     fn to_json(&self) -> Json {
         match &self.change {
             Change::Delete(key) | Change::Update(key, _) => json!({"DeleteRequest": {"Key": key}}),
-            Change::Put(item) => json!({"PutRequest": {"Item": item}}),
+            Change::Put(item) => json!({"PutRequest": {"Item": item.attributes}}),
         }
     }
 }
