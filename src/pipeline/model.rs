@@ -65,6 +65,16 @@ impl Pipeline {
         (!names.is_empty()).then(|| format!("[features] drops features of ratios, which go too: {}", names.join(", ")))
     }
 
+    /// Whether some group holds back small changes.
+    pub fn holds_back(&self) -> bool {
+        self.groups.iter().any(|group| self.publish.held_back_of(group).min_change > 0.0)
+    }
+
+    /// Whether it is kept what the items of a group show: for small changes to be held back, or to know which are smallest.
+    pub fn remembers(&self, group: &Group) -> bool {
+        self.dynamodb.budget_wcu.is_some() || self.publish.held_back_of(group).min_change > 0.0
+    }
+
     /// Whether a feature of this name, which some group could make, is counted.
     pub fn keeps(&self, feature_name: &str) -> bool {
         self.features.keeps(feature_name)
@@ -155,6 +165,8 @@ pub struct DynamoDbConfig {
     pub endpoint: Option<String>,
     /// The AWS region.
     pub region: String,
+    /// So many write units a second each process may take; `None`: as many as it needs.
+    pub budget_wcu: Option<u64>,
 }
 
 /// `[dead_letters]`.

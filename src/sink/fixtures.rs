@@ -7,7 +7,7 @@ use crate::epoch::Version;
 use crate::event::{Ahead, DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
     DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection, FeatureTemplate, Group,
-    GroupId, Limits, Measure, MeasureId, OtherShapes, Pipeline, PublishConfig, WindowConfig,
+    GroupId, Limits, Measure, MeasureId, OtherShapes, OwnPublish, Pipeline, PublishConfig, WindowConfig,
 };
 use crate::sink::{ItemBatch, Outcome, Part, Sink, SinkError};
 
@@ -51,7 +51,12 @@ pub(crate) fn pipeline() -> Pipeline {
         window: WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 },
         publish: PublishConfig::by_windows(Duration::from_secs(5)),
         kafka: None,
-        dynamodb: DynamoDbConfig { table: "UserCounters".to_owned(), endpoint: None, region: "us-east-1".to_owned() },
+        dynamodb: DynamoDbConfig {
+            table: "UserCounters".to_owned(),
+            endpoint: None,
+            region: "us-east-1".to_owned(),
+            budget_wcu: None,
+        },
         dead_letters: DeadLetterConfig::default(),
         limits: Limits::default(),
         shift: None,
@@ -81,7 +86,7 @@ pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
         other_shapes: OtherShapes::new(&decays, 256).unwrap(),
         decays,
         feature: FeatureTemplate(feature.to_owned()),
-        publish_every: None,
+        publish: OwnPublish::default(),
         ttl: Some(7 * 86_400),
     }
 }

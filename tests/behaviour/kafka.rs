@@ -167,7 +167,7 @@ fn run((readers, watcher): (Vec<KafkaReader>, TopicWatcher), act: impl FnOnce(&[
         let running: Vec<_> = readers
             .into_iter()
             .zip(senders)
-            .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, arrivals, metrics, stop)))
+            .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, arrivals, metrics, caught_up, stop)))
             .collect();
         let watching = scope.spawn(move || watcher.run().inspect_err(|_| stop.store(true, Ordering::Relaxed)));
         let _stop_on_panic = StopOnPanic(stop);

@@ -95,6 +95,10 @@ impl Summary<'_> {
             let (items, waited) = (count(metrics.waiting.items()), oldest.as_secs_f64());
             line("not published", format!("{items} items, the oldest has waited for {waited:.1} s"));
         }
+        if let Some(latest) = metrics.waiting.latest() {
+            let value = format!("what changed least, for up to {:.1} s: budget_wcu was reached", latest.as_secs_f64());
+            line("put off", value);
+        }
         let unpublished = metrics.evictions.unpublished.get();
         if unpublished > 0 {
             line(
@@ -131,6 +135,7 @@ impl Summary<'_> {
         match self.published() {
             Published::All => format!("{items} to {target}"),
             Published::Part => format!("{items} acknowledged by {target}; not all that was counted is there"),
+            Published::Nothing => format!("{items} to {target}: what was counted waits to catch up"),
             Published::Gone => format!("0 left of {items} in {target}"),
         }
     }
@@ -198,6 +203,7 @@ impl Summary<'_> {
             evicted_unpublished = metrics.evictions.unpublished.get(),
             items_waiting = metrics.waiting.items(),
             oldest_waiting_seconds = metrics.waiting.oldest().map(|oldest| oldest.as_secs_f64()),
+            put_off_seconds = metrics.waiting.latest().map(|latest| latest.as_secs_f64()),
             largest_evicted_worth = metrics.evictions.largest_worth(),
             items_written = metrics.items_written.get(),
             sink_retries = metrics.sink_retries.get(),

@@ -30,9 +30,10 @@ mod size;
 mod stopping;
 mod table;
 mod table_address;
+mod write_units;
 mod writer;
 
 pub(super) use reader::DynamoDbReader;
-pub(crate) use size::item_bytes;
 pub use table::{TableReport, TtlState, ensure_table};
+pub(crate) use write_units::{typical_item_bytes, write_units};
 pub(super) use writer::{DynamoDbSink, ITEMS_IN_FLIGHT};

@@ -15,7 +15,7 @@ pub(super) struct TableAddress {
 
 impl TableAddress {
     pub(super) fn of(config: &DynamoDbConfig) -> TableAddress {
-        let DynamoDbConfig { table, endpoint, region } = config.clone();
+        let DynamoDbConfig { table, endpoint, region, .. } = config.clone();
         TableAddress { name: table, region, endpoint }
     }
 }

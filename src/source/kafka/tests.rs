@@ -10,6 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
+use crate::source::CaughtUp;
 use crate::clock::{ArrivalClock, WallClock};
 use crate::epoch::Epoch;
 use crate::event::TimeUnit;
@@ -97,7 +98,7 @@ fn live(config: &KafkaConfig, act: impl FnOnce(&Feed, &KafkaProgress)) -> Result
     let (sender, feed) = feed(Epoch(0));
     let (stop, metrics, clock) = (AtomicBool::new(false), Metrics::default(), wall_clock());
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &stop));
+        let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &CaughtUp::new(None), &stop));
         let watching = scope.spawn(|| watcher.run());
         let stop_at_the_end = StopGuard(&stop);
         act(&feed, &progress);
@@ -133,7 +134,7 @@ fn readers_share_all_partitions_and_stop_at_the_ends_found_at_the_start() {
     for (index, reader) in source.into_readers(7).expect("readers").0.into_iter().enumerate() {
         let (sender, feed) = feed(Epoch(0));
         std::thread::scope(|scope| {
-            let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &stop));
+            let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &CaughtUp::new(None), &stop));
             let mine: Vec<_> = feed.blocks.iter().flat_map(|block| messages_of(&block)).collect();
             running.join().expect("no panic").expect("read to the end");
             assert!(mine.iter().all(|(partition, _, _)| *partition as usize % 7 == index));
