@@ -65,6 +65,12 @@ impl Pipeline {
         (!names.is_empty()).then(|| format!("[features] drops features of ratios, which go too: {}", names.join(", ")))
     }
 
+    /// Publishes all groups so often, whatever the file says; `None`: with every window.
+    pub fn publish_every(&mut self, every: Option<Duration>) {
+        self.groups.iter_mut().for_each(|group| group.publish.every = None);
+        self.publish.set_rhythm(every, self.window.length);
+    }
+
     /// Whether some group holds back small changes.
     pub fn holds_back(&self) -> bool {
         self.groups.iter().any(|group| self.publish.held_back_of(group).min_change > 0.0)

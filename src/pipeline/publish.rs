@@ -119,6 +119,12 @@ impl PublishConfig {
         self.rhythms.sort_unstable();
     }
 
+    /// Makes this the only rhythm; without one, that of windows of this length.
+    pub(super) fn set_rhythm(&mut self, every: Option<Duration>, window: Duration) {
+        self.of_others = Rhythm { every: every.unwrap_or(window), is_default: every.is_none() };
+        self.rhythms = vec![self.of_others];
+    }
+
     /// Whether the file names any.
     pub fn is_named(&self) -> bool {
         self.rhythms.iter().any(|rhythm| !rhythm.is_default)

@@ -109,6 +109,8 @@ impl Publisher {
                 self.parts.gauge.note_late(unpublished.oldest.map_or(0, |since| now.0.saturating_sub(since.0)));
             }
         }
+        // In the past: then it is room that is missing.
+        let next_units = counters.may_write_at().filter(|next| *next > now);
         match deadline {
             _ if goes_on => Ok(Next::More),
             _ if is_done => Ok(Next::Done),
@@ -116,9 +118,9 @@ impl Publisher {
             // Other work goes on, and sees to it that it is asked again.
             _ if run.is_held => Ok(Next::Wait(Moment(now.0 + TELL_EVERY))),
             Some(_) if time_is_up => Err(GivenUp::TimeUp),
-            Some(deadline) => Ok(Next::Wait(counters.may_write_at().map_or(deadline, |next| next.min(deadline)))),
+            Some(deadline) => Ok(Next::Wait(next_units.map_or(deadline, |next| next.min(deadline)))),
             // There is no room, and answers wake the thread; or the rate is held.
-            None if counters.is_in_round() => Ok(Next::Wait(counters.may_write_at().unwrap_or(Moment(u64::MAX)))),
+            None if counters.is_in_round() => Ok(Next::Wait(next_units.unwrap_or(Moment(u64::MAX)))),
             None => match self.next_round(&counters) {
                 // A longer rhythm was due before the round that has just ended.
                 due if due <= now => Ok(Next::More),

@@ -393,6 +393,31 @@ fn who_is_asked_to_stop_waits_so_long_for_the_table_and_no_longer() {
 }
 
 #[test]
+fn nothing_is_handed_over_before_a_run_has_caught_up_and_then_everything() {
+    let mut machine = Machine::new("", Order::Waiting, ROOM);
+    let held = RunState { is_held: true, ..RUNNING };
+    machine.change((0..10).map(|user| (user, "like")));
+    for _ in 0..100 {
+        machine.now.0 += 5_000;
+        assert!(matches!(machine.work(held).expect("no deadline"), Next::Wait(moment) if moment > machine.now));
+    }
+    assert_eq!((machine.handed, machine.metrics.waiting.items()), (0, 20));
+    // Asked to stop before that, it publishes nothing, and says so at once.
+    let stopped = RunState { is_drained: true, is_stopping: true, is_held: true };
+    assert_eq!(machine.work(stopped), Err(GivenUp::NotCaughtUp));
+    assert_eq!(machine.work(RUNNING).expect("no deadline"), Next::More);
+    machine.answer_all();
+    machine.finish();
+}
+
+#[test]
+fn a_run_that_has_nothing_to_publish_need_not_have_caught_up() {
+    let mut machine = Machine::new("", Order::Waiting, ROOM);
+    let stopped = RunState { is_drained: true, is_stopping: true, is_held: true };
+    assert_eq!(machine.work(stopped), Ok(Next::Done));
+}
+
+#[test]
 fn a_hot_key_of_two_rhythms_leaves_no_trace_in_the_slow_queue() {
     let mut machine = Machine::new("", Order::Waiting, ROOM);
     let mut bytes = 0;

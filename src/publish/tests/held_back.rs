@@ -166,3 +166,24 @@ fn the_answer_for_a_row_that_was_evicted_says_nothing_of_the_one_that_came_back(
     let mut handed = machine.pending.iter().flat_map(|(_, items)| items);
     assert!(handed.any(|pending| pending.id == item("view") && pending.value == 3), "it is held back");
 }
+
+#[test]
+#[ignore = "prints what a round takes: a measurement"]
+fn a_round_over_a_million_held_rows() {
+    const USERS: u32 = 1_000_000;
+    let mut machine = machine(Order::Waiting, u64::MAX);
+    for _ in 0..5 {
+        machine.change((0..USERS).map(|user| (user, "view")));
+    }
+    machine.settle();
+    for what in ["the first round, which compares", "the second, which need not"] {
+        if what.contains("first") {
+            machine.change((0..USERS).map(|user| (user, "view")));
+        }
+        machine.now.0 += 10_000;
+        let started = std::time::Instant::now();
+        while machine.publisher.work(machine.now, RUNNING).expect("no deadline") == Next::More {}
+        println!("{what}: {:?} for {USERS} rows", started.elapsed());
+        assert_eq!(machine.inbox.len(), 0);
+    }
+}
