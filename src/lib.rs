@@ -21,6 +21,7 @@ mod memory;
 mod outputs;
 pub mod peers;
 pub mod pipeline;
+pub mod plan;
 mod publish;
 pub mod reading;
 pub mod sink;

@@ -46,6 +46,24 @@ impl Decays {
         self.intervals().len() << u32::from(self.has_squares)
     }
 
+    /// Visits, of a row with so many values, each by its index with what it keeps over two times, which are not negative.
+    /// Squares stand behind values and keep the square of that.
+    #[inline]
+    pub fn each_factor(&self, first: i64, second: i64, width: usize, mut visit: impl FnMut(usize, f64, f64)) {
+        let intervals = self.intervals().len();
+        for chunk in 0..intervals.div_ceil(LANES) {
+            let (first, second) = (self.factors.of_chunk(chunk, first), self.factors.of_chunk(chunk, second));
+            let start = chunk * LANES;
+            for (lane, index) in (start..intervals.min(start + LANES)).enumerate() {
+                let (one, other) = (first[lane], second[lane]);
+                visit(index, one, other);
+                if intervals + index < width {
+                    visit(intervals + index, one * one, other * other);
+                }
+            }
+        }
+    }
+
     /// The values of a row that is made by one event of this weight.
     #[inline]
     pub fn begin(&self, values: &mut [f64], weight: f64) {

@@ -18,6 +18,12 @@ pub enum RunError {
     /// The sink, or the dead letters, could not be written any further.
     #[error(transparent)]
     Sink(SinkError),
+    /// It was asked to stop while so many items still waited for it to catch up.
+    #[error(
+        "{0} items were not published: with `hold_until_caught_up` nothing is published before everything is counted that there \
+         was at the start, and the run was stopped before that; start it again and let it catch up"
+    )]
+    NotCaughtUp(u64),
     /// The sums of an epoch could not be applied.
     #[error(transparent)]
     State(ApplyError),
@@ -50,6 +56,16 @@ impl Failure {
     /// Reports an error of a sink.
     pub fn sink(&self, error: SinkError) {
         self.tell(RunError::Sink(error));
+    }
+
+    /// Reports that so many items wait for a run to catch up that has been stopped.
+    pub fn not_caught_up(&self, items: u64) {
+        self.tell(RunError::NotCaughtUp(items));
+    }
+
+    /// Set when the sources are asked to stop.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     /// Reports an error of a source.

@@ -2,10 +2,12 @@
 //!
 //! `graph` shows it on one page. What is computed stands elsewhere, in plain structs that know nothing of timely:
 //! `sums` before the exchange, `state` behind it. The `operators` hold only input, order and
-//! capabilities; `count_block` is what one of them does with a block. `run` starts the workers and the writers.
+//! capabilities; `count_block` is what one of them does with a block. `run` starts the workers and the writers, and
+//! `gate` says from when on something may be published.
 
 mod count_block;
 mod failure;
+mod gate;
 mod graph;
 mod in_flight;
 mod operators;

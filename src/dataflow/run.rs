@@ -13,6 +13,7 @@ use timely::worker::{Config as WorkerConfig, Worker};
 
 use super::count_block::BlockCounter;
 use super::failure::Failure;
+use super::gate::Gate;
 use super::graph::{self, Changelog, Parts};
 use super::in_flight::InFlight;
 use super::operators::Delivery;
@@ -21,9 +22,11 @@ use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
-use crate::publish::{Handed, Next, Pace, Publisher, PublisherParts, RunClock, RunState, TimeUp, not_published};
+use crate::publish::{
+    GivenUp as PublishingEnds, Handed, Next, Pace, Publisher, PublisherParts, RunClock, RunState, not_published,
+};
 use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, Intake, Sample, Sink, Writers};
-use crate::source::Feed;
+use crate::source::{CaughtUp, Feed};
 use crate::state::{DecayCounters, Moment, Publishing};
 use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
@@ -45,6 +48,8 @@ pub struct Run {
     pub delivery: ItemDelivery,
     /// Set by the first signal to stop.
     pub signalled: Arc<AtomicBool>,
+    /// Nothing is published into a table before that.
+    pub hold_until: Option<Arc<CaughtUp>>,
     /// Where dead letters go.
     pub dead_letters: DeadLetterFile,
     /// Seeds the identities of keys.
@@ -135,6 +140,7 @@ struct WorkerParts {
     signalled: Arc<AtomicBool>,
     /// What is written to, for messages.
     sink_name: Arc<str>,
+    gate: Gate,
     failure: Failure,
 }
 
@@ -184,6 +190,7 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
             pipeline: Arc::clone(&run.pipeline),
             signalled: Arc::clone(&run.signalled),
             sink_name: Arc::clone(&sink_name),
+            gate: Gate::new(run.hold_until.clone(), run.failure.stop()),
             failure: run.failure.clone(),
         })
         .map(|parts| Mutex::new(Some(parts)))
@@ -252,7 +259,7 @@ fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
 /// One worker, from the beginning to the end of the stream.
 fn work(worker: &mut Worker, parts: WorkerParts) {
     let counters = Rc::new(RefCell::new(parts.counters));
-    let (clock, failure, signalled) = (parts.clock, parts.failure, parts.signalled);
+    let (clock, failure, signalled, mut gate) = (parts.clock, parts.failure, parts.signalled, parts.gate);
     let (metrics, sink_name) = (Arc::clone(&parts.metrics), parts.sink_name);
     let (changelog, mut publisher) = match parts.outboxes.items {
         ItemOutbox::Changelog(changelog) => (Some(changelog), None),
@@ -288,11 +295,19 @@ fn work(worker: &mut Worker, parts: WorkerParts) {
             worker.step_or_park(Some(clock.until(next).min(LONGEST_SLEEP)));
         }
         source.wake_if_acknowledged();
-        let run = RunState { is_drained: done.done(), is_stopping: signalled.load(Ordering::Acquire) };
+        let run = RunState {
+            is_drained: done.done(),
+            is_stopping: signalled.load(Ordering::Acquire),
+            is_held: gate.is_closed(&done),
+        };
         next = match publisher.as_mut().map_or(Ok(Next::Done), |publisher| publisher.work(clock.now(), run)) {
             Ok(next) => next,
-            Err(TimeUp) => {
+            Err(PublishingEnds::TimeUp) => {
                 failure.sink(not_published(metrics.waiting.items(), &sink_name, metrics.sink_trouble.get()));
+                Next::Wait(Moment(u64::MAX))
+            }
+            Err(PublishingEnds::NotCaughtUp) => {
+                failure.not_caught_up(metrics.waiting.items());
                 Next::Wait(Moment(u64::MAX))
             }
         };

@@ -134,6 +134,7 @@ impl Setup {
             sink,
             delivery: self.delivery,
             signalled: Arc::default(),
+            hold_until: None,
             dead_letters: DeadLetterFile::new(directory.path().join("dead.jsonl"), None, Arc::clone(&metrics)),
             seed: HashSeed(42),
             versions: Versions::new(Generation(1), Window(1)),

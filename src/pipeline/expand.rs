@@ -19,7 +19,7 @@ use super::model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, Wind
 use super::publish::PublishConfig;
 use super::ratio::ratios;
 use super::raw::{
-    RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
+    RawBudget, RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
 };
 use super::selection::{FeatureSelection, prune};
 use super::sink_target::{SinkTarget, UnknownSink};
@@ -190,6 +190,7 @@ fn dynamodb(raw: RawDynamoDb, pipeline: &str) -> Result<DynamoDbConfig, Fault> {
     Ok(DynamoDbConfig {
         table,
         endpoint: endpoint(raw.endpoint)?,
+        budget_wcu: budget_wcu(raw.budget_wcu.as_ref())?,
         region: raw.region.filter(|region| !region.is_empty()).unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         fence: raw.fence.unwrap_or(false),
         request_timeout: request_timeout(raw.request_timeout)?,
@@ -205,6 +206,19 @@ fn request_timeout(timeout: Option<Text>) -> Result<Duration, Fault> {
         return Err(Fault::new(text.span(), message));
     }
     Ok(timeout)
+}
+
+fn budget_wcu(raw: Option<&Spanned<RawBudget>>) -> Result<Option<u64>, Fault> {
+    let Some(budget) = raw else { return Ok(None) };
+    let refuse = |written: &dyn std::fmt::Display| {
+        Err(Fault::new(budget.span(), format!("budget_wcu must be a whole number of at least 1, or \"none\", not {written}")))
+    };
+    match budget.get_ref() {
+        RawBudget::Word(word) if word == "none" => Ok(None),
+        RawBudget::Number(number) if *number >= 1 => Ok(Some(*number as u64)),
+        RawBudget::Number(number) => refuse(number),
+        RawBudget::Word(word) => refuse(&format!("\"{word}\"")),
+    }
 }
 
 /// Empty: AWS's own.

@@ -1,11 +1,10 @@
 //! Counter groups: keys x events x measures x decays, and the names of the features they make.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use super::duration::{format_duration, from_units};
+use super::publish::OwnPublish;
 use crate::counter::{Decays, InvalidUniquesConfig, UniquesConfig, UniquesScheme};
 use crate::event::{FieldId, TimeUnit};
 
@@ -48,8 +47,8 @@ pub struct Group {
     pub feature: FeatureTemplate,
     /// After how many time units without an event a row may be forgotten; `None`: never.
     pub ttl: Option<i64>,
-    /// How often a table gets what has changed of it, where the group says so itself.
-    pub publish_every: Option<Duration>,
+    /// What the group says itself of how a table gets what has changed of it.
+    pub publish: OwnPublish,
 }
 
 impl Group {
@@ -292,7 +291,7 @@ mod tests {
             decays,
             feature: FeatureTemplate(feature.to_owned()),
             ttl: None,
-            publish_every: None,
+            publish: OwnPublish::default(),
         }
     }
 

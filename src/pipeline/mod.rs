@@ -51,7 +51,7 @@ pub use group::{
 pub use limits::{Limits, RowLimit};
 pub use model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, TimeShift, WindowConfig};
 pub(crate) use names::MAX_FEATURE_NAME_BYTES;
-pub use publish::{PublishConfig, Rhythm};
+pub use publish::{HoldBack, OwnPublish, PublishConfig, Rhythm};
 pub use ratio::{DroppedRatio, Prior, Ratio};
 pub use schema::json_schema;
 pub use selection::FeatureSelection;

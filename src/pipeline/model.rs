@@ -65,6 +65,22 @@ impl Pipeline {
         (!names.is_empty()).then(|| format!("[features] drops features of ratios, which go too: {}", names.join(", ")))
     }
 
+    /// Publishes all groups so often, whatever the file says; `None`: with every window.
+    pub fn publish_every(&mut self, every: Option<Duration>) {
+        self.groups.iter_mut().for_each(|group| group.publish.every = None);
+        self.publish.set_rhythm(every, self.window.length);
+    }
+
+    /// Whether some group holds back small changes.
+    pub fn holds_back(&self) -> bool {
+        self.groups.iter().any(|group| self.publish.held_back_of(group).min_change > 0.0)
+    }
+
+    /// Whether it is kept what the items of a group show: for small changes to be held back, or to know which are smallest.
+    pub fn remembers(&self, group: &Group) -> bool {
+        self.dynamodb.budget_wcu.is_some() || self.publish.held_back_of(group).min_change > 0.0
+    }
+
     /// Whether a feature of this name, which some group could make, is counted.
     pub fn keeps(&self, feature_name: &str) -> bool {
         self.features.keeps(feature_name)
@@ -161,6 +177,8 @@ pub struct DynamoDbConfig {
     pub request_timeout: Duration,
     /// A request that was given up may still be carried out within this time, and no longer.
     pub settle: Duration,
+    /// So many write units a second each process may take; `None`: as many as it needs.
+    pub budget_wcu: Option<u64>,
 }
 
 impl DynamoDbConfig {
@@ -180,6 +198,7 @@ impl DynamoDbConfig {
             fence: false,
             request_timeout: Self::REQUEST_TIMEOUT,
             settle: Self::SETTLE,
+            budget_wcu: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `[publish]`: how often a table gets what has changed.
+//! `[publish]`: how often a table gets what has changed, and what of it is held back.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::checks::duration;
 use super::error::Fault;
 use super::group::Group;
 use super::model::WindowConfig;
-use super::raw::{RawGroup, RawPublish};
+use super::raw::{RawGroup, RawPublish, RawShare};
 
 /// How often a table gets what has changed of some groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,13 +19,47 @@ pub struct Rhythm {
     pub is_default: bool,
 }
 
+/// What is held back of what has changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HoldBack {
+    /// What has changed by no more than this, relative to what its item shows, for each of its decays; 0: nothing is held
+    /// back.
+    pub min_change: f64,
+    /// And has not waited for longer than this.
+    pub max_age: Duration,
+}
+
+impl HoldBack {
+    /// Every change is wanted.
+    pub const NOTHING: HoldBack = HoldBack { min_change: 0.0, max_age: DEFAULT_MAX_AGE };
+    /// What is thought of where the file says nothing: little is lost by it, and much is gained.
+    pub const ONE_PERCENT: HoldBack = HoldBack { min_change: 0.01, max_age: DEFAULT_MAX_AGE };
+}
+
+/// What a group says of its publishing itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OwnPublish {
+    /// How often.
+    pub every: Option<Duration>,
+    /// See [`HoldBack`].
+    pub min_change: Option<f64>,
+    /// See [`HoldBack`].
+    pub max_age: Option<Duration>,
+}
+
 /// `[publish]`, and the same of the groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PublishConfig {
     /// The rhythms that the groups have: each once, the shortest first.
     pub rhythms: Vec<Rhythm>,
     /// That of groups that have none of their own.
     of_others: Rhythm,
+    /// What groups hold back that do not say otherwise.
+    held_back: HoldBack,
+    /// Nothing is published before everything is counted that there was when the run began.
+    pub hold_until_caught_up: bool,
+    /// What is held back of all groups, whatever the file says.
+    of_all: Option<HoldBack>,
 }
 
 /// More than anybody needs, and few enough to look at each of them often.
@@ -35,6 +69,9 @@ const MOST_RHYTHMS: usize = 16;
 const REPLAY_EVERY: Duration = Duration::from_secs(30);
 /// More often than windows end nothing can change.
 const SHORTEST: Duration = WindowConfig::MIN_LENGTH;
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(600);
+/// Below this a change could not be told from the rounding of what is remembered.
+const LEAST_CHANGE: f64 = 0.0001;
 
 impl PublishConfig {
     /// What the section means, and which rhythms there are.
@@ -45,7 +82,12 @@ impl PublishConfig {
         raw_groups: &[Spanned<RawGroup>],
     ) -> Result<PublishConfig, Fault> {
         let default = Rhythm { every: window.length, is_default: true };
-        let of_others = every(raw)?.map_or(default, |every| Rhythm { every, is_default: false });
+        let own = own(raw)?;
+        let of_others = own.every.map_or(default, |every| Rhythm { every, is_default: false });
+        let held_back = HoldBack {
+            min_change: own.min_change.unwrap_or_default(),
+            max_age: own.max_age.unwrap_or(DEFAULT_MAX_AGE),
+        };
         let mut rhythms: Vec<Rhythm> = groups.iter().map(|group| rhythm(group, of_others)).collect();
         rhythms.sort_unstable();
         rhythms.dedup();
@@ -54,14 +96,15 @@ impl PublishConfig {
             let message = format!("groups have {} different `publish.every`: at most {MOST_RHYTHMS}", rhythms.len());
             return Err(Fault::new(span, message));
         }
-        Ok(PublishConfig { rhythms, of_others })
+        let hold_until_caught_up = raw.hold_until_caught_up.as_ref().is_some_and(|hold| *hold.get_ref());
+        Ok(PublishConfig { rhythms, of_others, held_back, hold_until_caught_up, of_all: None })
     }
 
     /// That of nothing but windows of this length.
     #[cfg(test)]
     pub(crate) fn by_windows(length: Duration) -> PublishConfig {
         let of_others = Rhythm { every: length, is_default: true };
-        PublishConfig { rhythms: vec![of_others], of_others }
+        PublishConfig { rhythms: vec![of_others], of_others, held_back: HoldBack::NOTHING, hold_until_caught_up: false, of_all: None }
     }
 
     /// The rhythms of a replay that nobody watches: where the file names none, a round now and then is enough.
@@ -76,9 +119,29 @@ impl PublishConfig {
         self.rhythms.sort_unstable();
     }
 
+    /// Makes this the only rhythm; without one, that of windows of this length.
+    pub(super) fn set_rhythm(&mut self, every: Option<Duration>, window: Duration) {
+        self.of_others = Rhythm { every: every.unwrap_or(window), is_default: every.is_none() };
+        self.rhythms = vec![self.of_others];
+    }
+
     /// Whether the file names any.
     pub fn is_named(&self) -> bool {
         self.rhythms.iter().any(|rhythm| !rhythm.is_default)
+    }
+
+    /// What is held back of a group's changes.
+    pub fn held_back_of(&self, group: &Group) -> HoldBack {
+        let own = &group.publish;
+        self.of_all.unwrap_or(HoldBack {
+            min_change: own.min_change.unwrap_or(self.held_back.min_change),
+            max_age: own.max_age.unwrap_or(self.held_back.max_age),
+        })
+    }
+
+    /// Holds back alike of all groups, whatever the file says.
+    pub fn hold_back_of_all(&mut self, held_back: HoldBack) {
+        self.of_all = Some(held_back);
     }
 
     /// The index of a group's rhythm.
@@ -89,11 +152,40 @@ impl PublishConfig {
 }
 
 fn rhythm(group: &Group, of_others: Rhythm) -> Rhythm {
-    group.publish_every.map_or(of_others, |every| Rhythm { every, is_default: false })
+    group.publish.every.map_or(of_others, |every| Rhythm { every, is_default: false })
+}
+
+/// What the section of a group says.
+pub(super) fn of_group(raw: &RawPublish) -> Result<OwnPublish, Fault> {
+    if let Some(hold) = &raw.hold_until_caught_up {
+        let message = "hold_until_caught_up is about all groups: it belongs in [publish]";
+        return Err(Fault::new(hold.span(), message));
+    }
+    own(raw)
 }
 
 /// What a section says.
-pub(super) fn every(raw: &RawPublish) -> Result<Option<Duration>, Fault> {
+fn own(raw: &RawPublish) -> Result<OwnPublish, Fault> {
+    let max_age = raw.max_age.as_ref().map(duration).transpose()?;
+    Ok(OwnPublish { every: every(raw)?, min_change: min_change(raw)?, max_age })
+}
+
+fn min_change(raw: &RawPublish) -> Result<Option<f64>, Fault> {
+    let Some(written) = &raw.min_change else { return Ok(None) };
+    let change = match written.get_ref() {
+        RawShare::Integer(number) => *number as f64,
+        RawShare::Decimal(number) => *number,
+    };
+    if change == 0.0 || (LEAST_CHANGE..=1.0).contains(&change) {
+        return Ok(Some(change));
+    }
+    let message = format!(
+        "min_change is 0, which holds nothing back, or from {LEAST_CHANGE} to 1, as 0.01 for changes of up to 1 %, not {change}"
+    );
+    Err(Fault::new(written.span(), message))
+}
+
+fn every(raw: &RawPublish) -> Result<Option<Duration>, Fault> {
     let Some(text) = &raw.every else { return Ok(None) };
     let every = duration(text)?;
     if every < SHORTEST {
@@ -110,8 +202,10 @@ mod tests {
     #[test]
     fn a_replay_stretches_what_is_not_named_and_keeps_the_order() {
         let rhythm = |seconds, is_default| Rhythm { every: Duration::from_secs(seconds), is_default };
-        let mut config =
-            PublishConfig { rhythms: vec![rhythm(5, true), rhythm(10, false)], of_others: rhythm(5, true) };
+        let mut config = PublishConfig {
+            rhythms: vec![rhythm(5, true), rhythm(10, false)],
+            ..PublishConfig::by_windows(Duration::from_secs(5))
+        };
         config.stretch_for_a_replay();
         assert_eq!((config.rhythms, config.of_others), (vec![rhythm(10, false), rhythm(30, true)], rhythm(30, true)));
         let mut slow = PublishConfig::by_windows(Duration::from_secs(60));

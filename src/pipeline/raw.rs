@@ -117,6 +117,14 @@ pub(super) enum RawNumber {
     Decimal(f64),
 }
 
+/// A share: a number of either kind.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a share is a number, as in min_change = 0.01")]
+pub(super) enum RawShare {
+    Integer(i64),
+    Decimal(f64),
+}
+
 /// How often a table gets what has changed.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
@@ -126,6 +134,16 @@ pub(super) struct RawPublish {
     /// event logs are read to their end. At the end of a run everything is published.
     #[schemars(with = "Option<String>")]
     pub every: Option<Text>,
+    /// What has changed by no more than this is held back: relative to what its item shows, for each decay; 0 by default:
+    /// nothing is.
+    #[schemars(with = "Option<f64>", range(min = 0.0, max = 1.0))]
+    pub min_change: Option<Spanned<RawShare>>,
+    /// What is held back is published all the same after so long; 10m by default.
+    #[schemars(with = "Option<String>")]
+    pub max_age: Option<Text>,
+    /// Only in [publish]: nothing is published before everything is counted that there was when the run began; false by default.
+    #[schemars(with = "Option<bool>")]
+    pub hold_until_caught_up: Option<Spanned<bool>>,
 }
 
 /// What is counted together, and how often it is published.
@@ -193,6 +211,18 @@ pub(super) struct RawDynamoDb {
     /// by default.
     #[schemars(with = "Option<String>")]
     pub settle: Option<Text>,
+    /// So many write units a second a process may take, at most: what has changed least is put off; `none` by default.
+    #[schemars(with = "Option<RawBudget>")]
+    pub budget_wcu: Option<Spanned<RawBudget>>,
+}
+
+/// A number of write units a second, or `"none"`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "budget_wcu must be a whole number of at least 1, or \"none\"")]
+#[schemars(rename = "Budget")]
+pub(super) enum RawBudget {
+    Number(i64),
+    Word(String),
 }
 
 /// State that is kept between runs: comes in a later version.

@@ -17,5 +17,5 @@ mod writer;
 pub(crate) use clock::RunClock;
 pub(crate) use message::Handed;
 pub(crate) use pace::Pace;
-pub(crate) use publisher::{Next, Parts as PublisherParts, Publisher, RunState, TimeUp, not_published};
+pub(crate) use publisher::{GivenUp, Next, Parts as PublisherParts, Publisher, RunState, not_published};
 pub(crate) use writer::write_table;

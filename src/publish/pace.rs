@@ -67,7 +67,15 @@ impl Pace {
 
     /// The round over this rhythm and all shorter ones has ended.
     pub fn round_ended(&mut self, longest: RhythmId, now: Moment) {
-        let took = now.0.saturating_sub(self.began.0);
+        self.end_round(longest, now, now.0.saturating_sub(self.began.0));
+    }
+
+    /// The same of a round that took so long because a rate is held: a table needs no rest then.
+    pub fn paced_round_ended(&mut self, longest: RhythmId, now: Moment) {
+        self.end_round(longest, now, 0);
+    }
+
+    fn end_round(&mut self, longest: RhythmId, now: Moment, took: u64) {
         for beat in &mut self.rhythms[..=usize::from(longest.0)] {
             beat.began = Some(self.began);
             beat.rested = Moment(now.0.saturating_add(took.min(beat.every)));

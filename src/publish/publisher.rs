@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::message::{Answer, Handed, Receipt};
 use super::pace::Pace;
 use crate::sink::{Intake, STOP_WITHIN, SinkError, SinkErrorKind};
-use crate::state::{DecayCounters, Handover, Moment, RhythmId};
+use crate::state::{DecayCounters, Handover, Moment, RhythmId, Selection};
 use crate::telemetry::WaitingGauge;
 
 /// How often it is told how much waits, in milliseconds.
@@ -53,9 +53,14 @@ pub(crate) enum Next {
     Done,
 }
 
-/// The run was asked to stop, and the table has not taken everything since.
+/// Why a run that was asked to stop leaves something unpublished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimeUp;
+pub(crate) enum GivenUp {
+    /// The table has not taken everything since.
+    TimeUp,
+    /// Nothing may be published yet.
+    NotCaughtUp,
+}
 
 /// How far the run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,8 @@ pub(crate) struct RunState {
     pub is_drained: bool,
     /// The run was asked to stop.
     pub is_stopping: bool,
+    /// Nothing may be published yet.
+    pub is_held: bool,
 }
 
 impl Publisher {
@@ -76,7 +83,7 @@ impl Publisher {
     }
 
     /// Does what there is to do, at most one batch of it. To be called between other work.
-    pub fn work(&mut self, now: Moment, run: RunState) -> Result<Next, TimeUp> {
+    pub fn work(&mut self, now: Moment, run: RunState) -> Result<Next, GivenUp> {
         let counters = Rc::clone(&self.parts.counters);
         let mut counters = counters.borrow_mut();
         for Answer { id, items, outcome } in self.answers.try_iter() {
@@ -84,25 +91,33 @@ impl Publisher {
         }
         let deadline = self.deadline(now, run);
         let time_is_up = deadline.is_some_and(|deadline| deadline <= now);
-        let handed_over = if time_is_up {
+        let goes_on = if time_is_up || run.is_held {
             false
         } else {
             self.begin_round(&mut counters, now, run);
             self.hand_over(&mut counters, now)
         };
         let is_done = run.is_drained && counters.unpublished_items() == 0;
-        if is_done || now.0 >= self.told.0 + TELL_EVERY {
+        if is_done || run.is_drained && run.is_held || now.0 >= self.told.0 + TELL_EVERY {
             self.told = now;
             let unpublished = counters.unpublished();
             self.parts.gauge.set(unpublished.items as u64, unpublished.oldest.map(|since| since.0));
+            if counters.put_off_for().is_some() {
+                self.parts.gauge.note_late(unpublished.oldest.map_or(0, |since| now.0.saturating_sub(since.0)));
+            }
         }
+        // In the past: then it is room that is missing.
+        let next_units = counters.may_write_at().filter(|next| *next > now);
         match deadline {
-            _ if handed_over => Ok(Next::More),
+            _ if goes_on => Ok(Next::More),
             _ if is_done => Ok(Next::Done),
-            Some(_) if time_is_up => Err(TimeUp),
-            Some(deadline) => Ok(Next::Wait(deadline)),
-            // There is no room; answers wake the thread.
-            None if counters.is_in_round() => Ok(Next::Wait(Moment(u64::MAX))),
+            _ if run.is_held && run.is_drained => Err(GivenUp::NotCaughtUp),
+            // Other work goes on, and sees to it that it is asked again.
+            _ if run.is_held => Ok(Next::Wait(Moment(now.0 + TELL_EVERY))),
+            Some(_) if time_is_up => Err(GivenUp::TimeUp),
+            Some(deadline) => Ok(Next::Wait(next_units.map_or(deadline, |next| next.min(deadline)))),
+            // There is no room, and answers wake the thread; or the rate is held.
+            None if counters.is_in_round() => Ok(Next::Wait(next_units.unwrap_or(Moment(u64::MAX)))),
             None => match self.next_round(&counters) {
                 // A longer rhythm was due before the round that has just ended.
                 due if due <= now => Ok(Next::More),
@@ -129,31 +144,37 @@ impl Publisher {
         if counters.is_in_round() {
             return;
         }
-        let soon = counters.is_to_be_published_soon();
+        let needed = counters.memory_needs();
         // At the end each round waits for the answers to the one before: what could not be written, or was in flight.
         let last = run.is_drained && counters.bytes_in_flight() == 0;
         let Parts { pace, .. } = &mut self.parts;
-        let is_time = |rhythm: &RhythmId| soon || last || pace.is_due(*rhythm, now, counters.last_epoch());
+        let is_time =
+            |rhythm: &RhythmId| needed.is_some() || last || pace.is_due(*rhythm, now, counters.last_epoch());
         if let Some(longest) = pace.rhythms().filter(is_time).last()
             && counters.waits_for_round(longest)
         {
-            counters.begin_round(longest);
+            let selection = if last { Selection::Everything } else { needed.unwrap_or(Selection::Due) };
+            counters.begin_round(longest, selection, now);
             pace.round_begins(now);
         }
     }
 
-    /// Hands a batch over, if there is one and room for it; says whether there was.
+    /// Hands a batch over, if there is one and room for it; says whether there was, or may be one yet.
     fn hand_over(&mut self, counters: &mut DecayCounters, now: Moment) -> bool {
         let Parts { pace, intake, room_bytes, .. } = &mut self.parts;
-        if counters.bytes_in_flight() >= *room_bytes {
+        if counters.bytes_in_flight() >= *room_bytes || !counters.may_write(now) {
             return false;
         }
         let round = counters.round();
         let handover = counters.take_evicted().or_else(|| counters.take(intake));
         if let Some(longest) = round.filter(|_| !counters.is_in_round()) {
-            pace.round_ended(longest, now);
+            match counters.has_budget() {
+                true => pace.paced_round_ended(longest, now),
+                false => pace.round_ended(longest, now),
+            }
         }
-        let Some(Handover { id, items }) = handover else { return false };
+        // Of what was looked at nothing may have been due.
+        let Some(Handover { id, items }) = handover else { return counters.is_in_round() };
         let more_follows = counters.is_in_round() && counters.bytes_in_flight() < *room_bytes;
         let receipt = Receipt { id, answers: self.answer_sender.clone(), thread: self.thread.clone() };
         // A writer that is gone has said why; what it was given stays without an answer.

@@ -1,5 +1,8 @@
 //! The contract of a table, step by step: any order of changes, rounds, answers and failures.
 
+mod budget;
+mod held_back;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -21,7 +24,7 @@ use crate::sums::{HashSeed, Router, WindowSums};
 use crate::telemetry::Metrics;
 
 /// Every event is worth one for ever. Pairs are published once a minute, users with every window.
-fn pipeline(limits: &str) -> Arc<Pipeline> {
+fn pipeline(limits: &str, publish: &str) -> Arc<Pipeline> {
     let text = format!(
         r#"
         name = "test"
@@ -30,6 +33,8 @@ fn pipeline(limits: &str) -> Arc<Pipeline> {
         time = "t"
         [limits]
         {limits}
+        [publish]
+        {publish}
         [[counters]]
         name = "user"
         key = ["u"]
@@ -83,6 +88,8 @@ struct Machine {
     /// Whose newest state was refused, and which that was.
     refused: BTreeMap<ItemId, u64>,
     writes: usize,
+    /// What items are known to show.
+    shown: BTreeMap<ItemId, u64>,
     /// So many batches were handed over.
     handed: usize,
     /// So many turns in a row had nothing to do and wanted another.
@@ -91,7 +98,10 @@ struct Machine {
 
 impl Machine {
     fn new(limits: &str, order: Order, room_bytes: u64) -> Machine {
-        let pipeline = pipeline(limits);
+        Machine::with(pipeline(limits, ""), order, room_bytes)
+    }
+
+    fn with(pipeline: Arc<Pipeline>, order: Order, room_bytes: u64) -> Machine {
         let metrics = Arc::new(Metrics::default());
         let versions = Versions::new(Generation(1), Window(1));
         let counters = DecayCounters::new(
@@ -129,6 +139,7 @@ impl Machine {
             table: BTreeMap::new(),
             refused: BTreeMap::new(),
             writes: 0,
+            shown: BTreeMap::new(),
             handed: 0,
             idle_turns: 0,
         }
@@ -157,7 +168,7 @@ impl Machine {
         applied.expect("right");
     }
 
-    fn work(&mut self, run: RunState) -> Result<Next, TimeUp> {
+    fn work(&mut self, run: RunState) -> Result<Next, GivenUp> {
         let handed_before = self.handed;
         let next = self.publisher.work(self.now, run)?;
         while let Ok(handed) = self.inbox.try_recv() {
@@ -172,6 +183,7 @@ impl Machine {
                 // It is read as it is now.
                 assert_eq!(item.value, self.expected[&item.id], "{item:?}");
                 self.changed.remove(&item.id);
+                self.shown.remove(&item.id);
             }
             self.pending.push((handed, items));
             self.handed += 1;
@@ -200,6 +212,7 @@ impl Machine {
                 Outcome::Written | Outcome::Superseded => {
                     self.refused.remove(&item.id);
                     self.writes += 1;
+                    self.shown.insert(item.id.clone(), item.value);
                     let before = self.table.insert(item.id.clone(), (item.version, item.value));
                     assert!(before.is_none_or(|(version, _)| version < item.version), "{item:?} after {before:?}");
                 }
@@ -237,7 +250,7 @@ impl Machine {
 
     /// The end of the input: everything is published.
     fn finish(&mut self) {
-        let end = RunState { is_drained: true, is_stopping: false };
+        let end = RunState { is_drained: true, is_stopping: false, is_held: false };
         while self.work(end).expect("no deadline") != Next::Done {
             self.answer_all();
         }
@@ -248,7 +261,7 @@ impl Machine {
     }
 }
 
-const RUNNING: RunState = RunState { is_drained: false, is_stopping: false };
+const RUNNING: RunState = RunState { is_drained: false, is_stopping: false, is_held: false };
 const ROOM: u64 = 1 << 20;
 
 #[derive(Clone, Debug)]
@@ -370,7 +383,7 @@ fn a_round_comes_before_rows_are_evicted_and_memory_is_held_when_the_table_is_aw
     }
     let unpublished = machine.metrics.evictions.unpublished.get();
     assert!(unpublished > 0);
-    let end = RunState { is_drained: true, is_stopping: false };
+    let end = RunState { is_drained: true, is_stopping: false, is_held: false };
     while machine.work(end).expect("no deadline") != Next::Done {
         machine.answer_all();
     }
@@ -381,12 +394,37 @@ fn a_round_comes_before_rows_are_evicted_and_memory_is_held_when_the_table_is_aw
 fn who_is_asked_to_stop_waits_so_long_for_the_table_and_no_longer() {
     let mut machine = Machine::new("", Order::Waiting, ROOM);
     machine.change([(1, "view")]);
-    let stopping = RunState { is_drained: true, is_stopping: true };
+    let stopping = RunState { is_drained: true, is_stopping: true, is_held: false };
     machine.now = Moment(50_000);
     assert_eq!(machine.work(stopping).expect("not yet"), Next::More);
     assert_eq!(machine.work(stopping).expect("not yet"), Next::Wait(Moment(58_000)));
     machine.now = Moment(58_000);
-    assert_eq!(machine.work(stopping), Err(TimeUp));
+    assert_eq!(machine.work(stopping), Err(GivenUp::TimeUp));
+}
+
+#[test]
+fn nothing_is_handed_over_before_a_run_has_caught_up_and_then_everything() {
+    let mut machine = Machine::new("", Order::Waiting, ROOM);
+    let held = RunState { is_held: true, ..RUNNING };
+    machine.change((0..10).map(|user| (user, "like")));
+    for _ in 0..100 {
+        machine.now.0 += 5_000;
+        assert!(matches!(machine.work(held).expect("no deadline"), Next::Wait(moment) if moment > machine.now));
+    }
+    assert_eq!((machine.handed, machine.metrics.waiting.items()), (0, 20));
+    // Asked to stop before that, it publishes nothing, and says so at once.
+    let stopped = RunState { is_drained: true, is_stopping: true, is_held: true };
+    assert_eq!(machine.work(stopped), Err(GivenUp::NotCaughtUp));
+    assert_eq!(machine.work(RUNNING).expect("no deadline"), Next::More);
+    machine.answer_all();
+    machine.finish();
+}
+
+#[test]
+fn a_run_that_has_nothing_to_publish_need_not_have_caught_up() {
+    let mut machine = Machine::new("", Order::Waiting, ROOM);
+    let stopped = RunState { is_drained: true, is_stopping: true, is_held: true };
+    assert_eq!(machine.work(stopped), Ok(Next::Done));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::epoch::Version;
 use crate::event::{Ahead, DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
     DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection, FeatureTemplate, Group,
-    GroupId, Limits, Measure, MeasureId, OtherShapes, Pipeline, PublishConfig, WindowConfig,
+    GroupId, Limits, Measure, MeasureId, OtherShapes, OwnPublish, Pipeline, PublishConfig, WindowConfig,
 };
 use crate::sink::{ItemBatch, Outcome, Part, Sink, SinkError};
 
@@ -81,7 +81,7 @@ pub(crate) fn group(name: &str, key: &[u16], feature: &str) -> Group {
         other_shapes: OtherShapes::new(&decays, 256).unwrap(),
         decays,
         feature: FeatureTemplate(feature.to_owned()),
-        publish_every: None,
+        publish: OwnPublish::default(),
         ttl: Some(7 * 86_400),
     }
 }

@@ -6,12 +6,14 @@
 //! workers decode. When the dataflow does not keep up, the feed is full and the source stands still.
 
 mod block;
+mod caught_up;
 mod feed;
 pub mod kafka;
 pub mod log;
 mod split;
 
 pub use block::{BecameShorter, Block, HEAD_BYTES, LogBytes, Message, Payload, read_at};
+pub use caught_up::CaughtUp;
 pub use feed::{Closed, Feed, FeedSender, feed};
 
 /// Why a source cannot go on: what, where, and what to do.

@@ -14,7 +14,8 @@
 //! A row's offset counts from the block's end, so it stays as it is when the block moves to a larger one. A row of a
 //! **single** event has one word, the event's weight or member, whatever the number of its intervals: most rows
 //! see one event. Otherwise its words are a value per interval, and the squares where it keeps them; or, of
-//! uniques, one: where they are. A row does not know how many words it has: its feature does.
+//! uniques, one: where they are. Behind these stands [what its item shows](super::shown), where the group wants that to be
+//! known; of a single event that is the row itself. A row does not know how many words it has: its feature does.
 
 use super::marks::{Mark, RhythmId};
 use crate::counter::EventTime;
@@ -39,6 +40,12 @@ const ONE_ROW: u64 = 1 << 32;
 const ROW_IS_SINGLE: u64 = 1 << 32;
 /// In the directory: the row has changed since it was last read for publishing.
 const ROW_IS_MARKED: u64 = 1 << 33;
+/// In the directory: the row as it was read last is on its way to the table,
+const ROW_IS_READ: u64 = 1 << 34;
+/// or is what its item shows;
+const ROW_IS_SHOWN: u64 = 1 << 35;
+/// and it has changed so little since that it is held back.
+const ROW_IS_HELD: u64 = 1 << 36;
 const OFFSET_SHIFT: u32 = 40;
 
 /// The largest offset: no block may be larger.
@@ -58,6 +65,17 @@ pub(super) struct Row<'a> {
     entry: u64,
     /// From its last update to the block's end.
     words: &'a [u64],
+}
+
+/// What becomes of a marked row in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It was read for the table.
+    Taken,
+    /// It has changed too little to be read.
+    Held,
+    /// It stays marked for another reason.
+    Left,
 }
 
 /// Which row of a block: its position in the directory.
@@ -206,6 +224,24 @@ impl<'a> Row<'a> {
         self.entry & ROW_IS_MARKED != 0
     }
 
+    /// Whether it is known what its item shows.
+    #[inline]
+    pub fn is_shown(self) -> bool {
+        self.entry & ROW_IS_SHOWN != 0
+    }
+
+    /// Whether its item shows it as it was read last, or soon may.
+    #[inline]
+    pub fn may_be_shown(self) -> bool {
+        self.entry & (ROW_IS_READ | ROW_IS_SHOWN) != 0
+    }
+
+    /// Whether it was held back, and has not changed since.
+    #[inline]
+    pub fn is_held(self) -> bool {
+        self.entry & ROW_IS_HELD != 0
+    }
+
     #[inline]
     pub fn last_update(self) -> EventTime {
         EventTime(self.words[0] as i64)
@@ -280,22 +316,39 @@ impl BlockMut<'_> {
         };
     }
 
-    /// Marks a row; returns whether it was not marked before.
+    /// Marks a row whose item was not written; returns whether it was not marked before.
     pub fn mark_row(&mut self, row: RowIndex) -> bool {
         let entry = self.read().directory_start() + row;
         let first = self.0[entry] & ROW_IS_MARKED == 0;
-        self.0[entry] |= ROW_IS_MARKED;
+        self.0[entry] = self.0[entry] & !ROW_IS_READ | ROW_IS_MARKED;
         first
     }
 
-    /// Takes the mark from some of the marked rows, by their features.
+    /// Says what becomes of each of the marked rows, in their order; returns how many are marked no more.
     #[inline]
-    pub fn unmark_rows(&mut self, mut goes: impl FnMut(u32) -> bool) {
+    pub fn settle_rows(&mut self, mut fate: impl FnMut() -> Fate) -> usize {
         let (start, rows) = (self.read().directory_start(), self.read().rows());
+        let mut taken = 0;
         for entry in &mut self.0[start..][..rows] {
-            if *entry & ROW_IS_MARKED != 0 && goes(*entry as u32) {
-                *entry &= !ROW_IS_MARKED;
+            if *entry & ROW_IS_MARKED != 0 {
+                match fate() {
+                    Fate::Taken => {
+                        *entry = *entry & !(ROW_IS_MARKED | ROW_IS_HELD | ROW_IS_SHOWN) | ROW_IS_READ;
+                        taken += 1;
+                    }
+                    Fate::Held => *entry |= ROW_IS_HELD,
+                    Fate::Left => {}
+                }
             }
+        }
+        taken
+    }
+
+    /// A row's item was written: what was read of it is what it shows.
+    pub fn set_shown(&mut self, row: RowIndex) {
+        let entry = self.read().directory_start() + row;
+        if self.0[entry] & ROW_IS_READ != 0 {
+            self.0[entry] = self.0[entry] & !ROW_IS_READ | ROW_IS_SHOWN;
         }
     }
 
@@ -386,11 +439,10 @@ impl BlockMut<'_> {
         }
     }
 
-    /// Says that the row holds more than a single event.
-    #[inline]
-    pub fn set_not_single(&mut self, row: RowIndex) {
-        let entry = self.read().directory_start() + row;
-        self.0[entry] &= !ROW_IS_SINGLE;
+    /// So many of a row's words, behind the first few of those that follow its last update.
+    pub fn row_words_mut(&mut self, row: RowIndex, behind: usize, words: usize) -> &mut [u64] {
+        let start = self.read().row_start(row) + 1 + behind;
+        &mut self.0[start..][..words]
     }
 
     /// A row's first word behind its last update.
@@ -406,7 +458,7 @@ impl<'a> BlockMut<'a> {
     pub fn change_row(self, row: RowIndex, width: usize) -> (&'a mut u64, &'a mut [u64], bool) {
         let entry = self.read().directory_start() + row;
         let first = self.0[entry] & ROW_IS_MARKED == 0;
-        self.0[entry] |= ROW_IS_MARKED;
+        self.0[entry] = self.0[entry] & !ROW_IS_HELD | ROW_IS_MARKED;
         let start = self.0.len() - (self.0[entry] >> OFFSET_SHIFT) as usize;
         match self.0[start..].split_first_mut() {
             Some((last_update, words)) => (last_update, &mut words[..width], first),

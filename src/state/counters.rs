@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::allowance::Allowance;
 use super::blocks::{LARGEST_BLOCK_BYTES, MOST_BLOCKS};
 use super::due::Expiry;
 use super::features::FeatureTable;
@@ -11,7 +12,8 @@ use super::in_flight::{Handover, InFlight};
 use super::item_writer::ItemWriter;
 use super::key_table::KeyTable;
 use super::limits::Limiter;
-use super::marks::{Moment, RhythmId};
+use super::marks::Moment;
+use super::publish::{Judged, Round};
 use super::uniques_store::UniquesStore;
 use crate::clock::StreamTime;
 use crate::epoch::{Versions, Window};
@@ -36,8 +38,15 @@ pub(crate) struct DecayCounters {
     pub(super) values: Vec<f64>,
     publishing: Publishing,
     pub(super) items: ItemWriter,
-    /// The longest rhythm of the round that is under way.
-    pub(super) round: Option<RhythmId>,
+    pub(super) round: Option<Round>,
+    /// What a round may write, where that is limited.
+    pub(super) allowance: Option<Allowance>,
+    /// If anything of a key is due, everything of it is published.
+    pub(super) whole_keys: bool,
+    /// The largest change that was held back, relative to what the item shows.
+    pub(super) largest_held_back: f64,
+    /// Room for what is found out about the rows of a key.
+    pub(super) judged: Judged,
     pub(super) in_flight: InFlight,
     /// The last items of keys that were evicted.
     pub(super) evicted_items: VecDeque<Handover>,
@@ -98,6 +107,8 @@ impl DecayCounters {
         metrics: Arc<Metrics>,
     ) -> DecayCounters {
         let limiter = Limiter::new(&pipeline, peers);
+        let in_flight = InFlight::new(pipeline.groups.iter().any(|group| pipeline.remembers(group)));
+        let allowance = allowance(&pipeline, peers);
         let measured = limiter.as_ref().is_some_and(|limiter| limiter.budget.counts_bytes());
         let mut counters = DecayCounters {
             keys: KeyTable::new(pipeline.publish.rhythms.len()),
@@ -111,7 +122,11 @@ impl DecayCounters {
             publishing,
             items: ItemWriter::new(versions),
             round: None,
-            in_flight: InFlight::default(),
+            allowance,
+            whole_keys: false,
+            largest_held_back: 0.0,
+            judged: Judged::default(),
+            in_flight,
             evicted_items: VecDeque::new(),
             is_spoilt: false,
             window: Window::default(),
@@ -182,6 +197,13 @@ impl DecayCounters {
         }
         Ok(numbers)
     }
+}
+
+/// A worker's share of what its process may write.
+fn allowance(pipeline: &Pipeline, peers: Peers) -> Option<Allowance> {
+    let units = pipeline.dynamodb.budget_wcu? as f64 / f64::from(peers.workers_here());
+    let round = pipeline.publish.rhythms.first().map_or(pipeline.window.length, |rhythm| rhythm.every);
+    Some(Allowance::new(units, round.as_secs_f64()))
 }
 
 /// The batches' sums by ascending window.

@@ -11,11 +11,12 @@ use super::in_flight::Batch;
 use super::key_table::KeyTable;
 use super::limits::{Census, Cut, EvictedKeys, Limiter, Usage, Worth};
 use super::marks::Moment;
-use super::publish::RowReader;
+use super::publish::{RowReader, Selection};
 use super::release::{has_uniques, release_row};
 use super::uniques_store::UniquesStore;
 use crate::counter::EventTime;
-use crate::pipeline::{Pipeline, RowShape};
+use crate::pipeline::{GroupId, Pipeline, RowShape};
+use crate::sums::KeyId;
 
 /// What keys free is an estimate where memory comes back by slabs; so often it is looked again, at most.
 const ROUNDS: usize = 3;
@@ -74,11 +75,40 @@ impl DecayCounters {
         gone
     }
 
-    /// Whether what is marked should be published soon, for memory: because keys will have to go, or because rows stay that have
-    /// expired. Said once for each time.
-    pub fn is_to_be_published_soon(&mut self) -> bool {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.keys.rows()
+    }
+
+    /// How many rows the features of each group have; a group may come several times.
+    pub fn rows_of_groups(&self) -> Vec<(GroupId, u64)> {
+        self.features.rows().collect()
+    }
+
+    /// Lets go of keys with all that is theirs, whatever is marked of it: of which some group of theirs is not wanted. For
+    /// whoever goes on with a share of them.
+    pub fn retain_keys(&mut self, wants: impl Fn(KeyId, GroupId) -> bool) {
+        let DecayCounters { keys, uniques, features, .. } = self;
+        keys.for_each_key(|keys, key| {
+            let block = keys.block(key);
+            let group = block.each_row().next().map(|row| features.get(row.feature()).key.group);
+            if group.is_none_or(|group| wants(block.id(), group)) {
+                return;
+            }
+            release(block, uniques, features);
+            keys.remove(key);
+        });
+        self.compact();
+    }
+
+    /// What of all that is marked should be published soon, for memory: what is due, because keys will have to go; or everything,
+    /// because rows stay that have expired. Said once for each time.
+    pub fn memory_needs(&mut self) -> Option<Selection> {
         let keys_will_go = self.limiter.as_mut().is_some_and(|limiter| limiter.budget.warns());
-        keys_will_go | self.expiry.wants_publishing(self.keys.rows())
+        match self.expiry.wants_publishing(self.keys.rows()) {
+            true => Some(Selection::Everything),
+            false => keys_will_go.then_some(Selection::Due),
+        }
     }
 
     /// Gives back the memory of rows that are gone, where memory is limited, and looks at what is left.

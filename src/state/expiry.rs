@@ -52,7 +52,7 @@ impl DecayCounters {
                 expiry.hold_back(expires);
                 return None;
             }
-            let words = feature.words(row.is_single());
+            let words = feature.all_words(row.is_single());
             release_row(row, uniques, features);
             Some(words)
         });

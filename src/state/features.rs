@@ -4,8 +4,10 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::marks::RhythmId;
+use super::shown::shown_words;
 use crate::counter::Decays;
-use crate::pipeline::{FeatureKey, Group, NOTHING_LEFT_AFTER, Pipeline, RowShape};
+use crate::sink::dynamodb::{typical_item_bytes, write_units};
+use crate::pipeline::{FeatureKey, Group, GroupId, HoldBack, NOTHING_LEFT_AFTER, Pipeline, RowShape};
 
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
 /// feature names, may be made up by whoever makes the events.
@@ -31,6 +33,14 @@ pub(super) struct Feature {
     pub kept_for: Option<i64>,
     /// How often its rows are published.
     pub rhythm: RhythmId,
+    /// Changes of up to this are held back; 0: none.
+    pub min_change: f64,
+    /// For at most so long, in milliseconds.
+    pub max_age: u64,
+    /// How many words behind its own a row has that holds more than a single event, for what its item shows.
+    pub shown_words: usize,
+    /// How large its items are in DynamoDB, without their keys.
+    pub item_bytes: usize,
     rows: u64,
 }
 
@@ -40,13 +50,38 @@ impl Feature {
         let decays = group.decays_of(shape).clone();
         let width = if shape == RowShape::Uniques { 1 } else { decays.width() };
         let rhythm = RhythmId(pipeline.publish.rhythm_of(group));
-        Feature { key: key.clone(), shape, decays, width, kept_for: kept_for(group), rhythm, rows: 0 }
+        let HoldBack { min_change, max_age } = pipeline.publish.held_back_of(group);
+        Feature {
+            key: key.clone(),
+            shape,
+            // Uniques show no squares.
+            shown_words: if pipeline.remembers(group) { shown_words(decays.width()) } else { 0 },
+            item_bytes: if pipeline.dynamodb.budget_wcu.is_some() { typical_item_bytes(pipeline, key) } else { 0 },
+            decays,
+            width,
+            kept_for: kept_for(group),
+            rhythm,
+            min_change,
+            max_age: u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX),
+            rows: 0,
+        }
     }
 
-    /// How many words a row of it has.
+    /// How many words a row of it has for what it counts.
     #[inline]
     pub fn words(&self, single: bool) -> usize {
         if single { 1 } else { self.width }
+    }
+
+    /// The write units that an item of it takes whose key has so long a text.
+    pub fn units(&self, text_length: usize) -> u64 {
+        write_units(self.item_bytes + text_length)
+    }
+
+    /// How many words a row of it has in all, behind its last update.
+    #[inline]
+    pub fn all_words(&self, single: bool) -> usize {
+        if single { 1 } else { self.width + self.shown_words }
     }
 }
 
@@ -122,6 +157,11 @@ impl FeatureTable {
         }
     }
 
+    /// How many rows each feature has.
+    pub fn rows(&self) -> impl Iterator<Item = (GroupId, u64)> {
+        self.entries.iter().map(|feature| (feature.key.group, feature.rows))
+    }
+
     /// The bytes that it takes.
     pub fn allocated_bytes(&self) -> usize {
         let numbers = self.numbers.capacity() * (size_of::<(String, u32)>() + 1);
@@ -138,7 +178,7 @@ impl FeatureTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{GroupId, MeasureId};
+    use crate::pipeline::MeasureId;
     use crate::sink::fixtures;
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct InFlight {
     next: u64,
     items: usize,
     bytes_given: u64,
+    /// What was written is given back, too: somebody wants to know what items show.
+    gives_back_written: bool,
 }
 
 /// A key that may not be read again yet.
@@ -67,7 +69,7 @@ struct KeyInFlight {
     unanswered: u32,
 }
 
-/// An item that a table did not take.
+/// An item that was answered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Returned {
     pub key: KeyId,
@@ -94,6 +96,11 @@ impl Batch {
 }
 
 impl InFlight {
+    /// With nothing in flight. What was written is given back, too, where that is asked for.
+    pub fn new(gives_back_written: bool) -> InFlight {
+        InFlight { gives_back_written, ..InFlight::default() }
+    }
+
     #[inline]
     pub fn contains(&self, id: KeyId) -> bool {
         self.keys.find(hash(id), |held| held.id == id).is_some()
@@ -151,7 +158,8 @@ impl InFlight {
         true
     }
 
-    /// Takes the answer for some items of a batch, each answered for once, and gives back those that must be marked again.
+    /// Takes the answer for some items of a batch, each answered for once, and gives them back if they must be marked again, or
+    /// if all are wanted back.
     pub fn answer(&mut self, id: BatchId, items: Range<u32>, outcome: Outcome) -> Vec<Returned> {
         let Some(batch) = self.batches.get_mut(&id) else { return Vec::new() };
         let mut returned = Vec::new();
@@ -173,7 +181,7 @@ impl InFlight {
                     entry.remove();
                 }
             }
-            if outcome == Outcome::NotWritten {
+            if outcome == Outcome::NotWritten || self.gives_back_written {
                 let since = batch.since.unwrap_or_default();
                 let again = |item: u32| Returned { key: key.id, feature: batch.features[item as usize], since };
                 returned.extend(own.map(again));

@@ -1,6 +1,6 @@
 //! The keys of a worker: found by identity, grown, marked, and let go.
 
-use super::block::{Block, BlockMut, Row, RowIndex, key_words, row_words};
+use super::block::{Block, BlockMut, Fate, Row, RowIndex, key_words, row_words};
 use super::blocks::{BlockAddress, Blocks, Moved, words_with_room_for};
 use super::marks::{Mark, Marks, Moment, RhythmId};
 use crate::counter::EventTime;
@@ -231,16 +231,18 @@ impl KeyTable {
         Some((key, since))
     }
 
-    /// Takes the marks from those rows of a key whose features are in this rhythm, or from all.
+    /// Marks all rows of a key.
+    pub fn mark_key(&mut self, key: BlockAddress) {
+        let mut block = self.blocks.get_mut(key);
+        for row in 0..block.read().rows() {
+            self.marked_rows += usize::from(block.mark_row(row));
+        }
+    }
+
+    /// Says what becomes of each of a key's marked rows, in their order.
     #[inline]
-    pub fn unmark_rows(&mut self, key: BlockAddress, mut goes: impl FnMut(u32) -> bool) {
-        let mut gone = 0;
-        self.blocks.get_mut(key).unmark_rows(|feature| {
-            let goes = goes(feature);
-            gone += usize::from(goes);
-            goes
-        });
-        self.marked_rows -= gone;
+    pub fn settle_rows(&mut self, key: BlockAddress, fate: impl FnMut() -> Fate) {
+        self.marked_rows -= self.blocks.get_mut(key).settle_rows(fate);
     }
 
     /// Brings the next keys of a round into the order of the bytes of their texts, at most so many, unless that is done.

@@ -211,6 +211,12 @@ impl Marks {
         None
     }
 
+    /// The keys of the round that have not been taken yet; some have [gone](BlockAddress::NONE).
+    pub fn of_round(&self, rhythm: RhythmId) -> &[BlockAddress] {
+        let queue = self.queue(rhythm);
+        &queue.round.keys[queue.taken..]
+    }
+
     /// The key so far behind the next one of the round.
     #[inline]
     pub fn ahead(&self, rhythm: RhythmId, distance: usize) -> Option<BlockAddress> {

@@ -37,7 +37,7 @@ impl DecayCounters {
     fn merge(&mut self, key: &KeySums<'_>, features: &[u32]) -> Result<(), ApplyError> {
         let mut block = match self.keys.find(key.id()) {
             Some(block) => block,
-            None => self.begin(key)?,
+            None => self.begin(key, features)?,
         };
         let mut shortest: Option<RhythmId> = None;
         for contribution in key.contributions() {
@@ -55,12 +55,17 @@ impl DecayCounters {
     }
 
     /// Adds a key, with room for the rows that it gets.
-    fn begin(&mut self, key: &KeySums<'_>) -> Result<BlockAddress, ApplyError> {
+    fn begin(&mut self, key: &KeySums<'_>, features: &[u32]) -> Result<BlockAddress, ApplyError> {
         let mut words = 0;
         let mut first: Option<EventTime> = None;
         for contribution in key.contributions() {
-            let Contribution { sum, last_update, .. } = contribution?;
-            words += row_words(if let Sum::Values(values) = sum { values.len() } else { 1 });
+            let Contribution { sum, last_update, feature } = contribution?;
+            let shown = features.get(feature as usize).map_or(0, |number| self.features.get(*number).shown_words);
+            words += match sum {
+                Sum::One(_) => row_words(1),
+                Sum::Values(values) => row_words(values.len() + shown),
+                Sum::Members(_) | Sum::Uniques(_) => row_words(1 + shown),
+            };
             first = Some(first.map_or(last_update, |first| first.min(last_update)));
         }
         let first = first.ok_or(Damaged("a key without a contribution"))?;
@@ -84,17 +89,24 @@ impl DecayCounters {
         };
         let (time, width) = (contribution.last_update, feature.width);
         if feature.shape == RowShape::Uniques {
-            self.merge_uniques(key, row, number, contribution);
-            return Ok(key);
+            return self.merge_uniques(key, row, number, contribution);
         }
         let mut key = key;
         if self.keys.block(key).row(row).is_single() {
-            key = self.keys.make_room(key, width - 1).ok_or_else(|| self.no_room_for(key))?;
+            let more = feature.all_words(false) - 1;
+            key = self.keys.make_room(key, more).ok_or_else(|| self.no_room_for(key))?;
             let mut block = self.keys.block_mut(key);
             let weight = f64::from_bits(block.read().row(row).word());
-            block.grow_row(row, width - 1);
+            block.grow_row(row, more);
             let (_, values) = self.keys.change_row(key, row, width);
             feature.decays.begin(bytemuck::cast_slice_mut(values), weight);
+            if feature.shown_words > 0 {
+                // If it was written, or is being written, then as it was until now.
+                let values = &self.keys.block(key).row(row).words(width);
+                let shown: Vec<f32> = bytemuck::cast_slice(values).iter().map(|value: &f64| *value as f32).collect();
+                let last_update = self.keys.block(key).row(row).last_update();
+                self.keys.remember_row(key, row, feature, last_update, &shown);
+            }
         }
         let (last_update, values) = self.keys.change_row(key, row, width);
         let mut own = EventTime(*last_update as i64);
@@ -120,7 +132,8 @@ impl DecayCounters {
         let feature = self.features.get(number);
         let time = contribution.last_update;
         let (single, word);
-        let words: &[u64] = match contribution.sum {
+        let shown_words = feature.shown_words;
+        let mut words: &[u64] = match contribution.sum {
             // A large block moves for no single event: its rows have their values from the beginning.
             Sum::One(Amount::Weight(weight)) if Blocks::is_large(key) => {
                 single = false;
@@ -149,6 +162,11 @@ impl DecayCounters {
                 std::slice::from_ref(&word)
             }
         };
+        let with_shown: Vec<u64>;
+        if shown_words > 0 && !single {
+            with_shown = words.iter().copied().chain(std::iter::repeat_n(0, shown_words)).collect();
+            words = &with_shown;
+        }
         let key = match self.keys.make_room(key, row_words(words.len())) {
             Some(key) => key,
             None => return Err(self.no_room_for(key)),
@@ -171,25 +189,42 @@ impl DecayCounters {
         ApplyError::KeyTooLarge(String::from_utf8_lossy(text).into_owned())
     }
 
-    fn merge_uniques(&mut self, key: BlockAddress, row: usize, number: u32, contribution: &Contribution<'_>) {
-        let set = &self.pipeline.group(self.features.get(number).key.group).other_shapes.uniques;
-        let is_single = self.keys.block(key).row(row).is_single();
+    fn merge_uniques(
+        &mut self,
+        mut key: BlockAddress,
+        row: usize,
+        number: u32,
+        contribution: &Contribution<'_>,
+    ) -> Result<BlockAddress, ApplyError> {
+        let feature = self.features.get(number);
+        let set = &self.pipeline.group(feature.key.group).other_shapes.uniques;
+        let before = self.keys.block(key).row(row);
+        let (is_single, may_be_shown) = (before.is_single(), before.may_be_shown());
         let (last_update, words) = self.keys.change_row(key, row, 1);
         let (before, time) = (EventTime(*last_update as i64), contribution.last_update);
         *last_update = before.max(time).0 as u64;
         if !is_single {
             self.uniques.change(words[0], |uniques| add_members(uniques, set, &contribution.sum, time));
-            return;
+            return Ok(key);
         }
         let member = MemberHash(words[0]);
-        if matches!(contribution.sum, Sum::One(Amount::Member(again)) if again == member) {
-            return;
+        // What its item shows is of the time before, and has to be remembered.
+        let is_remembered = feature.shown_words > 0 && may_be_shown && time > before;
+        if !is_remembered && matches!(contribution.sum, Sum::One(Amount::Member(again)) if again == member) {
+            return Ok(key);
         }
         let mut uniques = Uniques::new();
         uniques.add(set, member, before);
         add_members(&mut uniques, set, &contribution.sum, time);
-        words[0] = self.uniques.insert(uniques);
-        self.keys.block_mut(key).set_not_single(row);
+        let word = self.uniques.insert(uniques);
+        key = self.keys.make_room(key, feature.shown_words).ok_or_else(|| self.no_room_for(key))?;
+        self.keys.block_mut(key).grow_row(row, feature.shown_words);
+        *self.keys.block_mut(key).row_word_mut(row) = word;
+        if feature.shown_words > 0 {
+            let shown = vec![1.0; feature.decays.width()];
+            self.keys.remember_row(key, row, feature, before, &shown);
+        }
+        Ok(key)
     }
 }
 

@@ -4,12 +4,14 @@
 //!   `publish` makes items of the marked rows, and `in_flight` knows what a table has not answered for yet; `expiry` lets go what has expired (`due` says when to look), `eviction` what is worth
 //!   least where memory is limited (`limits`).
 //! - `key_table` finds keys. A key and its rows are one `block`, and `blocks` is where these lie.
+//!   `shown` knows what items show, where little changes are held back, and `allowance` what is put off to hold a rate.
 //! - `features` says what rows count, and `uniques_store` holds what rows of uniques have beside.
 //!
 //! Everything grows by slabs, but for the index, which is cut into many, and the few keys with very many rows: so no
 //! step ever copies everything. Each part says how many bytes it has *allocated*,
 //! whether they are in use or not: that is what a limit has to count.
 
+mod allowance;
 mod block;
 mod blocks;
 mod counters;
@@ -25,6 +27,7 @@ mod marks;
 mod merge;
 mod publish;
 mod release;
+mod shown;
 mod slab;
 #[cfg(test)]
 mod tests;
@@ -38,4 +41,6 @@ pub(crate) use due::Swept;
 pub(crate) use in_flight::{BatchId, Handover};
 pub(crate) use key_table::key_bytes;
 pub(crate) use marks::{Moment, RhythmId};
+pub(crate) use publish::Selection;
+pub(crate) use shown::shown_words;
 pub(crate) use uniques_store::UniquesStore;

@@ -5,14 +5,18 @@
 
 use std::ops::Range;
 
-use super::block::{Block, Row};
+use super::allowance::{Allowance, Census};
+use super::block::{Block, Fate, Row, RowIndex};
 use super::blocks::BlockAddress;
 use super::counters::DecayCounters;
-use super::features::FeatureTable;
+use super::features::{Feature, FeatureTable};
 use super::in_flight::{Batch, BatchId, Handover, Returned};
 use super::item_writer::ItemWriter;
+use super::key_table::KeyTable;
 use super::marks::{Moment, RhythmId};
+use super::shown::{Change, Read, Shown, remember};
 use super::uniques_store::UniquesStore;
+use crate::counter::EventTime;
 use crate::epoch::Window;
 use crate::pipeline::{Pipeline, RowShape};
 use crate::sink::{Intake, ItemBatch, Order, Outcome};
@@ -21,6 +25,38 @@ use crate::sink::{Intake, ItemBatch, Order, Outcome};
 const ROWS_OF_A_KEY: usize = 1 << 16;
 /// So many keys are brought into the order of their texts at once: it takes 16 bytes for each.
 const SORTED_AT_ONCE: usize = 1 << 20;
+/// So many keys are looked at in one turn, at most, though nothing of them is due: other work comes between.
+const LOOKED_AT_ONCE: usize = 1 << 15;
+/// So many keys are looked at, at most, to know what waits.
+const KEYS_COUNTED: usize = 1 << 13;
+
+/// Which of what is marked a round takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// What is due: what has changed by more than its group holds back, or has waited for too long.
+    Due,
+    /// All.
+    Everything,
+}
+
+/// A round that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    /// It takes this rhythm and all shorter ones.
+    pub longest: RhythmId,
+    pub selection: Selection,
+    /// When it began.
+    pub began: Moment,
+}
+
+/// What was found out about the marked rows of a key.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// What becomes of each.
+    fates: Vec<Fate>,
+    /// What those show that are taken and remember it.
+    shown: Vec<f32>,
+}
 
 /// What is not known to be in the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +94,7 @@ impl DecayCounters {
                         items.begin_key(block.text());
                     }
                 }
-                keys.unmark_rows(key, |_| true);
+                keys.settle_rows(key, || Fate::Taken);
             }
         }
     }
@@ -76,7 +112,7 @@ impl DecayCounters {
 
     /// The longest rhythm of the round that is under way.
     pub fn round(&self) -> Option<RhythmId> {
-        self.round
+        self.round.map(|round| round.longest)
     }
 
     /// When the last epoch was applied.
@@ -91,23 +127,75 @@ impl DecayCounters {
 
     /// Begins a round over all that is marked and of this rhythm or of shorter ones; none may be under way. There is none after an
     /// epoch that could not be applied: what that has changed must not be published.
-    pub fn begin_round(&mut self, longest: RhythmId) {
+    pub fn begin_round(&mut self, longest: RhythmId, selection: Selection, now: Moment) {
         debug_assert!(!self.is_in_round());
         if self.is_spoilt {
             return;
         }
         (0..=longest.0).for_each(|rhythm| self.keys.begin_round(RhythmId(rhythm)));
-        self.round = Some(longest);
+        let round = Round { longest, selection, began: now };
+        self.round = Some(round);
+        if let Some(mut allowance) = self.allowance.take() {
+            allowance.begin_round(&self.census_of_round(round));
+            self.allowance = Some(allowance);
+        }
     }
 
-    /// Reads the next items of the round, a batch of them, as they are now; `None` when the round has ended. They are in
-    /// flight from here on.
+    /// What waits for the round: some of it, evenly taken.
+    fn census_of_round(&mut self, round: Round) -> Census {
+        let now = self.stream.now();
+        let DecayCounters { keys, pipeline, features, uniques, values, window, largest_held_back, .. } = self;
+        let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
+        let queues = || (0..=round.longest.0).map(|rhythm| keys.marks().of_round(RhythmId(rhythm)));
+        let step = queues().map(<[BlockAddress]>::len).sum::<usize>().div_ceil(KEYS_COUNTED).max(1);
+        let mut census = Census::default();
+        for key in queues().flatten().step_by(step).filter(|key| **key != BlockAddress::NONE) {
+            let block = keys.block(*key);
+            let since = block.mark().map_or(round.began, |mark| keys.marks().since(mark));
+            let waited = round.began.0.saturating_sub(since.0);
+            for row in block.each_row().filter(|row| row.is_marked()) {
+                let feature = features.get(row.feature());
+                let held = round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back);
+                if feature.rhythm <= round.longest && !held {
+                    let units = step as u64 * feature.units(block.text().len());
+                    census.count(reader.change(row, now), waited, units as f64);
+                }
+            }
+        }
+        census
+    }
+
+    /// Whether something may be written now, as far as write units are limited.
+    pub fn may_write(&mut self, now: Moment) -> bool {
+        self.allowance.as_mut().is_none_or(|allowance| allowance.allows(now))
+    }
+
+    /// When something may be written, as far as that hangs on write units.
+    pub fn may_write_at(&self) -> Option<Moment> {
+        self.allowance.as_ref()?.next()
+    }
+
+    /// Whether the rate of writing is held.
+    pub fn has_budget(&self) -> bool {
+        self.allowance.is_some()
+    }
+
+    /// How long what has changed least is put off at most, to hold the rate; `None`: nothing is.
+    pub fn put_off_for(&self) -> Option<u64> {
+        self.allowance.as_ref()?.patience()
+    }
+
+    /// Reads the next items of the round, a batch of them, as they are now. They are in flight from here on. There may be more
+    /// though there was nothing among the keys that were looked at, as long as the round has not
+    /// [ended](DecayCounters::is_in_round).
     pub fn take(&mut self, intake: &Intake) -> Option<Handover> {
-        let longest = self.round?;
+        let Round { longest, .. } = self.round?;
+        let mut looked_at = 0;
         let is_full = |items: &ItemWriter| items.is_full() || items.len() >= intake.items_at_once;
         let mut batch = Batch::default();
         for rhythm in (0..=longest.0).map(RhythmId) {
-            while !is_full(&self.items) {
+            while !is_full(&self.items) && looked_at < LOOKED_AT_ONCE && self.has_units() {
+                looked_at += 1;
                 if intake.order == Order::Key {
                     self.keys.sort_round(rhythm, SORTED_AT_ONCE);
                 }
@@ -117,14 +205,14 @@ impl DecayCounters {
                     Some(rhythm)
                 } else {
                     batch.begin_key(id, since);
-                    self.take_key(key, longest, &mut batch)
+                    self.take_key(key, since, &mut batch)
                 };
                 if let Some(rhythm) = left {
                     self.keys.queue_again(key, rhythm, since);
                 }
             }
         }
-        if !is_full(&self.items) {
+        if !is_full(&self.items) && looked_at < LOOKED_AT_ONCE && self.has_units() {
             self.round = None;
         }
         let read = self.depart(batch)?;
@@ -132,29 +220,85 @@ impl DecayCounters {
         Some(read)
     }
 
-    /// Reads the marked rows of a key that are of this rhythm or of a shorter one; says in which queue the key belongs if others
-    /// are left.
-    fn take_key(&mut self, key: BlockAddress, longest: RhythmId, batch: &mut Batch) -> Option<RhythmId> {
-        let DecayCounters { keys, pipeline, features, uniques, values, items, window, .. } = self;
+    fn has_units(&self) -> bool {
+        self.allowance.as_ref().is_none_or(Allowance::has_units)
+    }
+
+    /// From now on everything of a key is published if anything of it is due.
+    pub fn publish_whole_keys(&mut self) {
+        self.whole_keys = true;
+    }
+
+    /// The largest change that was held back, relative to what the item showed.
+    pub fn largest_held_back(&self) -> f64 {
+        self.largest_held_back
+    }
+
+    /// Whether a marked row of a key is due in the round.
+    fn is_key_due(&mut self, key: BlockAddress, since: Moment, round: Round) -> bool {
+        let now = self.stream.now();
+        let DecayCounters { keys, pipeline, features, uniques, values, window, largest_held_back, .. } = self;
+        let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
+        keys.block(key).each_row().filter(|row| row.is_marked()).any(|row| {
+            let feature = features.get(row.feature());
+            let held = round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back);
+            feature.rhythm <= round.longest && !held
+        })
+    }
+
+    /// Reads the marked rows of a key that are due in the round; says in which queue the key belongs if others are left.
+    fn take_key(&mut self, key: BlockAddress, since: Moment, batch: &mut Batch) -> Option<RhythmId> {
+        let mut round = self.round?;
+        if self.whole_keys && self.is_key_due(key, since, round) {
+            self.keys.mark_key(key);
+            round = Round { selection: Selection::Everything, longest: RhythmId(u8::MAX), ..round };
+        }
+        let now = self.stream.now();
+        let DecayCounters { keys, pipeline, features, uniques, values, items, window, judged, largest_held_back, allowance, .. } =
+            self;
         let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
         let block = keys.block(key);
         items.begin_key(block.text());
+        judged.fates.clear();
+        judged.shown.clear();
         let (mut taken, mut left) = (0, None::<RhythmId>);
         for row in block.each_row().filter(|row| row.is_marked()) {
-            let rhythm = features.get(row.feature()).rhythm;
-            if rhythm <= longest && taken < ROWS_OF_A_KEY {
-                reader.read(block, row, items);
+            let feature = features.get(row.feature());
+            let fate = match feature.rhythm <= round.longest && taken < ROWS_OF_A_KEY {
+                false => Fate::Left,
+                true if round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back) => Fate::Held,
+                true => match allowance {
+                    Some(allowance) if round.selection == Selection::Due => {
+                        let waited = round.began.0.saturating_sub(since.0);
+                        let units = feature.units(block.text().len());
+                        match allowance.admits(reader.change(row, now), waited, units) {
+                            true => Fate::Taken,
+                            false => Fate::Left,
+                        }
+                    }
+                    _ => Fate::Taken,
+                },
+            };
+            judged.fates.push(fate);
+            if fate == Fate::Taken {
+                let read = reader.read(block, row, items);
+                if feature.shown_words > 0 && !row.is_single() {
+                    judged.shown.extend(read.iter().take(feature.decays.width()).map(|value| *value as f32));
+                }
                 batch.push(row.feature());
                 taken += 1;
+                if let Some(allowance) = allowance {
+                    allowance.spend(feature.units(block.text().len()));
+                }
             } else {
-                left = Some(left.map_or(rhythm, |left| left.min(rhythm)));
+                left = Some(left.map_or(feature.rhythm, |left| left.min(feature.rhythm)));
             }
         }
-        keys.unmark_rows(key, |feature| {
-            let goes = taken > 0 && features.get(feature).rhythm <= longest;
-            taken -= usize::from(goes);
-            goes
-        });
+        if !judged.shown.is_empty() {
+            keys.remember(key, features, judged);
+        }
+        let mut fates = judged.fates.iter();
+        keys.settle_rows(key, || fates.next().copied().unwrap_or(Fate::Left));
         left
     }
 
@@ -170,16 +314,25 @@ impl DecayCounters {
     /// waiting.
     pub fn take_evicted(&mut self) -> Option<Handover> {
         let in_flight = &mut self.in_flight;
-        self.evicted_items.pop_front_if(|handover| in_flight.give(handover.id))
+        let handover = self.evicted_items.pop_front_if(|handover| in_flight.give(handover.id))?;
+        if let Some(allowance) = &mut self.allowance {
+            allowance.spend(handover.items.len() as u64);
+        }
+        Some(handover)
     }
 
     /// Takes a table's answer for some items of a batch, by their indices; what is not written is marked again.
     pub fn answer(&mut self, id: BatchId, items: Range<u32>, outcome: Outcome) {
         for Returned { key, feature, since } in self.in_flight.answer(id, items, outcome) {
             let found = self.keys.find(key).and_then(|key| Some((key, self.keys.block(key).find(feature).ok()?)));
-            match found {
-                Some((key, row)) => self.keys.mark_again(key, row, self.features.get(feature).rhythm, since),
-                None => self.metrics.evictions.unpublished.add(1),
+            match (outcome, found) {
+                (Outcome::Written, Some((key, row))) => self.keys.block_mut(key).set_shown(row),
+                // What the item shows is not known: the next change is published whatever it is.
+                (Outcome::Written, None) | (Outcome::Refused | Outcome::Superseded, _) => {}
+                (Outcome::NotWritten, Some((key, row))) => {
+                    self.keys.mark_again(key, row, self.features.get(feature).rhythm, since);
+                }
+                (Outcome::NotWritten, None) => self.metrics.evictions.unpublished.add(1),
             }
         }
     }
@@ -219,13 +372,54 @@ impl RowReader<'_> {
         }
     }
 
-    /// Makes an item of a row of a key that the items have begun.
+    /// Makes an item of a row of a key that the items have begun; says which values it has.
     #[inline]
-    pub fn read(&mut self, block: Block<'_>, row: Row<'_>, items: &mut ItemWriter) {
-        let (number, last_update, single) = (row.feature(), row.last_update(), row.is_single());
-        let feature = self.features.get(number);
+    pub fn read<'b>(&'b mut self, block: Block<'b>, row: Row<'b>, items: &mut ItemWriter) -> &'b [f64] {
+        let (features, since, window) = (self.features, block.since(), self.window);
+        let values = self.values_of(row);
+        items.push(features, row.feature(), row.last_update(), values, since, window);
+        values
+    }
+
+    /// Whether a row has changed so little since it was written that it is held back.
+    fn is_held(&mut self, row: Row<'_>, now: Option<EventTime>, largest: &mut f64) -> bool {
+        // What is a single event has not changed since it was written, but for being marked again.
+        if !row.is_shown() || row.is_held() || row.is_single() {
+            return row.is_shown();
+        }
+        let change = self.change_of_many(row, now);
+        let is_held = change.is_within(self.features.get(row.feature()).min_change);
+        if is_held {
+            *largest = largest.max(change.of_shown);
+        }
+        is_held
+    }
+
+    /// How much a row has changed since it was written.
+    fn change(&mut self, row: Row<'_>, now: Option<EventTime>) -> Change {
+        match (row.is_shown(), row.is_single()) {
+            (false, _) => Change::UNKNOWN,
+            (true, true) => Change::NONE,
+            (true, false) => self.change_of_many(row, now),
+        }
+    }
+
+    /// The same of one that was written and holds more than a single event.
+    fn change_of_many(&mut self, row: Row<'_>, now: Option<EventTime>) -> Change {
+        let feature = self.features.get(row.feature());
+        let (last_update, width) = (row.last_update(), feature.decays.width());
+        let shown = Shown::new(&row.words(feature.all_words(false))[feature.width..]);
+        let values = self.values_of(row);
+        shown.change(&feature.decays, Read { last_update, values: &values[..width] }, now)
+    }
+
+    /// The values that a row publishes.
+    #[inline]
+    fn values_of<'b>(&'b mut self, row: Row<'b>) -> &'b [f64] {
+        let (last_update, single) = (row.last_update(), row.is_single());
+        let feature = self.features.get(row.feature());
         let words = row.words(feature.words(single));
-        let values: &[f64] = match feature.shape {
+        match feature.shape {
             RowShape::Uniques if single => {
                 // One member, just seen: 1 in every interval, and exact.
                 let intervals = feature.decays.intervals().len();
@@ -244,7 +438,47 @@ impl RowReader<'_> {
                 self.values
             }
             _ => bytemuck::cast_slice(words),
-        };
-        items.push(self.features, number, last_update, values, block.since(), self.window);
+        }
+    }
+}
+
+impl Round {
+    /// Whether rows of a feature that have waited since then may be held back.
+    fn holds_back(self, feature: &Feature, since: Moment) -> bool {
+        let waited = self.began.0.saturating_sub(since.0);
+        self.selection == Selection::Due && feature.min_change > 0.0 && waited < feature.max_age
+    }
+}
+
+impl KeyTable {
+    /// Keeps what the item of a row shows, or soon may.
+    pub(super) fn remember_row(
+        &mut self,
+        key: BlockAddress,
+        row: RowIndex,
+        feature: &Feature,
+        last_update: EventTime,
+        shown: &[f32],
+    ) {
+        remember(self.block_mut(key).row_words_mut(row, feature.width, feature.shown_words), last_update, shown);
+    }
+
+    /// Keeps, for each of a key's marked rows that is taken, what it shows.
+    fn remember(&mut self, key: BlockAddress, features: &FeatureTable, judged: &Judged) {
+        let mut block = self.block_mut(key);
+        let (mut fates, mut shown) = (judged.fates.iter(), judged.shown.as_slice());
+        for index in 0..block.read().rows() {
+            let row = block.read().row(index);
+            if !row.is_marked() || fates.next() != Some(&Fate::Taken) || row.is_single() {
+                continue;
+            }
+            let feature = features.get(row.feature());
+            if feature.shown_words > 0 {
+                let last_update = row.last_update();
+                let (own, rest) = shown.split_at(feature.decays.width());
+                remember(block.row_words_mut(index, feature.width, feature.shown_words), last_update, own);
+                shown = rest;
+            }
+        }
     }
 }

@@ -18,6 +18,8 @@ pub struct WaitingGauge {
     items: AtomicU64,
     /// Milliseconds since the run began, and one more; 0: nothing waits.
     since: AtomicU64,
+    /// For how many milliseconds an item has waited at most while some were put off to hold a rate.
+    latest: AtomicU64,
 }
 
 impl Default for Waiting {
@@ -45,6 +47,13 @@ impl Waiting {
         workers.iter().map(|gauge| gauge.items.load(Ordering::Relaxed)).sum()
     }
 
+    /// For how long an item has waited at most while some were put off to hold a rate; `None`: none were.
+    pub fn latest(&self) -> Option<Duration> {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = workers.iter().map(|gauge| gauge.latest.load(Ordering::Relaxed)).max()?;
+        (latest > 0).then(|| Duration::from_millis(latest))
+    }
+
     /// How long the oldest of them has waited, or a little longer; `None`: nothing waits.
     pub fn oldest(&self) -> Option<Duration> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,6 +63,11 @@ impl Waiting {
 }
 
 impl WaitingGauge {
+    /// Some items are put off to hold a rate, and the oldest that waits has waited for so many milliseconds.
+    pub fn note_late(&self, milliseconds: u64) {
+        self.latest.fetch_max(milliseconds.max(1), Ordering::Relaxed);
+    }
+
     /// So many items wait, the oldest of them since so many milliseconds after the run began.
     pub fn set(&self, items: u64, oldest: Option<u64>) {
         self.items.store(items, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use counter_machine::pipeline::{KafkaConfig, StartOffset};
 use counter_machine::source::kafka::{
     KafkaClock, KafkaOptions, KafkaReader, KafkaSource, RecordArrivals, TopicProducer, TopicWatcher,
 };
-use counter_machine::source::{Block, Feed, Payload, SourceError, SourceErrorKind, feed};
+use counter_machine::source::{Block, CaughtUp, Feed, Payload, SourceError, SourceErrorKind, feed};
 use counter_machine::telemetry::Metrics;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
@@ -154,6 +154,8 @@ struct Run {
     /// How the readers ended, and behind them the watcher.
     ended: Vec<Result<(), SourceError>>,
     metrics: Metrics,
+    /// Whether everything was handed over that there was at the start.
+    caught_up: bool,
 }
 
 /// Runs the readers, each with a feed of its own, and `act` beside them, which may stop them.
@@ -161,13 +163,14 @@ fn run((readers, watcher): (Vec<KafkaReader>, TopicWatcher), act: impl FnOnce(&[
     let clock = KafkaClock::Wall(WallClock::new(Duration::from_millis(200), Epoch(0)));
     let arrivals = RecordArrivals::new(ArrivalClock::of_this_machine(TimeUnit::Seconds));
     let (metrics, stop) = (Metrics::default(), AtomicBool::new(false));
+    let caught_up = CaughtUp::new(Some(readers.len()));
     let (senders, feeds): (Vec<_>, Vec<_>) = readers.iter().map(|_| feed(Epoch(0))).unzip();
     let (read, ended) = std::thread::scope(|scope| {
-        let (clock, arrivals, metrics, stop) = (&clock, &arrivals, &metrics, &stop);
+        let (clock, arrivals, metrics, caught_up, stop) = (&clock, &arrivals, &metrics, &caught_up, &stop);
         let running: Vec<_> = readers
             .into_iter()
             .zip(senders)
-            .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, arrivals, metrics, stop)))
+            .map(|(reader, sender)| scope.spawn(move || reader.run(sender, clock, arrivals, metrics, caught_up, stop)))
             .collect();
         let watching = scope.spawn(move || watcher.run().inspect_err(|_| stop.store(true, Ordering::Relaxed)));
         let _stop_on_panic = StopOnPanic(stop);
@@ -181,7 +184,7 @@ fn run((readers, watcher): (Vec<KafkaReader>, TopicWatcher), act: impl FnOnce(&[
             running.into_iter().chain([watching]).map(|ended| ended.join().expect("no panic")).collect(),
         )
     });
-    Run { read, ended, metrics }
+    Run { read, ended, metrics, caught_up: caught_up.epoch().is_some() }
 }
 
 /// Stops the readers when the test fails, which else would hang.
@@ -217,7 +220,7 @@ fn two_readers_read_eight_partitions_exactly_once() {
     topic.fill(3, 5_000..5_100);
     let run = run(readers, |_, _| {});
     assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
-    assert_eq!(progress.lag(), Some(0));
+    assert_eq!((progress.lag(), run.caught_up), (Some(0), true));
 
     for (worker, read) in run.read.iter().enumerate() {
         let expected: BTreeSet<_> = (0..8)
@@ -284,7 +287,7 @@ fn transactions_that_were_aborted_are_not_read_and_their_marks_hold_nothing_up()
     // The last offset of both partitions is the mark of the abort, and partition 1 holds no message.
     let run = run_to_end(&topic, 2);
     assert_eq!(run.read[0], (0..50).map(|number| payload(0, number)).collect::<Vec<_>>());
-    assert!(run.read[1].is_empty());
+    assert!(run.read[1].is_empty() && run.caught_up);
 }
 
 #[test]
@@ -306,7 +309,7 @@ fn a_stop_ends_a_reader_whose_feed_is_full() {
         stop.store(true, Ordering::Relaxed);
     });
     assert!(run.ended[0].is_ok(), "{:?}", run.ended);
-    assert!(run.read[0].len() < 40, "it stopped midway");
+    assert!(run.read[0].len() < 40 && !run.caught_up, "it stopped midway");
 }
 
 #[test]

@@ -204,3 +204,65 @@ fn a_rhythm_and_every_window_exclude_each_other() {
     let run = place.run(&["run", "p.toml", "--events", "-", "--sink", "none", "--every-window"]);
     run.exits(2).says(&["--every-window", "publish.every"]);
 }
+
+#[test]
+fn a_run_that_is_to_catch_up_first_publishes_at_the_end_of_its_log_and_nothing_if_it_is_stopped_before() {
+    for workers in ["1", "2"] {
+        let place = place("publish = { every = \"100ms\", hold_until_caught_up = true }");
+        let mut run = start(&place, workers);
+        run.write(&likes(0..50));
+        std::thread::sleep(Duration::from_millis(1_500));
+        assert_eq!(items(&place).len(), 0, "something was published");
+        run.signal("TERM");
+        let ended = run.end().exits(75);
+        ended.says(&["50 items were not published", "hold_until_caught_up", "stopped before it had caught up"]);
+        assert_eq!(items(&place).len(), 0);
+
+        let mut run = start(&place, workers);
+        run.write(&likes(0..50));
+        std::thread::sleep(Duration::from_millis(300));
+        run.close_stdin();
+        run.end().exits(0).says(&["caught up with what there was at the start"]);
+        assert_eq!(items(&place).len(), 50);
+    }
+    let place = place("publish = { hold_until_caught_up = true }");
+    for more in [&["--sink", "jsonl:items.jsonl"][..], &["--sink", "sqlite:items.db", "--every-window"]] {
+        let run = place.run(&[&["run", "p.toml", "--events", "-"], more].concat());
+        run.exits(2).says(&["`hold_until_caught_up` is for tables"]);
+    }
+}
+
+#[test]
+fn small_changes_are_held_back_through_the_program_and_a_changelog_gets_every_one() {
+    let place = place("publish = { every = \"100ms\", min_change = 0.5, max_age = \"10m\" }");
+    for workers in ["1", "2"] {
+        let mut run = start(&place, workers);
+        (0..100).for_each(|_| run.write(&likes(0..20)));
+        wait_for_items(&place, 20);
+        std::thread::sleep(Duration::from_millis(1_500));
+        let before = items(&place);
+        run.write(&likes(0..20));
+        std::thread::sleep(Duration::from_millis(1_500));
+        assert_eq!(items(&place), before, "a change of 1 % was published");
+        (0..200).for_each(|_| run.write(&likes(0..1)));
+        std::thread::sleep(Duration::from_millis(1_500));
+        let after = items(&place);
+        let changed: Vec<_> = before.iter().filter(|(key, item)| after[*key] != **item).map(|(key, _)| key).collect();
+        assert_eq!(changed, ["0"]);
+        // What is held back goes out at the end.
+        run.close_stdin();
+        run.end().exits(0);
+        let all = items(&place);
+        assert!(all.iter().all(|(key, (_, value))| *value == if key == "0" { 301.0 } else { 101.0 }), "{all:?}");
+    }
+    let mut run = place.start(&["run", "p.toml", "--events", "-", "--sink", "jsonl:changes.jsonl"]);
+    for _ in 0..4 {
+        run.write(&likes(1..2));
+        std::thread::sleep(Duration::from_millis(1_000));
+    }
+    run.close_stdin();
+    run.end().exits(0);
+    assert_eq!(place.read("changes.jsonl").lines().filter(|line| line.contains("featureName")).count(), 4);
+    let refused = place.run(&["run", "p.toml", "--events", "-", "--sink", "sqlite:other.db", "--every-window"]);
+    refused.exits(2).says(&["--every-window", "min_change"]);
+}

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 
 use super::super::CliError;
 use super::super::output::print_aligned;
-use super::plan::{GroupPlan, Plan, Planner};
+use super::plan::{GroupPlan, GroupPublishing, Plan, Planner};
 use crate::counter::EventTime;
 use crate::event::Arrival;
 use crate::findings::{Observed, findings};
-use crate::pipeline::{Limits, Pipeline, format_duration};
+use crate::pipeline::{HoldBack, Limits, Pipeline, format_duration};
+use crate::plan::GroupWrites;
 use crate::source::SourceError;
 use crate::source::log::{check_arrival, for_each_line};
 use crate::telemetry::Printable;
@@ -92,6 +93,7 @@ impl Costs<'_> {
         if self.plan.events > 0 {
             text += &self.totals();
             text += &self.groups();
+            text += &self.publishing();
         }
         for warning in self.warnings() {
             text += &format!("warning: {warning}\n");
@@ -119,12 +121,14 @@ impl Costs<'_> {
         let sum = |of: fn(&GroupPlan) -> u64| self.plan.groups.iter().map(of).sum::<u64>() as f64;
         let (contributions, rows) = (sum(|group| group.contributions), sum(|group| group.rows));
         let (memory, table) = (sum(|group| group.row_bytes), sum(|group| group.table_bytes));
-        let (items, units) = (sum(|group| group.items), sum(|group| group.write_units));
+        let written = self.plan.groups.iter().map(|group| self.as_configured(group).by_feature);
+        let written = written.fold(GroupWrites::default(), GroupWrites::plus);
+        let (items, units) = (written.writes, written.units);
         let (items_per_second, units_per_day) = (self.per_second(items), self.per_second(units) * SECONDS_PER_DAY);
         format!(
             "contributions {:.1} per event\n\
              rows          {}, {} in memory ({:.0} bytes per row){}\n\
-             items         {:.1} written per second, {} per day, one for each row and window that changes it\n\
+             items         {:.1} written per second, {} per day, one for each row that is due in a round\n\
              DynamoDB      {} write units per day, ${:.2} per day at ${} per million; {} in the table\n",
             contributions / self.plan.events as f64,
             whole(rows),
@@ -159,7 +163,7 @@ impl Costs<'_> {
     fn groups(&self) -> String {
         let mut groups: Vec<(&str, &GroupPlan)> =
             self.pipeline.groups.iter().map(|group| group.name.as_str()).zip(&self.plan.groups).collect();
-        groups.sort_by_key(|(_, plan)| std::cmp::Reverse((plan.write_units, plan.row_bytes)));
+        groups.sort_by_key(|(_, plan)| std::cmp::Reverse((self.as_configured(plan).by_feature.units as u64, plan.row_bytes)));
         let heading = [
             "group",
             "keys at 1/4",
@@ -189,7 +193,8 @@ impl Costs<'_> {
     }
 
     fn line(&self, name: &str, plan: &GroupPlan) -> Vec<String> {
-        let units_per_day = self.per_second(plan.write_units as f64) * SECONDS_PER_DAY;
+        let written = self.as_configured(plan).by_feature;
+        let units_per_day = self.per_second(written.units) * SECONDS_PER_DAY;
         let mut line = vec![Printable(name).to_string()];
         line.extend(plan.keys.map(|keys| whole(keys as f64)));
         line.extend([
@@ -197,15 +202,79 @@ impl Costs<'_> {
             whole(plan.rows as f64),
             bytes(plan.row_bytes as f64),
             format!("{:.0}", plan.row_bytes as f64 / plan.rows.max(1) as f64),
-            format!("{:.1}", self.per_second(plan.items as f64)),
+            format!("{:.1}", self.per_second(written.writes)),
             whole(units_per_day),
             format!("{:.2}", self.price(units_per_day)),
         ]);
         line
     }
 
+    /// What a group writes as the file stands.
+    fn as_configured(&self, plan: &GroupPlan) -> GroupPublishing {
+        if self.pipeline.holds_back() { plan.held_back } else { plan.all_changes }
+    }
+
+    /// What is written with items of either layout, and when small changes are held back.
+    fn publishing(&self) -> String {
+        let mut groups: Vec<(&str, &GroupPlan)> =
+            self.pipeline.groups.iter().map(|group| group.name.as_str()).zip(&self.plan.groups).collect();
+        groups.sort_by_key(|(_, plan)| std::cmp::Reverse((plan.all_changes.by_feature.units as u64, plan.row_bytes)));
+        let heading = ["group", "an item is", "items/s", "units/day", "$/day", "held back: items/s", "units/day", "$/day"];
+        let mut lines = vec![heading.map(str::to_owned).to_vec()];
+        for (name, plan) in groups.iter().take(GROUPS_NAMED) {
+            let (all, held) = (plan.all_changes, plan.held_back);
+            let layouts = [("a feature", all.by_feature, held.by_feature), ("a key", all.by_key, held.by_key)];
+            for (layout, all, held) in layouts {
+                let mut line = vec![Printable(name).to_string(), layout.to_owned()];
+                line.extend(self.cells(all).into_iter().chain(self.cells(held)));
+                lines.push(line);
+            }
+        }
+        let all = self.sum(|plan| (plan.all_changes.by_feature, plan.held_back.by_feature));
+        let by_key = self.sum(|plan| (plan.all_changes.by_key, plan.held_back.by_key));
+        for (layout, (all, held)) in [("a feature", all), ("a key", by_key)] {
+            let mut line = vec!["in all".to_owned(), layout.to_owned()];
+            line.extend(self.cells(all).into_iter().chain(self.cells(held)));
+            lines.push(line);
+        }
+        let mut text = Vec::new();
+        let _ = print_aligned(&lines, 2, &mut text);
+        format!("\n{}{}", String::from_utf8_lossy(&text), self.what_is_held_back())
+    }
+
+    fn sum(&self, of: impl Fn(&GroupPlan) -> (GroupWrites, GroupWrites)) -> (GroupWrites, GroupWrites) {
+        let plus = |(all, held): (GroupWrites, GroupWrites), group: &GroupPlan| {
+            let (more, more_held) = of(group);
+            (all.plus(more), held.plus(more_held))
+        };
+        self.plan.groups.iter().fold(Default::default(), plus)
+    }
+
+    fn cells(&self, written: GroupWrites) -> [String; 3] {
+        let units_per_day = self.per_second(written.units) * SECONDS_PER_DAY;
+        [
+            format!("{:.1}", self.per_second(written.writes)),
+            whole(units_per_day),
+            format!("{:.2}", self.price(units_per_day)),
+        ]
+    }
+
+    fn what_is_held_back(&self) -> String {
+        let HoldBack { min_change, max_age } = HoldBack::ONE_PERCENT;
+        if self.pipeline.holds_back() {
+            return "  held back: small changes, as `min_change` says in the file\n".to_owned();
+        }
+        format!(
+            "  held back: with `min_change = {min_change}` in [publish], for at most {}\n",
+            format_duration(max_age)
+        )
+    }
+
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Some(error) = &self.plan.not_rehearsed {
+            warnings.push(format!("nothing can be said of what is written: {error}"));
+        }
         if self.plan.events == 0 {
             warnings.push("no event counts: nothing can be said of the costs".to_owned());
         }

@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::counter::DecayInterval;
 use crate::event::{Ahead, FieldId, TimeUnit};
 use crate::pipeline::{
-    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, Rhythm, StartOffset,
+    ClockKind, EventSelector, Group, HoldBack, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, Rhythm, StartOffset,
     format_duration, from_units,
 };
+use crate::state::shown_words;
 use crate::telemetry::Printable;
 
 /// What the file means, section by section.
@@ -84,6 +85,19 @@ fn publish(pipeline: &Pipeline) -> String {
     format!("{}, and at the end", rhythms.join(" and "))
 }
 
+/// What is held back of a group's changes, and what that takes.
+fn held_back(pipeline: &Pipeline, group: &Group) -> Option<String> {
+    let HoldBack { min_change, max_age } = pipeline.publish.held_back_of(group);
+    let percent = Percent(min_change);
+    (min_change > 0.0).then(|| {
+        format!(
+            "changes of up to {percent} wait, for at most {}; {} bytes more for each row of several events",
+            format_duration(max_age),
+            8 * shown_words(group.decays.width()),
+        )
+    })
+}
+
 fn dead_letters(pipeline: &Pipeline) -> String {
     let config = &pipeline.dead_letters;
     let path = config.path.as_deref().unwrap_or(Path::new("dead_letters.jsonl"));
@@ -130,7 +144,8 @@ fn describe_group(pipeline: &Pipeline, group: &Group) -> Vec<String> {
         format!("    decays    {}", decays(pipeline, group, ", ")),
         format!("    ttl       {}", group.ttl.map_or("none".to_owned(), length)),
     ];
-    lines.extend(group.publish_every.map(|every| format!("    publish   every {}", format_duration(every))));
+    lines.extend(group.publish.every.map(|every| format!("    publish   every {}", format_duration(every))));
+    lines.extend(held_back(pipeline, group).map(|held| format!("    held back {held}")));
     let names = feature_names(pipeline, group);
     let named = if names.len() > FEATURES_NAMED { FEATURES_NAMED - 1 } else { names.len() };
     for (index, feature) in names[..named].iter().enumerate() {
@@ -214,6 +229,16 @@ fn totals(pipeline: &Pipeline) -> String {
         ratios => format!("; {}", plural(ratios, "ratio")),
     };
     format!("{}; {features}; {counters}{ratios}", plural(pipeline.groups.len(), "group"))
+}
+
+/// A share, as people read it.
+struct Percent(f64);
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // As many digits as the file has, and not those of the product in binary.
+        write!(f, "{} %", (self.0 * 1e8).round() / 1e6)
+    }
 }
 
 fn plural(count: usize, what: &str) -> String {

@@ -53,6 +53,8 @@ pub enum Part {
     TooManyDeadLetters,
     /// There were more rows than workers can hold.
     Rows,
+    /// It was stopped before it had caught up, so nothing was published.
+    NotCaughtUp,
     /// The program itself.
     Program,
 }
@@ -64,6 +66,8 @@ pub enum Published {
     All,
     /// What was acknowledged, perhaps more, but not all.
     Part,
+    /// Nothing yet.
+    Nothing,
     /// Nothing any more.
     Gone,
 }
@@ -74,6 +78,7 @@ impl Published {
         match self {
             Published::All => "all",
             Published::Part => "part",
+            Published::Nothing => "none",
             Published::Gone => "gone",
         }
     }
@@ -86,6 +91,7 @@ impl RunEnd {
             RunError::Source(error) => RunEnd::failed(Part::Input, error),
             RunError::Sink(error) if error.kind() == SinkErrorKind::ClosedPipe => RunEnd::ReaderLeft,
             RunError::Sink(error) => RunEnd::failed(part_of(&error), error),
+            RunError::NotCaughtUp(_) => RunEnd::failed(Part::NotCaughtUp, CliError::Lost(error.to_string())),
             RunError::State(ApplyError::Damaged(_)) | RunError::Bug(_) => {
                 RunEnd::failed(Part::Program, CliError::Failed(error.to_string()))
             }
@@ -162,6 +168,7 @@ impl RunEnd {
                 part: Part::Input | Part::DamagedLog | Part::NothingCounted | Part::WrongForm, ..
             } => Published::All,
             RunEnd::Failed { part: Part::SinkGone, .. } => Published::Gone,
+            RunEnd::Failed { part: Part::NotCaughtUp, .. } => Published::Nothing,
             RunEnd::Failed { .. } => Published::Part,
         }
     }
@@ -198,6 +205,7 @@ impl Part {
             Part::DeadLetters => "dead letters could not be kept",
             Part::TooManyDeadLetters => "more dead letters than allowed",
             Part::Rows => "too many rows",
+            Part::NotCaughtUp => "stopped before it had caught up",
             Part::Program => "a bug",
         }
     }
@@ -231,6 +239,7 @@ mod tests {
         ends.push(RunEnd::after(RunError::Source(SourceError::new("no"))));
         ends.push(RunEnd::after(RunError::State(ApplyError::TooManyKeys)));
         ends.push(RunEnd::after(RunError::Bug("no")));
+        ends.push(RunEnd::after(RunError::NotCaughtUp(5)));
         ends.push(RunEnd::failed(Part::DamagedLog, CliError::Failed("no".to_owned())));
         ends.push(RunEnd::failed(Part::NothingCounted, CliError::Failed("no".to_owned())));
         ends.push(RunEnd::failed(Part::WrongForm, CliError::Failed("no".to_owned())));

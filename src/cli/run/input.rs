@@ -16,7 +16,7 @@ use crate::event::TimeUnit;
 use crate::pipeline::{ClockKind, Pipeline, TimeShift};
 use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource, LogSpan};
-use crate::source::{Feed, SourceError, feed};
+use crate::source::{CaughtUp, Feed, SourceError, feed};
 use crate::telemetry::{InputProgress, Metrics, Printable};
 
 /// A source that was found to be there.
@@ -93,6 +93,11 @@ impl Input {
         matches!(&self.source, Source::Log(source) if source.pipe().is_none())
     }
 
+    /// What is told when everything is read that there was at the start; of logs, that is only their end.
+    pub fn caught_up(&self, workers: usize) -> CaughtUp {
+        CaughtUp::new(matches!(self.source, Source::Kafka(_)).then_some(workers))
+    }
+
     /// What moves the last event of the logs to this time, before any is counted; nothing, where none counts.
     pub fn shift_to(
         self,
@@ -128,11 +133,12 @@ impl Input {
         workers: usize,
         stop: &Arc<AtomicBool>,
         metrics: &Arc<Metrics>,
+        caught_up: &Arc<CaughtUp>,
         failure: &Failure,
     ) -> Result<(Vec<Feed>, RunningInput), CliError> {
         match self.source {
             Source::Log(source) => start_log(source, self.first_epoch, workers, stop, failure),
-            Source::Kafka(kafka) => start_kafka(*kafka, self.first_epoch, workers, stop, metrics, failure),
+            Source::Kafka(kafka) => start_kafka(*kafka, self.first_epoch, workers, stop, metrics, caught_up, failure),
         }
     }
 }
@@ -227,6 +233,7 @@ fn start_kafka(
     workers: usize,
     stop: &Arc<AtomicBool>,
     metrics: &Arc<Metrics>,
+    caught_up: &Arc<CaughtUp>,
     failure: &Failure,
 ) -> Result<(Vec<Feed>, RunningInput), CliError> {
     let KafkaInput { source, clock, arrivals, until_end } = kafka;
@@ -238,9 +245,9 @@ fn start_kafka(
         let (sender, feed) = feed(first_epoch);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
-        let arrivals = Arc::clone(&arrivals);
+        let (arrivals, caught_up) = (Arc::clone(&arrivals), Arc::clone(caught_up));
         let read = move || {
-            reader.run(sender, &clock, &arrivals, &metrics, &stop)?;
+            reader.run(sender, &clock, &arrivals, &metrics, &caught_up, &stop)?;
             Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
         };
         readers.push(spawn(format!("reader {index}"), failure, read)?);

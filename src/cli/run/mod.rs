@@ -29,7 +29,7 @@ use crate::dataflow::{self, Failure, ItemDelivery, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
-use crate::pipeline::{Pipeline, StartOffset};
+use crate::pipeline::{HoldBack, Pipeline, StartOffset};
 use crate::sink::{self, DeadLetterFile, Sink, SinkError, SinkOptions, SinkTarget};
 use crate::sums::HashSeed;
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
@@ -43,12 +43,25 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let stopwatch = Stopwatch::start();
     let mut pipeline = pipeline_of(args)?;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
+    if args.every_window && pipeline.holds_back() {
+        return Err(CliError::Usage(
+            "--every-window publishes every change, and the pipeline file says with `min_change` which to hold back: leave one of \
+             them out"
+                .to_owned(),
+        ));
+    }
     if args.every_window && pipeline.publish.is_named() {
         return Err(CliError::Usage(
             "--every-window publishes every change, and the pipeline file says with `publish.every` how often to publish: leave one of \
              them out"
                 .to_owned(),
         ));
+    }
+    if pipeline.publish.hold_until_caught_up && (args.every_window || !target.is_table()) {
+        return Err(CliError::Usage(format!(
+            "`hold_until_caught_up` is for tables: {} gets every change when it happens; leave one of them out",
+            if args.every_window { "with --every-window a sink".to_owned() } else { format!("the sink {target}") }
+        )));
     }
     let Signals { stop, signalled } = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
@@ -80,6 +93,13 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     if is_replay {
         pipeline.publish.stretch_for_a_replay();
     }
+    if target != SinkTarget::DynamoDb {
+        pipeline.dynamodb.budget_wcu = None;
+    }
+    if args.every_window || !target.is_table() {
+        // Who reads a changelog wants every change.
+        pipeline.publish.hold_back_of_all(HoldBack::NOTHING);
+    }
     let pipeline = Arc::new(pipeline);
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     let by_the_clock = options.generation;
@@ -87,7 +107,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();
-    let (feeds, input) = input.start(args.workers, &stop, &metrics, &failure)?;
+    let caught_up = Arc::new(input.caught_up(args.workers));
+    let (feeds, input) = input.start(args.workers, &stop, &metrics, &caught_up, &failure)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         peers: Peers::alone(feeds.len() as u32),
@@ -95,6 +116,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         sink,
         delivery: delivery(args, &target, is_replay),
         signalled,
+        hold_until: pipeline.publish.hold_until_caught_up.then_some(caught_up),
         dead_letters,
         seed: HashSeed::random(),
         versions,

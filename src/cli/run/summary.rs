@@ -101,6 +101,10 @@ impl Summary<'_> {
             let (refused, path) = (count(metrics.items_refused.get()), self.dead_letter_path.display());
             line("refused items", format!("{refused}, which the table will never take as they are: see {path}"));
         }
+        if let Some(latest) = metrics.waiting.latest() {
+            let value = format!("what changed least, for up to {:.1} s: budget_wcu was reached", latest.as_secs_f64());
+            line("put off", value);
+        }
         let unpublished = metrics.evictions.unpublished.get();
         if unpublished > 0 {
             line(
@@ -142,6 +146,7 @@ impl Summary<'_> {
         match self.published() {
             Published::All => format!("{items} to {target}"),
             Published::Part => format!("{items} acknowledged by {target}; not all that was counted is there"),
+            Published::Nothing => format!("{items} to {target}: what was counted waits to catch up"),
             Published::Gone => format!("0 left of {items} in {target}"),
         }
     }
@@ -209,6 +214,7 @@ impl Summary<'_> {
             evicted_unpublished = metrics.evictions.unpublished.get(),
             items_waiting = metrics.waiting.items(),
             oldest_waiting_seconds = metrics.waiting.oldest().map(|oldest| oldest.as_secs_f64()),
+            put_off_seconds = metrics.waiting.latest().map(|latest| latest.as_secs_f64()),
             largest_evicted_worth = metrics.evictions.largest_worth(),
             items_written = metrics.items_written.get(),
             items_refused = metrics.items_refused.get(),

@@ -45,6 +45,7 @@ impl Waiting {
             sink: Box::new(sink),
             delivery: ItemDelivery::Changelog(Writers::OnePerCluster),
             signalled: Arc::default(),
+            hold_until: None,
             dead_letters: DeadLetterFile::new(dead_letters, None, Arc::clone(&metrics)),
             seed: HashSeed(42),
             versions: Versions::new(Generation(1), Window(1)),

@@ -33,21 +33,14 @@ mod size;
 mod stopping;
 mod table;
 mod table_address;
-<<<<<<< HEAD
-mod unsettled;
-=======
 mod table_report;
 mod table_setup;
->>>>>>> d12-fake
+mod unsettled;
+mod write_units;
 mod writer;
 
 pub(super) use reader::DynamoDbReader;
-pub(crate) use size::item_bytes;
-<<<<<<< HEAD
-pub use table::{TableReport, TtlState, ensure_table};
-pub(super) use writer::{DynamoDbSink, ITEMS_AT_ONCE};
-=======
 pub use table_report::{Billing, SettingReport, TableReport, TableWishes, Verdict};
 pub use table_setup::ensure_table;
-pub(super) use writer::{DynamoDbSink, ITEMS_IN_FLIGHT};
->>>>>>> d12-fake
+pub(crate) use write_units::{typical_item_bytes, write_units};
+pub(super) use writer::{DynamoDbSink, ITEMS_AT_ONCE};

@@ -8,12 +8,7 @@ use aws_sdk_dynamodb::types::{KeyType, ScalarAttributeType, TableDescription, Ta
 
 use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY};
 use super::connection::Service;
-<<<<<<< HEAD
 use super::failed_request::{Cause, Certainty, FailedRequest};
-use super::reader::READER_PATIENCE;
-=======
-use super::failed_request::{Cause, FailedRequest};
->>>>>>> d12-fake
 use crate::pipeline::Pipeline;
 use crate::sink::SinkError;
 

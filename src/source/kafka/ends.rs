@@ -88,6 +88,24 @@ impl Poller<'_> {
         self.wait_for_transaction(held_up, now)
     }
 
+    /// Says, once, when everything has been handed over that there was at the start. Where the last offsets of a partition have
+    /// left no trace, or belong to a transaction that is open, that nothing comes is enough.
+    pub(super) fn tell_if_caught_up(&mut self) {
+        if self.has_caught_up || !self.batch_is_empty() {
+            return;
+        }
+        let silence = self.silence();
+        let is_there = |partition: &Partition| {
+            let end = usize::try_from(partition.id).ok().and_then(|id| self.reader.ends.get(id)).copied();
+            end.is_none_or(|end| partition.next >= end)
+                || partition.at_end_since.is_some_and(|since| since.elapsed() >= silence)
+        };
+        if self.partitions.iter().all(is_there) {
+            self.has_caught_up = true;
+            self.tell_caught_up();
+        }
+    }
+
     fn silence(&self) -> Duration {
         if self.reader.settings.get("client.rack").is_some() { REPLICA_SILENCE } else { LEADER_SILENCE }
     }

@@ -139,6 +139,7 @@ impl KafkaSource {
         let settings = watchful(consumer_settings(&self.config, workers)?);
         let outages = Arc::new(OutageLog::default());
         let (reading, finished) = bounded(0);
+        let ends: Arc<[i64]> = self.ends.as_slice().into();
         let readers = (0..workers).map(|index| KafkaReader {
             topic: self.topic.clone(),
             settings: settings.clone(),
@@ -147,6 +148,7 @@ impl KafkaSource {
             partitions: self.partitions.iter().skip(index).step_by(workers).copied().collect(),
             partition_count: self.partitions.len(),
             until_end: self.options.until_end,
+            ends: Arc::clone(&ends),
             progress: Arc::clone(&self.progress),
             outages: Arc::clone(&outages),
             transactions_within: self.options.transactions_within,

@@ -22,7 +22,7 @@ use super::probe::new_consumer;
 use super::problem::made_anew;
 use super::reader::KafkaReader;
 use crate::epoch::Epoch;
-use crate::source::{Block, Closed, FeedSender, SourceError};
+use crate::source::{Block, CaughtUp, Closed, FeedSender, SourceError};
 use crate::telemetry::Metrics;
 
 /// A request to stop is noticed at least this often.
@@ -42,10 +42,11 @@ impl KafkaReader {
         clock: &KafkaClock,
         arrivals: &RecordArrivals,
         metrics: &Metrics,
+        caught_up: &CaughtUp,
         stop: &AtomicBool,
     ) -> Result<(), SourceError> {
         let consumer = new_consumer(&self.settings, &self.topic)?;
-        let session = Session { sender: &sender, clock, arrivals, metrics, stop };
+        let session = Session { sender: &sender, caught_up, clock, arrivals, metrics, stop };
         Poller::new(&consumer, &self, session).run()
     }
 }
@@ -54,6 +55,7 @@ impl KafkaReader {
 #[derive(Clone, Copy)]
 struct Session<'a> {
     sender: &'a FeedSender,
+    caught_up: &'a CaughtUp,
     clock: &'a KafkaClock,
     arrivals: &'a RecordArrivals,
     metrics: &'a Metrics,
@@ -91,10 +93,14 @@ pub(super) struct Poller<'a> {
     /// The epoch in which the batch is read.
     epoch: Epoch,
     epoch_ends: Instant,
+    /// The epoch of the newest block that was sent.
+    newest_sent: Epoch,
     /// The broker is away.
     pub(super) waiting: bool,
     /// It cannot go on.
     failed: bool,
+    /// What there was at the start has been handed over.
+    pub(super) has_caught_up: bool,
     pub(super) end_wait: EndWait,
     /// How often in a row offsets were asked for that are not there.
     pub(super) looked_again: usize,
@@ -112,8 +118,10 @@ impl<'a> Poller<'a> {
             batch: Batch::new(Arc::from(reader.topic.name.as_str())),
             epoch,
             epoch_ends,
+            newest_sent: epoch,
             waiting: false,
             failed: false,
+            has_caught_up: false,
             end_wait: EndWait::new(Instant::now()),
             looked_again: 0,
         }
@@ -153,6 +161,7 @@ impl<'a> Poller<'a> {
                 None if self.batch.is_empty() => {
                     self.session.clock.caught_up();
                     self.settle_ends(now)?;
+                    self.tell_if_caught_up();
                 }
                 None => {}
             }
@@ -274,6 +283,7 @@ impl<'a> Poller<'a> {
         if !self.batch.is_empty() {
             let payload = self.batch.take();
             for block in self.session.clock.stamp(self.epoch, payload) {
+                self.newest_sent = self.newest_sent.max(block.epoch);
                 self.send(block)?;
             }
             // The block may have been the last that its epoch can hold.
@@ -282,7 +292,16 @@ impl<'a> Poller<'a> {
         for partition in &self.partitions {
             self.reader.progress.reached(partition.id, partition.next);
         }
+        self.tell_if_caught_up();
         Ok(())
+    }
+
+    pub(super) fn batch_is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    pub(super) fn tell_caught_up(&self) {
+        self.session.caught_up.reached(self.newest_sent);
     }
 
     fn send(&self, mut block: Block) -> Result<(), Ended> {

@@ -22,6 +22,8 @@ pub struct KafkaReader {
     /// How many partitions the topic has.
     pub(super) partition_count: usize,
     pub(super) until_end: bool,
+    /// Where the partitions ended at the start, by id.
+    pub(super) ends: Arc<[i64]>,
     pub(super) progress: Arc<KafkaProgress>,
     pub(super) outages: Arc<OutageLog>,
     /// How long messages of a transaction that is open are waited for at the end.

@@ -10,6 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
+use crate::source::CaughtUp;
 use crate::clock::{ArrivalClock, WallClock};
 use crate::epoch::Epoch;
 use crate::event::TimeUnit;
@@ -97,7 +98,7 @@ fn live(config: &KafkaConfig, act: impl FnOnce(&Feed, &KafkaProgress)) -> Result
     let (sender, feed) = feed(Epoch(0));
     let (stop, metrics, clock) = (AtomicBool::new(false), Metrics::default(), wall_clock());
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &stop));
+        let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &CaughtUp::new(None), &stop));
         let watching = scope.spawn(|| watcher.run());
         let stop_at_the_end = StopGuard(&stop);
         act(&feed, &progress);
@@ -128,12 +129,14 @@ fn readers_share_all_partitions_and_stop_at_the_ends_found_at_the_start() {
     produce(&cluster, 1, numbered(100..150));
 
     let (clock, metrics, stop) = (wall_clock(), Metrics::default(), AtomicBool::new(false));
+    let caught_up = CaughtUp::new(Some(7));
     let mut read = Vec::new();
     // Seven workers: two of them have nothing to read, and end at once.
     for (index, reader) in source.into_readers(7).expect("readers").0.into_iter().enumerate() {
         let (sender, feed) = feed(Epoch(0));
         std::thread::scope(|scope| {
-            let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &stop));
+            assert_eq!(caught_up.epoch(), None, "reader {index} has not begun");
+            let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &caught_up, &stop));
             let mine: Vec<_> = feed.blocks.iter().flat_map(|block| messages_of(&block)).collect();
             running.join().expect("no panic").expect("read to the end");
             assert!(mine.iter().all(|(partition, _, _)| *partition as usize % 7 == index));
@@ -146,6 +149,39 @@ fn readers_share_all_partitions_and_stop_at_the_ends_found_at_the_start() {
     expected.sort();
     assert_eq!(read, expected);
     assert_eq!(progress.lag(), Some(0));
+    assert!(caught_up.epoch().is_some());
+}
+
+#[test]
+fn a_live_reader_has_caught_up_when_it_has_handed_over_what_there_was_at_the_start() {
+    let cluster = cluster(2);
+    produce(&cluster, 1, numbered(0..100));
+    let config = config(cluster.bootstrap_servers());
+    let source =
+        KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
+    let (mut readers, watcher) = source.into_readers(1).expect("a reader");
+    let reader = readers.pop().expect("a reader");
+    let (sender, feed) = feed(Epoch(0));
+    let (stop, metrics, clock, caught_up) =
+        (AtomicBool::new(false), Metrics::default(), wall_clock(), CaughtUp::new(Some(1)));
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| reader.run(sender, &clock, &arrivals(), &metrics, &caught_up, &stop));
+        let watching = scope.spawn(|| watcher.run());
+        let stop_at_the_end = StopGuard(&stop);
+        let (mut taken, mut newest) = (0, Epoch(0));
+        while taken < 100 {
+            let block = feed.blocks.recv().expect("the reader goes on");
+            newest = block.epoch;
+            taken += messages_of(&block).len();
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while caught_up.epoch().is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(caught_up.epoch(), Some(newest));
+        drop(stop_at_the_end);
+        running.join().expect("no panic").and(watching.join().expect("no panic")).expect("read");
+    });
 }
 
 #[test]

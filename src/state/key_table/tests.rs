@@ -86,7 +86,7 @@ impl Twins {
             let Some((key, since)) = self.table.take(RHYTHM) else { return };
             assert!(oldest.is_some_and(|oldest| oldest <= since), "{oldest:?}, {since:?}");
             assert!(self.marked.remove(&self.table.block(key).id().words()));
-            self.table.unmark_rows(key, |_| true);
+            self.table.settle_rows(key, || Fate::Taken);
         }
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::event::Reason;
 use crate::findings::Observed;
+use crate::plan::GroupWrites;
+use crate::state::ApplyError;
 
 /// What a run over the sample would hold and publish.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,17 @@ pub struct Plan {
     pub is_estimate: bool,
     /// One for each group of the pipeline, in its order.
     pub groups: Vec<GroupPlan>,
+    /// Why nothing is known of what would be written.
+    pub not_rehearsed: Option<ApplyError>,
+}
+
+/// What a group would write, with items of both layouts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GroupPublishing {
+    /// One item for each feature of a key.
+    pub by_feature: GroupWrites,
+    /// One for each key: what of it is the group's.
+    pub by_key: GroupWrites,
 }
 
 /// What one group would hold and publish.
@@ -36,12 +49,12 @@ pub struct GroupPlan {
     /// What the rows take in memory: sketches and sets of members with them, and their part of their keys, which all
     /// groups that are keyed alike share.
     pub row_bytes: u64,
-    /// How many items would be published: one for each row and window that changes it.
-    pub items: u64,
     /// What the rows' items take in a DynamoDB table.
     pub table_bytes: u64,
-    /// The write units of DynamoDB that the items take.
-    pub write_units: u64,
+    /// What would be written if no change were held back.
+    pub all_changes: GroupPublishing,
+    /// What would be written if small changes are held back: as the pipeline says or, where it says nothing, those of up to 1 %.
+    pub held_back: GroupPublishing,
 }
 
 impl GroupPlan {

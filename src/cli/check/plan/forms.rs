@@ -11,9 +11,6 @@ use crate::pipeline::{GroupId, Pipeline, RowShape};
 use crate::state::{key_bytes, row_words};
 use crate::sums::KeyId;
 
-/// What a write unit of DynamoDB writes, in bytes.
-const WRITE_UNIT_BYTES: u32 = 1024;
-
 /// All keys.
 pub(super) struct Forms {
     forms: Vec<Form>,
@@ -47,10 +44,6 @@ struct RowTally {
     single: bool,
     member: Option<u64>,
     members: MemberBits,
-    /// In how many windows it has changed.
-    windows: u32,
-    /// The last of these, counted from the first of all.
-    last_window: u32,
     item_bytes: u32,
 }
 
@@ -71,7 +64,6 @@ pub(super) struct PlannedFeature {
 pub(super) struct SeenRow<'a> {
     pub feature: &'a PlannedFeature,
     pub group: GroupId,
-    pub window: u32,
     /// Of uniques, the member's hash.
     pub member: Option<u64>,
 }
@@ -142,9 +134,9 @@ impl Forms {
         self.forms.iter().any(|form| form.keys.is_thinned())
     }
 
-    /// What each group would hold and publish.
+    /// What each group would hold.
     pub fn plan(&self, pipeline: &Pipeline) -> Vec<GroupPlan> {
-        let memory: Vec<RowMemory> = pipeline.groups.iter().map(RowMemory::of).collect();
+        let memory: Vec<RowMemory> = pipeline.groups.iter().map(|group| RowMemory::of(group, pipeline)).collect();
         let mut plans: Vec<GroupPlan> = pipeline.groups.iter().map(|_| GroupPlan::default()).collect();
         let mut bytes = vec![0.0; plans.len()];
         for form in &self.forms {
@@ -159,7 +151,7 @@ impl Forms {
                     let beside = memory[group].beside(row.shape, row.single, row.members);
                     let share = shared as f64 / key.rows.len() as f64;
                     bytes[group] += stands_for as f64 * ((own(row) + beside) as f64 + share);
-                    row.publish(&mut plans[group], key.text_length, stands_for);
+                    row.add_to(&mut plans[group], key.text_length, stands_for);
                 }
             }
         }
@@ -184,8 +176,6 @@ impl RowTally {
             single: true,
             member: seen.member,
             members: MemberBits::of(seen.member),
-            windows: 1,
-            last_window: seen.window,
             item_bytes: seen.feature.item_bytes,
         }
     }
@@ -193,16 +183,11 @@ impl RowTally {
     fn count(&mut self, seen: SeenRow<'_>) {
         self.single &= self.shape == RowShape::Uniques && self.member == seen.member;
         self.members.add(MemberBits::of(seen.member));
-        self.windows += u32::from(self.last_window != seen.window);
-        self.last_window = seen.window;
     }
 
-    /// Adds the items that it makes.
-    fn publish(&self, plan: &mut GroupPlan, text_length: u16, stands_for: u64) {
-        let item_bytes = self.item_bytes + u32::from(text_length);
+    /// Adds what it holds.
+    fn add_to(&self, plan: &mut GroupPlan, text_length: u16, stands_for: u64) {
         plan.rows += stands_for;
-        plan.items += stands_for * u64::from(self.windows);
-        plan.table_bytes += stands_for * u64::from(item_bytes);
-        plan.write_units += stands_for * u64::from(self.windows) * u64::from(item_bytes.div_ceil(WRITE_UNIT_BYTES));
+        plan.table_bytes += stands_for * u64::from(self.item_bytes + u32::from(text_length));
     }
 }

@@ -1,8 +1,8 @@
 //! What keys and their rows would take in memory.
 
 use crate::counter::{EventTime, MemberHash, Uniques};
-use crate::pipeline::{Group, RowShape};
-use crate::state::UniquesStore;
+use crate::pipeline::{Group, Pipeline, RowShape};
+use crate::state::{UniquesStore, shown_words};
 
 /// The different members of a row of uniques, as far as memory hangs on their number: up to some 200 it can be
 /// told within a tenth (linear counting: Whang, Vander-Zanden, Taylor, TODS 1990), and that is when a set has long
@@ -34,13 +34,15 @@ impl MemberBits {
 pub(super) struct RowMemory {
     values: usize,
     squares: usize,
+    /// Whether what items show is kept, too.
+    remembers: bool,
     /// Of uniques beside the row itself, by the number of their members; the last number stands for more.
     uniques: Vec<usize>,
 }
 
 impl RowMemory {
     /// Asks the stores themselves.
-    pub(super) fn of(group: &Group) -> RowMemory {
+    pub(super) fn of(group: &Group, pipeline: &Pipeline) -> RowMemory {
         let set = &group.other_shapes.uniques;
         let mut uniques = Uniques::new();
         let more_than_exact = set.config().exact_members + 1;
@@ -53,17 +55,19 @@ impl RowMemory {
         RowMemory {
             values: group.decays_of(RowShape::Values).width(),
             squares: group.decays_of(RowShape::ValuesAndSquares).width(),
+            remembers: pipeline.remembers(group),
             uniques: (0..=more_than_exact).map(bytes_with).collect(),
         }
     }
 
     /// How many words a row has in its key's block.
     pub(super) fn words(&self, shape: RowShape, single: bool) -> usize {
+        let shown = |values: usize| if self.remembers { shown_words(values) } else { 0 };
         match shape {
             _ if single => 1,
-            RowShape::Values => self.values,
-            RowShape::ValuesAndSquares => self.squares,
-            RowShape::Uniques => 1,
+            RowShape::Values => self.values + shown(self.values),
+            RowShape::ValuesAndSquares => self.squares + shown(self.squares),
+            RowShape::Uniques => 1 + shown(self.values),
         }
     }
 
@@ -79,7 +83,7 @@ impl RowMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::fixtures::group;
+    use crate::sink::fixtures::{group, pipeline};
     use xxhash_rust::xxh3::xxh3_64;
 
     fn bits(members: u64) -> MemberBits {
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn a_row_takes_what_its_values_squares_or_members_take() {
         let group = group("user", &[0], "{event}");
-        let memory = RowMemory::of(&group);
+        let memory = RowMemory::of(&group, &pipeline());
         assert_eq!(RowShape::ALL.map(|shape| memory.words(shape, false)), [3, 6, 1]);
         assert_eq!(RowShape::ALL.map(|shape| memory.words(shape, true)), [1, 1, 1]);
         let beside = |members| memory.beside(RowShape::Uniques, false, bits(members));

@@ -1,10 +1,10 @@
 //! What a pipeline would cost: counted from a cut of the stream by the decoder and the router of a
 //! run, so that it stays true.
 //!
-//! A [`Planner`] sees each event, asks the router what it adds to which keys, and counts keys, rows and the
-//! items that a live run would publish, but holds no values. Its memory is bounded: beyond
-//! [`Planner::MOST_ROWS`] it goes on with a fair share of the keys (see `distinct` and `forms`), and what it
-//! says becomes an estimate.
+//! A [`Planner`] sees each event, asks the router what it adds to which keys, and counts keys and rows, but holds no values.
+//! What a live run would write it has [rehearsed](crate::plan) over the same additions. Its memory is bounded: beyond
+//! [`Planner::MOST_ROWS`], and [`Planner::MOST_REHEARSED`] in each rehearsal, it goes on with a fair share of the keys (see
+//! `distinct` and `forms`), and what it says becomes an estimate.
 
 mod distinct;
 mod figures;
@@ -19,16 +19,17 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-pub use self::figures::{GroupPlan, Plan};
+pub use self::figures::{GroupPlan, GroupPublishing, Plan};
 use self::forms::{Forms, PlannedFeature, SeenRow};
 use self::growth::Growth;
 use crate::clock::MedianClock;
 use crate::counter::EventTime;
-use crate::epoch::Version;
 use crate::event::{Arrival, Decoder, Event, FieldId, Reason, Utf8};
 use crate::findings::{Observed, Observer};
-use crate::pipeline::{FeatureKey, Pipeline};
-use crate::sink::{Count, Item, dynamodb};
+use crate::pipeline::{HoldBack, Limits, Pipeline};
+use crate::plan::{ItemLayout, Rehearsed, RehearsalClock, Variant, Written};
+use crate::sink::dynamodb::typical_item_bytes;
+use crate::state::ApplyError;
 use crate::sums::{Addition, Additions, HashSeed, KeyId, Router};
 
 /// Counts what a run over these events would hold and publish.
@@ -54,13 +55,13 @@ pub struct Planner {
     /// The fields whose different values are counted, and of the event at hand the hashes of these.
     member_fields: Vec<FieldId>,
     members: Vec<Option<u64>>,
+    /// What would be written; or why that is not known.
+    rehearsed: Result<Rehearsed, ApplyError>,
 }
 
 /// The windows that a clock has been in, counted in window lengths since 1970.
 #[derive(Clone, Copy)]
 struct Windows {
-    /// The one that it started in.
-    anchor: i64,
     first: i64,
     last: i64,
 }
@@ -77,18 +78,23 @@ struct GroupTally {
 #[derive(Default)]
 struct EventAdditions {
     keys: Vec<EventKey>,
+    /// The keys' texts.
+    text: Vec<u8>,
     additions: Vec<Addition>,
 }
 
 struct EventKey {
     id: KeyId,
+    text_start: usize,
     text_length: u16,
     first_addition: usize,
 }
 
 impl Additions for EventAdditions {
     fn begin_key(&mut self, id: KeyId, text: &[u8], _: &Pipeline) {
-        self.keys.push(EventKey { id, text_length: text.len() as u16, first_addition: self.additions.len() });
+        let (text_start, first_addition) = (self.text.len(), self.additions.len());
+        self.text.extend_from_slice(text);
+        self.keys.push(EventKey { id, text_start, text_length: text.len() as u16, first_addition });
     }
 
     fn add(&mut self, addition: Addition) {
@@ -99,6 +105,8 @@ impl Additions for EventAdditions {
 impl Planner {
     /// So many rows and keys are counted one by one.
     pub const MOST_ROWS: usize = 5_000_000;
+    /// So many rows are held in each of the rehearsals of publishing.
+    pub const MOST_REHEARSED: usize = 300_000;
 
     /// Nothing is counted yet. All events arrived so.
     pub fn new(pipeline: Arc<Pipeline>, arrival: Arrival) -> Planner {
@@ -119,6 +127,7 @@ impl Planner {
             features: Vec::new(),
             member_fields: member_fields(&pipeline),
             members: Vec::new(),
+            rehearsed: Ok(rehearsed(&pipeline)),
             pipeline,
         }
     }
@@ -129,8 +138,11 @@ impl Planner {
             Ok(None) => return,
             Ok(Some(event)) => {
                 hash_members(&event, &self.member_fields, &mut self.members);
+                enter(&mut self.rehearsed, event.time(), &mut self.router);
+                self.features.truncate(self.router.features().len());
                 let routed = {
                     self.additions.keys.clear();
+                    self.additions.text.clear();
                     self.additions.additions.clear();
                     self.router.route(&event, &mut self.additions)
                 };
@@ -154,9 +166,10 @@ impl Planner {
     fn count(&mut self, time: EventTime) {
         self.events += 1;
         self.clock.observe(time);
-        let window = self.enter_window();
-        self.learn_features(time);
-        let Planner { additions: EventAdditions { keys, additions }, groups, forms, features, members, .. } = self;
+        self.enter_window();
+        self.learn_features();
+        self.rehearse_additions();
+        let Planner { additions: EventAdditions { keys, additions, .. }, groups, forms, features, members, .. } = self;
         for (index, key) in keys.iter().enumerate() {
             let end = keys.get(index + 1).map_or(additions.len(), |next| next.first_addition);
             let mut last_group = None;
@@ -168,34 +181,41 @@ impl Planner {
                 // A group's features follow each other.
                 tally.key_uses += u64::from(last_group.replace(group) != Some(group));
                 let member = feature.members.and_then(|index| members[index]);
-                forms.count(key.id, key.text_length, SeenRow { feature, group, window, member });
+                forms.count(key.id, key.text_length, SeenRow { feature, group, member });
             }
         }
-        self.router.forget_if_many();
-        self.features.truncate(self.router.features().len());
         self.forms.stay_within(Self::MOST_ROWS);
         self.growth.observe(self.events, || self.forms.keys_by_group());
     }
 
-    /// The window that the clock is in, counted from the first.
-    fn enter_window(&mut self) -> u32 {
+    /// Takes notice of the window that the clock is in.
+    fn enter_window(&mut self) {
         // Before the clock has started, all is in the window that it will start with.
-        let Some(now) = self.clock.now() else { return 0 };
+        let Some(now) = self.clock.now() else { return };
         let window = now.0.div_euclid(self.pipeline.window_units());
-        let windows = self.windows.get_or_insert(Windows { anchor: window, first: window, last: window });
+        let windows = self.windows.get_or_insert(Windows { first: window, last: window });
         windows.first = windows.first.min(window);
         windows.last = windows.last.max(window);
-        // Only told apart from each other: that they wrap after 2^32 does no harm.
-        window.wrapping_sub(windows.anchor) as u32
     }
 
-    fn learn_features(&mut self, time: EventTime) {
+    /// Adds what the event at hand adds.
+    fn rehearse_additions(&mut self) {
+        let Planner { rehearsed: Ok(rehearsed), additions, pipeline, .. } = self else { return };
+        let EventAdditions { keys, text, additions } = additions;
+        let sums = rehearsed.sums();
+        for (index, key) in keys.iter().enumerate() {
+            let end = keys.get(index + 1).map_or(additions.len(), |next| next.first_addition);
+            sums.begin_key(key.id, &text[key.text_start..][..usize::from(key.text_length)], pipeline);
+            additions[key.first_addition..end].iter().for_each(|addition| sums.add(*addition));
+        }
+    }
+
+    fn learn_features(&mut self) {
         for feature in &self.router.features()[self.features.len()..] {
-            let item = typical_item(&self.pipeline, feature, time);
             let field = self.pipeline.group(feature.group).measure(feature.measure).members;
             self.features.push(PlannedFeature {
                 hash: xxh3_64(feature.name.as_bytes()),
-                item_bytes: dynamodb::item_bytes(&item) as u32,
+                item_bytes: typical_item_bytes(&self.pipeline, feature) as u32,
                 shape: self.pipeline.shape(feature),
                 members: field.and_then(|field| self.member_fields.iter().position(|known| *known == field)),
             });
@@ -216,7 +236,11 @@ impl Planner {
             plan.key_uses = tally.key_uses;
             plan.keys = [&quarter, &half, &all].map(|keys| at(keys, index));
         }
+        let written = self.rehearsed.and_then(|rehearsed| rehearsed.finish(self.router.features()));
+        let not_rehearsed = written.as_ref().err().cloned();
+        publish(&mut groups, &written.unwrap_or_default());
         Plan {
+            not_rehearsed,
             events: self.events,
             observed,
             windows: self
@@ -226,6 +250,49 @@ impl Planner {
             groups,
             dead_letters: self.dead_letters,
         }
+    }
+}
+
+/// Lets a rehearsal that goes on take notice of an event's time. When it has come to the end of a window, or to its own, no sums
+/// refer to features of the router.
+fn enter(rehearsed: &mut Result<Rehearsed, ApplyError>, time: EventTime, router: &mut Router) {
+    let entered = match rehearsed {
+        Ok(rehearsed) => rehearsed.enter(time, router.features()),
+        Err(_) => Ok(true),
+    };
+    match entered {
+        Ok(true) => router.forget_if_many(),
+        Ok(false) => {}
+        Err(error) => *rehearsed = Err(error),
+    }
+}
+
+/// What is rehearsed: without and with holding back, with items of both layouts.
+fn rehearsed(pipeline: &Arc<Pipeline>) -> Rehearsed {
+    // Of a share of the keys fewer would be evicted.
+    let mut held_back = Pipeline { limits: Limits::default(), ..(**pipeline).clone() };
+    let mut all_changes = held_back.clone();
+    all_changes.publish.hold_back_of_all(HoldBack::NOTHING);
+    if !pipeline.holds_back() {
+        held_back.publish.hold_back_of_all(HoldBack::ONE_PERCENT);
+    }
+    let variants = [Arc::new(all_changes), Arc::new(held_back)].into_iter().flat_map(|pipeline| {
+        [ItemLayout::Feature, ItemLayout::Key].map(|layout| Variant { pipeline: Arc::clone(&pipeline), layout })
+    });
+    let counted = Arc::clone(pipeline);
+    Rehearsed::new(counted, variants.collect(), RehearsalClock::EventTime, Planner::MOST_REHEARSED)
+}
+
+/// Says of each group what was written in the rehearsals, in their order.
+fn publish(groups: &mut [GroupPlan], written: &[Written]) {
+    let [all_by_feature, all_by_key, held_by_feature, held_by_key] = written else { return };
+    for (index, plan) in groups.iter_mut().enumerate() {
+        let of = |by_feature: &Written, by_key: &Written| GroupPublishing {
+            by_feature: by_feature.groups[index],
+            by_key: by_key.groups[index],
+        };
+        plan.all_changes = of(all_by_feature, all_by_key);
+        plan.held_back = of(held_by_feature, held_by_key);
     }
 }
 
@@ -241,28 +308,4 @@ fn member_fields(pipeline: &Pipeline) -> Vec<FieldId> {
 fn hash_members(event: &Event<'_>, fields: &[FieldId], members: &mut Vec<Option<u64>>) {
     members.clear();
     members.extend(fields.iter().map(|field| event.key(*field).map(xxh3_64)));
-}
-
-/// An item of this feature as a run would publish it, but without its key.
-fn typical_item(pipeline: &Pipeline, feature: &FeatureKey, time: EventTime) -> Item {
-    // Decayed values and versions have as many digits as there can be.
-    const VALUE: f64 = std::f64::consts::PI;
-    const VERSION: Version = Version(u64::MAX >> 1);
-    let group = pipeline.group(feature.group);
-    let count = |decay_interval| Count {
-        decay_interval,
-        last_update: time,
-        value: VALUE,
-        squares: pipeline.needs_squares(&feature.name).then_some(VALUE),
-        error: None,
-    };
-    let seconds = pipeline.event.time_unit.to_seconds(time.0);
-    Item {
-        key: String::new(),
-        feature_name: feature.name.clone(),
-        counts: group.decays.intervals().iter().map(|interval| (*interval, count(*interval))).collect(),
-        version: VERSION,
-        expires_at: group.ttl.map(|_| seconds),
-        since: None,
-    }
 }

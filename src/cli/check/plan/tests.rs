@@ -1,9 +1,12 @@
 //! A plan says what a run would do.
 
+mod recount;
+
 use std::collections::{BTreeSet, HashMap};
 
 use super::*;
 use crate::event::TimeFault;
+use crate::pipeline::FeatureKey;
 
 const PIPELINE: &str = r#"
     name = "p"
@@ -63,9 +66,11 @@ fn it_counts_keys_rows_and_the_items_of_each_window() {
         items += windows.len() as u64;
     }
     // The clock is a median of the last nine times: it is a second behind where a window begins.
-    assert!(user.items.abs_diff(items) <= items / 20, "{} and {items}", user.items);
+    let written = user.all_changes.by_feature;
+    assert!((written.writes - items as f64).abs() <= items as f64 / 20.0, "{} and {items}", written.writes);
     assert_eq!(user.growth_exponent(), Some(0.0));
-    assert_eq!(user.write_units, user.items, "one unit for each: an item is small");
+    assert_eq!(written.units, written.writes, "one unit for each: an item is small");
+    assert_eq!(written.first_writes, user.rows as f64);
     // A key: 4 words and its text in one, two rows of two intervals in 4 each, in a block of 14; the index, and the
     // list of marked keys.
     assert_eq!(user.row_bytes, 7 * (8 * 14 + 22 + 8));
@@ -81,7 +86,7 @@ fn what_keeps_squares_has_larger_items() {
             measure: crate::pipeline::MeasureId(0),
             name: name.to_owned(),
         };
-        dynamodb::item_bytes(&typical_item(&pipeline, &key, EventTime(100)))
+        typical_item_bytes(&pipeline, &key)
     };
     let squares = "squares".len() + 1 + 9;
     assert_eq!(one("pair.like.sum_a"), one("pair.like.sum_b") + squares);
