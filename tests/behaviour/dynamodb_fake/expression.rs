@@ -129,7 +129,7 @@ impl Placeholders {
                 return Err(Refusal::invalid(format!("ExpressionAttribute{name} must not be empty")));
             }
         }
-        for name in names.iter().flat_map(BTreeMap::keys).filter(|name| !name.starts_with('#')) {
+        if let Some(name) = names.iter().flat_map(BTreeMap::keys).find(|name| !name.starts_with('#')) {
             return Err(Refusal::invalid(format!(
                 "ExpressionAttributeNames contains invalid key: Syntax error; key: \"{name}\""
             )));
