@@ -7,6 +7,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
+use crate::dynamodb_fake::{FakeDynamoDb, Fault};
+use crate::dynamodb_items::pipeline_text;
 use crate::program::{Running, Workplace};
 
 /// Every event is worth one for ever, in each of two intervals: an item is whole if they agree.
@@ -265,4 +267,22 @@ fn small_changes_are_held_back_through_the_program_and_a_changelog_gets_every_on
     assert_eq!(place.read("changes.jsonl").lines().filter(|line| line.contains("featureName")).count(), 4);
     let refused = place.run(&["run", "p.toml", "--events", "-", "--sink", "sqlite:other.db", "--every-window"]);
     refused.exits(2).says(&["--every-window", "min_change"]);
+}
+
+#[test]
+fn a_budget_of_write_units_is_kept_and_at_the_end_everything_is_there() {
+    const USERS: usize = 300;
+    let fake = FakeDynamoDb::start(|_| Fault::None);
+    for workers in ["1", "2"] {
+        let place = Workplace::new();
+        let text = pipeline_text(&fake.endpoint(), "Fake").replace("[dynamodb]", "[dynamodb]\nbudget_wcu = 100");
+        place.write("p.toml", text);
+        let likes = |user| format!("{{\"eventName\":\"like\",\"userId\":\"{user}\",\"eventTs\":1707605599}}\n");
+        place.write("events.jsonl", (0..USERS).map(likes).collect::<String>());
+        let since = Instant::now();
+        let ended = place.run(&["run", "p.toml", "--events", "events.jsonl", "-w", workers]).exits(0);
+        // The first second's worth is there at once.
+        assert!(since.elapsed() >= Duration::from_millis(1_900), "{:?}", since.elapsed());
+        assert_eq!(ended.summary("items written"), USERS as u64);
+    }
 }
