@@ -25,12 +25,12 @@ pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
 pub(crate) use destination::Destination;
 pub use destination::Sample;
 pub use error::{SinkError, SinkErrorKind};
-pub use item::{ItemBatch, ItemRef, published};
+pub use item::{ItemBatch, ItemRef};
 
 use std::sync::Arc;
 
 pub use crate::pipeline::{SinkTarget, UnknownSink};
-pub use crate::reading::{Count, Item};
+pub use crate::reading::{Count, Item, published};
 
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
