@@ -71,7 +71,7 @@ fn expand_group(
         measures: measures(raw.measures.as_ref(), fields)?,
         feature: feature(raw.feature.as_ref())?,
         ttl: ttl(raw.ttl.as_ref(), &intervals, unit)?,
-        publish_every: publish::every(&raw.publish)?,
+        publish_every: publish::every(raw.publish.every.as_ref())?,
         other_shapes: other_shapes(raw.uniques_registers.as_ref(), &decays)?,
         decays,
     })

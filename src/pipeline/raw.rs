@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::choices::{ClockKind, RatioKind, StartOffset};
+use super::choices::{ClockKind, Encoding, RatioKind, RawLayout, StartOffset};
 use crate::event::{Ahead, TimeUnit};
 
 /// A string and its place.
@@ -35,7 +35,7 @@ pub(super) struct RawPipeline {
     /// What is counted together, and how often it is published.
     #[serde(default)]
     pub window: RawWindow,
-    /// How often a table gets what has changed.
+    /// How often a table gets what has changed, and in what items.
     #[serde(default)]
     pub publish: RawPublish,
     /// The topic that is read when no `--events` is given.
@@ -117,13 +117,29 @@ pub(super) enum RawNumber {
     Decimal(f64),
 }
 
-/// How often a table gets what has changed.
+/// How often a table gets what has changed, and in what items.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
 #[schemars(rename = "Publish")]
 pub(super) struct RawPublish {
     /// The time from one publication to the next, at least 100ms; by default the window's length, but 30s at least where
     /// event logs are read to their end. At the end of a run everything is published.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Text>,
+    /// What an item of a table (`dynamodb`, `sqlite`) holds: one `feature` of a key, the default, or all features of a
+    /// `key`.
+    pub layout: Option<RawLayout>,
+    /// How the features of a key stand in their item, with `layout = "key"`: `packed` into bytes, the default, or as a `map`.
+    #[schemars(with = "Option<Encoding>")]
+    pub encoding: Option<Spanned<Encoding>>,
+}
+
+/// How often a table gets what has changed of a group.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "GroupPublish")]
+pub(super) struct RawGroupPublish {
+    /// The time from one publication to the next, at least 100ms.
     #[schemars(with = "Option<String>")]
     pub every: Option<Text>,
 }
@@ -267,7 +283,7 @@ pub(super) struct RawGroup {
     pub ttl: Option<Text>,
     /// How often a table gets what has changed of this group; without it, as `[publish]` says.
     #[serde(default)]
-    pub publish: RawPublish,
+    pub publish: RawGroupPublish,
     /// The field with an event's weight: a number.
     #[schemars(with = "Option<String>")]
     pub weight: Option<Text>,

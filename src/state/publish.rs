@@ -14,10 +14,11 @@ use super::item_writer::ItemWriter;
 use super::marks::{Moment, RhythmId};
 use super::uniques_store::UniquesStore;
 use crate::epoch::Window;
-use crate::pipeline::{Pipeline, RowShape};
+use crate::pipeline::{Layout, Pipeline, RowShape};
 use crate::sink::{Intake, ItemBatch, Order, Outcome};
 
-/// So many rows of one key are read at once, at most: more wait for the next round.
+/// So many rows of one key are read at once, at most, where each is an item of its own: more wait for the next round. A key that is one
+/// item goes as a whole, which its block bounds ([`LARGEST_BLOCK_BYTES`](super::blocks::LARGEST_BLOCK_BYTES): at most 4.9 million rows).
 const ROWS_OF_A_KEY: usize = 1 << 16;
 /// So many keys are brought into the order of their texts at once: it takes 16 bytes for each.
 const SORTED_AT_ONCE: usize = 1 << 20;
@@ -132,12 +133,17 @@ impl DecayCounters {
         Some(read)
     }
 
-    /// Reads the marked rows of a key that are of this rhythm or of a shorter one; says in which queue the key belongs if others
-    /// are left.
+    /// Reads the marked rows of a key that are of this rhythm or of a shorter one, or the whole key where that is one item; says in
+    /// which queue the key belongs if others are left.
     fn take_key(&mut self, key: BlockAddress, longest: RhythmId, batch: &mut Batch) -> Option<RhythmId> {
         let DecayCounters { keys, pipeline, features, uniques, values, items, window, .. } = self;
         let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
         let block = keys.block(key);
+        if reader.takes_whole_keys() {
+            reader.read_key(block, items, batch);
+            keys.unmark_rows(key, |_| true);
+            return None;
+        }
         items.begin_key(block.text());
         let (mut taken, mut left) = (0, None::<RhythmId>);
         for row in block.each_row().filter(|row| row.is_marked()) {
@@ -210,10 +216,25 @@ impl DecayCounters {
 }
 
 impl RowReader<'_> {
-    /// Makes items of the marked rows of a key.
-    pub fn read_marked(&mut self, block: Block<'_>, items: &mut ItemWriter, batch: &mut Batch) {
+    /// Whether an item of the table holds a whole key, so that rows go along that have not changed.
+    pub fn takes_whole_keys(&self) -> bool {
+        self.pipeline.publish.layout != Layout::Feature
+    }
+
+    /// How many rows [`RowReader::read_key`] reads.
+    pub fn rows_to_read(&self, block: Block<'_>) -> usize {
+        match block.marked_rows() {
+            0 => 0,
+            _ if self.takes_whole_keys() => block.rows(),
+            marked => marked,
+        }
+    }
+
+    /// Makes items of the marked rows of a key, or of all where it is one item.
+    pub fn read_key(&mut self, block: Block<'_>, items: &mut ItemWriter, batch: &mut Batch) {
+        let whole = self.takes_whole_keys();
         items.begin_key(block.text());
-        for row in block.each_row().filter(|row| row.is_marked()) {
+        for row in block.each_row().filter(|row| whole || row.is_marked()) {
             self.read(block, row, items);
             batch.push(row.feature());
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::counter::DecayInterval;
 use crate::event::{Ahead, FieldId, TimeUnit};
 use crate::pipeline::{
-    ClockKind, EventSelector, Group, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, Rhythm, StartOffset,
+    ClockKind, Encoding, EventSelector, Group, KafkaConfig, Layout, Limits, MeasureId, Pipeline, Ratio, RatioKind, Rhythm, StartOffset,
     format_duration, from_units,
 };
 use crate::telemetry::Printable;
@@ -81,7 +81,12 @@ fn publish(pipeline: &Pipeline) -> String {
         if rhythm.is_default { format!("every {every}, or 30s in a replay") } else { format!("every {every}") }
     };
     let rhythms: Vec<String> = pipeline.publish.rhythms.iter().map(rhythm).collect();
-    format!("{}, and at the end", rhythms.join(" and "))
+    let layout = match pipeline.publish.layout {
+        Layout::Feature => "",
+        Layout::Key(Encoding::Packed) => "; one item per key in a table, packed",
+        Layout::Key(Encoding::Map) => "; one item per key in a table, as a map",
+    };
+    format!("{}, and at the end{layout}", rhythms.join(" and "))
 }
 
 fn dead_letters(pipeline: &Pipeline) -> String {

@@ -29,7 +29,7 @@ use crate::dataflow::{self, Failure, ItemDelivery, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
-use crate::pipeline::{Pipeline, StartOffset};
+use crate::pipeline::{Layout, Pipeline, StartOffset};
 use crate::sink::{self, DeadLetterFile, Sink, SinkError, SinkOptions, SinkTarget};
 use crate::sums::HashSeed;
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
@@ -47,6 +47,13 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         return Err(CliError::Usage(
             "--every-window publishes every change, and the pipeline file says with `publish.every` how often to publish: leave one of \
              them out"
+                .to_owned(),
+        ));
+    }
+    if args.every_window && target.is_table() && pipeline.publish.layout != Layout::Feature {
+        return Err(CliError::Usage(
+            "--every-window publishes the changes of a window, and an item with `layout = \"key\"` holds what has not changed, too: leave one \
+             of them out, or publish into jsonl:PATH"
                 .to_owned(),
         ));
     }
