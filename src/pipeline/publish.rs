@@ -165,8 +165,7 @@ mod tests {
     #[test]
     fn a_replay_stretches_what_is_not_named_and_keeps_the_order() {
         let rhythm = |seconds, is_default| Rhythm { every: Duration::from_secs(seconds), is_default };
-        let mut config =
-            PublishConfig {
+        let mut config = PublishConfig {
             rhythms: vec![rhythm(5, true), rhythm(10, false)],
             of_others: rhythm(5, true),
             layout: Layout::Feature,

@@ -15,6 +15,7 @@ mod files;
 pub(crate) mod fixtures;
 mod item;
 mod jsonl;
+mod key_item;
 mod newest;
 mod none;
 mod sqlite;
@@ -61,7 +62,7 @@ pub fn look(
 ) -> Result<(), SinkError> {
     match target {
         SinkTarget::DynamoDb => dynamodb::DynamoDbSink::look(pipeline, options, Arc::clone(metrics)),
-        SinkTarget::Sqlite(path) => sqlite::SqliteSink::look(path, &pipeline.name, options.replace),
+        SinkTarget::Sqlite(path) => sqlite::SqliteSink::look(path, pipeline, options.replace),
         SinkTarget::JsonLines(path) => jsonl::JsonLinesSink::look(path, options.replace),
         SinkTarget::Stdout | SinkTarget::None => Ok(()),
     }
@@ -75,7 +76,7 @@ pub fn open_reader(target: &SinkTarget, pipeline: Option<&Pipeline>) -> Result<B
     };
     Ok(match target {
         SinkTarget::DynamoDb => match pipeline {
-            Some(pipeline) => Box::new(dynamodb::DynamoDbReader::open(&pipeline.dynamodb)?),
+            Some(pipeline) => Box::new(dynamodb::DynamoDbReader::open(pipeline)?),
             None => return Err(SinkError::usage("`dynamodb` is the table that a pipeline names: add --pipeline FILE")),
         },
         SinkTarget::Sqlite(path) => {

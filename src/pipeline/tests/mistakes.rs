@@ -85,10 +85,7 @@ fn the_wrong_brackets_are_told_and_what_stands_twice() {
 fn a_layout_that_makes_no_sense_is_refused() {
     let needs = "p.toml:11: encoding says how all features of a key stand in one item: it needs layout = \"key\"";
     assert_refused_with("[publish]\nencoding = \"map\"", needs);
-    assert_refused_with(
-        "[publish]\nencoding = \"packed\"\nlayout = \"feature\"",
-        needs,
-    );
+    assert_refused_with("[publish]\nencoding = \"packed\"\nlayout = \"feature\"", needs);
     assert_refused_with("[publish]\nlayout = \"row\"", "p.toml:11: unknown value \"row\" (it may be: feature, key)");
     assert_refused_with(
         "[publish]\nlayout = \"key\"\nencoding = \"json\"",
@@ -99,7 +96,8 @@ fn a_layout_that_makes_no_sense_is_refused() {
         "p.toml:11: unknown key \"layout\": it belongs in [publish] (here may stand: every)",
     );
     let long = format!("[\"{}\"]", "x".repeat(600));
-    let too_long = "p.toml:7: with layout = \"key\" the names of a key's fields stand in its item: these are too long for that";
+    let too_long =
+        "p.toml:7: with layout = \"key\" the names of a key's fields stand in its item: these are too long for that";
     let text = changed(&[("[\"userId\"]", &long)]);
     assert!(parse(&text).is_ok());
     assert_eq!(parse(&format!("{text}[publish]\nlayout = \"key\"\n")).err().as_deref(), Some(too_long));

@@ -1,7 +1,7 @@
 //! `dynamodb`: the newest state of every item in a DynamoDB table.
 //!
 //! An item's attributes have the names and the nesting of its JSON form; every number is an `N`.
-//! The table's key is (`key`, `featureName`).
+//! The table's key is (`key`, `featureName`), or (`key`, `keyFields`) where an item holds all features of a key (`docs/items.md`).
 //!
 //! Invariants of writing:
 //!
@@ -24,6 +24,7 @@ mod attributes;
 mod connection;
 mod expiry;
 mod failed_request;
+mod put;
 mod reader;
 mod retry;
 mod size;

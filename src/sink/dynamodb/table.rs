@@ -9,11 +9,11 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_dynamodb::{Client, error::BuildError};
 
-use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY};
+use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY, KEY_FIELDS};
 use super::connection::Service;
 use super::failed_request::{Cause, FailedRequest};
 use super::reader::READER_PATIENCE;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Encoding, Layout, Pipeline};
 use crate::sink::SinkError;
 use crate::telemetry::Metrics;
 
@@ -21,8 +21,24 @@ use crate::telemetry::Metrics;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const LOOKS: u32 = 600;
 
+/// The table's RANGE key.
+fn range_key(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Feature => FEATURE_NAME,
+        Layout::Key(_) => KEY_FIELDS,
+    }
+}
+
 /// The table's key: attribute and part of the key; both are text.
-const KEY_SCHEMA: [(&str, KeyType); 2] = [(KEY, KeyType::Hash), (FEATURE_NAME, KeyType::Range)];
+fn key_attributes(layout: Layout) -> [(&'static str, KeyType); 2] {
+    [(KEY, KeyType::Hash), (range_key(layout), KeyType::Range)]
+}
+
+/// The layout of which a table has the key, if it is another one than this.
+fn other_layout(table: &TableDescription, layout: Layout) -> Option<Layout> {
+    let other = if layout == Layout::Feature { Layout::Key(Encoding::default()) } else { Layout::Feature };
+    has_key_schema(table, other).then_some(other)
+}
 
 /// What became of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,28 +70,38 @@ pub fn ensure_table(pipeline: &Pipeline, enable_ttl: bool) -> Result<TableReport
         service.require_credentials().await?;
         let created = match describe(&service).await {
             Ok(_) => false,
-            Err(failure) if failure.cause == Cause::NoTable => create(&service).await?,
+            Err(failure) if failure.cause == Cause::NoTable => create(&service, pipeline.publish.layout).await?,
             Err(failure) => return Err(service.error("look at the table", failure)),
         };
         wait_until_active(&service).await?;
-        require_table(&service).await?;
+        require_table(&service, pipeline.publish.layout).await?;
         let ttl = if enable_ttl { turn_ttl_on(&service).await? } else { TtlState::Untouched };
         Ok(TableReport { table: service.table.to_string(), created, ttl })
     })
 }
 
 /// An error unless the table is there and its key is the right one.
-pub(super) async fn require_table(service: &Service) -> Result<(), SinkError> {
+pub(super) async fn require_table(service: &Service, layout: Layout) -> Result<(), SinkError> {
     let table = describe(service).await.map_err(|failure| service.error("find the table", failure))?;
-    let is_right = has_key_schema(&table);
-    if !is_right {
-        return Err(SinkError::new(format!(
-            "DynamoDB: {} has another key than HASH `{KEY}` (S) and RANGE `{FEATURE_NAME}` (S): name another table in \
-             [dynamodb], and create it with `counter-machine table PIPELINE`",
-            service.table
-        )));
+    if has_key_schema(&table, layout) {
+        return Ok(());
     }
-    Ok(())
+    let range = range_key(layout);
+    Err(SinkError::new(match other_layout(&table, layout) {
+        Some(other) => format!(
+            "DynamoDB: {} is a table for layout = \"{}\" (its RANGE key is `{}`, not `{range}`), and the pipeline has layout = \
+             \"{}\": name another table in [dynamodb], and create it with `counter-machine table PIPELINE`, or change [publish]",
+            service.table,
+            other.name(),
+            range_key(other),
+            layout.name(),
+        ),
+        None => format!(
+            "DynamoDB: {} has another key than HASH `{KEY}` (S) and RANGE `{range}` (S): name another table in [dynamodb], and \
+             create it with `counter-machine table PIPELINE`",
+            service.table
+        ),
+    }))
 }
 
 async fn describe(service: &Service) -> Result<TableDescription, FailedRequest> {
@@ -83,7 +109,8 @@ async fn describe(service: &Service) -> Result<TableDescription, FailedRequest> 
     answer.table.ok_or_else(|| FailedRequest { cause: Cause::Other, text: "an answer without a table".to_owned() })
 }
 
-fn has_key_schema(table: &TableDescription) -> bool {
+fn has_key_schema(table: &TableDescription, layout: Layout) -> bool {
+    let expected = key_attributes(layout);
     let is_text = |name: &str| {
         let mut definitions = table.attribute_definitions().iter();
         definitions.any(|attribute| {
@@ -91,8 +118,8 @@ fn has_key_schema(table: &TableDescription) -> bool {
         })
     };
     let schema = table.key_schema();
-    schema.len() == KEY_SCHEMA.len()
-        && KEY_SCHEMA.iter().all(|(name, part)| {
+    schema.len() == expected.len()
+        && expected.iter().all(|(name, part)| {
             let stands_in_key =
                 |element: &KeySchemaElement| element.attribute_name() == *name && element.key_type() == part;
             schema.iter().any(stands_in_key) && is_text(name)
@@ -100,9 +127,9 @@ fn has_key_schema(table: &TableDescription) -> bool {
 }
 
 /// Whether it was this call that created the table, and not somebody else's at the same time.
-async fn create(service: &Service) -> Result<bool, SinkError> {
-    let (schema, definitions) =
-        key_schema().map_err(|error| SinkError::caused_by("cannot describe the table that is to be created", error))?;
+async fn create(service: &Service, layout: Layout) -> Result<bool, SinkError> {
+    let (schema, definitions) = key_schema(layout)
+        .map_err(|error| SinkError::caused_by("cannot describe the table that is to be created", error))?;
     let request = |client: &Client| {
         client
             .create_table()
@@ -119,10 +146,10 @@ async fn create(service: &Service) -> Result<bool, SinkError> {
     }
 }
 
-fn key_schema() -> Result<(Vec<KeySchemaElement>, Vec<AttributeDefinition>), BuildError> {
+fn key_schema(layout: Layout) -> Result<(Vec<KeySchemaElement>, Vec<AttributeDefinition>), BuildError> {
     let mut schema = Vec::new();
     let mut definitions = Vec::new();
-    for (name, part) in KEY_SCHEMA {
+    for (name, part) in key_attributes(layout) {
         schema.push(KeySchemaElement::builder().attribute_name(name).key_type(part).build()?);
         let definition = AttributeDefinition::builder().attribute_name(name);
         definitions.push(definition.attribute_type(ScalarAttributeType::S).build()?);

@@ -1,6 +1,7 @@
 //! Writes items, 25 to a request and several requests at once.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,17 +11,18 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
-use super::attributes::{Attributes, FEATURE_NAME, KEY, attributes, version};
+use super::attributes::{Attributes, FEATURE_NAME, KEY, KEY_FIELDS, attributes, version};
 use super::connection::Service;
 use super::expiry::Expiry;
 use super::failed_request::{Cause, FailedRequest};
+use super::put::{Put, puts};
 use super::retry::{FailedAttempts, Patience};
 use super::stopping::{STOP_WITHIN, Stopping};
 use super::table::{deletes_expired_items, require_table};
 use crate::epoch::{Generation, Version};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Layout, Pipeline};
 use crate::sink::newest::{Origin, newest_by_origin};
-use crate::sink::{ItemBatch, ItemRef, Outcome, Part, Sink, SinkError, SinkErrorKind, SinkOptions};
+use crate::sink::{ItemBatch, Outcome, Part, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::telemetry::Metrics;
 
 /// The most items that BatchWriteItem takes. Also the largest items that DynamoDB allows (400 KB)
@@ -66,7 +68,8 @@ impl DynamoDbSink {
         metrics: Arc<Metrics>,
     ) -> Result<Self, SinkError> {
         let (runtime, service) = connect(&pipeline, options, metrics)?;
-        let (generation, expiry) = runtime.block_on(unless_stopped(&service, options, prepare(&service, options)))?;
+        let (generation, expiry) =
+            runtime.block_on(unless_stopped(&service, options, prepare(&service, pipeline.publish.layout, options)))?;
         let stopping = Stopping::new(Arc::clone(&options.stop), STOP_WITHIN);
         Ok(DynamoDbSink { runtime, service, pipeline, generation, stopping, expiry })
     }
@@ -78,7 +81,7 @@ impl DynamoDbSink {
         metrics: Arc<Metrics>,
     ) -> Result<(), SinkError> {
         let (runtime, service) = connect(pipeline, options, metrics)?;
-        runtime.block_on(unless_stopped(&service, options, find_table(&service)))
+        runtime.block_on(unless_stopped(&service, options, find_table(&service, pipeline.publish.layout)))
     }
 }
 
@@ -107,22 +110,75 @@ async fn unless_stopped<T>(
 
 impl Sink for DynamoDbSink {
     fn write(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
-        let (items, older) = newest_by_origin(batches, &self.pipeline);
-        let left = Cell::new(items.len());
-        let mut tell = |Origin { batch, index }: Origin, outcome| {
-            left.update(|left| left.saturating_sub(1));
-            answer(Part { batch, items: index..index + 1, outcome });
-        };
-        let writing = self.stopping.unless_time_is_up(write_all(&self.service, &items, &mut tell));
-        let ended = self.runtime.block_on(writing);
-        ended.unwrap_or_else(|| Err(given_up(&self.service, left.get())))?;
-        older.into_iter().for_each(|origin| tell(origin, Outcome::Written));
-        self.expiry.look_at(items.iter().map(|(_, item)| item.expires_at), &self.service.table);
-        Ok(())
+        match self.pipeline.publish.layout {
+            Layout::Feature => self.write_features(batches, answer),
+            Layout::Key(_) => self.write_keys(batches, answer),
+        }
     }
 
     fn generation(&self) -> Option<Generation> {
         Some(self.generation)
+    }
+}
+
+impl DynamoDbSink {
+    /// Each item by itself, in its newest state.
+    fn write_features(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let (items, older) = newest_by_origin(batches, &pipeline);
+        let of = |Origin { batch, index }: Origin| Answers { batch, items: index..index + 1 };
+        let requests = items
+            .chunks(ITEMS_PER_REQUEST)
+            .map(|some| vec![some.iter().map(|(origin, item)| (of(*origin), attributes(item))).collect()]);
+        self.write_all(items.len(), requests, answer)?;
+        older.into_iter().map(of).for_each(|answers| answers.tell(Outcome::Written, answer));
+        self.expiry.look_at(items.iter().map(|(_, item)| item.expires_at), &self.service.table);
+        Ok(())
+    }
+
+    /// All features of a key as one item, or its parts one after the other. A key is in one batch of a call.
+    fn write_keys(&mut self, batches: &[ItemBatch], answer: &mut dyn FnMut(Part)) -> Result<(), SinkError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let all: Vec<(usize, Put)> = batches
+            .iter()
+            .enumerate()
+            .flat_map(|(batch, items)| puts(items, &pipeline).into_iter().map(move |put| (batch, put)))
+            .collect();
+        let (whole, split): (Vec<_>, Vec<_>) = all.iter().partition(|(_, put)| put.parts.len() == 1);
+        let send = |(batch, put): &(usize, Put)| -> Vec<Sent> {
+            let last = put.parts.len() - 1;
+            let sent = |(index, part)| {
+                // The last part answers for the key.
+                let items = if index == last { put.items.clone() } else { put.items.end..put.items.end };
+                let attributes = put.attributes(part, &batches[*batch], &pipeline).unwrap_or_default();
+                (Answers { batch: *batch, items }, attributes)
+            };
+            put.parts.iter().copied().enumerate().map(sent).collect()
+        };
+        let of_whole =
+            whole.chunks(ITEMS_PER_REQUEST).map(|some| vec![some.iter().flat_map(|put| send(put)).collect()]);
+        let of_split = split.iter().map(|put| send(put).into_iter().map(|part| vec![part]).collect());
+        let items = batches.iter().map(ItemBatch::len).sum();
+        self.write_all(items, of_whole.chain(of_split), answer)?;
+        self.expiry.look_at(all.iter().map(|(_, put)| put.expires_at), &self.service.table);
+        Ok(())
+    }
+
+    /// Sends these requests, each a few that follow one another, for so many items.
+    fn write_all(
+        &mut self,
+        items: usize,
+        requests: impl Iterator<Item = Vec<Vec<Sent>>>,
+        answer: &mut dyn FnMut(Part),
+    ) -> Result<(), SinkError> {
+        let left = Cell::new(items);
+        let mut tell = |answers: Answers, outcome| {
+            left.update(|left| left.saturating_sub(answers.items.len()));
+            answers.tell(outcome, answer);
+        };
+        let writing = self.stopping.unless_time_is_up(write_all(&self.service, requests, &mut tell));
+        let ended = self.runtime.block_on(writing);
+        ended.unwrap_or_else(|| Err(given_up(&self.service, left.get())))
     }
 }
 
@@ -134,8 +190,8 @@ async fn say_what_is_waited_for(service: Service) {
 }
 
 /// Looks whether the table can be written to, and what that will mean for what is in it.
-async fn prepare(service: &Service, options: &SinkOptions) -> Result<(Generation, Expiry), SinkError> {
-    find_table(service).await?;
+async fn prepare(service: &Service, layout: Layout, options: &SinkOptions) -> Result<(Generation, Expiry), SinkError> {
+    find_table(service, layout).await?;
     let held = newest_version_held(service).await?;
     if held.is_some() {
         tracing::warn!("{}", not_empty(service, options.starts_at_the_end));
@@ -147,9 +203,9 @@ async fn prepare(service: &Service, options: &SinkOptions) -> Result<(Generation
     Ok((generation, Expiry::new(deletes_expired_items(service).await)))
 }
 
-async fn find_table(service: &Service) -> Result<(), SinkError> {
+async fn find_table(service: &Service, layout: Layout) -> Result<(), SinkError> {
     service.require_credentials().await?;
-    require_table(service).await
+    require_table(service, layout).await
 }
 
 /// The newest version among a few items; `None` where the table is empty.
@@ -192,23 +248,21 @@ fn given_up(service: &Service, items: usize) -> SinkError {
 /// Returns when all these items are in the table, or given back; tells of each when it is.
 async fn write_all(
     service: &Service,
-    items: &[(Origin, ItemRef<'_>)],
-    tell: &mut impl FnMut(Origin, Outcome),
+    mut requests: impl Iterator<Item = Vec<Vec<Sent>>>,
+    tell: &mut impl FnMut(Answers, Outcome),
 ) -> Result<(), SinkError> {
     let (sender, mut told) = unbounded_channel::<Told>();
     let mut in_flight = JoinSet::new();
-    let mut requests = items.chunks(ITEMS_PER_REQUEST);
     loop {
         while in_flight.len() < REQUESTS_IN_FLIGHT
             && let Some(some) = requests.next()
         {
-            let items = some.iter().map(|(origin, item)| (*origin, attributes(item))).collect();
-            in_flight.spawn(deliver(service.clone(), items, sender.clone()));
+            in_flight.spawn(deliver_in_order(service.clone(), some, sender.clone()));
         }
         let ended = tokio::time::timeout(TELL_EVERY, in_flight.join_next()).await;
         // What is written is told though other items of its request are still being tried.
-        while let Ok((origins, outcome)) = told.try_recv() {
-            origins.into_iter().for_each(|origin| tell(origin, outcome));
+        while let Ok((answers, outcome)) = told.try_recv() {
+            answers.into_iter().for_each(|answers| tell(answers, outcome));
         }
         match ended {
             Ok(Some(ended)) => outcome(ended)?,
@@ -229,18 +283,52 @@ fn outcome(ended: Result<Result<(), SinkError>, JoinError>) -> Result<(), SinkEr
     }
 }
 
-/// An item on its way, with where it came from.
-type Sent = (Origin, Attributes);
+/// What is answered for with something that is sent: some items of a batch, or none.
+#[derive(Clone, Debug)]
+struct Answers {
+    batch: usize,
+    items: Range<u32>,
+}
+
+impl Answers {
+    fn tell(self, outcome: Outcome, answer: &mut dyn FnMut(Part)) {
+        let Answers { batch, items } = self;
+        if !items.is_empty() {
+            answer(Part { batch, items, outcome });
+        }
+    }
+}
+
+/// An item on its way, with what it answers for.
+type Sent = (Answers, Attributes);
 /// What became of some items.
-type Told = (Vec<Origin>, Outcome);
+type Told = (Vec<Answers>, Outcome);
+
+/// Delivers one after the other, and none after one that was given back.
+async fn deliver_in_order(
+    service: Service,
+    requests: Vec<Vec<Sent>>,
+    told: UnboundedSender<Told>,
+) -> Result<(), SinkError> {
+    let mut all_written = true;
+    for items in requests {
+        if all_written {
+            all_written = deliver(&service, items, &told).await?;
+        } else {
+            let _ = told.send((answers(items), Outcome::NotWritten));
+        }
+    }
+    Ok(())
+}
 
 /// Returns when all these items are in the table, or given back, and tells of both. An item is in one request at a time: it is sent
-/// again only after the request that it was in has ended.
-async fn deliver(service: Service, items: Vec<Sent>, told: UnboundedSender<Told>) -> Result<(), SinkError> {
+/// again only after the request that it was in has ended. Says whether all are in the table.
+async fn deliver(service: &Service, items: Vec<Sent>, told: &UnboundedSender<Told>) -> Result<bool, SinkError> {
     let mut waiting = vec![items];
+    let mut all_written = true;
     let mut failed = FailedAttempts::default();
     while let Some(mut items) = waiting.pop() {
-        match put(&service, &items).await {
+        match put(service, &items).await {
             Ok(unprocessed) => {
                 let sent = items.len();
                 let (again, taken): (Vec<Sent>, Vec<Sent>) =
@@ -249,10 +337,11 @@ async fn deliver(service: Service, items: Vec<Sent>, told: UnboundedSender<Told>
                     // Some progress is enough to begin anew with short pauses.
                     failed = FailedAttempts::default();
                     // An error means that nobody waits for it any more.
-                    let _ = told.send((origins(taken), Outcome::Written));
+                    let _ = told.send((answers(taken), Outcome::Written));
                 }
                 if failed.count() >= MOST_REFUSALS {
-                    let _ = told.send((origins(again), Outcome::NotWritten));
+                    all_written = false;
+                    let _ = told.send((answers(again), Outcome::NotWritten));
                 } else if !again.is_empty() {
                     failed.add_one(Cause::Passing);
                     let text = format!("{} of {sent} items were not taken, too much at once", again.len());
@@ -265,7 +354,7 @@ async fn deliver(service: Service, items: Vec<Sent>, told: UnboundedSender<Told>
                 let second_half = items.split_off(items.len() / 2);
                 waiting.extend([second_half, items]);
             }
-            Err(failure) if failure.cause == Cause::Invalid => return Err(invalid(&service, &items, failure)),
+            Err(failure) if failure.cause == Cause::Invalid => return Err(invalid(service, &items, failure)),
             Err(failure) => {
                 let waited = service.wait_out(failure, &mut failed).await;
                 waited.map_err(|failure| service.error("write items", failure))?;
@@ -273,15 +362,15 @@ async fn deliver(service: Service, items: Vec<Sent>, told: UnboundedSender<Told>
             }
         }
     }
-    Ok(())
+    Ok(all_written)
 }
 
-fn origins(items: Vec<Sent>) -> Vec<Origin> {
-    items.into_iter().map(|(origin, _)| origin).collect()
+fn answers(items: Vec<Sent>) -> Vec<Answers> {
+    items.into_iter().map(|(answers, _)| answers).collect()
 }
 
 fn is_same(item: &Attributes, other: &Attributes) -> bool {
-    [KEY, FEATURE_NAME].into_iter().all(|attribute| item.get(attribute) == other.get(attribute))
+    [KEY, FEATURE_NAME, KEY_FIELDS].into_iter().all(|attribute| item.get(attribute) == other.get(attribute))
 }
 
 /// Sends one request, once; returns what the service did not take.
@@ -301,6 +390,10 @@ async fn put(service: &Service, items: &[Sent]) -> Result<Vec<Attributes>, Faile
 
 fn invalid(service: &Service, items: &[Sent], failure: FailedRequest) -> SinkError {
     let name = |attribute: &str| items.first().and_then(|(_, item)| item.get(attribute)?.as_s().ok()).cloned();
-    let (key, feature_name) = (name(KEY).unwrap_or_default(), name(FEATURE_NAME).unwrap_or_default());
-    service.error(&format!("write the item with key `{key}` and feature `{feature_name}`"), failure)
+    let key = name(KEY).unwrap_or_default();
+    let what = match name(FEATURE_NAME) {
+        Some(feature_name) => format!("feature `{feature_name}`"),
+        None => format!("{KEY_FIELDS} `{}`", name(KEY_FIELDS).unwrap_or_default()),
+    };
+    service.error(&format!("write the item with key `{key}` and {what}"), failure)
 }
