@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use counter_machine::counter::EventTime;
 use counter_machine::event::Arrival;
-use counter_machine::pipeline::{HoldBack, Pipeline};
-use counter_machine::plan::{GroupWrites, ItemLayout, Rehearsal, RehearsalClock, Variant, Written};
+use counter_machine::pipeline::{Encoding, HoldBack, Layout, Pipeline};
+use counter_machine::plan::{GroupWrites, Rehearsal, RehearsalClock, Written};
 use counter_machine::source::SourceError;
 use counter_machine::source::log::for_each_line;
 
@@ -33,7 +33,7 @@ const MANNERS: [(&str, Option<Duration>, f64); 4] = [
     ("every 10 s, `min_change = 0.01`", Some(EVERY), 0.01),
     ("every 10 s, `min_change = 0.05`", Some(EVERY), 0.05),
 ];
-const LAYOUTS: [(&str, ItemLayout); 2] = [("feature", ItemLayout::Feature), ("key", ItemLayout::Key)];
+const LAYOUTS: [(&str, Layout); 2] = [("feature", Layout::Feature), ("key", Layout::Key(Encoding::Packed))];
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -53,8 +53,11 @@ fn main() {
         pipeline.window.length = WINDOW;
         pipeline.publish_every(*every);
         pipeline.publish.hold_back_of_all(HoldBack { min_change: *min_change, max_age: MAX_AGE });
-        let pipeline = Arc::new(pipeline);
-        LAYOUTS.map(|(_, layout)| Variant { pipeline: Arc::clone(&pipeline), layout })
+        LAYOUTS.map(|(_, layout)| {
+            let mut pipeline = pipeline.clone();
+            pipeline.publish.layout = layout;
+            Arc::new(pipeline)
+        })
     });
     let arrival = Arrival::before(EventTime(i64::MAX / 4));
     let clock = RehearsalClock::EventsPerSecond(rate);

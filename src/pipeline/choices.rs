@@ -34,3 +34,26 @@ pub enum RatioKind {
     /// What is counted above is a part of what is counted below, each at most once: the clicked of the viewed.
     Proportion,
 }
+
+/// What an item of a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Layout")]
+pub enum RawLayout {
+    /// One feature of a key.
+    #[default]
+    Feature,
+    /// All features of a key.
+    Key,
+}
+
+/// How the features of a key stand in their item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// As bytes, which `docs/items.md` describes: the smallest.
+    #[default]
+    Packed,
+    /// As a map by their names, to be read as it stands.
+    Map,
+}

@@ -1,5 +1,7 @@
 //! The fields of an event that counters use, each declared once whatever it is used for.
 
+use toml::Spanned;
+
 use super::checks::not_empty;
 use super::error::Fault;
 use super::raw::{RawEvent, Text};
@@ -87,6 +89,20 @@ impl Fields {
     pub(super) fn into_declared(self) -> Vec<DeclaredField> {
         self.declared
     }
+}
+
+/// What DynamoDB allows a sort key, less a part's number.
+const MOST_KEY_FIELDS_BYTES: usize = 1024 - "#4294967295".len();
+
+/// Whether the names of a group's key fields fit a sort key, as items of all features of a key have it.
+pub(super) fn key_fields_fit(key: &Spanned<Vec<Text>>) -> Result<(), Fault> {
+    // A letter is escaped at most.
+    let bytes: usize = key.get_ref().iter().map(|name| 2 * name.get_ref().len() + 1).sum();
+    if bytes <= MOST_KEY_FIELDS_BYTES {
+        return Ok(());
+    }
+    let message = "with layout = \"key\" the names of a key's fields stand in its item: these are too long for that";
+    Err(Fault::new(key.span(), message))
 }
 
 /// The time of arrival is another one than the event's own.

@@ -37,7 +37,7 @@ mod sink_target;
 mod tests;
 
 pub use bytes::{Bytes, InvalidBytes};
-pub use choices::{ClockKind, RatioKind, StartOffset};
+pub use choices::{ClockKind, Encoding, RatioKind, StartOffset};
 pub use condition::Condition;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};
 pub use environment::Environment;
@@ -51,7 +51,7 @@ pub use group::{
 pub use limits::{Limits, RowLimit};
 pub use model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, TimeShift, WindowConfig};
 pub(crate) use names::MAX_FEATURE_NAME_BYTES;
-pub use publish::{HoldBack, OwnPublish, PublishConfig, Rhythm};
+pub use publish::{HoldBack, Layout, OwnPublish, PublishConfig, Rhythm};
 pub use ratio::{DroppedRatio, Prior, Ratio};
 pub use schema::json_schema;
 pub use selection::FeatureSelection;

@@ -1,14 +1,17 @@
-//! `[publish]`: how often a table gets what has changed, and what of it is held back.
+//! `[publish]`: how often a table gets what has changed, what of it is held back, and in what items it comes.
 
+use std::fmt;
 use std::time::Duration;
 
 use toml::Spanned;
 
 use super::checks::duration;
+use super::choices::{Encoding, RawLayout};
 use super::error::Fault;
+use super::fields::key_fields_fit;
 use super::group::Group;
 use super::model::WindowConfig;
-use super::raw::{RawGroup, RawPublish, RawShare};
+use super::raw::{RawGroup, RawGroupPublish, RawPublish, RawShare, Text};
 
 /// How often a table gets what has changed of some groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,9 +50,47 @@ pub struct OwnPublish {
     pub max_age: Option<Duration>,
 }
 
+/// What an item of a table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One feature of a key.
+    Feature,
+    /// All features of a key, as this encoding has them.
+    Key(Encoding),
+}
+
+impl Layout {
+    /// As `layout` says it in a pipeline file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layout::Feature => "feature",
+            Layout::Key(_) => "key",
+        }
+    }
+
+    /// As `encoding` says it in a pipeline file.
+    pub fn encoding_name(self) -> Option<&'static str> {
+        match self {
+            Layout::Feature => None,
+            Layout::Key(Encoding::Packed) => Some("packed"),
+            Layout::Key(Encoding::Map) => Some("map"),
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    /// As it stands in a pipeline file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "layout = \"{}\"", self.name())?;
+        self.encoding_name().iter().try_for_each(|name| write!(f, ", encoding = \"{name}\""))
+    }
+}
+
 /// `[publish]`, and the same of the groups.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishConfig {
+    /// What an item of a table holds.
+    pub layout: Layout,
     /// The rhythms that the groups have: each once, the shortest first.
     pub rhythms: Vec<Rhythm>,
     /// That of groups that have none of their own.
@@ -82,7 +123,7 @@ impl PublishConfig {
         raw_groups: &[Spanned<RawGroup>],
     ) -> Result<PublishConfig, Fault> {
         let default = Rhythm { every: window.length, is_default: true };
-        let own = own(raw)?;
+        let own = own(raw.every.as_ref(), raw.min_change.as_ref(), raw.max_age.as_ref())?;
         let of_others = own.every.map_or(default, |every| Rhythm { every, is_default: false });
         let held_back = HoldBack {
             min_change: own.min_change.unwrap_or_default(),
@@ -97,14 +138,15 @@ impl PublishConfig {
             return Err(Fault::new(span, message));
         }
         let hold_until_caught_up = raw.hold_until_caught_up.as_ref().is_some_and(|hold| *hold.get_ref());
-        Ok(PublishConfig { rhythms, of_others, held_back, hold_until_caught_up, of_all: None })
+        let layout = layout(raw, raw_groups)?;
+        Ok(PublishConfig { layout, rhythms, of_others, held_back, hold_until_caught_up, of_all: None })
     }
 
     /// That of nothing but windows of this length.
     #[cfg(test)]
     pub(crate) fn by_windows(length: Duration) -> PublishConfig {
         let of_others = Rhythm { every: length, is_default: true };
-        PublishConfig { rhythms: vec![of_others], of_others, held_back: HoldBack::NOTHING, hold_until_caught_up: false, of_all: None }
+        PublishConfig { layout: Layout::Feature, rhythms: vec![of_others], of_others, held_back: HoldBack::NOTHING, hold_until_caught_up: false, of_all: None }
     }
 
     /// The rhythms of a replay that nobody watches: where the file names none, a round now and then is enough.
@@ -156,22 +198,21 @@ fn rhythm(group: &Group, of_others: Rhythm) -> Rhythm {
 }
 
 /// What the section of a group says.
-pub(super) fn of_group(raw: &RawPublish) -> Result<OwnPublish, Fault> {
-    if let Some(hold) = &raw.hold_until_caught_up {
-        let message = "hold_until_caught_up is about all groups: it belongs in [publish]";
-        return Err(Fault::new(hold.span(), message));
-    }
-    own(raw)
+pub(super) fn of_group(raw: &RawGroupPublish) -> Result<OwnPublish, Fault> {
+    own(raw.every.as_ref(), raw.min_change.as_ref(), raw.max_age.as_ref())
 }
 
-/// What a section says.
-fn own(raw: &RawPublish) -> Result<OwnPublish, Fault> {
-    let max_age = raw.max_age.as_ref().map(duration).transpose()?;
-    Ok(OwnPublish { every: every(raw)?, min_change: min_change(raw)?, max_age })
+fn own(
+    written_every: Option<&Text>,
+    change: Option<&Spanned<RawShare>>,
+    max_age: Option<&Text>,
+) -> Result<OwnPublish, Fault> {
+    let max_age = max_age.map(duration).transpose()?;
+    Ok(OwnPublish { every: every(written_every)?, min_change: min_change(change)?, max_age })
 }
 
-fn min_change(raw: &RawPublish) -> Result<Option<f64>, Fault> {
-    let Some(written) = &raw.min_change else { return Ok(None) };
+fn min_change(written: Option<&Spanned<RawShare>>) -> Result<Option<f64>, Fault> {
+    let Some(written) = written else { return Ok(None) };
     let change = match written.get_ref() {
         RawShare::Integer(number) => *number as f64,
         RawShare::Decimal(number) => *number,
@@ -185,8 +226,22 @@ fn min_change(raw: &RawPublish) -> Result<Option<f64>, Fault> {
     Err(Fault::new(written.span(), message))
 }
 
-fn every(raw: &RawPublish) -> Result<Option<Duration>, Fault> {
-    let Some(text) = &raw.every else { return Ok(None) };
+fn layout(raw: &RawPublish, groups: &[Spanned<RawGroup>]) -> Result<Layout, Fault> {
+    match (raw.layout.unwrap_or_default(), &raw.encoding) {
+        (RawLayout::Feature, None) => Ok(Layout::Feature),
+        (RawLayout::Feature, Some(encoding)) => {
+            let message = "encoding says how all features of a key stand in one item: it needs layout = \"key\"";
+            Err(Fault::new(encoding.span(), message))
+        }
+        (RawLayout::Key, encoding) => {
+            groups.iter().try_for_each(|group| key_fields_fit(&group.get_ref().key))?;
+            Ok(Layout::Key(encoding.as_ref().map(|encoding| *encoding.get_ref()).unwrap_or_default()))
+        }
+    }
+}
+
+fn every(raw: Option<&Text>) -> Result<Option<Duration>, Fault> {
+    let Some(text) = raw else { return Ok(None) };
     let every = duration(text)?;
     if every < SHORTEST {
         let message = format!("publish.every is at least 100ms, not {}", text.get_ref());

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::choices::{ClockKind, RatioKind, StartOffset};
+use super::choices::{ClockKind, Encoding, RatioKind, RawLayout, StartOffset};
 use crate::event::{Ahead, TimeUnit};
 
 /// A string and its place.
@@ -35,7 +35,7 @@ pub(super) struct RawPipeline {
     /// What is counted together, and how often it is published.
     #[serde(default)]
     pub window: RawWindow,
-    /// How often a table gets what has changed.
+    /// How often a table gets what has changed, and in what items.
     #[serde(default)]
     pub publish: RawPublish,
     /// The topic that is read when no `--events` is given.
@@ -125,7 +125,7 @@ pub(super) enum RawShare {
     Decimal(f64),
 }
 
-/// How often a table gets what has changed.
+/// How often a table gets what has changed, what of it is held back, and in what items it comes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
 #[schemars(rename = "Publish")]
@@ -141,9 +141,31 @@ pub(super) struct RawPublish {
     /// What is held back is published all the same after so long; 10m by default.
     #[schemars(with = "Option<String>")]
     pub max_age: Option<Text>,
-    /// Only in [publish]: nothing is published before everything is counted that there was when the run began; false by default.
+    /// Nothing is published before everything is counted that there was when the run began; false by default.
     #[schemars(with = "Option<bool>")]
     pub hold_until_caught_up: Option<Spanned<bool>>,
+    /// What an item of a table (`dynamodb`, `sqlite`) holds: one `feature` of a key, the default, or all features of a
+    /// `key`.
+    pub layout: Option<RawLayout>,
+    /// How the features of a key stand in their item, with `layout = "key"`: `packed` into bytes, the default, or as a `map`.
+    #[schemars(with = "Option<Encoding>")]
+    pub encoding: Option<Spanned<Encoding>>,
+}
+
+/// The same of a group.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "GroupPublish")]
+pub(super) struct RawGroupPublish {
+    /// The time from one publication to the next, at least 100ms.
+    #[schemars(with = "Option<String>")]
+    pub every: Option<Text>,
+    /// What has changed by no more than this is held back: relative to what its item shows, for each decay.
+    #[schemars(with = "Option<f64>", range(min = 0.0, max = 1.0))]
+    pub min_change: Option<Spanned<RawShare>>,
+    /// What is held back is published all the same after so long.
+    #[schemars(with = "Option<String>")]
+    pub max_age: Option<Text>,
 }
 
 /// What is counted together, and how often it is published.
@@ -306,7 +328,7 @@ pub(super) struct RawGroup {
     pub ttl: Option<Text>,
     /// How often a table gets what has changed of this group; without it, as `[publish]` says.
     #[serde(default)]
-    pub publish: RawPublish,
+    pub publish: RawGroupPublish,
     /// The field with an event's weight: a number.
     #[schemars(with = "Option<String>")]
     pub weight: Option<Text>,

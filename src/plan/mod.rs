@@ -3,7 +3,7 @@
 //!
 //! A [`Rehearsal`] has the sums, the counters and the publisher of a run; what it has not is time and a table. Time is a
 //! [clock](RehearsalClock) that events drive, and windows end by it. The table takes everything at once, and only
-//! [counts](Written) what it is given. Several [`Variant`]s of publishing are rehearsed side by side over the same sums.
+//! [counts](Written) what it is given. Several variants of publishing are rehearsed side by side over the same sums.
 //!
 //! Memory is bounded: when the counters have more rows than they may, a rehearsal goes on with half of the keys (by their
 //! hashes, so that each is in or out for good), of those that are keyed alike and have the most rows; and
@@ -13,13 +13,11 @@ mod clock;
 mod meter;
 mod rehearsal;
 mod sampled;
-mod size;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use clock::RehearsalClock;
 pub use meter::{GroupWrites, Written};
-pub use rehearsal::{Rehearsal, Variant};
+pub use rehearsal::Rehearsal;
 pub(crate) use rehearsal::Rehearsed;
-pub use size::ItemLayout;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::clock::{RehearsalClock, RunningClock};
 use super::meter::{Meter, Written};
 use super::sampled::SampledSums;
-use super::size::ItemLayout;
 use super::table::SimulatedTable;
 use crate::clock::TimeSampler;
 use crate::counter::EventTime;
@@ -15,15 +14,6 @@ use crate::pipeline::{FeatureKey, Pipeline};
 use crate::sink::ItemBatch;
 use crate::state::{ApplyError, Moment};
 use crate::sums::{Additions, HashSeed, Router};
-
-/// One way to publish.
-#[derive(Clone, Debug)]
-pub struct Variant {
-    /// The pipeline, which counts the same in all variants and may publish otherwise.
-    pub pipeline: Arc<Pipeline>,
-    /// What is one item.
-    pub layout: ItemLayout,
-}
 
 /// A run over events of which nothing is left but what it would have written.
 pub struct Rehearsal {
@@ -35,9 +25,9 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Of these variants of one pipeline. All events have arrived so. No variant holds more rows than these.
-    pub fn new(variants: Vec<Variant>, clock: RehearsalClock, arrival: Arrival, most_rows: usize) -> Option<Rehearsal> {
-        let pipeline = Arc::clone(&variants.first()?.pipeline);
+    /// Of these variants of one pipeline, which count the same and publish otherwise. All events have arrived so. No variant holds more rows than these.
+    pub fn new(variants: Vec<Arc<Pipeline>>, clock: RehearsalClock, arrival: Arrival, most_rows: usize) -> Option<Rehearsal> {
+        let pipeline = Arc::clone(variants.first()?);
         Some(Rehearsal {
             decoder: Decoder::new(Arc::new(pipeline.event.clone())),
             router: Router::new(Arc::clone(&pipeline), HashSeed(0)),
@@ -81,10 +71,8 @@ pub(crate) struct Rehearsed {
 }
 
 impl Rehearsed {
-    pub fn new(pipeline: Arc<Pipeline>, variants: Vec<Variant>, clock: RehearsalClock, most_rows: usize) -> Rehearsed {
-        let table = |Variant { pipeline, layout }: Variant| {
-            (SimulatedTable::new(&pipeline, layout), Meter::new(pipeline, layout))
-        };
+    pub fn new(pipeline: Arc<Pipeline>, variants: Vec<Arc<Pipeline>>, clock: RehearsalClock, most_rows: usize) -> Rehearsed {
+        let table = |pipeline: Arc<Pipeline>| (SimulatedTable::new(&pipeline), Meter::new(pipeline));
         Rehearsed {
             clock: RunningClock::new(clock, &pipeline),
             sums: SampledSums::new(pipeline),

@@ -15,8 +15,6 @@ use crate::state::{ApplyError, DecayCounters, Moment, Publishing};
 use crate::sums::ContributionBatch;
 use crate::telemetry::Metrics;
 
-use super::size::ItemLayout;
-
 /// Nothing stands in the way of a batch.
 const ROOM_BYTES: u64 = 64 << 20;
 
@@ -29,15 +27,12 @@ pub(super) struct SimulatedTable {
 }
 
 impl SimulatedTable {
-    pub fn new(pipeline: &Arc<Pipeline>, layout: ItemLayout) -> SimulatedTable {
+    pub fn new(pipeline: &Arc<Pipeline>) -> SimulatedTable {
         let metrics = Arc::new(Metrics::default());
         let versions = Versions::new(Generation(1), Window(1));
         let gauge = metrics.waiting.register();
-        let mut counters =
+        let counters =
             DecayCounters::new(Arc::clone(pipeline), versions, Peers::alone(1), Publishing::Pull, metrics);
-        if layout == ItemLayout::Key {
-            counters.publish_whole_keys();
-        }
         let counters = Rc::new(RefCell::new(counters));
         let (outbox, inbox) = unbounded();
         let publisher = Publisher::new(PublisherParts {

@@ -17,7 +17,7 @@ use crate::counter::EventTime;
 use crate::epoch::{Generation, Version, Versions, Window};
 use crate::event::{Arrival, Decoder, Utf8};
 use crate::peers::Peers;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Layout, Pipeline};
 use crate::sink::{Intake, Order, Outcome};
 use crate::state::{DecayCounters, Moment, Publishing};
 use crate::sums::{HashSeed, Router, WindowSums};
@@ -55,6 +55,9 @@ fn pipeline(limits: &str, publish: &str) -> Arc<Pipeline> {
     );
     Arc::new(Pipeline::parse(&text, "test.toml", &|_| None).expect("a valid pipeline"))
 }
+
+/// In one item per key.
+const WHOLE_KEYS: &str = "\n[publish]\nlayout = \"key\"";
 
 type ItemId = (String, String);
 
@@ -179,6 +182,14 @@ impl Machine {
                 value: item.values[0] as u64,
             });
             let items: Vec<Pending> = items.collect();
+            if self.pipeline.publish.layout != Layout::Feature {
+                for key in handed.items.keys(&self.pipeline) {
+                    // Whole, and in one batch.
+                    let user = &items[key.start as usize].id.0;
+                    assert_eq!(key.len(), self.expected.keys().filter(|(of, _)| of == user).count(), "{user}");
+                    assert!(items[key.start as usize..key.end as usize].iter().all(|item| item.id.0 == *user));
+                }
+            }
             for item in &items {
                 // It is read as it is now.
                 assert_eq!(item.value, self.expected[&item.id], "{item:?}");
@@ -214,7 +225,11 @@ impl Machine {
                     self.writes += 1;
                     self.shown.insert(item.id.clone(), item.value);
                     let before = self.table.insert(item.id.clone(), (item.version, item.value));
-                    assert!(before.is_none_or(|(version, _)| version < item.version), "{item:?} after {before:?}");
+                    // What goes along with its key unchanged may be what stands there.
+                    let is_the_same = before == Some((item.version, item.value));
+                    let goes_along = self.pipeline.publish.layout != Layout::Feature && is_the_same;
+                    let rises = before.is_none_or(|(version, _)| version < item.version);
+                    assert!(rises || goes_along, "{item:?} after {before:?}");
                 }
                 Outcome::NotWritten => {
                     self.changed.entry(item.id).or_insert(self.now);
@@ -290,8 +305,9 @@ proptest! {
         steps in prop::collection::vec(step(), 1..150),
         order in prop_oneof![Just(Order::Waiting), Just(Order::Key)],
         room in prop_oneof![Just(1), Just(300), Just(ROOM)],
+        layout in prop_oneof![Just(""), Just(WHOLE_KEYS)],
     ) {
-        let mut machine = Machine::new("", order, room);
+        let mut machine = Machine::new(layout, order, room);
         for step in steps {
             match step {
                 Step::Change(users) => machine.change(users),
@@ -388,6 +404,41 @@ fn a_round_comes_before_rows_are_evicted_and_memory_is_held_when_the_table_is_aw
         machine.answer_all();
     }
     assert_eq!(machine.table.len() as u64 + unpublished, 200_000);
+}
+
+#[test]
+fn a_key_that_is_evicted_leaves_as_a_whole_where_it_is_one_item() {
+    let mut machine = Machine::new(&format!("rows = 3000{WHOLE_KEYS}"), Order::Waiting, ROOM);
+    let worth_least = || 0..100;
+    machine.change(worth_least().flat_map(|user| [(user, "view"), (user, "like")]));
+    machine.work(RUNNING).expect("no deadline");
+    machine.answer_all();
+    // Of their four rows one is marked when they go.
+    machine.change(worth_least().map(|user| (user, "share")));
+    let mut cohort = 1;
+    while machine.metrics.evictions.rows.get() == 0 {
+        machine.change((0..300).map(|index| (100 * cohort + index % 100, "view")));
+        cohort += 1;
+    }
+    assert!(machine.metrics.evictions.rows.get().is_multiple_of(4));
+    machine.work(RUNNING).expect("no deadline");
+    let (handed, _) = &machine.pending[0];
+    assert!(handed.items.keys(&machine.pipeline).all(|key| key.len() == 4));
+    machine.answer_all();
+    machine.finish();
+    assert_eq!(machine.metrics.evictions.unpublished.get(), 0);
+}
+
+#[test]
+fn a_key_with_more_rows_than_a_batch_takes_is_read_at_once_where_it_is_one_item() {
+    let mut machine = Machine::new(WHOLE_KEYS, Order::Waiting, ROOM);
+    let names: Vec<&'static str> =
+        (0..70_000).map(|number| &*Box::leak(format!("e{number}").into_boxed_str())).collect();
+    machine.change(names.iter().map(|name| (1, *name)).chain([(2, "view")]));
+    machine.work(RUNNING).expect("no deadline");
+    assert!(machine.pending.iter().any(|(_, items)| items.len() >= names.len()));
+    machine.answer_all();
+    machine.finish();
 }
 
 #[test]

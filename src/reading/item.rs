@@ -48,6 +48,22 @@ pub struct Count {
     pub error: Option<f64>,
 }
 
+/// A value as it is published: DynamoDB's numbers reach from 1e-130 to 9.99..e125, and an item is
+/// the same everywhere. What is smaller is 0, what is larger is the largest.
+pub fn published(value: f64) -> f64 {
+    const SMALLEST: f64 = 1e-130;
+    const LARGEST: f64 = 1e126_f64.next_down();
+    if value.abs() < SMALLEST { 0.0 } else { value.clamp(-LARGEST, LARGEST) }
+}
+
+/// When an item expires, in seconds since 1970: its last update and its group's ttl, both in time units. `None` where that is
+/// later than any time.
+pub fn expires_at(last_update: EventTime, ttl: i64, units_per_second: i64) -> Option<i64> {
+    let expiry = last_update.0.checked_add(ttl)?;
+    // Rounded up: a row lives out its ttl in full.
+    Some(expiry.saturating_sub(1).div_euclid(units_per_second) + 1)
+}
+
 impl Item {
     /// The second since 1970 at which its ttl had passed, where that is so at the second `as_of`. It may be forgotten
     /// since then, and is shown as long as it is there.
@@ -66,6 +82,21 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn published_values_fit_every_sink() {
+        assert_eq!(published(1e-131), 0.0);
+        assert_eq!(published(1e126), 1e126_f64.next_down());
+        assert!(format!("{:?}", published(-f64::MAX)).ends_with("e125"));
+        assert_eq!(published(0.1), 0.1);
+    }
+
+    #[test]
+    fn a_ttl_ends_with_the_second_that_it_ends_in() {
+        let ends = |time, ttl| expires_at(EventTime(time), ttl, 1_000);
+        assert_eq!([ends(0, 1_000), ends(0, 1_001), ends(1, 1_999), ends(-5, 1)], [Some(1), Some(2), Some(2), Some(0)]);
+        assert_eq!(ends(i64::MAX, 1), None);
+    }
 
     #[test]
     fn an_item_has_expired_from_its_last_second_on() {

@@ -28,6 +28,44 @@ where
     }
 }
 
+/// The text of the names of a key's fields, in the key's order, as it stands in an item of all features of a key.
+///
+/// Joined with `|` after `\` -> `\\`, `|` -> `\|` and `#` -> `\#` in each, also in a single one: different lists never make the same
+/// text, and none makes one that another makes with `#` and more behind it.
+///
+/// ```
+/// # use counter_machine::reading::key_fields;
+/// assert_eq!(key_fields(["userId", "a|b#0"]), r"userId|a\|b\#0");
+/// ```
+pub fn key_fields<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for (index, name) in names.into_iter().enumerate() {
+        if index > 0 {
+            text.push('|');
+        }
+        for letter in name.chars() {
+            if matches!(letter, '\\' | '|' | '#') {
+                text.push('\\');
+            }
+            text.push(letter);
+        }
+    }
+    text
+}
+
+/// The sort key of a part of an item: the text of the [`key_fields`] and the part's number.
+pub fn sort_key(fields: &str, part: u32) -> String {
+    format!("{fields}#{part}")
+}
+
+/// Takes a sort key apart again; `None` where it is none.
+pub fn split_sort_key(text: &str) -> Option<(&str, u32)> {
+    let (fields, part) = text.rsplit_once('#')?;
+    let number = part.parse().ok()?;
+    // As it is written: no sign, no zeros before it.
+    (sort_key(fields, number) == text).then_some((fields, number))
+}
+
 fn append_escaped(part: &[u8], text: &mut Vec<u8>) {
     let mut rest = part;
     while let Some(offset) = memchr::memchr2(b'\\', b'|', rest) {
@@ -74,7 +112,30 @@ mod tests {
         assert_eq!(key(&[r"a|b", r"\", "c"]), r"a\|b|\\|c");
     }
 
+    #[test]
+    fn a_sort_key_names_fields_and_part_and_nothing_else_is_one() {
+        assert_eq!(split_sort_key("userId|creatorId#12"), Some(("userId|creatorId", 12)));
+        for text in ["userId", "userId#", "userId#01", "userId#+1", "userId#-1", "userId#4294967296", "#a"] {
+            assert_eq!(split_sort_key(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn different_fields_and_parts_make_different_sort_keys_and_none_is_the_beginning_of_anothers(
+            one in prop::collection::vec(r"[a|\\#0]{1,3}", 1..4), part in 0..20u32,
+            other in prop::collection::vec(r"[a|\\#0]{1,3}", 1..4), other_part in 0..20u32,
+        ) {
+            let fields = |names: &[String]| key_fields(names.iter().map(String::as_str));
+            let own = fields(&one);
+            let key = sort_key(&own, part);
+            prop_assert_eq!(split_sort_key(&key), Some((own.as_str(), part)));
+            if one != other {
+                prop_assert_ne!(&key, &sort_key(&fields(&other), other_part));
+                prop_assert!(!key.starts_with(&(fields(&other) + "#")), "{}", key);
+            }
+        }
+
         #[test]
         fn different_values_make_different_texts(parts in prop::collection::vec(r"[a|\\ü]{0,4}", 2..5)) {
             let texts: Vec<_> = parts.iter().map(String::as_str).collect();

@@ -3,6 +3,7 @@
 //!
 //! - [`append_key`], [`split_key`]: the text of a key, and what its fields were.
 //! - [`Item`], [`Count`]: an item as every sink holds it.
+//! - [`packed`], [`mapped`]: all features of a key in one item, in its two encodings, and [`whole_key`]: what the parts of one hold together.
 //! - [`ReadAt`]: a value at a time. Nothing decays upwards: what is read now reads as at its last update, where that is
 //!   still to come; what it was before, its newest state does not tell.
 //! - [`Item::expired_since`]: whether its ttl has passed.
@@ -18,9 +19,13 @@ pub(crate) mod fixtures;
 mod golden;
 mod item;
 mod key;
+pub mod mapped;
+pub mod packed;
+mod parts;
 mod ratio;
 
 pub use decay::ReadAt;
-pub use item::{Count, Item};
-pub use key::{append_key, split_key};
+pub use item::{Count, Item, expires_at, published};
+pub use key::{append_key, key_fields, sort_key, split_key, split_sort_key};
+pub use parts::{KeyHead, KeyPart, whole_key};
 pub use ratio::{RatioReading, RatioValue};

@@ -1,6 +1,7 @@
 //! Published rows: how they travel to a sink, and how they are written in it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::counter::EventTime;
 use crate::epoch::Version;
 use crate::pipeline::{FeatureKey, Group, GroupId, Pipeline};
-use crate::reading::{Count, Item};
+use crate::reading::{Count, Item, expires_at, published};
 
 /// Changed rows on their way to a sink: plain data that may cross threads and processes.
 ///
@@ -107,6 +108,20 @@ impl ItemBatch {
         Some((self.features[record.feature as usize].group, key))
     }
 
+    /// The indices of the items of each key, key by key as they were begun.
+    pub fn keys<'a>(&'a self, pipeline: &'a Pipeline) -> impl Iterator<Item = Range<u32>> + 'a {
+        let mut start = 0;
+        let key = |record: &ItemRecord| {
+            let fields = &pipeline.group(self.features[record.feature as usize].group).key;
+            (record.key_start, record.key_length, fields)
+        };
+        self.records.chunk_by(move |one, other| key(one) == key(other)).map(move |records| {
+            let indices = start..start + records.len() as u32;
+            start = indices.end;
+            indices
+        })
+    }
+
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -114,20 +129,39 @@ impl ItemBatch {
 
     /// The items, in the order in which they were pushed: of one key and feature, oldest first.
     pub fn items<'a>(&'a self, pipeline: &'a Pipeline) -> impl Iterator<Item = ItemRef<'a>> + 'a {
-        let mut marks = self.since.iter().peekable();
-        self.records.iter().zip(0u32..).map(move |(record, index)| {
+        self.items_in(0..self.len() as u32, pipeline)
+    }
+
+    /// Those of the items with these indices.
+    pub fn items_in<'a>(
+        &'a self,
+        indices: Range<u32>,
+        pipeline: &'a Pipeline,
+    ) -> impl Iterator<Item = ItemRef<'a>> + 'a {
+        let marked_before = self.since.partition_point(|(marked, _)| *marked < indices.start);
+        let mut marks = self.since[marked_before..].iter().peekable();
+        let units_per_second = pipeline.event.time_unit.per_second();
+        let records = &self.records[indices.start as usize..indices.end as usize];
+        records.iter().zip(indices.start..).map(move |(record, index)| {
             let since = marks.next_if(|(marked, _)| *marked == index).map(|(_, since)| *since);
-            self.item_of(record, since, pipeline)
+            self.item_of(record, since, pipeline, units_per_second)
         })
     }
 
     /// The item with this index.
     pub fn item<'a>(&'a self, index: u32, pipeline: &'a Pipeline) -> ItemRef<'a> {
         let since = self.since.binary_search_by_key(&index, |(marked, _)| *marked).ok();
-        self.item_of(&self.records[index as usize], since.map(|mark| self.since[mark].1), pipeline)
+        let since = since.map(|mark| self.since[mark].1);
+        self.item_of(&self.records[index as usize], since, pipeline, pipeline.event.time_unit.per_second())
     }
 
-    fn item_of<'a>(&'a self, record: &ItemRecord, since: Option<EventTime>, pipeline: &'a Pipeline) -> ItemRef<'a> {
+    fn item_of<'a>(
+        &'a self,
+        record: &ItemRecord,
+        since: Option<EventTime>,
+        pipeline: &'a Pipeline,
+        units_per_second: i64,
+    ) -> ItemRef<'a> {
         let feature = &self.features[record.feature as usize];
         let group = pipeline.group(feature.group);
         let values = &self.values[record.values_start as usize..][..usize::from(record.width)];
@@ -145,17 +179,10 @@ impl ItemBatch {
             squares,
             errors,
             version: record.version,
-            expires_at: expires_at(pipeline, group, last_update),
+            expires_at: group.ttl.and_then(|ttl| expires_at(last_update, ttl, units_per_second)),
             since: since.map(published_at),
         }
     }
-}
-
-/// When an item expires, in seconds since 1970: its last update and its group's ttl.
-fn expires_at(pipeline: &Pipeline, group: &Group, last_update: EventTime) -> Option<i64> {
-    let expiry = last_update.0.checked_add(group.ttl?)?;
-    // Rounded up: a row lives out its ttl in full.
-    Some(pipeline.event.time_unit.to_seconds(expiry.saturating_sub(1)) + 1)
 }
 
 /// One published row, borrowed from its batch.
@@ -242,14 +269,6 @@ impl Serialize for CountsOf<'_> {
     }
 }
 
-/// A value as it is published: DynamoDB's numbers reach from 1e-130 to 9.99..e125, and an item is
-/// the same everywhere. What is smaller is 0, what is larger is the largest.
-pub fn published(value: f64) -> f64 {
-    const SMALLEST: f64 = 1e-130;
-    const LARGEST: f64 = 1e126_f64.next_down();
-    if value.abs() < SMALLEST { 0.0 } else { value.clamp(-LARGEST, LARGEST) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,13 +320,5 @@ mod tests {
             count.last_update = EventTime(1_707_605_599);
         }
         assert_eq!(shifted.counts, item.counts);
-    }
-
-    #[test]
-    fn published_values_fit_every_sink() {
-        assert_eq!(published(1e-131), 0.0);
-        assert_eq!(published(1e126), 1e126_f64.next_down());
-        assert!(format!("{:?}", published(-f64::MAX)).ends_with("e125"));
-        assert_eq!(published(0.1), 0.1);
     }
 }

@@ -15,6 +15,7 @@ mod files;
 pub(crate) mod fixtures;
 mod item;
 mod jsonl;
+mod key_item;
 mod newest;
 mod none;
 mod sqlite;
@@ -25,12 +26,12 @@ pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
 pub(crate) use destination::Destination;
 pub use destination::Sample;
 pub use error::{SinkError, SinkErrorKind};
-pub use item::{ItemBatch, ItemRef, published};
+pub use item::{ItemBatch, ItemRef};
 
 use std::sync::Arc;
 
 pub use crate::pipeline::{SinkTarget, UnknownSink};
-pub use crate::reading::{Count, Item};
+pub use crate::reading::{Count, Item, published};
 
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
@@ -61,7 +62,7 @@ pub fn look(
 ) -> Result<(), SinkError> {
     match target {
         SinkTarget::DynamoDb => dynamodb::DynamoDbSink::look(pipeline, options, Arc::clone(metrics)),
-        SinkTarget::Sqlite(path) => sqlite::SqliteSink::look(path, &pipeline.name, options.replace),
+        SinkTarget::Sqlite(path) => sqlite::SqliteSink::look(path, pipeline, options.replace),
         SinkTarget::JsonLines(path) => jsonl::JsonLinesSink::look(path, options.replace),
         SinkTarget::Stdout | SinkTarget::None => Ok(()),
     }
@@ -75,7 +76,7 @@ pub fn open_reader(target: &SinkTarget, pipeline: Option<&Pipeline>) -> Result<B
     };
     Ok(match target {
         SinkTarget::DynamoDb => match pipeline {
-            Some(pipeline) => Box::new(dynamodb::DynamoDbReader::open(&pipeline.dynamodb)?),
+            Some(pipeline) => Box::new(dynamodb::DynamoDbReader::open(pipeline)?),
             None => return Err(SinkError::usage("`dynamodb` is the table that a pipeline names: add --pipeline FILE")),
         },
         SinkTarget::Sqlite(path) => {

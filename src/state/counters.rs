@@ -41,8 +41,6 @@ pub(crate) struct DecayCounters {
     pub(super) round: Option<Round>,
     /// What a round may write, where that is limited.
     pub(super) allowance: Option<Allowance>,
-    /// If anything of a key is due, everything of it is published.
-    pub(super) whole_keys: bool,
     /// The largest change that was held back, relative to what the item shows.
     pub(super) largest_held_back: f64,
     /// Room for what is found out about the rows of a key.
@@ -123,7 +121,6 @@ impl DecayCounters {
             items: ItemWriter::new(versions),
             round: None,
             allowance,
-            whole_keys: false,
             largest_held_back: 0.0,
             judged: Judged::default(),
             in_flight,

@@ -156,15 +156,15 @@ impl DecayCounters {
             if worth.rank() > Worth::NOTHING.rank() {
                 evicted.insert(block.id());
             }
-            let marked = block.marked_rows();
-            if marked > room {
-                metrics.evictions.unpublished.add(marked as u64);
-            } else if marked > 0 {
-                room -= marked;
+            let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
+            let rows = reader.rows_to_read(block);
+            if rows > room {
+                metrics.evictions.unpublished.add(block.marked_rows() as u64);
+            } else if rows > 0 {
+                room -= rows;
                 let since = block.mark().map_or(Moment::default(), |mark| keys.marks().since(mark));
-                let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
                 last.begin_key(block.id(), since);
-                reader.read_marked(block, items, &mut last);
+                reader.read_key(block, items, &mut last);
             }
             release(block, uniques, features);
             keys.remove(key);

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use super::marks::RhythmId;
 use super::shown::shown_words;
 use crate::counter::Decays;
-use crate::sink::dynamodb::{typical_item_bytes, write_units};
+use crate::sink::dynamodb::{typical_bytes_in_key, typical_item_bytes, write_units};
 use crate::pipeline::{FeatureKey, Group, GroupId, HoldBack, NOTHING_LEFT_AFTER, Pipeline, RowShape};
 
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
@@ -39,8 +39,10 @@ pub(super) struct Feature {
     pub max_age: u64,
     /// How many words behind its own a row has that holds more than a single event, for what its item shows.
     pub shown_words: usize,
-    /// How large its items are in DynamoDB, without their keys.
+    /// How large its items are in DynamoDB, without their keys, where a rate is held.
     pub item_bytes: usize,
+    /// What it takes in an item of its whole key, likewise.
+    pub bytes_in_key: usize,
     rows: u64,
 }
 
@@ -50,13 +52,15 @@ impl Feature {
         let decays = group.decays_of(shape).clone();
         let width = if shape == RowShape::Uniques { 1 } else { decays.width() };
         let rhythm = RhythmId(pipeline.publish.rhythm_of(group));
+        let has_budget = pipeline.dynamodb.budget_wcu.is_some();
         let HoldBack { min_change, max_age } = pipeline.publish.held_back_of(group);
         Feature {
             key: key.clone(),
             shape,
             // Uniques show no squares.
             shown_words: if pipeline.remembers(group) { shown_words(decays.width()) } else { 0 },
-            item_bytes: if pipeline.dynamodb.budget_wcu.is_some() { typical_item_bytes(pipeline, key) } else { 0 },
+            item_bytes: if has_budget { typical_item_bytes(pipeline, key) } else { 0 },
+            bytes_in_key: if has_budget { typical_bytes_in_key(pipeline, key) } else { 0 },
             decays,
             width,
             kept_for: kept_for(group),

@@ -18,10 +18,12 @@ use super::shown::{Change, Read, Shown, remember};
 use super::uniques_store::UniquesStore;
 use crate::counter::EventTime;
 use crate::epoch::Window;
-use crate::pipeline::{Pipeline, RowShape};
+use crate::pipeline::{Layout, Pipeline, RowShape};
+use crate::sink::dynamodb::{KEY_ITEM_BYTES, write_units};
 use crate::sink::{Intake, ItemBatch, Order, Outcome};
 
-/// So many rows of one key are read at once, at most: more wait for the next round.
+/// So many rows of one key are read at once, at most, where each is an item of its own: more wait for the next round. A key that is one
+/// item goes as a whole, which its block bounds ([`LARGEST_BLOCK_BYTES`](super::blocks::LARGEST_BLOCK_BYTES): at most 4.9 million rows).
 const ROWS_OF_A_KEY: usize = 1 << 16;
 /// So many keys are brought into the order of their texts at once: it takes 16 bytes for each.
 const SORTED_AT_ONCE: usize = 1 << 20;
@@ -153,6 +155,12 @@ impl DecayCounters {
             let block = keys.block(*key);
             let since = block.mark().map_or(round.began, |mark| keys.marks().since(mark));
             let waited = round.began.0.saturating_sub(since.0);
+            if reader.takes_whole_keys() {
+                if let Some(change) = reader.change_of_key(block, since, round, now, largest_held_back) {
+                    census.count(change, waited, (step as u64 * reader.units_of_key(block)) as f64);
+                }
+                continue;
+            }
             for row in block.each_row().filter(|row| row.is_marked()) {
                 let feature = features.get(row.feature());
                 let held = round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back);
@@ -224,9 +232,9 @@ impl DecayCounters {
         self.allowance.as_ref().is_none_or(Allowance::has_units)
     }
 
-    /// From now on everything of a key is published if anything of it is due.
-    pub fn publish_whole_keys(&mut self) {
-        self.whole_keys = true;
+    /// Whether an item of the table holds a whole key.
+    fn takes_whole_keys(&self) -> bool {
+        self.pipeline.publish.layout != Layout::Feature
     }
 
     /// The largest change that was held back, relative to what the item showed.
@@ -234,22 +242,30 @@ impl DecayCounters {
         self.largest_held_back
     }
 
-    /// Whether a marked row of a key is due in the round.
-    fn is_key_due(&mut self, key: BlockAddress, since: Moment, round: Round) -> bool {
+    /// What becomes of a key that is one item.
+    fn judge_key(&mut self, key: BlockAddress, since: Moment, round: Round) -> Fate {
         let now = self.stream.now();
-        let DecayCounters { keys, pipeline, features, uniques, values, window, largest_held_back, .. } = self;
+        let DecayCounters { keys, pipeline, features, uniques, values, window, largest_held_back, allowance, .. } = self;
         let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
-        keys.block(key).each_row().filter(|row| row.is_marked()).any(|row| {
-            let feature = features.get(row.feature());
-            let held = round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back);
-            feature.rhythm <= round.longest && !held
-        })
+        let block = keys.block(key);
+        match (reader.change_of_key(block, since, round, now, largest_held_back), allowance) {
+            (None, _) => Fate::Held,
+            (Some(change), Some(allowance)) if round.selection == Selection::Due => {
+                let waited = round.began.0.saturating_sub(since.0);
+                let goes = allowance.admits(change, waited, reader.units_of_key(block));
+                if goes { Fate::Taken } else { Fate::Left }
+            }
+            (Some(_), _) => Fate::Taken,
+        }
     }
 
-    /// Reads the marked rows of a key that are due in the round; says in which queue the key belongs if others are left.
+    /// Reads the marked rows of a key that are due in the round, or the whole key where that is one item and a row of it is due; says
+    /// in which queue the key belongs if others are left.
     fn take_key(&mut self, key: BlockAddress, since: Moment, batch: &mut Batch) -> Option<RhythmId> {
         let mut round = self.round?;
-        if self.whole_keys && self.is_key_due(key, since, round) {
+        let whole_keys = self.takes_whole_keys();
+        let fate_of_key = whole_keys.then(|| self.judge_key(key, since, round));
+        if fate_of_key == Some(Fate::Taken) {
             self.keys.mark_key(key);
             round = Round { selection: Selection::Everything, longest: RhythmId(u8::MAX), ..round };
         }
@@ -264,8 +280,9 @@ impl DecayCounters {
         let (mut taken, mut left) = (0, None::<RhythmId>);
         for row in block.each_row().filter(|row| row.is_marked()) {
             let feature = features.get(row.feature());
-            let fate = match feature.rhythm <= round.longest && taken < ROWS_OF_A_KEY {
+            let fate = match feature.rhythm <= round.longest && (whole_keys || taken < ROWS_OF_A_KEY) {
                 false => Fate::Left,
+                true if fate_of_key == Some(Fate::Left) => Fate::Left,
                 true if round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back) => Fate::Held,
                 true => match allowance {
                     Some(allowance) if round.selection == Selection::Due => {
@@ -287,12 +304,15 @@ impl DecayCounters {
                 }
                 batch.push(row.feature());
                 taken += 1;
-                if let Some(allowance) = allowance {
+                if !whole_keys && let Some(allowance) = allowance {
                     allowance.spend(feature.units(block.text().len()));
                 }
             } else {
                 left = Some(left.map_or(feature.rhythm, |left| left.min(feature.rhythm)));
             }
+        }
+        if whole_keys && taken > 0 && let Some(allowance) = allowance {
+            allowance.spend(reader.units_of_key(block));
         }
         if !judged.shown.is_empty() {
             keys.remember(key, features, judged);
@@ -363,10 +383,25 @@ impl DecayCounters {
 }
 
 impl RowReader<'_> {
-    /// Makes items of the marked rows of a key.
-    pub fn read_marked(&mut self, block: Block<'_>, items: &mut ItemWriter, batch: &mut Batch) {
+    /// Whether an item of the table holds a whole key, so that rows go along that have not changed.
+    pub fn takes_whole_keys(&self) -> bool {
+        self.pipeline.publish.layout != Layout::Feature
+    }
+
+    /// How many rows [`RowReader::read_key`] reads.
+    pub fn rows_to_read(&self, block: Block<'_>) -> usize {
+        match block.marked_rows() {
+            0 => 0,
+            _ if self.takes_whole_keys() => block.rows(),
+            marked => marked,
+        }
+    }
+
+    /// Makes items of the marked rows of a key, or of all where it is one item.
+    pub fn read_key(&mut self, block: Block<'_>, items: &mut ItemWriter, batch: &mut Batch) {
+        let whole = self.takes_whole_keys();
         items.begin_key(block.text());
-        for row in block.each_row().filter(|row| row.is_marked()) {
+        for row in block.each_row().filter(|row| whole || row.is_marked()) {
             self.read(block, row, items);
             batch.push(row.feature());
         }
@@ -379,6 +414,35 @@ impl RowReader<'_> {
         let values = self.values_of(row);
         items.push(features, row.feature(), row.last_update(), values, since, window);
         values
+    }
+
+    /// How much of a key has changed that is due in the round: that of the row which has changed most. `None`: nothing is due.
+    fn change_of_key(
+        &mut self,
+        block: Block<'_>,
+        since: Moment,
+        round: Round,
+        now: Option<EventTime>,
+        largest_held_back: &mut f64,
+    ) -> Option<Change> {
+        let mut largest: Option<Change> = None;
+        for row in block.each_row().filter(|row| row.is_marked()) {
+            let feature = self.features.get(row.feature());
+            if feature.rhythm > round.longest || round.holds_back(feature, since) && self.is_held(row, now, largest_held_back) {
+                continue;
+            }
+            let change = self.change(row, now);
+            if largest.is_none_or(|largest| change.of_shown > largest.of_shown) {
+                largest = Some(change);
+            }
+        }
+        largest
+    }
+
+    /// The write units that an item of the whole key takes, about.
+    fn units_of_key(&self, block: Block<'_>) -> u64 {
+        let features = block.each_row().map(|row| self.features.get(row.feature()).bytes_in_key).sum::<usize>();
+        write_units(KEY_ITEM_BYTES + block.text().len() + features)
     }
 
     /// Whether a row has changed so little since it was written that it is held back.

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::counter::DecayInterval;
 use crate::event::{Ahead, FieldId, TimeUnit};
 use crate::pipeline::{
-    ClockKind, EventSelector, Group, HoldBack, KafkaConfig, Limits, MeasureId, Pipeline, Ratio, RatioKind, Rhythm, StartOffset,
-    format_duration, from_units,
+    ClockKind, Encoding, EventSelector, Group, HoldBack, KafkaConfig, Layout, Limits, MeasureId, Pipeline, Ratio, RatioKind,
+    Rhythm, StartOffset, format_duration, from_units,
 };
 use crate::state::shown_words;
 use crate::telemetry::Printable;
@@ -82,7 +82,12 @@ fn publish(pipeline: &Pipeline) -> String {
         if rhythm.is_default { format!("every {every}, or 30s in a replay") } else { format!("every {every}") }
     };
     let rhythms: Vec<String> = pipeline.publish.rhythms.iter().map(rhythm).collect();
-    format!("{}, and at the end", rhythms.join(" and "))
+    let layout = match pipeline.publish.layout {
+        Layout::Feature => "",
+        Layout::Key(Encoding::Packed) => "; one item per key in a table, packed",
+        Layout::Key(Encoding::Map) => "; one item per key in a table, as a map",
+    };
+    format!("{}, and at the end{layout}", rhythms.join(" and "))
 }
 
 /// What is held back of a group's changes, and what that takes.

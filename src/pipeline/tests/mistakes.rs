@@ -82,6 +82,36 @@ fn the_wrong_brackets_are_told_and_what_stands_twice() {
 }
 
 #[test]
+fn a_layout_that_makes_no_sense_is_refused() {
+    let needs = "p.toml:11: encoding says how all features of a key stand in one item: it needs layout = \"key\"";
+    assert_refused_with("[publish]\nencoding = \"map\"", needs);
+    assert_refused_with("[publish]\nencoding = \"packed\"\nlayout = \"feature\"", needs);
+    assert_refused_with("[publish]\nlayout = \"row\"", "p.toml:11: unknown value \"row\" (it may be: feature, key)");
+    assert_refused_with(
+        "[publish]\nlayout = \"key\"\nencoding = \"json\"",
+        "p.toml:12: unknown value \"json\" (it may be: packed, map)",
+    );
+    assert_refused_with(
+        "[counters.publish]\nlayout = \"key\"",
+        "p.toml:11: unknown key \"layout\": it belongs in [publish] (here may stand: every)",
+    );
+    let long = format!("[\"{}\"]", "x".repeat(600));
+    let too_long =
+        "p.toml:7: with layout = \"key\" the names of a key's fields stand in its item: these are too long for that";
+    let text = changed(&[("[\"userId\"]", &long)]);
+    assert!(parse(&text).is_ok());
+    assert_eq!(parse(&format!("{text}[publish]\nlayout = \"key\"\n")).err().as_deref(), Some(too_long));
+}
+
+#[test]
+fn a_layout_is_packed_unless_it_is_a_map() {
+    let layout = |publish: &str| parse_with(publish).expect("a valid pipeline").publish.layout;
+    assert_eq!(layout("[publish]\nlayout = \"feature\""), Layout::Feature);
+    assert_eq!(layout("[publish]\nlayout = \"key\""), Layout::Key(Encoding::Packed));
+    assert_eq!(layout("[publish]\nlayout = \"key\"\nencoding = \"map\""), Layout::Key(Encoding::Map));
+}
+
+#[test]
 fn a_sink_that_does_not_exist_is_told_with_its_line() {
     let expected = "p.toml:2: `mongo` is no sink: give dynamodb, sqlite:PATH, jsonl:PATH, jsonl:- or none";
     assert_refused("name = \"p\"", "name = \"p\"\nsink = \"mongo\"", expected);

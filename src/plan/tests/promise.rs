@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
-use super::super::size::ItemLayout;
 use super::super::table::SimulatedTable;
 use super::pipeline;
 use crate::clock::TimeSamples;
 use crate::counter::EventTime;
 use crate::epoch::Window;
 use crate::event::{Arrival, Decoder, Utf8};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Encoding, Layout, Pipeline};
 use crate::sink::{Item, ItemBatch};
 use crate::state::Moment;
 use crate::sums::{HashSeed, Router, WindowSums};
@@ -126,12 +125,13 @@ impl Watched {
     }
 }
 
-fn run(windows: &[(Vec<Event>, u8)], layout: ItemLayout, later: i64) {
-    let pipeline = pipeline(TEXT);
+fn run(windows: &[(Vec<Event>, u8)], layout: Layout, later: i64) {
+    let mut pipeline = pipeline(TEXT);
+    std::sync::Arc::make_mut(&mut pipeline).publish.layout = layout;
     let mut decoder = Decoder::new(std::sync::Arc::new(pipeline.event.clone()));
     let mut router = Router::new(std::sync::Arc::clone(&pipeline), HashSeed(7));
     let mut sums = WindowSums::new(1);
-    let table = SimulatedTable::new(&pipeline, layout);
+    let table = SimulatedTable::new(&pipeline);
     let mut watched = Watched { table, items: BTreeMap::new(), pipeline: std::sync::Arc::clone(&pipeline) };
     let mut naive = Naive::default();
     let mut moment = Moment(0);
@@ -167,7 +167,7 @@ proptest! {
     #[test]
     fn what_readers_see_is_what_was_asked_for(
         windows in prop::collection::vec((prop::collection::vec(event(), 0..60), 0..3u8), 1..12),
-        layout in prop_oneof![Just(ItemLayout::Feature), Just(ItemLayout::Key)],
+        layout in prop_oneof![Just(Layout::Feature), Just(Layout::Key(Encoding::Packed))],
         later in prop_oneof![Just(0i64), 0..100i64, 0..200_000i64],
     ) {
         run(&windows, layout, later);

@@ -2,18 +2,19 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
 
+use super::attributes::Attributes;
+use super::put::{Put, PutPart, puts};
 use super::schedule::{Attempts, Schedule, Write};
-use super::size::item_bytes;
 use super::unsettled::ItemId;
-use crate::pipeline::Pipeline;
+use crate::epoch::Version;
+use crate::pipeline::{Layout, Pipeline};
 use crate::sink::{Desk, ItemBatch, ItemRef, Outcome, Part};
 
 /// The largest item, and the longest keys, that the service takes, in bytes.
 const LARGEST_ITEM: usize = 400 << 10;
 const LONGEST_KEY: usize = 2_048;
-const LONGEST_FEATURE_NAME: usize = 1_024;
+const LONGEST_SORT_KEY: usize = 1_024;
 
 /// A call.
 pub(super) struct Call<'b, 'd> {
@@ -26,6 +27,7 @@ pub(super) struct Call<'b, 'd> {
 
 struct Open<'b> {
     items: Cow<'b, ItemBatch>,
+    puts: Vec<Put>,
     unanswered: usize,
 }
 
@@ -34,24 +36,63 @@ impl<'b, 'd> Call<'b, 'd> {
         Call { schedule: Schedule::default(), desk, open: BTreeMap::new(), batches: 0 }
     }
 
-    /// Takes notice of a batch; returns its index.
-    pub(super) fn open(&mut self, items: Cow<'b, ItemBatch>) -> usize {
-        let index = self.batches;
+    /// Takes notice of a batch; returns its index, and how many puts there are to write of it.
+    pub(super) fn open(&mut self, items: Cow<'b, ItemBatch>, pipeline: &Pipeline) -> (usize, usize) {
+        let (index, puts) = (self.batches, puts(&items, pipeline));
+        let count = puts.len();
         self.batches += 1;
         if !items.is_empty() {
             let unanswered = items.len();
-            self.open.insert(index, Open { items, unanswered });
+            self.open.insert(index, Open { items, puts, unanswered });
         }
-        index
+        (index, count)
     }
 
-    /// An item that is not answered for.
-    pub(super) fn item<'a>(&'a self, batch: usize, index: u32, pipeline: &'a Pipeline) -> Option<ItemRef<'a>> {
-        Some(self.open.get(&batch)?.items.item(index, pipeline))
+    /// The write of a put of a batch.
+    pub(super) fn write(&self, batch: usize, put: usize, pipeline: &Pipeline) -> Option<Write> {
+        let open = self.open.get(&batch)?;
+        let (put, index) = (open.puts.get(put)?, put);
+        let item = open.items.item(put.items.start, pipeline);
+        let id = match pipeline.publish.layout {
+            Layout::Feature => ItemId::of(item.key, item.feature_name.as_bytes()),
+            // Its parts are written one after the other, and count as one.
+            Layout::Key(_) => {
+                let fields: Vec<u8> = item.group.key.iter().flat_map(|field| field.0.to_le_bytes()).collect();
+                ItemId::of(item.key, &fields)
+            }
+        };
+        let bytes = put.parts.iter().map(|part| part.bytes).max().unwrap_or_default();
+        let part = put.parts.len().saturating_sub(1) as u32;
+        Some(Write { batch, put: index, items: put.items.clone(), id, bytes, part, attempts: Attempts::default() })
     }
 
-    /// Answers for some items of a batch.
-    pub(super) fn answer(&mut self, batch: usize, items: Range<u32>, outcome: Outcome) {
+    /// What is sent for a write: the attributes of the part that is next, and its version.
+    pub(super) fn attributes(&self, write: &Write, pipeline: &Pipeline) -> Option<(Attributes, Version)> {
+        let open = self.open.get(&write.batch)?;
+        let put = open.puts.get(write.put)?;
+        let part: PutPart = *put.parts.iter().rev().nth(write.part as usize)?;
+        Some((put.attributes(part, &open.items, pipeline)?, put.version))
+    }
+
+    /// The version of a write.
+    pub(super) fn version(&self, write: &Write) -> Option<Version> {
+        Some(self.open.get(&write.batch)?.puts.get(write.put)?.version)
+    }
+
+    /// When each of a batch's puts expires.
+    pub(super) fn expiries(&self, batch: usize) -> impl Iterator<Item = Option<i64>> + '_ {
+        self.open.get(&batch).into_iter().flat_map(|open| open.puts.iter().map(|put| put.expires_at))
+    }
+
+    /// The items of a write.
+    pub(super) fn items<'a>(&'a self, write: &Write, pipeline: &'a Pipeline) -> impl Iterator<Item = ItemRef<'a>> + 'a {
+        let items = write.items.clone();
+        self.open.get(&write.batch).into_iter().flat_map(move |open| open.items.items_in(items.clone(), pipeline))
+    }
+
+    /// Answers for a write.
+    pub(super) fn answer(&mut self, write: Write, outcome: Outcome) {
+        let Write { batch, items, .. } = write;
         if let Some(open) = self.open.get_mut(&batch) {
             open.unanswered = open.unanswered.saturating_sub(items.len());
             if open.unanswered == 0 {
@@ -60,46 +101,28 @@ impl<'b, 'd> Call<'b, 'd> {
         }
         self.desk.answer(Part { batch, items, outcome });
     }
-}
 
-/// The write of an item.
-pub(super) fn write_of(batch: usize, index: u32, item: &ItemRef<'_>) -> Write {
-    Write {
-        batch,
-        items: index..index + 1,
-        id: ItemId::of(item.key, item.feature_name.as_bytes()),
-        bytes: bytes_at_most(item),
-        part: 0,
-        attempts: Attempts::default(),
+    /// Why a write must not be sent, if it must not: one that is not allowed has a whole request refused.
+    pub(super) fn fault(&self, write: &Write, pipeline: &Pipeline) -> Option<String> {
+        let first = self.items(write, pipeline).next()?;
+        let too_long = |what: &str, length: usize, most: usize| {
+            (!(1..=most).contains(&length)).then(|| format!("its {what} has {length} bytes: DynamoDB takes 1 to {most}"))
+        };
+        let of_sort_key = || match pipeline.publish.layout {
+            Layout::Feature => too_long("feature name", first.feature_name.len(), LONGEST_SORT_KEY),
+            // The names of key fields were measured with the pipeline.
+            Layout::Key(_) => None,
+        };
+        let of_numbers = || {
+            let is_wrong = |item: ItemRef<'_>| [item.values, item.squares, item.errors].into_iter().flatten().any(|number| number.is_nan());
+            self.items(write, pipeline).any(is_wrong).then(|| "one of its values is not a number".to_owned())
+        };
+        let of_size = || {
+            let bytes = write.bytes;
+            (bytes > LARGEST_ITEM).then(|| format!("it has {bytes} bytes: DynamoDB takes {LARGEST_ITEM}"))
+        };
+        too_long("key", first.key.len(), LONGEST_KEY).or_else(of_sort_key).or_else(of_size).or_else(of_numbers)
     }
-}
-
-/// Why an item must not be sent, if it must not: one that is not allowed has a whole request refused.
-pub(super) fn fault(item: &ItemRef<'_>) -> Option<String> {
-    let too_long = |what: &str, length: usize, most: usize| {
-        (!(1..=most).contains(&length)).then(|| format!("its {what} has {length} bytes: DynamoDB takes 1 to {most}"))
-    };
-    too_long("key", item.key.len(), LONGEST_KEY)
-        .or_else(|| too_long("feature name", item.feature_name.len(), LONGEST_FEATURE_NAME))
-        .or_else(|| {
-            if bytes_at_most(item) <= LARGEST_ITEM {
-                return None;
-            }
-            let bytes = item_bytes(&item.to_item());
-            (bytes > LARGEST_ITEM).then(|| format!("it has some {bytes} bytes: DynamoDB takes {LARGEST_ITEM}"))
-        })
-        .or_else(|| {
-            let numbers = [item.values, item.squares, item.errors];
-            let is_wrong = numbers.into_iter().flatten().any(|number| number.is_nan());
-            is_wrong.then(|| "one of its values is not a number".to_owned())
-        })
-}
-
-/// No item of so many intervals is larger: names, three numbers and a map for each, and what else an item has.
-fn bytes_at_most(item: &ItemRef<'_>) -> usize {
-    const BESIDE: usize = 128;
-    const AN_INTERVAL: usize = 128;
-    item.key.len() + item.feature_name.len() + BESIDE + AN_INTERVAL * item.group.decays.intervals().len()
 }
 
 #[cfg(test)]
@@ -107,10 +130,17 @@ mod tests {
     use super::*;
     use crate::sink::fixtures::{Row, batch, pipeline};
 
+    fn fault_of(row: Row) -> Option<String> {
+        let pipeline = pipeline();
+        let mut desk = |_: Part| {};
+        let mut call = Call::new(&mut desk);
+        let (index, puts) = call.open(Cow::Owned(batch(&[row])), &pipeline);
+        assert_eq!((index, puts), (0, 1));
+        call.fault(&call.write(0, 0, &pipeline).unwrap(), &pipeline)
+    }
+
     #[test]
     fn what_the_service_would_refuse_is_found_before() {
-        let pipeline = pipeline();
-        let fault_of = |row: Row| fault(&batch(&[row]).item(0, &pipeline));
         assert_eq!(fault_of(Row::new("1234", "like")), None);
         for (row, why) in [
             (Row::new("", "like"), "its key has 0 bytes"),
@@ -121,12 +151,5 @@ mod tests {
             let fault = fault_of(row).expect(why);
             assert!(fault.contains(why), "{fault}");
         }
-    }
-
-    #[test]
-    fn a_write_is_never_taken_for_smaller_than_its_item() {
-        let (pipeline, batch) = (pipeline(), batch(&[Row::new("1234", "like").value(-1.234_567_890_123_456_7e-100).since(7)]));
-        let item = batch.item(0, &pipeline);
-        assert!(item_bytes(&item.to_item()) <= write_of(0, 0, &item).bytes);
     }
 }

@@ -4,13 +4,13 @@
 //! [`Concurrency`], and what a failure means by [`FailedRequest`].
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::{JoinError, JoinSet};
 
-use super::attributes::attributes;
-use super::call::{Call, fault, write_of};
+use super::call::Call;
 use super::concurrency::{Begun, Concurrency};
 use super::connection::Service;
 use super::expiry::Expiry;
@@ -20,9 +20,9 @@ use super::retry::{FailedAttempts, pause};
 use super::schedule::{End, Verdict, Write};
 use super::unsettled::{ItemId, Unsettled};
 use crate::epoch::{Generation, Version};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Layout, Pipeline};
 use crate::sink::newest::newest_by_origin;
-use crate::sink::{Desk, ItemBatch, Outcome, RefusedItem, SinkError, SinkErrorKind};
+use crate::sink::{Desk, ItemBatch, ItemRef, Outcome, Part, RefusedItem, SinkError, SinkErrorKind};
 use crate::telemetry::Metrics;
 
 /// How many requests are under way at first, and at most; and the same of those that write a single item.
@@ -99,23 +99,22 @@ impl Flow {
     pub(super) async fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
         let pipeline = Arc::clone(&self.pipeline);
         let mut call = Call::new(desk);
-        let (newest, older) = newest_by_origin(batches, &pipeline);
-        batches.iter().for_each(|batch| _ = call.open(Cow::Borrowed(batch)));
-        self.expiry.look_at(newest.iter().map(|(_, item)| item.expires_at), &self.service.table);
-        for (origin, _) in newest {
-            self.add_item(&mut call, origin.batch, origin.index)?;
+        // A key that is one item is in one batch of a call.
+        let older: HashSet<(usize, u32)> = match pipeline.publish.layout {
+            Layout::Feature => {
+                newest_by_origin(batches, &pipeline).1.into_iter().map(|origin| (origin.batch, origin.index)).collect()
+            }
+            Layout::Key(_) => HashSet::new(),
+        };
+        for batch in batches {
+            self.add(&mut call, Cow::Borrowed(batch), &older)?;
         }
         let mut requests = JoinSet::new();
         loop {
             while call.schedule.ready() < WAITING_WRITES
                 && let Some(batch) = call.desk.more()
             {
-                let items = batch.len() as u32;
-                self.expiry.look_at(batch.items(&pipeline).map(|item| item.expires_at), &self.service.table);
-                let index = call.open(Cow::Owned(batch));
-                for item in 0..items {
-                    self.add_item(&mut call, index, item)?;
-                }
+                self.add(&mut call, Cow::Owned(batch), &HashSet::new())?;
             }
             let now = Instant::now();
             self.unsettled.forget_settled(now);
@@ -136,25 +135,35 @@ impl Flow {
                 ended = requests.try_join_next();
             }
         }
-        for origin in older {
-            call.answer(origin.batch, origin.index..origin.index + 1, Outcome::Written);
+        for (batch, index) in older {
+            call.desk.answer(Part { batch, items: index..index + 1, outcome: Outcome::Written });
         }
         Ok(())
     }
 }
 
 impl Flow {
-    fn add_item(&mut self, call: &mut Call<'_, '_>, batch: usize, index: u32) -> Result<(), SinkError> {
+    /// Has a batch written, but for those that are older than others.
+    fn add<'b>(
+        &mut self,
+        call: &mut Call<'b, '_>,
+        batch: Cow<'b, ItemBatch>,
+        older: &HashSet<(usize, u32)>,
+    ) -> Result<(), SinkError> {
         let pipeline = Arc::clone(&self.pipeline);
-        let Some(item) = call.item(batch, index, &pipeline) else { return Ok(()) };
-        let write = write_of(batch, index, &item);
-        match fault(&item) {
-            Some(detail) => self.tell(call, Verdict { write, outcome: Outcome::Refused, detail }),
-            None => {
-                call.schedule.push(write, &self.unsettled, Instant::now());
-                Ok(())
+        let (index, puts) = call.open(batch, &pipeline);
+        self.expiry.look_at(call.expiries(index), &self.service.table);
+        for put in 0..puts {
+            let Some(write) = call.write(index, put, &pipeline) else { continue };
+            if older.contains(&(index, write.items.start)) {
+                continue;
+            }
+            match call.fault(&write, &pipeline) {
+                Some(detail) => self.tell(call, Verdict { write, outcome: Outcome::Refused, detail })?,
+                None => call.schedule.push(write, &self.unsettled, Instant::now()),
             }
         }
+        Ok(())
     }
 
     /// Begins as many requests as may begin; says when another one may.
@@ -176,11 +185,7 @@ impl Flow {
             }
             let writes = call.schedule.next_request(writes_at_once)?;
             let begun = self.concurrency.begin(now);
-            let items: Vec<_> = writes
-                .iter()
-                .filter_map(|write| call.item(write.batch, write.items.start, &self.pipeline))
-                .map(|item| (attributes(&item), item.version))
-                .collect();
+            let items: Vec<_> = writes.iter().filter_map(|write| call.attributes(write, &self.pipeline)).collect();
             let ids = items.iter().map(|(attributes, _)| id(attributes)).collect();
             let (service, fence) = (self.service.clone(), self.pipeline.dynamodb.fence);
             requests.spawn(async move {
@@ -234,9 +239,12 @@ impl Flow {
 
     /// What it means that a write found another version in its place.
     fn judge_standing(&self, call: &Call<'_, '_>, writes: &[Write], standing: Version) -> Result<End, SinkError> {
-        let item = writes.first().and_then(|write| call.item(write.batch, write.items.start, &self.pipeline));
-        let Some(item) = item else { return Ok(End::Superseded) };
-        if standing.generation() > self.generation {
+        let Some((write, version)) = writes.first().and_then(|write| Some((write, call.version(write)?))) else {
+            return Ok(End::Superseded);
+        };
+        if standing.generation() > self.generation
+            && let Some(item) = call.items(write, &self.pipeline).next()
+        {
             let message = format!(
                 "DynamoDB: another run, which started later, writes to {}: generation {} has written the item with key `{}` and \
                  feature `{}`, this run is generation {}; this one stops",
@@ -249,7 +257,7 @@ impl Flow {
             return Err(SinkError::new(message).of_kind(SinkErrorKind::Gone));
         }
         // Our own, from an attempt of which nothing was heard.
-        Ok(if standing == item.version { End::Taken { throttled: Vec::new() } } else { End::Superseded })
+        Ok(if standing == version { End::Taken { throttled: Vec::new() } } else { End::Superseded })
     }
 
     /// What follows from a request that failed; an error when nothing helps.
@@ -286,17 +294,8 @@ impl Flow {
     /// Answers for a write.
     fn tell(&self, call: &mut Call<'_, '_>, verdict: Verdict) -> Result<(), SinkError> {
         let Verdict { write, outcome, detail } = verdict;
-        if outcome == Outcome::Refused
-            && let Some(item) = call.item(write.batch, write.items.start, &self.pipeline)
-        {
-            let refused = RefusedItem {
-                table: self.service.table.to_string(),
-                key: item.key_text().into_owned(),
-                feature_name: item.feature_name.to_owned(),
-                detail,
-                item: serde_json::to_value(item)
-                    .map_err(|error| SinkError::caused_by("cannot write an item as JSON", error))?,
-            };
+        if outcome == Outcome::Refused {
+            let refused = self.refused(call, &write, detail)?;
             if self.metrics.items_refused.get() >= MOST_REFUSED_AT_FIRST && self.metrics.items_written.get() == 0 {
                 return Err(SinkError::new(format!(
                     "DynamoDB: {} refuses every item, as the one with key `{}` and feature `{}`: {}; see that the table is the \
@@ -306,8 +305,24 @@ impl Flow {
             }
             call.desk.refuse(&refused)?;
         }
-        call.answer(write.batch, write.items, outcome);
+        call.answer(write, outcome);
         Ok(())
+    }
+
+    /// What the dead letters say of a write: of an item of several features, the first and all of them.
+    fn refused(&self, call: &Call<'_, '_>, write: &Write, detail: String) -> Result<RefusedItem, SinkError> {
+        let json = |item: ItemRef<'_>| serde_json::to_value(item);
+        let items: Result<Vec<_>, _> = call.items(write, &self.pipeline).map(json).collect();
+        let items = items.map_err(|error| SinkError::caused_by("cannot write an item as JSON", error))?;
+        let (mut key, mut feature_name) = (String::new(), String::new());
+        if let Some(first) = call.items(write, &self.pipeline).next() {
+            (key, feature_name) = (first.key_text().into_owned(), first.feature_name.to_owned());
+        }
+        let item = match self.pipeline.publish.layout {
+            Layout::Feature => items.into_iter().next().unwrap_or_default(),
+            Layout::Key(_) => serde_json::Value::Array(items),
+        };
+        Ok(RefusedItem { table: self.service.table.to_string(), key, feature_name, detail, item })
     }
 }
 

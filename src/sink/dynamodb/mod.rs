@@ -1,7 +1,7 @@
 //! `dynamodb`: the newest state of every item in a DynamoDB table.
 //!
 //! An item's attributes have the names and the nesting of its JSON form; every number is an `N`.
-//! The table's key is (`key`, `featureName`).
+//! The table's key is (`key`, `featureName`), or (`key`, `keyFields`) where an item holds all features of a key (`docs/items.md`).
 //!
 //! Invariants of writing:
 //!
@@ -25,6 +25,7 @@ mod connection;
 mod expiry;
 mod failed_request;
 mod flow;
+mod put;
 mod reader;
 mod request;
 mod retry;
@@ -42,5 +43,7 @@ mod writer;
 pub(super) use reader::DynamoDbReader;
 pub use table_report::{Billing, SettingReport, TableReport, TableWishes, Verdict};
 pub use table_setup::ensure_table;
-pub(crate) use write_units::{typical_item_bytes, write_units};
+pub(crate) use put::puts;
+pub(crate) use size::write_units;
+pub(crate) use write_units::{KEY_ITEM_BYTES, typical_bytes_in_key, typical_item_bytes};
 pub(super) use writer::{DynamoDbSink, ITEMS_AT_ONCE};

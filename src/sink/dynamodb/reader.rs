@@ -1,16 +1,19 @@
 //! Reads items back.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tokio::runtime::Runtime;
 
-use super::attributes::{Attributes, identity, item};
+use super::attributes::{Attributes, Stored, identity, stored};
 use super::connection::Service;
-use super::failed_request::FailedRequest;
+use super::failed_request::{Cause, FailedRequest};
 use super::retry::Patience;
-use crate::pipeline::DynamoDbConfig;
+use super::table::require_table;
+use crate::pipeline::{Layout, Pipeline};
+use crate::reading::{KeyPart, whole_key};
 use crate::sink::{Item, ItemReader, SinkError};
 use crate::telemetry::Metrics;
 
@@ -22,17 +25,25 @@ pub(super) const READER_PATIENCE: Patience = Patience::Attempts(6);
 pub(in crate::sink) struct DynamoDbReader {
     runtime: Runtime,
     service: Service,
+    layout: Layout,
 }
 
 impl DynamoDbReader {
-    /// Items come from this table.
-    pub(in crate::sink) fn open(config: &DynamoDbConfig) -> Result<Self, SinkError> {
-        let (runtime, service) = Service::connect(config, READER_PATIENCE, Arc::new(Metrics::default()))?;
+    /// Items come from the table that the pipeline names. What stands there says itself of which layout it is; only who asks for
+    /// one feature by its key has to know.
+    pub(in crate::sink) fn open(pipeline: &Pipeline) -> Result<Self, SinkError> {
+        let (runtime, service) = Service::connect(&pipeline.dynamodb, READER_PATIENCE, Arc::new(Metrics::default()))?;
         runtime.block_on(service.require_credentials())?;
-        Ok(DynamoDbReader { runtime, service })
+        Ok(DynamoDbReader { runtime, service, layout: pipeline.publish.layout })
     }
 
     fn error(&self, failure: FailedRequest) -> SinkError {
+        // Asked for by the key of the other layout.
+        if failure.cause == Cause::Invalid
+            && let Err(error) = self.runtime.block_on(require_table(&self.service, self.layout))
+        {
+            return error;
+        }
         self.service.error("read items", failure)
     }
 }
@@ -40,24 +51,39 @@ impl DynamoDbReader {
 impl ItemReader for DynamoDbReader {
     fn get(&mut self, key: &str, feature_name: Option<&str>) -> Result<Vec<Item>, SinkError> {
         let found = self.runtime.block_on(async {
-            match feature_name {
-                Some(feature_name) => get_one(&self.service, key, feature_name).await,
-                None => get_all(&self.service, key).await,
+            match (feature_name, self.layout) {
+                (Some(feature_name), Layout::Feature) => get_one(&self.service, key, feature_name).await,
+                _ => get_all(&self.service, key).await,
             }
         });
-        found.map_err(|failure| self.error(failure))?.iter().map(item).collect()
+        let mut items = items(&found.map_err(|failure| self.error(failure))?)?;
+        items.retain(|item| feature_name.is_none_or(|name| item.feature_name == name));
+        Ok(items)
     }
 
     /// A scan has no order: every item is held in memory before the first is passed on.
     fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
         let found = self.runtime.block_on(scan(&self.service)).map_err(|failure| self.error(failure))?;
-        let mut items = found.iter().map(item).collect::<Result<Vec<_>, _>>()?;
-        items.sort_unstable_by(|a, b| (&a.key, &a.feature_name).cmp(&(&b.key, &b.feature_name)));
-        for item in items {
+        for item in items(&found)? {
             visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
         }
         Ok(())
     }
+}
+
+/// What was found, in the order of (key, feature name): the parts of a key read as one.
+fn items(found: &[Attributes]) -> Result<Vec<Item>, SinkError> {
+    let mut items = Vec::new();
+    let mut keys: BTreeMap<(String, String), Vec<KeyPart>> = BTreeMap::new();
+    for attributes in found {
+        match stored(attributes)? {
+            Stored::Feature(item) => items.push(item),
+            Stored::Part { key, fields, part } => keys.entry((key, fields)).or_default().push(part),
+        }
+    }
+    items.extend(keys.into_values().flat_map(whole_key));
+    items.sort_by(|a, b| (&a.key, &a.feature_name).cmp(&(&b.key, &b.feature_name)));
+    Ok(items)
 }
 
 async fn get_one(service: &Service, key: &str, feature_name: &str) -> Result<Vec<Attributes>, FailedRequest> {

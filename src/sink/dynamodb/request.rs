@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{
     ConsumedCapacity, PutRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, WriteRequest,
 };
 
-use super::attributes::{Attributes, FEATURE_NAME, KEY, VERSION, version};
+use super::attributes::{Attributes, FEATURE_NAME, KEY, KEY_FIELDS, VERSION, version};
 use super::connection::Service;
 use super::failed_request::FailedRequest;
 use super::unsettled::ItemId;
@@ -106,5 +106,6 @@ fn write_units(consumed: &[ConsumedCapacity]) -> f64 {
 /// Which item of the table it is.
 pub(super) fn id(item: &Attributes) -> ItemId {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-    ItemId::of(text(KEY).as_bytes(), text(FEATURE_NAME).as_bytes())
+    // It has one of the two.
+    ItemId::of(text(KEY).as_bytes(), [text(FEATURE_NAME), text(KEY_FIELDS)].concat().as_bytes())
 }

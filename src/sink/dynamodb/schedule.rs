@@ -28,6 +28,8 @@ pub(super) struct Write {
     /// For which items of which batch it answers.
     pub(super) batch: usize,
     pub(super) items: Range<u32>,
+    /// Which put of the batch it is.
+    pub(super) put: usize,
     pub(super) id: ItemId,
     /// About so many.
     pub(super) bytes: usize,

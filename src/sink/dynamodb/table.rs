@@ -6,10 +6,10 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{KeyType, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveStatus};
 
-use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY};
+use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY, KEY_FIELDS};
 use super::connection::Service;
 use super::failed_request::{Cause, Certainty, FailedRequest};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Layout, Pipeline};
 use crate::sink::SinkError;
 
 /// How often a table that is being created or changed is looked at, and how many times.
@@ -25,13 +25,27 @@ pub(super) struct KeySchema {
 
 /// One item for each key and feature.
 const PER_FEATURE: KeySchema = KeySchema { hash: KEY, range: FEATURE_NAME };
+/// One item for each key.
+const PER_KEY: KeySchema = KeySchema { hash: KEY, range: KEY_FIELDS };
 
 /// The key of the table that a pipeline publishes to.
-pub(super) fn key_schema(_pipeline: &Pipeline) -> KeySchema {
-    PER_FEATURE
+pub(super) fn key_schema(pipeline: &Pipeline) -> KeySchema {
+    KeySchema::of_layout(pipeline.publish.layout)
 }
 
 impl KeySchema {
+    pub(super) fn of_layout(layout: Layout) -> KeySchema {
+        match layout {
+            Layout::Feature => PER_FEATURE,
+            Layout::Key(_) => PER_KEY,
+        }
+    }
+
+    /// What `layout` says in a pipeline whose tables have this key.
+    fn layout(self) -> &'static str {
+        if self == PER_FEATURE { "feature" } else { "key" }
+    }
+
     pub(super) fn parts(self) -> [(&'static str, KeyType); 2] {
         [(self.hash, KeyType::Hash), (self.range, KeyType::Range)]
     }
@@ -67,16 +81,27 @@ fn key_of(table: &TableDescription) -> String {
     table.key_schema().iter().map(part).collect::<Vec<_>>().join(" and ")
 }
 
-/// An error unless the table is there and has the key of one item for each key and feature.
-pub(super) async fn require_table(service: &Service) -> Result<(), SinkError> {
+/// An error unless the table is there and has the key of this layout.
+pub(super) async fn require_table(service: &Service, layout: Layout) -> Result<(), SinkError> {
     let table = describe(service).await.map_err(|failure| service.error("find the table", failure))?;
-    require_key(service, PER_FEATURE, &table)
+    require_key(service, KeySchema::of_layout(layout), &table)
 }
 
 /// An error unless this is the table's key.
 pub(super) fn require_key(service: &Service, schema: KeySchema, table: &TableDescription) -> Result<(), SinkError> {
     if schema.is_of(table) {
         return Ok(());
+    }
+    if let Some(other) = [PER_FEATURE, PER_KEY].into_iter().find(|other| other.is_of(table)) {
+        return Err(SinkError::new(format!(
+            "DynamoDB: {} is a table for layout = \"{}\" (its RANGE key is `{}`, not `{}`), and the pipeline has layout = \
+             \"{}\": name another table in [dynamodb], and create it with `counter-machine table PIPELINE`, or change [publish]",
+            service.table,
+            other.layout(),
+            other.range,
+            schema.range,
+            schema.layout(),
+        )));
     }
     Err(SinkError::new(format!(
         "DynamoDB: {} has another key than {schema}: it has {}, and a table's key cannot be changed; name another table in \

@@ -1,17 +1,25 @@
-//! What writing an item takes.
+//! What writing an item takes before it is made: for plans, and for holding a rate.
 
 use super::size::item_bytes;
 use crate::counter::EventTime;
 use crate::epoch::Version;
-use crate::pipeline::{FeatureKey, Pipeline};
+use crate::pipeline::{Encoding, FeatureKey, Layout, Pipeline, RowShape};
 use crate::sink::{Count, Item};
 
-/// What a write unit of DynamoDB writes, in bytes.
-const WRITE_UNIT_BYTES: usize = 1024;
+/// What an item of a whole key takes without its text and its features, about.
+pub(crate) const KEY_ITEM_BYTES: usize = 96;
 
-/// The write units that an item of so many bytes takes.
-pub(crate) fn write_units(bytes: usize) -> u64 {
-    bytes.div_ceil(WRITE_UNIT_BYTES).max(1) as u64
+/// What a feature takes in an item of its whole key, about: packed, its values, its times, and what its name has of its own.
+pub(crate) fn typical_bytes_in_key(pipeline: &Pipeline, feature: &FeatureKey) -> usize {
+    const PACKED_BESIDE_VALUES: usize = 16;
+    match pipeline.publish.layout {
+        Layout::Key(Encoding::Map) => typical_item_bytes(pipeline, feature),
+        Layout::Feature | Layout::Key(Encoding::Packed) => {
+            let intervals = pipeline.group(feature.group).decays.width();
+            let values = if pipeline.shape(feature) == RowShape::Values { intervals } else { 2 * intervals };
+            PACKED_BESIDE_VALUES + 8 * values
+        }
+    }
 }
 
 /// The size of an item of this feature as a run would publish it, without its key's text: with as many digits as there can be.
@@ -39,14 +47,4 @@ pub(crate) fn typical_item_bytes(pipeline: &Pipeline, feature: &FeatureKey) -> u
         expires_at: group.ttl.map(|_| unit.to_seconds(time)),
         since: None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_write_takes_a_unit_for_each_beginning_kibibyte() {
-        assert_eq!([0, 1, 1_024, 1_025, 4_096].map(write_units), [1, 1, 1, 2, 4]);
-    }
 }

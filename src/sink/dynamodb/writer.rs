@@ -13,7 +13,7 @@ use super::retry::Patience;
 use super::stopping::unless_asked_to_stop;
 use super::table::{deletes_expired_items, require_table};
 use crate::epoch::{Generation, Version};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Layout, Pipeline};
 use crate::sink::{Desk, ItemBatch, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::telemetry::Metrics;
 
@@ -44,7 +44,8 @@ impl DynamoDbSink {
     ) -> Result<Self, SinkError> {
         let (runtime, service) = connect(&pipeline, options, Arc::clone(&metrics))?;
         let opened = Instant::now();
-        let prepared = runtime.block_on(unless_stopped(&service, options, prepare(&service, options)))?;
+        let preparing = prepare(&service, pipeline.publish.layout, options);
+        let prepared = runtime.block_on(unless_stopped(&service, options, preparing))?;
         let Prepared { generation, expiry, is_empty } = prepared;
         // A request of an earlier run may still be carried out, and must not replace what this one writes.
         let is_exclusive = is_empty || pipeline.dynamodb.fence;
@@ -60,7 +61,7 @@ impl DynamoDbSink {
         metrics: Arc<Metrics>,
     ) -> Result<(), SinkError> {
         let (runtime, service) = connect(pipeline, options, metrics)?;
-        runtime.block_on(unless_stopped(&service, options, find_table(&service)))
+        runtime.block_on(unless_stopped(&service, options, find_table(&service, pipeline.publish.layout)))
     }
 }
 
@@ -115,8 +116,8 @@ async fn say_what_is_waited_for(service: Service) {
 }
 
 /// Looks whether the table can be written to, and what that will mean for what is in it.
-async fn prepare(service: &Service, options: &SinkOptions) -> Result<Prepared, SinkError> {
-    find_table(service).await?;
+async fn prepare(service: &Service, layout: Layout, options: &SinkOptions) -> Result<Prepared, SinkError> {
+    find_table(service, layout).await?;
     let held = newest_version_held(service).await?;
     if held.is_some() {
         tracing::warn!("{}", not_empty(service, options.starts_at_the_end));
@@ -129,9 +130,9 @@ async fn prepare(service: &Service, options: &SinkOptions) -> Result<Prepared, S
     Ok(Prepared { generation, expiry, is_empty: held.is_none() })
 }
 
-async fn find_table(service: &Service) -> Result<(), SinkError> {
+async fn find_table(service: &Service, layout: Layout) -> Result<(), SinkError> {
     service.require_credentials().await?;
-    require_table(service).await
+    require_table(service, layout).await
 }
 
 /// The newest version among a few items; `None` where the table is empty.

@@ -21,10 +21,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::contract::answer_all;
 use super::files::{exists, lock};
+use super::key_item::KeyItem;
 use super::{Desk, ItemBatch, ItemRef, Outcome, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::epoch::Generation;
 use crate::file_id::FileId;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Encoding, Layout, Pipeline};
 use crate::telemetry::WarnLimiter;
 
 mod companions;
@@ -79,9 +80,9 @@ impl SqliteSink {
         let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
         lock(&file, path)?;
         // Before anything is changed, the journal mode included.
-        refuse(&connection, path, &pipeline.name, options.replace)?;
+        refuse(&connection, path, &pipeline, options.replace)?;
         configure(&connection).map_err(|error| sink_error(path, error))?;
-        let generation = start_over(&mut connection, path, &pipeline.name, options)?;
+        let generation = start_over(&mut connection, path, &pipeline, options)?;
         let run_id = options.run_id.clone();
         connection.busy_timeout(LOCK_PATIENCE).map_err(|error| sink_error(path, error))?;
         Ok(SqliteSink {
@@ -97,7 +98,7 @@ impl SqliteSink {
     }
 
     /// Whether [`SqliteSink::open`] would refuse this file.
-    pub(super) fn look(path: &Path, pipeline: &str, replace: bool) -> Result<(), SinkError> {
+    pub(super) fn look(path: &Path, pipeline: &Pipeline, replace: bool) -> Result<(), SinkError> {
         companions::refuse_strangers(path)?;
         if !exists(path)? {
             return Ok(());
@@ -124,38 +125,83 @@ impl SqliteSink {
     }
 
     /// One transaction.
-    fn commit(&mut self, items: &[(u32, ItemRef<'_>)]) -> Result<(), SinkError> {
+    fn commit(&mut self, rows: &Rows<'_>) -> Result<(), SinkError> {
         let failed = |error| sink_error(&self.path, error);
         self.require_in_place()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         require_own(&transaction, &self.path, &self.run_id)?;
-        self.features.record(&transaction).map_err(failed)?;
-        write::write_items(&transaction, items).map_err(failed)?;
+        match rows {
+            Rows::Features(items) => {
+                self.features.record(&transaction).map_err(failed)?;
+                write::write_items(&transaction, items).map_err(failed)?;
+            }
+            Rows::Keys(keys, encoding) => write::write_keys(&transaction, keys, *encoding).map_err(failed)?,
+        }
         transaction.commit().map_err(failed)?;
         self.features.recorded();
         Ok(())
     }
-}
 
-impl Sink for SqliteSink {
-    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
-        let pipeline = Arc::clone(&self.pipeline);
-        let items = self.features.newest_of(batches, &pipeline);
-        for items in items.chunks(MOST_ITEMS_A_TRANSACTION) {
-            match self.commit(items) {
+    /// Several transactions. When the file is locked, what is not written yet is to be tried again.
+    fn commit_all<'a>(&mut self, transactions: impl Iterator<Item = Rows<'a>>) -> Result<Outcome, SinkError> {
+        for rows in transactions {
+            match self.commit(&rows) {
                 Ok(()) => {}
                 // It is waited for, and then gets what is newest.
                 Err(error) if error.kind() == SinkErrorKind::InUse => {
                     if self.warned_of_lock.is_due(Instant::now()) {
                         tracing::warn!("waiting to publish: {error}");
                     }
-                    answer_all(batches, Outcome::NotWritten, desk);
-                    return Ok(());
+                    return Ok(Outcome::NotWritten);
                 }
                 Err(error) => return Err(error),
             }
         }
-        answer_all(batches, Outcome::Written, desk);
+        Ok(Outcome::Written)
+    }
+}
+
+/// What one transaction writes.
+enum Rows<'a> {
+    /// Items, each with the id of its feature.
+    Features(&'a [(u32, ItemRef<'a>)]),
+    /// Keys with all their features.
+    Keys(&'a [KeyItem<'a>], Encoding),
+}
+
+/// Cuts keys into transactions of some [`ITEMS_A_TRANSACTION`] features, or one key that has more.
+fn transactions<'a>(mut keys: &'a [KeyItem<'a>], encoding: Encoding) -> impl Iterator<Item = Rows<'a>> {
+    std::iter::from_fn(move || {
+        let mut features = 0;
+        let mut takes = |key: &KeyItem<'_>| {
+            features += key.features.len();
+            features <= MOST_ITEMS_A_TRANSACTION
+        };
+        let count = keys.iter().take_while(|key| takes(key)).count().max(1);
+        let (some, rest) = keys.split_at_checked(count)?;
+        keys = rest;
+        Some(Rows::Keys(some, encoding))
+    })
+}
+
+impl Sink for SqliteSink {
+    fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let outcome = match pipeline.publish.layout {
+            Layout::Feature => {
+                let items = self.features.newest_of(batches, &pipeline);
+                self.commit_all(items.chunks(MOST_ITEMS_A_TRANSACTION).map(Rows::Features))?
+            }
+            Layout::Key(encoding) => {
+                let mut keys: Vec<_> = batches.iter().flat_map(|batch| KeyItem::all_of(batch, &pipeline)).collect();
+                // Of one key the newest is written last.
+                keys.sort_by(|one, other| {
+                    (one.key, &one.fields, one.version).cmp(&(other.key, &other.fields, other.version))
+                });
+                self.commit_all(transactions(&keys, encoding))?
+            }
+        };
+        answer_all(batches, outcome, desk);
         Ok(())
     }
 

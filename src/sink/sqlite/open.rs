@@ -6,8 +6,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::error::{has_lost_tables, is_in_use, sink_error};
-use super::schema::{Contents, FORMAT, Format, PAGE_BYTES, contents, create, filled_by};
+use super::schema::{Contents, Format, NEWEST_FORMAT, PAGE_BYTES, contents, create, filled_by};
 use crate::epoch::Generation;
+use crate::pipeline::{Layout, Pipeline};
 use crate::sink::files::not_empty;
 use crate::sink::{SinkError, SinkOptions};
 
@@ -25,12 +26,18 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connect
 }
 
 /// An error where a run may not fill what is there.
-pub(super) fn refuse(connection: &Connection, path: &Path, pipeline: &str, replace: bool) -> Result<(), SinkError> {
+pub(super) fn refuse(
+    connection: &Connection,
+    path: &Path,
+    pipeline: &Pipeline,
+    replace: bool,
+) -> Result<(), SinkError> {
     match contents(connection) {
         Ok(Contents::Nothing | Contents::NoItems(_)) => Ok(()),
         Ok(Contents::Items(_)) if replace => Ok(()),
         Ok(Contents::Items(format)) => Err(match filled_by(connection).map_err(|error| sink_error(path, error))? {
-            Some(other) if other != pipeline => of_another_pipeline(path, &other),
+            Some(other) if other != pipeline.name => of_another_pipeline(path, &other),
+            _ if format.layout() != pipeline.publish.layout => of_another_layout(path, format, pipeline.publish.layout),
             _ if format == Format::One => older_format(path),
             _ => not_empty(path),
         }),
@@ -56,7 +63,7 @@ pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn start_over(
     connection: &mut Connection,
     path: &Path,
-    pipeline: &str,
+    pipeline: &Pipeline,
     options: &SinkOptions,
 ) -> Result<Generation, SinkError> {
     let failed = |error| sink_error(path, error);
@@ -65,9 +72,9 @@ pub(super) fn start_over(
     refuse(&transaction, path, pipeline, options.replace)?;
     let recorded = recorded_generation(&transaction).map_err(failed)?;
     let generation = options.generation.above(recorded).ok_or_else(|| last_generation(path))?;
-    create(&transaction).map_err(failed)?;
+    create(&transaction, pipeline.publish.layout).map_err(failed)?;
     let sql = "INSERT INTO meta VALUES ('pipeline', ?1), ('run', ?2), ('generation', ?3)";
-    transaction.execute(sql, params![pipeline, options.run_id, generation.0.to_string()]).map_err(failed)?;
+    transaction.execute(sql, params![pipeline.name, options.run_id, generation.0.to_string()]).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     make_small(connection).map_err(failed)?;
     Ok(generation)
@@ -111,6 +118,15 @@ fn of_another_pipeline(path: &Path, pipeline: &str) -> SinkError {
     ))
 }
 
+fn of_another_layout(path: &Path, held: Format, layout: Layout) -> SinkError {
+    SinkError::new(format!(
+        "{} holds items with {}, and the pipeline has {layout}: name another file with --sink, or start over with --replace \
+         (or change [publish])",
+        path.display(),
+        held.layout(),
+    ))
+}
+
 fn last_generation(path: &Path) -> SinkError {
     SinkError::new(format!(
         "{} was filled by a run of the last generation there is (its clock was wrong): name another file with --sink",
@@ -128,7 +144,7 @@ fn older_format(path: &Path) -> SinkError {
 
 pub(super) fn newer_format(path: &Path, format: i32) -> SinkError {
     let message = "this program knows only formats up to";
-    SinkError::new(format!("{} is a table of items in format {format}, {message} {FORMAT}", path.display()))
+    SinkError::new(format!("{} is a table of items in format {format}, {message} {NEWEST_FORMAT}", path.display()))
 }
 
 fn something_else(path: &Path) -> SinkError {

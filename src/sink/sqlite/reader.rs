@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::{Type, ValueRef};
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, OpenFlags, Row, Rows, params};
 use serde::de::DeserializeOwned;
 
 use super::error::sink_error;
@@ -13,6 +13,7 @@ use super::open::{connect, newer_format};
 use super::schema::{Contents, EXPIRES_AT, Format, contents, filled_by};
 use crate::counter::{DecayInterval, EventTime};
 use crate::epoch::Version;
+use crate::reading::KeyHead;
 use crate::sink::files::open_to_read;
 use crate::sink::{Count, Item, ItemReader, SinkError};
 
@@ -50,7 +51,7 @@ impl SqliteReader {
 }
 
 impl SqliteReader {
-    /// A query of items, in the order of the bytes of (key, feature name).
+    /// A query of items, or in the layout `key` of keys, in the order of the bytes of (key, feature name).
     fn sql(&self, of_a_key: bool) -> String {
         // Not the view, whose texts of counts take longer to make and to take apart than all the rest. The CROSS JOIN keeps
         // the rows in the order of their keys, so that only those of one key need sorting.
@@ -62,10 +63,14 @@ impl SqliteReader {
                 "s.key",
                 "f.name",
             ),
+            Format::Three(_) => ("key, keyFields, version, since, features", "keys", "key", "keyFields"),
         };
         let columns = columns.replace("{expiresAt}", EXPIRES_AT);
-        let wanted =
-            if of_a_key { format!("WHERE {key} = ?1 AND (?2 IS NULL OR {feature_name} = ?2)") } else { String::new() };
+        let wanted = match (of_a_key, self.format) {
+            (true, Format::Three(_)) => "WHERE key = ?1".to_owned(),
+            (true, _) => format!("WHERE {key} = ?1 AND (?2 IS NULL OR {feature_name} = ?2)"),
+            (false, _) => String::new(),
+        };
         // The collation of both compares bytes.
         format!("SELECT {columns} FROM {tables} {wanted} ORDER BY {key}, {feature_name}")
     }
@@ -73,7 +78,7 @@ impl SqliteReader {
     fn item(&self, row: &Row<'_>) -> rusqlite::Result<Item> {
         let counts = match self.format {
             Format::One => json(row, 5)?,
-            Format::Two => counts(row)?,
+            _ => counts(row)?,
         };
         Ok(Item {
             key: row.get(0)?,
@@ -86,24 +91,70 @@ impl SqliteReader {
     }
 }
 
+impl SqliteReader {
+    /// Passes on the items of each row, those of one key together and in the order of their names.
+    fn rows(&self, mut rows: Rows<'_>, visit: &mut dyn FnMut(Item) -> Result<(), SinkError>) -> Result<(), SinkError> {
+        let failed = |error| sink_error(&self.path, error);
+        // The features of a key, where one key's text may be that of keys of several fields.
+        let mut of_key: Vec<Item> = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            if !matches!(self.format, Format::Three(_)) {
+                visit(self.item(row).map_err(failed)?)?;
+                continue;
+            }
+            let items = key_items(row).map_err(failed)?;
+            if of_key.first().zip(items.first()).is_some_and(|(one, other)| one.key != other.key) {
+                std::mem::take(&mut of_key).into_iter().try_for_each(&mut *visit)?;
+            }
+            let is_sorted = of_key.is_empty();
+            of_key.extend(items);
+            if !is_sorted {
+                of_key.sort_by(|one, other| one.feature_name.cmp(&other.feature_name));
+            }
+        }
+        of_key.into_iter().try_for_each(visit)
+    }
+}
+
 impl ItemReader for SqliteReader {
     fn get(&mut self, key: &str, feature_name: Option<&str>) -> Result<Vec<Item>, SinkError> {
-        let items = || -> rusqlite::Result<Vec<Item>> {
-            let mut statement = self.connection.prepare(&self.sql(true))?;
-            statement.query_map(params![key, feature_name], |row| self.item(row))?.collect()
+        let failed = |error| sink_error(&self.path, error);
+        let mut statement = self.connection.prepare(&self.sql(true)).map_err(failed)?;
+        let rows = match self.format {
+            Format::Three(_) => statement.query([key]),
+            _ => statement.query(params![key, feature_name]),
         };
-        items().map_err(|error| sink_error(&self.path, error))
+        let mut items = Vec::new();
+        self.rows(rows.map_err(failed)?, &mut |item| {
+            if feature_name.is_none_or(|name| item.feature_name == name) {
+                items.push(item);
+            }
+            Ok(())
+        })?;
+        Ok(items)
     }
 
     fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
         let failed = |error| sink_error(&self.path, error);
         let mut statement = self.connection.prepare(&self.sql(false)).map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let item = self.item(row).map_err(failed)?;
-            visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
-        }
-        Ok(())
+        let rows = statement.query([]).map_err(failed)?;
+        self.rows(rows, &mut |item| {
+            visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))
+        })
+    }
+}
+
+/// The items of a row of format 3.
+fn key_items(row: &Row<'_>) -> rusqlite::Result<Vec<Item>> {
+    let key: String = row.get(0)?;
+    let version = Version(row.get::<_, i64>(2)?.cast_unsigned());
+    let head = KeyHead { key: &key, version, since: row.get::<_, Option<i64>>(3)?.map(EventTime) };
+    match row.get_ref(4)? {
+        ValueRef::Blob(bytes) => head.unpack(bytes).map_err(|damaged| {
+            let detail = format!("key `{key}`: the packed features are damaged: {damaged}");
+            rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, detail.into())
+        }),
+        _ => Ok(head.items_of(json(row, 4)?)),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::sink::fixtures::{Row, WriteAll as _, batch, pipeline};
 use crate::sink::{Item, ItemReader, Part, SinkErrorKind};
 
 mod formats;
+mod keys;
 mod shape;
 
 fn open_as(path: &Path, replace: bool, run_id: &str) -> Result<SqliteSink, SinkError> {

@@ -2,11 +2,13 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::types::Null;
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::types::{Null, Value};
+use rusqlite::{CachedStatement, Connection, Error, params};
 
-use super::schema::{COLUMNS, PUT_NEWEST, ROWS_AT_ONCE, upsert};
+use super::schema::{COLUMNS, PUT_NEWEST, ROWS_AT_ONCE, UPSERT_KEY, upsert};
 use crate::epoch::Version;
+use crate::pipeline::Encoding;
+use crate::sink::key_item::KeyItem;
 use crate::sink::{ItemRef, published};
 
 static UPSERT_MANY: LazyLock<String> = LazyLock::new(|| upsert(ROWS_AT_ONCE));
@@ -25,7 +27,25 @@ pub(super) fn write_items(connection: &Connection, items: &[(u32, ItemRef<'_>)])
             upsert.raw_execute()?;
         }
     }
-    let Some(Version(newest)) = items.iter().map(|(_, item)| item.version).max() else { return Ok(()) };
+    put_newest(connection, items.iter().map(|(_, item)| item.version).max())
+}
+
+/// Puts these keys with all their features into the table.
+pub(super) fn write_keys(connection: &Connection, keys: &[KeyItem<'_>], encoding: Encoding) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(UPSERT_KEY)?;
+    for key in keys {
+        let features = match encoding {
+            Encoding::Packed => Value::Blob(key.packed()),
+            Encoding::Map => Value::Text(key.map().map_err(|error| Error::ToSqlConversionFailure(error.into()))?),
+        };
+        let (version, since) = (key.version.0.cast_signed(), key.since.map(|since| since.0));
+        upsert.execute(params![key.key_text(), key.fields, version, key.expires_at, since, features])?;
+    }
+    put_newest(connection, keys.iter().map(|key| key.version).max())
+}
+
+fn put_newest(connection: &Connection, newest: Option<Version>) -> rusqlite::Result<()> {
+    let Some(Version(newest)) = newest else { return Ok(()) };
     connection.prepare_cached(PUT_NEWEST)?.execute([newest.to_string()])?;
     Ok(())
 }

@@ -26,8 +26,8 @@ use crate::clock::MedianClock;
 use crate::counter::EventTime;
 use crate::event::{Arrival, Decoder, Event, FieldId, Reason, Utf8};
 use crate::findings::{Observed, Observer};
-use crate::pipeline::{HoldBack, Limits, Pipeline};
-use crate::plan::{ItemLayout, Rehearsed, RehearsalClock, Variant, Written};
+use crate::pipeline::{Encoding, HoldBack, Layout, Limits, Pipeline};
+use crate::plan::{Rehearsed, RehearsalClock, Written};
 use crate::sink::dynamodb::typical_item_bytes;
 use crate::state::ApplyError;
 use crate::sums::{Addition, Additions, HashSeed, KeyId, Router};
@@ -276,8 +276,16 @@ fn rehearsed(pipeline: &Arc<Pipeline>) -> Rehearsed {
     if !pipeline.holds_back() {
         held_back.publish.hold_back_of_all(HoldBack::ONE_PERCENT);
     }
-    let variants = [Arc::new(all_changes), Arc::new(held_back)].into_iter().flat_map(|pipeline| {
-        [ItemLayout::Feature, ItemLayout::Key].map(|layout| Variant { pipeline: Arc::clone(&pipeline), layout })
+    let by_key = match pipeline.publish.layout {
+        Layout::Feature => Layout::Key(Encoding::Packed),
+        layout => layout,
+    };
+    let variants = [all_changes, held_back].into_iter().flat_map(|pipeline| {
+        [Layout::Feature, by_key].map(|layout| {
+            let mut pipeline = pipeline.clone();
+            pipeline.publish.layout = layout;
+            Arc::new(pipeline)
+        })
     });
     let counted = Arc::clone(pipeline);
     Rehearsed::new(counted, variants.collect(), RehearsalClock::EventTime, Planner::MOST_REHEARSED)

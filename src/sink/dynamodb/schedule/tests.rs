@@ -74,7 +74,7 @@ impl World {
         self.given.insert(item, newest);
         let id = ItemId::of(&item.to_le_bytes(), b"");
         let write =
-            Write { batch: 0, items: item..item + 1, id, bytes: 100, part: 0, attempts: Attempts::default() };
+            Write { batch: 0, items: item..item + 1, put: item as usize, id, bytes: 100, part: 0, attempts: Attempts::default() };
         self.schedule.push(write, &self.unsettled, self.now);
     }
 
@@ -192,7 +192,7 @@ proptest! {
 
 fn write(item: u32) -> Write {
     let id = ItemId::of(&item.to_le_bytes(), b"");
-    Write { batch: 0, items: item..item + 1, id, bytes: 100, part: 0, attempts: Attempts::default() }
+    Write { batch: 0, items: item..item + 1, put: item as usize, id, bytes: 100, part: 0, attempts: Attempts::default() }
 }
 
 #[test]

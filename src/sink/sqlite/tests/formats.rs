@@ -53,16 +53,17 @@ fn a_file_of_the_older_format_is_written_to_only_when_it_is_replaced() {
     let path = folder.path().join("items.db");
     file_of_format_1(&path, &rows());
     let before = std::fs::read(&path).unwrap();
-    for error in [open(&path, false).unwrap_err(), SqliteSink::look(&path, "user_counters", false).unwrap_err()] {
+    for error in [open(&path, false).unwrap_err(), SqliteSink::look(&path, &pipeline(), false).unwrap_err()] {
         let error = error.to_string();
         let told = ["items.db", "older format", "--replace", "--sink"];
         assert!(told.iter().all(|told| error.contains(told)), "{error}");
     }
-    let error = SqliteSink::look(&path, "feed", false).unwrap_err().to_string();
+    let feed = Pipeline { name: "feed".to_owned(), ..pipeline() };
+    let error = SqliteSink::look(&path, &feed, false).unwrap_err().to_string();
     assert!(error.contains("another pipeline, user_counters"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 
-    SqliteSink::look(&path, "user_counters", true).unwrap();
+    SqliteSink::look(&path, &pipeline(), true).unwrap();
     let mut sink = open(&path, true).unwrap();
     assert_eq!(sink.generation(), Some(Generation(78)));
     sink.write_all(&[one_item()]).unwrap();
@@ -110,13 +111,13 @@ fn a_file_of_a_newer_format_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items.db");
     Box::new(open(&path, false).unwrap()).close().unwrap();
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 4).unwrap();
     let before = std::fs::read(&path).unwrap();
     for replace in [false, true] {
         let error = open(&path, replace).unwrap_err().to_string();
-        assert!(error.contains("format 3") && error.contains("up to 2"), "{error}");
+        assert!(error.contains("format 4") && error.contains("up to 3"), "{error}");
     }
-    assert!(SqliteReader::open(&path, None).unwrap_err().to_string().contains("format 3"));
+    assert!(SqliteReader::open(&path, None).unwrap_err().to_string().contains("format 4"));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
