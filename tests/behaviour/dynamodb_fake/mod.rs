@@ -24,6 +24,7 @@ mod control;
 mod expression;
 mod faults;
 mod number;
+mod placeholders;
 mod read;
 mod record;
 mod server;

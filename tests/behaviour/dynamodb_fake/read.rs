@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 
 use super::answer::{Answer, Refusal};
 use super::condition::holds;
-use super::expression::{Comparator, Condition, Operand, Parser, Path, Placeholders, Step};
+use super::expression::{Comparator, Condition, Operand, Parser, Path, Step};
+use super::placeholders::Placeholders;
 use super::state::State;
 use super::table::{Identity, KeySchema, Stored};
 use super::value::{Attributes, Value};

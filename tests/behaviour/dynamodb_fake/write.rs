@@ -9,8 +9,9 @@ use serde_json::{Value as Json, json};
 
 use super::answer::{Answer, Refusal};
 use super::condition::holds;
-use super::expression::{Condition, Parser, Placeholders};
+use super::expression::{Condition, Parser};
 use super::faults::{Fault, Full, Request};
+use super::placeholders::Placeholders;
 use super::state::State;
 use super::table::{Identity, Stored, write_units};
 use super::update::Update;
