@@ -14,7 +14,8 @@ use super::placeholders::Placeholders;
 use super::state::State;
 use super::table::{Identity, KeySchema, Stored};
 use super::value::{Attributes, Value};
-use super::write::{body, capacity, tells_capacity};
+use super::write::capacity;
+use super::write_request::{body, tells_capacity};
 
 /// What a page of a Query or a Scan holds, before anything is filtered out.
 const PAGE_BYTES: usize = 1 << 20;
