@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::answer::{Answer, Refusal};
 use super::state::State;
 use super::table::{Billing, Existence, KeySchema, Table};
-use super::write::body;
+use super::write_request::body;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

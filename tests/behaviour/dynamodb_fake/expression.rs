@@ -3,59 +3,9 @@
 //! Conditions are compared with AND, OR, NOT, parentheses, `=` `<>` `<` `<=` `>` `>=`, BETWEEN, IN, and the functions
 //! `attribute_exists`, `attribute_not_exists`, `begins_with`, `contains` and `size`. (`attribute_type` is not known.)
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::answer::Refusal;
-use super::value::{Attributes, Value};
-
-/// Words that may not stand for an attribute by themselves: those among the service's 573 that somebody here might use.
-const RESERVED: [&str; 44] = [
-    "key",
-    "fields",
-    "values",
-    "data",
-    "value",
-    "error",
-    "name",
-    "names",
-    "ttl",
-    "hash",
-    "range",
-    "count",
-    "counter",
-    "time",
-    "timestamp",
-    "status",
-    "date",
-    "list",
-    "map",
-    "missing",
-    "index",
-    "type",
-    "update",
-    "item",
-    "items",
-    "state",
-    "owner",
-    "user",
-    "users",
-    "window",
-    "rank",
-    "row",
-    "rows",
-    "sum",
-    "total",
-    "percent",
-    "year",
-    "month",
-    "day",
-    "hour",
-    "minute",
-    "second",
-    "zone",
-    "exists",
-];
+use super::placeholders::{Placeholders, is_reserved};
+use super::value::Value;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -93,75 +43,6 @@ pub enum Condition {
     And(Box<Condition>, Box<Condition>),
     Or(Box<Condition>, Box<Condition>),
     Not(Box<Condition>),
-}
-
-/// The names and values that the expressions of a request may use; each must be used.
-#[derive(Debug, Default)]
-pub struct Placeholders {
-    names: Option<BTreeMap<String, String>>,
-    values: Option<Attributes>,
-    used: RefCell<BTreeSet<String>>,
-}
-
-impl Placeholders {
-    /// `expressions`: which a request may have, and whether it has one.
-    pub fn new(
-        names: Option<BTreeMap<String, String>>,
-        values: Option<Attributes>,
-        expressions: &[(&str, bool)],
-    ) -> Result<Placeholders, Refusal> {
-        if !expressions.iter().any(|(_, given)| *given) {
-            let missing: Vec<_> = expressions.iter().map(|(name, _)| *name).collect();
-            let (is, missing) = (if missing.len() == 1 { "is" } else { "are" }, missing.join(" and "));
-            for (given, name) in [(names.is_some(), "Names"), (values.is_some(), "Values")] {
-                if given {
-                    return Err(Refusal::invalid(format!(
-                        "ExpressionAttribute{name} can only be specified when using expressions: {missing} {is} null"
-                    )));
-                }
-            }
-        }
-        for (name, is_empty) in [
-            ("Names", names.as_ref().is_some_and(BTreeMap::is_empty)),
-            ("Values", values.as_ref().is_some_and(BTreeMap::is_empty)),
-        ] {
-            if is_empty {
-                return Err(Refusal::invalid(format!("ExpressionAttribute{name} must not be empty")));
-            }
-        }
-        if let Some(name) = names.iter().flat_map(BTreeMap::keys).find(|name| !name.starts_with('#')) {
-            return Err(Refusal::invalid(format!(
-                "ExpressionAttributeNames contains invalid key: Syntax error; key: \"{name}\""
-            )));
-        }
-        for (name, value) in values.iter().flatten() {
-            if !name.starts_with(':') {
-                return Err(Refusal::invalid(format!(
-                    "ExpressionAttributeValues contains invalid key: Syntax error; key: \"{name}\""
-                )));
-            }
-            value.check(1).map_err(|refusal| {
-                let message = refusal.message;
-                Refusal::invalid(format!("ExpressionAttributeValues contains invalid value: {message} for key {name}"))
-            })?;
-        }
-        Ok(Placeholders { names, values, used: RefCell::default() })
-    }
-
-    /// After every expression has been parsed.
-    pub fn require_all_used(&self) -> Result<(), Refusal> {
-        let used = self.used.borrow();
-        let unused = |what: &str, names: Vec<&String>| {
-            let unused: Vec<&str> =
-                names.into_iter().filter(|name| !used.contains(*name)).map(String::as_str).collect();
-            let keys = unused.join(", ");
-            let message =
-                format!("Value provided in ExpressionAttribute{what} unused in expressions: keys: {{{keys}}}");
-            if unused.is_empty() { Ok(()) } else { Err(Refusal::invalid(message)) }
-        };
-        unused("Names", self.names.iter().flat_map(BTreeMap::keys).collect())?;
-        unused("Values", self.values.iter().flat_map(BTreeMap::keys).collect())
-    }
 }
 
 /// Reads one expression.
@@ -379,13 +260,11 @@ impl<'a> Parser<'a> {
         }
         match self.peek() {
             Some(name) if name.starts_with(':') => {
-                let value = self.placeholders.values.as_ref().and_then(|values| values.get(name));
-                let value = value.cloned().ok_or_else(|| {
+                let value = self.placeholders.value(name).ok_or_else(|| {
                     self.error(&format!(
                         "An expression attribute value used in expression is not defined; attribute value: {name}"
                     ))
                 })?;
-                self.placeholders.used.borrow_mut().insert(name.to_owned());
                 self.next += 1;
                 Ok(Operand::Value(value))
             }
@@ -419,14 +298,12 @@ impl<'a> Parser<'a> {
             return Err(self.syntax_error());
         }
         let name = if token.starts_with('#') {
-            let name = self.placeholders.names.as_ref().and_then(|names| names.get(&token));
-            self.placeholders.used.borrow_mut().insert(token.clone());
-            name.cloned().ok_or_else(|| {
+            self.placeholders.name(&token).ok_or_else(|| {
                 self.error(&format!(
                     "An expression attribute name used in the document path is not defined; attribute name: {token}"
                 ))
             })?
-        } else if RESERVED.contains(&token.to_ascii_lowercase().as_str()) {
+        } else if is_reserved(&token) {
             let message = format!("Attribute name is a reserved keyword; reserved keyword: {token}");
             return Err(self.error(&message));
         } else {

@@ -15,7 +15,7 @@
 //! violation (a request that is carried out late by script is none: whoever sent it was let go before).
 //!
 //! It stands alone: a benchmark can include this folder.
-#![allow(dead_code, unused_imports, reason = "what one test does not use, another does")]
+#![allow(dead_code, reason = "what one test does not use, another does")]
 
 mod answer;
 mod condition;
@@ -24,6 +24,7 @@ mod control;
 mod expression;
 mod faults;
 mod number;
+mod placeholders;
 mod read;
 mod record;
 mod server;
@@ -32,6 +33,7 @@ mod table;
 mod update;
 mod value;
 mod write;
+mod write_request;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
@@ -42,11 +44,14 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 
 use connection::{Breaker, Door};
+#[allow(unused_imports, reason = "what one test does not use, another does")]
 pub use faults::{Fault, Rate, Request, Script, Trouble, UNITS_OF_A_PARTITION};
 pub use number::normalised;
+#[allow(unused_imports, reason = "what one test does not use, another does")]
 pub use record::{Effect, Record};
 use server::{Plan, Shared, router};
 pub use state::{State, TABLE};
+#[allow(unused_imports, reason = "what one test does not use, another does")]
 pub use table::{Billing, Changing, Existence, Identity, Table};
 
 /// A running fake, with a table [`TABLE`] (HASH `key`, RANGE `featureName`).

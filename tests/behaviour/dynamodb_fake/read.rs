@@ -9,11 +9,13 @@ use serde_json::{Value as Json, json};
 
 use super::answer::{Answer, Refusal};
 use super::condition::holds;
-use super::expression::{Comparator, Condition, Operand, Parser, Path, Placeholders, Step};
+use super::expression::{Comparator, Condition, Operand, Parser, Path, Step};
+use super::placeholders::Placeholders;
 use super::state::State;
 use super::table::{Identity, KeySchema, Stored};
 use super::value::{Attributes, Value};
-use super::write::{body, capacity, tells_capacity};
+use super::write::capacity;
+use super::write_request::{body, tells_capacity};
 
 /// What a page of a Query or a Scan holds, before anything is filtered out.
 const PAGE_BYTES: usize = 1 << 20;

@@ -2,8 +2,9 @@
 
 use super::answer::Refusal;
 use super::condition::at;
-use super::expression::{Operand, Parser, Path, Placeholders, Step, written};
+use super::expression::{Operand, Parser, Path, Step, written};
 use super::number::Number;
+use super::placeholders::Placeholders;
 use super::value::{Attributes, Value};
 
 #[derive(Clone, Debug)]
