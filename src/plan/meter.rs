@@ -140,8 +140,13 @@ impl Meter {
         let features: usize = bytes_of_groups.iter().map(|(_, bytes)| bytes).sum();
         let Some((first, _)) = bytes_of_groups.first() else { return };
         let fields = &self.pipeline.event.fields;
-        let names: usize =
-            self.pipeline.group(*first).key.iter().map(|field| fields[usize::from(field.0)].name.as_str().len() + 1).sum();
+        let names: usize = self
+            .pipeline
+            .group(*first)
+            .key
+            .iter()
+            .map(|field| fields[usize::from(field.0)].name.as_str().len() + 1)
+            .sum();
         let units = write_units(PACKED_ITEM_BYTES + text.len() + names + features);
         let is_first = self.known.insert(xxh3_64_with_seed(&text, form as u64));
         for (group, bytes) in bytes_of_groups {

@@ -20,6 +20,6 @@ mod tests;
 
 pub use clock::RehearsalClock;
 pub use meter::{GroupWrites, Written};
-pub use rehearsal::{Rehearsal, Variant};
 pub(crate) use rehearsal::Rehearsed;
+pub use rehearsal::{Rehearsal, Variant};
 pub use size::ItemLayout;

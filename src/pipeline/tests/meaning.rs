@@ -28,12 +28,8 @@ fn the_least_pipeline_has_these_defaults() {
     let window = WindowConfig { length: Duration::from_secs(5), clock: None, replay_batch: 50_000 };
     assert_eq!(pipeline.window, window);
     assert_eq!(pipeline.kafka, None);
-    let dynamodb = DynamoDbConfig {
-        table: "p".to_owned(),
-        endpoint: None,
-        region: "us-east-1".to_owned(),
-        budget_wcu: None,
-    };
+    let dynamodb =
+        DynamoDbConfig { table: "p".to_owned(), endpoint: None, region: "us-east-1".to_owned(), budget_wcu: None };
     assert_eq!(pipeline.dynamodb, dynamodb);
     assert_eq!(pipeline.dead_letters, DeadLetterConfig { path: None, max: None });
     let [group] = pipeline.groups.as_slice() else { panic!("one group") };

@@ -10,10 +10,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
-use crate::source::CaughtUp;
 use crate::clock::{ArrivalClock, WallClock};
 use crate::epoch::Epoch;
 use crate::event::TimeUnit;
+use crate::source::CaughtUp;
 use crate::source::{Block, Feed, Payload, SourceErrorKind, feed};
 use crate::telemetry::Metrics;
 
@@ -157,8 +157,7 @@ fn a_live_reader_has_caught_up_when_it_has_handed_over_what_there_was_at_the_sta
     let cluster = cluster(2);
     produce(&cluster, 1, numbered(0..100));
     let config = config(cluster.bootstrap_servers());
-    let source =
-        KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
+    let source = KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
     let (mut readers, watcher) = source.into_readers(1).expect("a reader");
     let reader = readers.pop().expect("a reader");
     let (sender, feed) = feed(Epoch(0));
@@ -174,8 +173,8 @@ fn a_live_reader_has_caught_up_when_it_has_handed_over_what_there_was_at_the_sta
             newest = block.epoch;
             taken += messages_of(&block).len();
         }
-        let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        while caught_up.epoch().is_none() && std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while caught_up.epoch().is_none() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(caught_up.epoch(), Some(newest));

@@ -27,7 +27,7 @@ use crate::counter::EventTime;
 use crate::event::{Arrival, Decoder, Event, FieldId, Reason, Utf8};
 use crate::findings::{Observed, Observer};
 use crate::pipeline::{HoldBack, Limits, Pipeline};
-use crate::plan::{ItemLayout, Rehearsed, RehearsalClock, Variant, Written};
+use crate::plan::{ItemLayout, RehearsalClock, Rehearsed, Variant, Written};
 use crate::sink::dynamodb::typical_item_bytes;
 use crate::state::ApplyError;
 use crate::sums::{Addition, Additions, HashSeed, KeyId, Router};
