@@ -74,7 +74,9 @@ fn main() {
 
 fn print(pipeline: &Pipeline, events: f64, written: &[Written]) {
     println!("`{}`, {events} events:\n", pipeline.name);
-    println!("| published | layout | first writes | rewrites | units of first writes | of rewrites | in all | largest error |");
+    println!(
+        "| published | layout | first writes | rewrites | units of first writes | of rewrites | in all | largest error |"
+    );
     println!("|---|---|---:|---:|---:|---:|---:|---:|");
     for (index, written) in written.iter().enumerate() {
         let (manner, layout) = (MANNERS[index / LAYOUTS.len()].0, LAYOUTS[index % LAYOUTS.len()].0);
@@ -96,7 +98,7 @@ fn print(pipeline: &Pipeline, events: f64, written: &[Written]) {
     for (index, group) in pipeline.groups.iter().enumerate() {
         let of_manner = |manner: usize| written[manner * LAYOUTS.len()].groups[index];
         let rewrites: Vec<String> = (0..MANNERS.len())
-            .map(|manner| of_manner(manner))
+            .map(of_manner)
             .map(|group| format!("{:.4}", (group.writes - group.first_writes) / events))
             .collect();
         println!("| {} | {:.4} | {} |", group.name, of_manner(0).first_writes / events, rewrites.join(" | "));

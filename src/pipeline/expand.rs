@@ -19,7 +19,8 @@ use super::model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, Wind
 use super::publish::PublishConfig;
 use super::ratio::ratios;
 use super::raw::{
-    RawBudget, RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
+    RawBudget, RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline,
+    RawWindow, Text,
 };
 use super::selection::{FeatureSelection, prune};
 use super::sink_target::{SinkTarget, UnknownSink};
@@ -211,7 +212,10 @@ fn request_timeout(timeout: Option<Text>) -> Result<Duration, Fault> {
 fn budget_wcu(raw: Option<&Spanned<RawBudget>>) -> Result<Option<u64>, Fault> {
     let Some(budget) = raw else { return Ok(None) };
     let refuse = |written: &dyn std::fmt::Display| {
-        Err(Fault::new(budget.span(), format!("budget_wcu must be a whole number of at least 1, or \"none\", not {written}")))
+        Err(Fault::new(
+            budget.span(),
+            format!("budget_wcu must be a whole number of at least 1, or \"none\", not {written}"),
+        ))
     };
     match budget.get_ref() {
         RawBudget::Word(word) if word == "none" => Ok(None),

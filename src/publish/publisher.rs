@@ -148,8 +148,7 @@ impl Publisher {
         // At the end each round waits for the answers to the one before: what could not be written, or was in flight.
         let last = run.is_drained && counters.bytes_in_flight() == 0;
         let Parts { pace, .. } = &mut self.parts;
-        let is_time =
-            |rhythm: &RhythmId| needed.is_some() || last || pace.is_due(*rhythm, now, counters.last_epoch());
+        let is_time = |rhythm: &RhythmId| needed.is_some() || last || pace.is_due(*rhythm, now, counters.last_epoch());
         if let Some(longest) = pace.rhythms().filter(is_time).last()
             && counters.waits_for_round(longest)
         {

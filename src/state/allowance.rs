@@ -127,7 +127,8 @@ impl Allowance {
         for (rank, units) in ranks.iter().enumerate().rev() {
             if *units > room {
                 // All that is overdue goes, however much it is.
-                self.cut = if rank == OVERDUE { Cut { rank: OVERDUE - 1, part: 0.0 } } else { Cut { rank, part: room } };
+                self.cut =
+                    if rank == OVERDUE { Cut { rank: OVERDUE - 1, part: 0.0 } } else { Cut { rank, part: room } };
                 return;
             }
             room -= units;

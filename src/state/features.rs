@@ -6,8 +6,8 @@ use hashbrown::HashMap;
 use super::marks::RhythmId;
 use super::shown::shown_words;
 use crate::counter::Decays;
-use crate::sink::dynamodb::{typical_bytes_in_key, typical_item_bytes, write_units};
 use crate::pipeline::{FeatureKey, Group, GroupId, HoldBack, NOTHING_LEFT_AFTER, Pipeline, RowShape};
+use crate::sink::dynamodb::{typical_bytes_in_key, typical_item_bytes, write_units};
 
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
 /// feature names, may be made up by whoever makes the events.

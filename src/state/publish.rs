@@ -209,12 +209,8 @@ impl DecayCounters {
                 }
                 let Some((key, since)) = self.keys.take(rhythm) else { break };
                 let id = self.keys.block(key).id();
-                let left = if self.in_flight.contains(id) {
-                    Some(rhythm)
-                } else {
-                    batch.begin_key(id, since);
-                    self.take_key(key, since, &mut batch)
-                };
+                let left =
+                    if self.in_flight.contains(id) { Some(rhythm) } else { self.take_key(key, since, &mut batch) };
                 if let Some(rhythm) = left {
                     self.keys.queue_again(key, rhythm, since);
                 }
@@ -270,11 +266,21 @@ impl DecayCounters {
             round = Round { selection: Selection::Everything, longest: RhythmId(u8::MAX), ..round };
         }
         let now = self.stream.now();
-        let DecayCounters { keys, pipeline, features, uniques, values, items, window, judged, largest_held_back, allowance, .. } =
-            self;
+        let DecayCounters {
+            keys,
+            pipeline,
+            features,
+            uniques,
+            values,
+            items,
+            window,
+            judged,
+            largest_held_back,
+            allowance,
+            ..
+        } = self;
         let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
         let block = keys.block(key);
-        items.begin_key(block.text());
         judged.fates.clear();
         judged.shown.clear();
         let (mut taken, mut left) = (0, None::<RhythmId>);
@@ -298,6 +304,11 @@ impl DecayCounters {
             };
             judged.fates.push(fate);
             if fate == Fate::Taken {
+                // Of a key that is held back nothing may stay anywhere.
+                if taken == 0 {
+                    batch.begin_key(block.id(), since);
+                    items.begin_key(block.text());
+                }
                 let read = reader.read(block, row, items);
                 if feature.shown_words > 0 && !row.is_single() {
                     judged.shown.extend(read.iter().take(feature.decays.width()).map(|value| *value as f32));

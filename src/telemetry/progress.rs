@@ -90,7 +90,9 @@ impl Progress {
 fn waiting(metrics: &Metrics) -> String {
     let held = if metrics.waiting.latest().is_some() { " (budget_wcu)" } else { "" };
     match metrics.waiting.oldest() {
-        Some(oldest) => format!("{} wait, up to {:.1} s{held}", HumanCount(metrics.waiting.items()), oldest.as_secs_f64()),
+        Some(oldest) => {
+            format!("{} wait, up to {:.1} s{held}", HumanCount(metrics.waiting.items()), oldest.as_secs_f64())
+        }
         None => "none wait".to_owned(),
     }
 }

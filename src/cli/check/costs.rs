@@ -163,7 +163,9 @@ impl Costs<'_> {
     fn groups(&self) -> String {
         let mut groups: Vec<(&str, &GroupPlan)> =
             self.pipeline.groups.iter().map(|group| group.name.as_str()).zip(&self.plan.groups).collect();
-        groups.sort_by_key(|(_, plan)| std::cmp::Reverse((self.as_configured(plan).by_feature.units as u64, plan.row_bytes)));
+        groups.sort_by_key(|(_, plan)| {
+            std::cmp::Reverse((self.as_configured(plan).by_feature.units as u64, plan.row_bytes))
+        });
         let heading = [
             "group",
             "keys at 1/4",
@@ -219,7 +221,8 @@ impl Costs<'_> {
         let mut groups: Vec<(&str, &GroupPlan)> =
             self.pipeline.groups.iter().map(|group| group.name.as_str()).zip(&self.plan.groups).collect();
         groups.sort_by_key(|(_, plan)| std::cmp::Reverse((plan.all_changes.by_feature.units as u64, plan.row_bytes)));
-        let heading = ["group", "an item is", "items/s", "units/day", "$/day", "held back: items/s", "units/day", "$/day"];
+        let heading =
+            ["group", "an item is", "items/s", "units/day", "$/day", "held back: items/s", "units/day", "$/day"];
         let mut lines = vec![heading.map(str::to_owned).to_vec()];
         for (name, plan) in groups.iter().take(GROUPS_NAMED) {
             let (all, held) = (plan.all_changes, plan.held_back);

@@ -53,8 +53,13 @@ struct Event {
 fn event() -> impl Strategy<Value = Event> {
     let name = prop_oneof![4 => Just("view"), 3 => Just("like"), 1 => Just("unlike")];
     let late = prop_oneof![4 => Just(0i64), 2 => 0..10i64, 1 => 0..5_000i64];
-    (name, 0..3u8, 0..40u8, -5..20i32, late)
-        .prop_map(|(name, post, user, amount, late)| Event { name, post, user, amount, late })
+    (name, 0..3u8, 0..40u8, -5..20i32, late).prop_map(|(name, post, user, amount, late)| Event {
+        name,
+        post,
+        user,
+        amount,
+        late,
+    })
 }
 
 /// What is added to one feature of a key: times, weights and members.

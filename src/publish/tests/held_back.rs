@@ -142,6 +142,16 @@ fn a_round_in_which_everything_is_held_back_ends_and_other_work_comes_between() 
     assert!((2..10).contains(&turns), "{turns} turns");
     assert!(!machine.counters.borrow().is_in_round());
     assert_eq!(machine.counters.borrow().unpublished().items, USERS as usize);
+    // And leaves nothing behind, however often it comes: what is read next is as small as ever.
+    for _ in 0..5 {
+        machine.now.0 += 10_000;
+        while machine.publisher.work(machine.now, RUNNING).expect("no deadline") == Next::More {}
+    }
+    (0..20).for_each(|_| machine.change([(7, "view")]));
+    machine.now.0 += 10_000;
+    machine.work(RUNNING).expect("no deadline");
+    let handed: Vec<_> = machine.pending.iter().map(|(handed, items)| (items.len(), handed.items.memory())).collect();
+    assert!(matches!(handed[..], [(1, bytes)] if bytes < 1_000), "{handed:?}");
 }
 
 /// A row that was evicted and comes back while its last write is on its way is a new one: nothing is known of what it shows.

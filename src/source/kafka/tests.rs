@@ -10,10 +10,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
-use crate::source::CaughtUp;
 use crate::clock::{ArrivalClock, WallClock};
 use crate::epoch::Epoch;
 use crate::event::TimeUnit;
+use crate::source::CaughtUp;
 use crate::source::{Block, Feed, Payload, SourceErrorKind, feed};
 use crate::telemetry::Metrics;
 
@@ -157,8 +157,7 @@ fn a_live_reader_has_caught_up_when_it_has_handed_over_what_there_was_at_the_sta
     let cluster = cluster(2);
     produce(&cluster, 1, numbered(0..100));
     let config = config(cluster.bootstrap_servers());
-    let source =
-        KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
+    let source = KafkaSource::connect(&config, KafkaOptions::default(), &AtomicBool::new(false)).expect("connected");
     let (mut readers, watcher) = source.into_readers(1).expect("a reader");
     let reader = readers.pop().expect("a reader");
     let (sender, feed) = feed(Epoch(0));

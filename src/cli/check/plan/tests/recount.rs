@@ -1,7 +1,6 @@
 //! The plan of `check` beside a count that shares no code with it but the size of an item: rows as lists of values, windows
 //! by the time of the event.
 
-
 use super::*;
 
 const TEXT: &str = r#"
@@ -97,7 +96,9 @@ fn recount(events: &[Event], min_change: f64, whole_keys: bool) -> Recounted {
             let is_due = |row: &Row, held: &Held| {
                 let due = last || row.0 != 1 || window % 12 == 0;
                 let Some(since) = held.waits_since.filter(|_| due) else { return false };
-                let Some((at, shown)) = held.shown.as_ref().filter(|_| !last && ends - since < 600) else { return true };
+                let Some((at, shown)) = held.shown.as_ref().filter(|_| !last && ends - since < 600) else {
+                    return true;
+                };
                 let far = |((own, shown), decay): ((&f64, &f64), &f64)| {
                     let shown = shown * (-((held.last - at) as f64) / decay).exp();
                     (own - shown).abs() > min_change * shown.abs()
@@ -126,6 +127,9 @@ fn assert_near(planned: f64, counted: f64, what: &str) {
     assert!(counted > 1_000.0 && (planned / counted - 1.0).abs() < 0.1, "{what}: {planned} planned, {counted} counted");
 }
 
+/// Which figures of a group.
+type OfGroup = fn(&GroupPlan) -> GroupPublishing;
+
 #[test]
 fn a_plan_is_near_what_is_counted_for_both_layouts_with_and_without_holding_back() {
     let events = events();
@@ -136,8 +140,7 @@ fn a_plan_is_near_what_is_counted_for_both_layouts_with_and_without_holding_back
         planner.observe(format!("{{\"n\":\"{name}\",\"p\":{post},\"u\":{user},\"a\":1,\"t\":{time}}}").as_bytes());
     }
     let plan = planner.finish();
-    let figures: [(f64, fn(&GroupPlan) -> GroupPublishing); 2] =
-        [(0.0, |group| group.all_changes), (0.01, |group| group.held_back)];
+    let figures: [(f64, OfGroup); 2] = [(0.0, |group| group.all_changes), (0.01, |group| group.held_back)];
     let mut held = Vec::new();
     for (min_change, of) in figures {
         let groups: Vec<GroupPublishing> = plan.groups.iter().map(of).collect();
