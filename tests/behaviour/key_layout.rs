@@ -375,6 +375,8 @@ fn a_feature_whose_ttl_has_passed_leaves_with_the_next_write_of_its_key() {
         assert!(features()["lasting.like.count"].get("expiresAt").is_none());
         // Time passes, and the key is written again and again.
         let mut time = 2_000;
+        // So many events that the stream's time is known.
+        run.write(&event("like", "2", time).repeat(20_000));
         while features().contains_key("brief.click.count") {
             assert!(Instant::now() < deadline, "it does not leave");
             run.write(&(event("like", "2", time) + &event("like", "1", time)));
@@ -399,7 +401,7 @@ fn a_key_that_came_back_says_since_when_in_every_layout() {
             1_707_605_599 + number
         )
     };
-    place.write("log.jsonl", (0..15_000).map(event).collect::<String>());
+    place.write("log.jsonl", (0..80_000).map(event).collect::<String>());
     let limited = format!("{ONE_GROUP}\n[limits]\nrows = 1000\n[window]\nreplay_batch = 500\n");
     let mut sinces: Option<BTreeSet<(String, String, i64)>> = None;
     for (name, publish) in LAYOUTS {
