@@ -246,7 +246,8 @@ mod tests {
         let (pipeline, batch) = example();
         let key = KeyItem::all_of(&batch, &pipeline).next().unwrap();
         for parts in [1, 2, 4, 64] {
-            let names_in = |part: KeyItem<'_>| part.features.iter().map(|item| item.feature_name.to_owned()).collect::<Vec<_>>();
+            let names_in =
+                |part: KeyItem<'_>| part.features.iter().map(|item| item.feature_name.to_owned()).collect::<Vec<_>>();
             let split: Vec<_> = key.split(parts).into_iter().map(names_in).collect();
             assert_eq!(split, (0..parts).map(|number| names_in(key.part(number, parts))).collect::<Vec<_>>());
             let mut names: Vec<_> = split.into_iter().flatten().collect();
