@@ -15,7 +15,8 @@ pub(crate) const DEAD_LETTER_BEGINNING: &[u8] = br#"{"reason":""#;
 pub(crate) fn is_dead_letter(line: &[u8]) -> Option<bool> {
     let Ok(line) = serde_json::from_slice::<Map<String, Value>>(line) else { return begins_as_dead_letter(line) };
     let has = |names: &[&str]| names.iter().any(|name| line.contains_key(*name));
-    let is_event = line.get("offset").is_some_and(Value::is_number) && has(&["file", "topic"]) && has(&["text", "base64"]);
+    let is_event =
+        line.get("offset").is_some_and(Value::is_number) && has(&["file", "topic"]) && has(&["text", "base64"]);
     let is_item = has(&["table"]) && has(&["featureName"]) && has(&["detail"]) && has(&["item"]);
     Some(line.get("reason").is_some_and(Value::is_string) && (is_event || is_item))
 }

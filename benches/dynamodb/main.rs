@@ -3,6 +3,7 @@
 //!
 //!     cargo bench --bench dynamodb [-- ITEMS ROUNDS]
 
+#[allow(dead_code, unused_imports, reason = "what a benchmark does not use, tests do")]
 #[path = "../../tests/behaviour/dynamodb_fake/mod.rs"]
 mod dynamodb_fake;
 

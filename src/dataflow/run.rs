@@ -156,8 +156,15 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         ItemDelivery::Changelog(_) => Publishing::Changelog,
         ItemDelivery::Pull { .. } => Publishing::Pull,
     };
-    let (outboxes, writers) =
-        spawn_writers(destination, run.delivery, run.dead_letters, &run.signalled, &run.metrics, &given_up, &run.failure)?;
+    let (outboxes, writers) = spawn_writers(
+        destination,
+        run.delivery,
+        run.dead_letters,
+        &run.signalled,
+        &run.metrics,
+        &given_up,
+        &run.failure,
+    )?;
     let clock = RunClock::since(run.metrics.waiting.started());
     let workers = run.feeds.len();
     // Each worker takes its own part out; a worker is built only once.

@@ -146,7 +146,14 @@ impl PublishConfig {
     #[cfg(test)]
     pub(crate) fn by_windows(length: Duration) -> PublishConfig {
         let of_others = Rhythm { every: length, is_default: true };
-        PublishConfig { layout: Layout::Feature, rhythms: vec![of_others], of_others, held_back: HoldBack::NOTHING, hold_until_caught_up: false, of_all: None }
+        PublishConfig {
+            layout: Layout::Feature,
+            rhythms: vec![of_others],
+            of_others,
+            held_back: HoldBack::NOTHING,
+            hold_until_caught_up: false,
+            of_all: None,
+        }
     }
 
     /// The rhythms of a replay that nobody watches: where the file names none, a round now and then is enough.

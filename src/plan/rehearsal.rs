@@ -26,7 +26,12 @@ pub struct Rehearsal {
 
 impl Rehearsal {
     /// Of these variants of one pipeline, which count the same and publish otherwise. All events have arrived so. No variant holds more rows than these.
-    pub fn new(variants: Vec<Arc<Pipeline>>, clock: RehearsalClock, arrival: Arrival, most_rows: usize) -> Option<Rehearsal> {
+    pub fn new(
+        variants: Vec<Arc<Pipeline>>,
+        clock: RehearsalClock,
+        arrival: Arrival,
+        most_rows: usize,
+    ) -> Option<Rehearsal> {
         let pipeline = Arc::clone(variants.first()?);
         Some(Rehearsal {
             decoder: Decoder::new(Arc::new(pipeline.event.clone())),
@@ -71,7 +76,12 @@ pub(crate) struct Rehearsed {
 }
 
 impl Rehearsed {
-    pub fn new(pipeline: Arc<Pipeline>, variants: Vec<Arc<Pipeline>>, clock: RehearsalClock, most_rows: usize) -> Rehearsed {
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        variants: Vec<Arc<Pipeline>>,
+        clock: RehearsalClock,
+        most_rows: usize,
+    ) -> Rehearsed {
         let table = |pipeline: Arc<Pipeline>| (SimulatedTable::new(&pipeline), Meter::new(pipeline));
         Rehearsed {
             clock: RunningClock::new(clock, &pipeline),

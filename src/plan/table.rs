@@ -31,8 +31,7 @@ impl SimulatedTable {
         let metrics = Arc::new(Metrics::default());
         let versions = Versions::new(Generation(1), Window(1));
         let gauge = metrics.waiting.register();
-        let counters =
-            DecayCounters::new(Arc::clone(pipeline), versions, Peers::alone(1), Publishing::Pull, metrics);
+        let counters = DecayCounters::new(Arc::clone(pipeline), versions, Peers::alone(1), Publishing::Pull, metrics);
         let counters = Rc::new(RefCell::new(counters));
         let (outbox, inbox) = unbounded();
         let publisher = Publisher::new(PublisherParts {

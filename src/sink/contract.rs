@@ -116,7 +116,9 @@ pub trait Desk {
     /// Keeps an item that the table will never take, before it is answered for.
     fn refuse(&mut self, item: &RefusedItem) -> Result<(), SinkError> {
         let RefusedItem { key, feature_name, detail, .. } = item;
-        Err(SinkError::new(format!("the table does not take the item with key `{key}` and feature `{feature_name}`: {detail}")))
+        Err(SinkError::new(format!(
+            "the table does not take the item with key `{key}` and feature `{feature_name}`: {detail}"
+        )))
     }
 }
 

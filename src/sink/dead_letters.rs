@@ -19,8 +19,8 @@ use crate::telemetry::{Counter, Metrics};
 mod batch;
 mod file;
 
-pub use self::batch::{DeadLetter, DeadLetterBatch, Position};
 use self::batch::append_refused;
+pub use self::batch::{DeadLetter, DeadLetterBatch, Position};
 use self::file::{open, open_recognised, try_to_make};
 
 /// Lines go to the file when they are so many bytes: many dead letters are not kept as lines, too, before they are written.

@@ -241,7 +241,8 @@ impl DecayCounters {
     /// What becomes of a key that is one item.
     fn judge_key(&mut self, key: BlockAddress, since: Moment, round: Round) -> Fate {
         let now = self.stream.now();
-        let DecayCounters { keys, pipeline, features, uniques, values, window, largest_held_back, allowance, .. } = self;
+        let DecayCounters { keys, pipeline, features, uniques, values, window, largest_held_back, allowance, .. } =
+            self;
         let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
         let block = keys.block(key);
         match (reader.change_of_key(block, since, round, now, largest_held_back), allowance) {
@@ -322,7 +323,10 @@ impl DecayCounters {
                 left = Some(left.map_or(feature.rhythm, |left| left.min(feature.rhythm)));
             }
         }
-        if whole_keys && taken > 0 && let Some(allowance) = allowance {
+        if whole_keys
+            && taken > 0
+            && let Some(allowance) = allowance
+        {
             allowance.spend(reader.units_of_key(block));
         }
         if !judged.shown.is_empty() {
@@ -439,7 +443,9 @@ impl RowReader<'_> {
         let mut largest: Option<Change> = None;
         for row in block.each_row().filter(|row| row.is_marked()) {
             let feature = self.features.get(row.feature());
-            if feature.rhythm > round.longest || round.holds_back(feature, since) && self.is_held(row, now, largest_held_back) {
+            if feature.rhythm > round.longest
+                || round.holds_back(feature, since) && self.is_held(row, now, largest_held_back)
+            {
                 continue;
             }
             let change = self.change(row, now);

@@ -109,7 +109,12 @@ const USERS: std::ops::Range<u64> = 0..40;
 
 fn each_way(test: impl Fn(usize) + Sync) {
     std::thread::scope(|scope| {
-        let runs = [1, 2].map(|workers| scope.spawn({ let test = &test; move || test(workers) }));
+        let runs = [1, 2].map(|workers| {
+            scope.spawn({
+                let test = &test;
+                move || test(workers)
+            })
+        });
         runs.into_iter().for_each(|run| run.join().unwrap());
     });
 }
@@ -234,10 +239,15 @@ fn d5_an_item_that_is_not_allowed_goes_to_the_dead_letters_and_all_else_is_writt
             fake.wait_until("the others are there", |state| state.len() == 89);
             // It is tried again when it changes, and taken when that is allowed.
             let letters = run.place.path("dead_letters.jsonl");
-            fake.wait_until("a dead letter", |_| std::fs::read_to_string(&letters).is_ok_and(|text| text.ends_with('\n')));
+            fake.wait_until("a dead letter", |_| {
+                std::fs::read_to_string(&letters).is_ok_and(|text| text.ends_with('\n'))
+            });
             let text = run.place.read("dead_letters.jsonl");
             let letter: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-            assert_eq!((&letter["reason"], &letter["key"], &letter["featureName"]), (&"refused_item".into(), &"7".into(), &"like".into()));
+            assert_eq!(
+                (&letter["reason"], &letter["key"], &letter["featureName"]),
+                (&"refused_item".into(), &"7".into(), &"like".into())
+            );
             assert!(letter["detail"].as_str().unwrap().contains("ValidationException"), "{letter}");
             assert_eq!(letter["item"]["key"], "7");
             fake.state().script.refuses = None;
@@ -359,7 +369,9 @@ fn another_run_that_started_later_ends_this_one_where_writes_are_conditional() {
 #[test]
 fn a_run_over_a_filled_table_waits_for_what_another_may_have_sent() {
     let fake = FakeDynamoDb::start(|_| Fault::None);
-    for (way, waits) in [("settle = \"2s\"", false), ("settle = \"2s\"", true), ("settle = \"2s\"\nfence = true", false)] {
+    for (way, waits) in
+        [("settle = \"2s\"", false), ("settle = \"2s\"", true), ("settle = \"2s\"\nfence = true", false)]
+    {
         let mut run = Run::start(&fake, 1, way);
         run.send(USERS.map(|user| (user, "like")));
         run.running.close_stdin();

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::counter::DecayInterval;
 use crate::event::{Ahead, FieldId, TimeUnit};
 use crate::pipeline::{
-    ClockKind, Encoding, EventSelector, Group, HoldBack, KafkaConfig, Layout, Limits, MeasureId, Pipeline, Ratio, RatioKind,
-    Rhythm, StartOffset, format_duration, from_units,
+    ClockKind, Encoding, EventSelector, Group, HoldBack, KafkaConfig, Layout, Limits, MeasureId, Pipeline, Ratio,
+    RatioKind, Rhythm, StartOffset, format_duration, from_units,
 };
 use crate::state::shown_words;
 use crate::telemetry::Printable;

@@ -106,7 +106,8 @@ impl<'b, 'd> Call<'b, 'd> {
     pub(super) fn fault(&self, write: &Write, pipeline: &Pipeline) -> Option<String> {
         let first = self.items(write, pipeline).next()?;
         let too_long = |what: &str, length: usize, most: usize| {
-            (!(1..=most).contains(&length)).then(|| format!("its {what} has {length} bytes: DynamoDB takes 1 to {most}"))
+            (!(1..=most).contains(&length))
+                .then(|| format!("its {what} has {length} bytes: DynamoDB takes 1 to {most}"))
         };
         let of_sort_key = || match pipeline.publish.layout {
             Layout::Feature => too_long("feature name", first.feature_name.len(), LONGEST_SORT_KEY),
@@ -114,7 +115,9 @@ impl<'b, 'd> Call<'b, 'd> {
             Layout::Key(_) => None,
         };
         let of_numbers = || {
-            let is_wrong = |item: ItemRef<'_>| [item.values, item.squares, item.errors].into_iter().flatten().any(|number| number.is_nan());
+            let is_wrong = |item: ItemRef<'_>| {
+                [item.values, item.squares, item.errors].into_iter().flatten().any(|number| number.is_nan())
+            };
             self.items(write, pipeline).any(is_wrong).then(|| "one of its values is not a number".to_owned())
         };
         let of_size = || {

@@ -136,7 +136,8 @@ impl Service {
 
 /// What the environment and AWS's files say, as they are now.
 async fn load_config(table: &TableAddress) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(table.request_timeout).build();
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(table.request_timeout).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(table.region.clone()))
         // Retries are counted and ordered here.

@@ -71,9 +71,7 @@ impl FailedRequest {
                 (Cause::Other, Certainty::NotDone, innermost(error))
             }
             _ => match credentials_error(error) {
-                Some(credentials) => {
-                    (cause_of_credentials_error(credentials), Certainty::NotDone, innermost(error))
-                }
+                Some(credentials) => (cause_of_credentials_error(credentials), Certainty::NotDone, innermost(error)),
                 None if never_left(error) => (Cause::Passing, Certainty::NotDone, innermost(error)),
                 None => (Cause::Passing, Certainty::Unknown, innermost(error)),
             },
@@ -88,7 +86,11 @@ impl FailedRequest {
 
     /// A failure to get credentials at all.
     pub(super) fn of_credentials(error: &CredentialsError) -> FailedRequest {
-        FailedRequest { cause: cause_of_credentials_error(error), certainty: Certainty::NotDone, text: innermost(error) }
+        FailedRequest {
+            cause: cause_of_credentials_error(error),
+            certainty: Certainty::NotDone,
+            text: innermost(error),
+        }
     }
 
     /// What is going on, for whoever waits.
@@ -198,10 +200,9 @@ fn cause_of_answer(status: u16, code: &str, message: &str) -> Cause {
         | "ThrottlingException"
         | "Throttling"
         | "LimitExceededException" => Cause::Throttled,
-        "ReplicatedWriteConflictException"
-        | "RequestTimeout"
-        | "InternalServerError"
-        | "ServiceUnavailable" => Cause::Passing,
+        "ReplicatedWriteConflictException" | "RequestTimeout" | "InternalServerError" | "ServiceUnavailable" => {
+            Cause::Passing
+        }
         "ExpiredTokenException" | "ExpiredToken" => Cause::ExpiredCredentials,
         // "The provided key element does not match the schema", "Missing the key keyFields in the item".
         "ValidationException"

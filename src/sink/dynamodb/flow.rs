@@ -190,7 +190,9 @@ impl Flow {
             let (service, fence) = (self.service.clone(), self.pipeline.dynamodb.fence);
             requests.spawn(async move {
                 let request = match (fence, items) {
-                    (true, mut items) if items.len() == 1 => items.pop().map(|(item, version)| Request::IfNewer(item, version)),
+                    (true, mut items) if items.len() == 1 => {
+                        items.pop().map(|(item, version)| Request::IfNewer(item, version))
+                    }
                     (_, items) => Some(Request::Batch(items.into_iter().map(|(item, _)| item).collect())),
                 };
                 let answer = match request {

@@ -40,10 +40,10 @@ mod unsettled;
 mod write_units;
 mod writer;
 
+pub(crate) use put::puts;
 pub(super) use reader::DynamoDbReader;
+pub(crate) use size::write_units;
 pub use table_report::{Billing, SettingReport, TableReport, TableWishes, Verdict};
 pub use table_setup::ensure_table;
-pub(crate) use put::puts;
-pub(crate) use size::write_units;
 pub(crate) use write_units::{KEY_ITEM_BYTES, typical_bytes_in_key, typical_item_bytes};
 pub(super) use writer::{DynamoDbSink, ITEMS_AT_ONCE};

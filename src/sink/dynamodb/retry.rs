@@ -39,7 +39,11 @@ impl FailedAttempts {
     pub(super) fn add_one(&mut self, cause: Cause) {
         self.count += 1;
         // An outage has no limit, and behind it, however long it was, credentials and clocks get their full time.
-        self.since = if matches!(cause, Cause::Passing | Cause::Throttled) { None } else { self.since.or_else(|| Some(Instant::now())) };
+        self.since = if matches!(cause, Cause::Passing | Cause::Throttled) {
+            None
+        } else {
+            self.since.or_else(|| Some(Instant::now()))
+        };
     }
 
     /// How many.

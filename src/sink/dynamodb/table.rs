@@ -113,7 +113,11 @@ pub(super) fn require_key(service: &Service, schema: KeySchema, table: &TableDes
 
 pub(super) async fn describe(service: &Service) -> Result<TableDescription, FailedRequest> {
     let answer = service.call(|client| client.describe_table().table_name(&service.table.name).send()).await?;
-    answer.table.ok_or_else(|| FailedRequest { cause: Cause::Other, certainty: Certainty::NotDone, text: "an answer without a table".to_owned() })
+    answer.table.ok_or_else(|| FailedRequest {
+        cause: Cause::Other,
+        certainty: Certainty::NotDone,
+        text: "an answer without a table".to_owned(),
+    })
 }
 
 /// How far a table must be.

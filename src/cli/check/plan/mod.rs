@@ -27,7 +27,7 @@ use crate::counter::EventTime;
 use crate::event::{Arrival, Decoder, Event, FieldId, Reason, Utf8};
 use crate::findings::{Observed, Observer};
 use crate::pipeline::{Encoding, HoldBack, Layout, Limits, Pipeline};
-use crate::plan::{Rehearsed, RehearsalClock, Written};
+use crate::plan::{RehearsalClock, Rehearsed, Written};
 use crate::sink::dynamodb::typical_item_bytes;
 use crate::state::ApplyError;
 use crate::sums::{Addition, Additions, HashSeed, KeyId, Router};

@@ -68,13 +68,23 @@ impl World {
     /// Has the newest state of an item written, unless one of it is on its way.
     fn give(&mut self, item: u32) {
         let newest = self.newest[&item];
-        if self.given.contains_key(&item) || self.acknowledged.get(&item) == Some(&newest) || self.refused.contains(&item) {
+        if self.given.contains_key(&item)
+            || self.acknowledged.get(&item) == Some(&newest)
+            || self.refused.contains(&item)
+        {
             return;
         }
         self.given.insert(item, newest);
         let id = ItemId::of(&item.to_le_bytes(), b"");
-        let write =
-            Write { batch: 0, items: item..item + 1, put: item as usize, id, bytes: 100, part: 0, attempts: Attempts::default() };
+        let write = Write {
+            batch: 0,
+            items: item..item + 1,
+            put: item as usize,
+            id,
+            bytes: 100,
+            part: 0,
+            attempts: Attempts::default(),
+        };
         self.schedule.push(write, &self.unsettled, self.now);
     }
 
@@ -192,7 +202,15 @@ proptest! {
 
 fn write(item: u32) -> Write {
     let id = ItemId::of(&item.to_le_bytes(), b"");
-    Write { batch: 0, items: item..item + 1, put: item as usize, id, bytes: 100, part: 0, attempts: Attempts::default() }
+    Write {
+        batch: 0,
+        items: item..item + 1,
+        put: item as usize,
+        id,
+        bytes: 100,
+        part: 0,
+        attempts: Attempts::default(),
+    }
 }
 
 #[test]
