@@ -57,7 +57,7 @@ fn pipeline(limits: &str, publish: &str) -> Arc<Pipeline> {
 }
 
 /// In one item per key.
-const WHOLE_KEYS: &str = "\n[publish]\nlayout = \"key\"";
+const WHOLE_KEYS: &str = "layout = \"key\"";
 
 type ItemId = (String, String);
 
@@ -307,7 +307,7 @@ proptest! {
         room in prop_oneof![Just(1), Just(300), Just(ROOM)],
         layout in prop_oneof![Just(""), Just(WHOLE_KEYS)],
     ) {
-        let mut machine = Machine::new(layout, order, room);
+        let mut machine = Machine::with(pipeline("", layout), order, room);
         for step in steps {
             match step {
                 Step::Change(users) => machine.change(users),
@@ -408,7 +408,7 @@ fn a_round_comes_before_rows_are_evicted_and_memory_is_held_when_the_table_is_aw
 
 #[test]
 fn a_key_that_is_evicted_leaves_as_a_whole_where_it_is_one_item() {
-    let mut machine = Machine::new(&format!("rows = 3000{WHOLE_KEYS}"), Order::Waiting, ROOM);
+    let mut machine = Machine::with(pipeline("rows = 3000", WHOLE_KEYS), Order::Waiting, ROOM);
     let worth_least = || 0..100;
     machine.change(worth_least().flat_map(|user| [(user, "view"), (user, "like")]));
     machine.work(RUNNING).expect("no deadline");
@@ -431,7 +431,7 @@ fn a_key_that_is_evicted_leaves_as_a_whole_where_it_is_one_item() {
 
 #[test]
 fn a_key_with_more_rows_than_a_batch_takes_is_read_at_once_where_it_is_one_item() {
-    let mut machine = Machine::new(WHOLE_KEYS, Order::Waiting, ROOM);
+    let mut machine = Machine::with(pipeline("", WHOLE_KEYS), Order::Waiting, ROOM);
     let names: Vec<&'static str> =
         (0..70_000).map(|number| &*Box::leak(format!("e{number}").into_boxed_str())).collect();
     machine.change(names.iter().map(|name| (1, *name)).chain([(2, "view")]));

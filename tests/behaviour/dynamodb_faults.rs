@@ -178,13 +178,26 @@ fn a_reader_gives_up_on_a_service_that_does_not_answer() {
 fn one_invalid_item_is_found_and_named() {
     for place in [0, 7, 24] {
         let fake = FakeDynamoDb::start(|_| Fault::None);
+        fake.state().script.refuses = Some(Box::new(|(_, feature)| feature == "the bad one"));
         let mut sink = open(&pipeline(&fake.endpoint(), "Fake"), &Arc::default()).unwrap();
         let mut rows = rows(25);
-        rows[place].key = "x".repeat(2_049);
         rows[place].feature = "the bad one".to_owned();
+        // Whoever only listens does not keep what is refused.
         let error = sink.write_all(&[batch(&rows)]).unwrap_err().to_string();
         assert!(error.contains("feature `the bad one`") && error.contains("ValidationException"), "{error}");
     }
+}
+
+#[test]
+fn what_the_service_would_refuse_never_reaches_it() {
+    let fake = FakeDynamoDb::start(|_| Fault::None);
+    let mut sink = open(&pipeline(&fake.endpoint(), "Fake"), &Arc::default()).unwrap();
+    let mut rows = rows(1);
+    rows[0].key = "x".repeat(2_049);
+    let error = sink.write_all(&[batch(&rows)]).unwrap_err().to_string();
+    assert!(error.contains("its key has 2049 bytes"), "{error}");
+    let state = fake.state();
+    assert_eq!((state.requests.get("BatchWriteItem"), state.len()), (None, 0));
 }
 
 #[test]

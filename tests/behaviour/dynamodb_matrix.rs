@@ -315,9 +315,12 @@ fn b1(workers: usize, time: Duration) {
     for effect in &fake.state().record.effects {
         *writes.entry(effect.key.0.clone()).or_default() += 1;
     }
-    let (least, most) = (writes.values().min().copied(), writes.values().max().copied());
     assert_eq!(writes.len(), MANY.count());
-    assert!(least.zip(most).is_some_and(|(least, most)| most <= least + 2), "{least:?} to {most:?} writes of an item");
+    let (least, most) = (writes.values().min().copied().unwrap_or(0), writes.values().max().copied().unwrap_or(0));
+    // One that was throttled again and again is left to the next round.
+    assert!(2 * least >= most, "{least} to {most} writes of an item");
+    let (taken, throttled) = (fake.state().record.count(), fake.state().throttled_items);
+    assert!(throttled < taken, "{throttled} were throttled, and {taken} taken");
     fake.state().script.table_rate = None;
     run.ends_well(&fake);
 }

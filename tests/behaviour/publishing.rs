@@ -126,7 +126,7 @@ fn a_run_that_is_asked_to_stop_waits_eight_seconds_for_its_table() {
     run.says("is locked by another process");
     let since = Instant::now();
     run.signal("TERM");
-    let ended = run.end().exits(75).says(&["10 items were not published within 8 seconds of the signal"]);
+    let ended = run.end().exits(75).says(&["10 items could not be written to items.db within 8 seconds of the signal"]);
     assert!((8..20).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
     assert_eq!(ended.summary("not published"), 10);
     drop(database);

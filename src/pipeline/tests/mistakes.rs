@@ -93,7 +93,7 @@ fn a_layout_that_makes_no_sense_is_refused() {
     );
     assert_refused_with(
         "[counters.publish]\nlayout = \"key\"",
-        "p.toml:11: unknown key \"layout\": it belongs in [publish] (here may stand: every)",
+        "p.toml:11: unknown key \"layout\": it belongs in [publish] (here may stand: every, min_change, max_age)",
     );
     let long = format!("[\"{}\"]", "x".repeat(600));
     let too_long =

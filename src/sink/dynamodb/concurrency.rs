@@ -13,7 +13,7 @@ const STEP_DOWN: f64 = 0.5;
 /// Below this share of a request it takes less: a few items here and there are the trouble of their partitions.
 const MANY: f64 = 0.1;
 /// The least limit: for so much of the time a request is under way.
-const LEAST: f64 = 1.0 / 16.0;
+const LEAST: f64 = 1.0 / 64.0;
 /// No pause between two requests is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
