@@ -319,9 +319,11 @@ fn b1(workers: usize, time: Duration) {
     let (least, most) = (writes.values().min().copied().unwrap_or(0), writes.values().max().copied().unwrap_or(0));
     // One that was throttled again and again is left to the next round.
     assert!(2 * least >= most, "{least} to {most} writes of an item");
-    let (taken, throttled) = (fake.state().record.count(), fake.state().throttled_items);
+    let mut state = fake.state();
+    let (taken, throttled) = (state.record.count(), state.throttled_items);
     assert!(throttled < taken, "{throttled} were throttled, and {taken} taken");
-    fake.state().script.table_rate = None;
+    state.script.table_rate = None;
+    drop(state);
     run.ends_well(&fake);
 }
 
