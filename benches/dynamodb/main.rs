@@ -3,7 +3,9 @@
 //!
 //!     cargo bench --bench dynamodb [-- ITEMS ROUNDS]
 
-#[allow(dead_code, unused_imports, reason = "what a benchmark does not use, tests do")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on says so by a panic")]
+
+#[allow(unused_imports, reason = "what a benchmark does not use, tests do")]
 #[path = "../../tests/behaviour/dynamodb_fake/mod.rs"]
 mod dynamodb_fake;
 

@@ -184,7 +184,7 @@ impl Publisher {
 
 /// What a run says whose sink has not taken so many items in time after a signal to stop, and why that was.
 pub(crate) fn not_published(items: u64, sink: &str, trouble: Option<String>) -> SinkError {
-    let why = trouble.map_or_else(|| "it did not take them".to_owned(), |trouble| trouble);
+    let why = trouble.unwrap_or_else(|| "it did not take them".to_owned());
     let message = format!(
         "{items} items could not be written to {sink} within {} seconds of the signal to stop ({why}): what it has of them is \
          older; see that it can be written to, and start again",

@@ -89,7 +89,7 @@ impl Concurrency {
     }
 
     /// The service is away: one request at a time looks whether it is back.
-    pub(super) fn to_one(&mut self) {
+    pub(super) fn look_with_one(&mut self) {
         self.limit = self.limit.min(1.0);
     }
 }
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn it_settles_where_the_table_takes_nearly_all_it_can_and_refuses_little() {
-        for (capacity, latency) in [(500.0, 5), (1_000.0, 2), (1_000.0, 5), (5_000.0, 5), (40_000.0, 10), (20_000.0, 2)] {
+        for (capacity, latency) in [(500.0, 5), (1_000.0, 2), (1_000.0, 5), (5_000.0, 5), (40_000.0, 10), (20_000.0, 2)]
+        {
             let (taken, refused) = settled(capacity, Duration::from_millis(latency));
             assert!(taken >= 0.9 * capacity, "{taken} of {capacity}");
             assert!(refused <= 0.3 * capacity, "{refused} refused of {capacity}");

@@ -285,7 +285,7 @@ impl Flow {
             failures.last = Some(now);
             if failures.in_a_row >= IS_AWAY || failure.cause != Cause::Passing {
                 failures.resumes = Some(now + pause(failures.in_a_row));
-                self.concurrency.to_one();
+                self.concurrency.look_with_one();
             }
         }
         self.service.retries.note(&failure);
