@@ -69,14 +69,20 @@ impl Run {
         let deadline = Instant::now() + Duration::from_secs(100);
         while is_so() {
             assert!(Instant::now() < deadline, "it goes on for ever");
-            self.send(users.clone().map(|user| (user, "like")));
-            std::thread::sleep(Duration::from_millis(20));
+            self.send_all(users.clone());
         }
     }
 
     fn send_for(&mut self, users: std::ops::Range<u64>, time: Duration) {
         let until = Instant::now() + time;
-        self.send_while(users, || Instant::now() < until);
+        while Instant::now() < until {
+            self.send_all(users.clone());
+        }
+    }
+
+    fn send_all(&mut self, users: std::ops::Range<u64>) {
+        self.send(users.map(|user| (user, "like")));
+        std::thread::sleep(Duration::from_millis(20));
     }
 
     /// The end of the input: everything is in the table, and nothing ever went back.
