@@ -1,7 +1,7 @@
 //! What a worker holds: keys, each with its few counters, and how a closed epoch changes them.
 //!
 //! - [`DecayCounters`] (`counters`) is all of it. `merge` adds the sums of an epoch, and marks what that changes (`marks`);
-//!   `publish` makes items of the marked rows, and `in_flight` knows what a table has not answered for yet; `expiry` lets go what has expired (`due` says when to look), `eviction` what is worth
+//!   `publish` has items made of the marked rows (`row_reader`), and `in_flight` knows what a table has not answered for yet; `expiry` lets go what has expired (`due` says when to look), `eviction` what is worth
 //!   least where memory is limited (`limits`).
 //! - `key_table` finds keys. A key and its rows are one `block`, and `blocks` is where these lie.
 //!   `shown` knows what items show, where little changes are held back, and `allowance` what is put off to hold a rate.
@@ -27,6 +27,7 @@ mod marks;
 mod merge;
 mod publish;
 mod release;
+mod row_reader;
 mod shown;
 mod slab;
 #[cfg(test)]
@@ -41,6 +42,6 @@ pub(crate) use due::Swept;
 pub(crate) use in_flight::{BatchId, Handover};
 pub(crate) use key_table::key_bytes;
 pub(crate) use marks::{Moment, RhythmId};
-pub(crate) use publish::Selection;
+pub(crate) use row_reader::Selection;
 pub(crate) use shown::shown_words;
 pub(crate) use uniques_store::UniquesStore;
