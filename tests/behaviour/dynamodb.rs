@@ -1,12 +1,11 @@
 //! The `dynamodb` sink against DynamoDB Local, read back through the AWS API itself.
 //!
-//! `scripts/test` starts DynamoDB Local and runs these; `DYNAMODB_ENDPOINT` says where it is.
+//! `scripts/test` starts it and runs these.
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType};
 use clap::Parser;
 use counter_machine::cli::{dump, get, table};
@@ -15,37 +14,14 @@ use counter_machine::sink::dynamodb::{TableWishes, Verdict, ensure_table};
 use counter_machine::sink::{self, Item, SinkErrorKind, SinkOptions, SinkTarget, open_reader};
 
 use crate::dynamodb_items::{LAST_UPDATE, Row, WriteAll as _, batch, open, pipeline, pipeline_text};
-
-fn endpoint() -> String {
-    std::env::var("DYNAMODB_ENDPOINT").expect("DYNAMODB_ENDPOINT names DynamoDB Local")
-}
-
-/// A table's name that no other test and no earlier run of this one has used.
-fn new_table(test: &str) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    format!("{test}-{}", now.as_nanos())
-}
-
-/// Runs a request of the AWS SDK's own.
-fn block_on<T>(request: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(request)
-}
-
-async fn client(endpoint: &str) -> Client {
-    let credentials = aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "test");
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(credentials);
-    Client::new(&config.load().await)
-}
+use crate::dynamodb_local::{block_on, client, endpoint, new_name};
 
 fn row(key: &str, feature: &str, value: f64) -> Row {
     Row { key: key.to_owned(), feature: feature.to_owned(), value, version: 7 }
 }
 
 fn filled(test: &str, rows: &[Row]) -> Arc<Pipeline> {
-    let pipeline = pipeline(&endpoint(), &new_table(test));
+    let pipeline = pipeline(&endpoint(), &new_name(test));
     assert!(ensure_table(&pipeline, &TableWishes::default(), false).unwrap().created);
     let mut sink = open(&pipeline, &Arc::default()).unwrap();
     assert_eq!(sink.write_all(&[batch(rows)]).unwrap(), rows.len() as u64);
@@ -57,7 +33,7 @@ fn filled(test: &str, rows: &[Row]) -> Arc<Pipeline> {
 fn get_item_returns_the_published_attributes() {
     let pipeline = filled("published", &[row("1234", "like", 1.6)]);
     let item = block_on(async {
-        let client = client(&endpoint()).await;
+        let client = client().await;
         let request = client
             .get_item()
             .table_name(&pipeline.dynamodb.table)
@@ -128,7 +104,7 @@ fn a_reader_finds_items_by_key_and_in_the_order_of_bytes() {
 #[test]
 #[ignore = "needs DynamoDB Local"]
 fn the_table_is_created_once_and_ttl_turned_on_once() {
-    let pipeline = pipeline(&endpoint(), &new_table("ensure"));
+    let pipeline = pipeline(&endpoint(), &new_name("ensure"));
     let with_ttl = TableWishes { ttl: true, ..TableWishes::default() };
     let ensure = |wishes: &TableWishes, apply| {
         let report = ensure_table(&pipeline, wishes, apply).unwrap();
@@ -147,11 +123,11 @@ fn the_table_is_created_once_and_ttl_turned_on_once() {
 #[test]
 #[ignore = "needs DynamoDB Local"]
 fn a_table_with_another_key_is_refused_by_run_and_by_table() {
-    let pipeline = pipeline(&endpoint(), &new_table("another-key"));
+    let pipeline = pipeline(&endpoint(), &new_name("another-key"));
     block_on(async {
         let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap();
         let id = AttributeDefinition::builder().attribute_name("id").attribute_type("S".into()).build().unwrap();
-        let request = client(&endpoint()).await.create_table().table_name(&pipeline.dynamodb.table);
+        let request = client().await.create_table().table_name(&pipeline.dynamodb.table);
         let request = request.key_schema(key).attribute_definitions(id).billing_mode(BillingMode::PayPerRequest);
         request.send().await.unwrap();
     });
@@ -164,7 +140,7 @@ fn a_table_with_another_key_is_refused_by_run_and_by_table() {
 #[test]
 #[ignore = "needs DynamoDB Local"]
 fn a_missing_table_is_answered_with_the_command_that_creates_it() {
-    let pipeline = pipeline(&endpoint(), &new_table("missing"));
+    let pipeline = pipeline(&endpoint(), &new_name("missing"));
     let error = open(&pipeline, &Arc::default()).err().unwrap().to_string();
     assert!(error.contains("counter-machine table PIPELINE"), "{error}");
     let error = open_reader(&SinkTarget::DynamoDb, Some(&pipeline)).unwrap().get("1", None).unwrap_err().to_string();
@@ -202,7 +178,7 @@ fn printed(arguments: &[&str]) -> String {
 #[test]
 #[ignore = "needs DynamoDB Local"]
 fn the_commands_read_what_a_run_wrote() {
-    let table = new_table("commands");
+    let table = new_name("commands");
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(pipeline_text(&endpoint(), &table).as_bytes()).unwrap();
     let file = file.path().to_str().unwrap();

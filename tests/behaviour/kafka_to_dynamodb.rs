@@ -3,12 +3,12 @@
 //! alone; what is in the table is read through the AWS API and compared with an independent recount.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::commands::reference;
+use crate::dynamodb_local::{block_on, client, count_items, new_name};
 use crate::program::Workplace;
 use crate::recount::{Group, Item, Measure, RowName, Ttl, assert_items, parse, recount};
 
@@ -30,8 +30,7 @@ impl Job {
 
     /// With these lines in its pipeline.
     fn with(purpose: &str, publish: &str) -> Job {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-        let name = format!("{purpose}-{now}");
+        let name = new_name(purpose);
         let place = reference();
         let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: scripts/test sets it"));
         let pipeline = place.read("p.toml").replace("UserCounters", &name);
@@ -54,19 +53,6 @@ impl Job {
         assert_items(&block_on(scan(&self.table)), &rows, Some(TTL), what);
         rows.len()
     }
-}
-
-fn block_on<T>(request: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(request)
-}
-
-async fn client() -> Client {
-    let credentials = aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "test");
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
-        .endpoint_url(std::env::var("DYNAMODB_ENDPOINT").unwrap())
-        .credentials_provider(credentials);
-    Client::new(&config.load().await)
 }
 
 /// Every item of the table.
@@ -148,22 +134,9 @@ fn every_feature_equals_the_recount_where_an_item_holds_a_whole_key() {
         assert_eq!((run.summary("events"), run.summary("dead letters")), (50_000, 0));
         let rows = recount(&parse(&log), GROUPS, &DECAYS);
         let keys = rows.keys().map(|(key, _)| key).collect::<std::collections::BTreeSet<_>>().len();
-        assert_eq!(block_on(count(&job.table)), keys, "{encoding}: an item for each user");
+        assert_eq!(block_on(count_items(&job.table)), keys, "{encoding}: an item for each user");
         let dump = job.place.run(&["dump", "dynamodb", "--pipeline", "p.toml"]).exits(0).stdout;
         assert_items(&crate::recount::items(&dump), &rows, Some(TTL), encoding);
-    }
-}
-
-/// How many items there are.
-async fn count(table: &str) -> usize {
-    let (client, mut count, mut start) = (client().await, 0, None);
-    loop {
-        let page = client.scan().table_name(table).set_exclusive_start_key(start).send().await.unwrap();
-        count += page.items().len();
-        start = page.last_evaluated_key;
-        if start.is_none() {
-            return count;
-        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! `[publish] layout = "key"`: one item per key holds what one item per feature does, through the program.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::Client;
 use serde_json::Value;
 
+use crate::dynamodb_local::{block_on, count_items, endpoint, new_name};
 use crate::program::Workplace;
 
 /// What stands in `[publish]`, by the name that the tests give it.
@@ -63,15 +63,6 @@ fn log(events: u64) -> String {
         )
     };
     (0..events).map(event).collect()
-}
-
-fn endpoint() -> String {
-    std::env::var("DYNAMODB_ENDPOINT").expect("DYNAMODB_ENDPOINT names DynamoDB Local")
-}
-
-/// A name that no earlier run of the tests has used.
-fn new_name(purpose: &str) -> String {
-    format!("{purpose}-{}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos())
 }
 
 /// Writes the pipeline in this layout to `NAME.toml`; with a table of its own where it goes to DynamoDB.
@@ -282,24 +273,7 @@ decays = ["10s", "1h"]
 fn items_in(table_of: &str, place: &Workplace) -> usize {
     let text = place.read(table_of);
     let table = text.split("table = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let credentials = aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "test");
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
-            .endpoint_url(endpoint())
-            .credentials_provider(credentials);
-        let client = Client::new(&config.load().await);
-        let (mut count, mut start) = (0, None);
-        loop {
-            let page = client.scan().table_name(&table).set_exclusive_start_key(start).send().await.unwrap();
-            count += page.items().len();
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return count;
-            }
-        }
-    })
+    block_on(count_items(&table))
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod dynamodb_fake;
 mod dynamodb_fake_faults;
 mod dynamodb_faults;
 mod dynamodb_items;
+mod dynamodb_local;
 mod dynamodb_matrix;
 mod dynamodb_table;
 mod dynamodb_waits;
