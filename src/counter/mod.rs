@@ -18,6 +18,7 @@ mod factors;
 mod proportion;
 mod time;
 mod uniques;
+pub(crate) mod varint;
 
 pub use decay_counter::{DecayCounter, IntervalMismatch};
 pub use decays::Decays;

@@ -16,6 +16,7 @@ use serde::ser::{Serialize, Serializer};
 use super::sketch::Sketch;
 use super::{MemberHash, Sighting, State, Uniques, UniquesConfig};
 use crate::counter::EventTime;
+use crate::counter::varint::{self, read_number, unzigzag, zigzag};
 
 const EMPTY: u8 = 0;
 const EXACT: u8 = 1;
@@ -124,37 +125,8 @@ fn read_sketch(bytes: &mut &[u8]) -> Option<State> {
     Some(State::Many(Box::new(Sketch::from_parts(last_update, &bases, registers))))
 }
 
-fn zigzag(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)) as u64
-}
-
-fn unzigzag(number: u64) -> i64 {
-    (number >> 1) as i64 ^ -((number & 1) as i64)
-}
-
-fn write_number(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn read_number(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let bits = u64::from(byte & 0x7F);
-        if bits << shift >> shift != bits {
-            return None;
-        }
-        number |= bits << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
+fn write_number(bytes: &mut Vec<u8>, number: u64) {
+    varint::write_number(number, |byte| bytes.push(byte));
 }
 
 impl Serialize for Uniques {

@@ -1,20 +1,18 @@
-//! Numbers as bytes: seven bits a byte, the lowest first, the highest bit set where another byte follows.
+//! Where packed bytes go, and where they come from; numbers are [`varint`]s.
+
+use crate::counter::varint;
 
 /// Where packed bytes go: into memory, or nowhere, to know how many there are.
 pub(super) trait Output {
     fn put(&mut self, bytes: &[u8]);
 
-    fn put_number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.put(&[number as u8 | 0x80]);
-            number >>= 7;
-        }
-        self.put(&[number as u8]);
+    fn put_number(&mut self, number: u64) {
+        varint::write_number(number, |byte| self.put(&[byte]));
     }
 
-    /// Small where the number is near 0, on either side of it: 0, -1, 1, -2, ... are 0, 1, 2, 3, ...
+    /// Small where the number is near 0, see [`varint::zigzag`].
     fn put_signed(&mut self, number: i64) {
-        self.put_number((number << 1 ^ number >> 63) as u64);
+        self.put_number(varint::zigzag(number));
     }
 }
 
@@ -62,19 +60,10 @@ impl<'a> Input<'a> {
 
     /// `None` where the number does not end, or is larger than 64 bits.
     pub fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let [byte] = self.take(1)? else { return None };
-            let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits {
-                return None;
-            }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
+        let mut rest = &self.bytes[self.offset..];
+        let number = varint::read_number(&mut rest);
+        self.offset = self.bytes.len() - rest.len();
+        number
     }
 
     /// A number that counts or names something: it fits a `usize`.
@@ -84,8 +73,7 @@ impl<'a> Input<'a> {
 
     /// See [`Output::put_signed`].
     pub fn signed(&mut self) -> Option<i64> {
-        let number = self.number()?;
-        Some((number >> 1) as i64 ^ -((number & 1) as i64))
+        self.number().map(varint::unzigzag)
     }
 }
 
