@@ -10,26 +10,18 @@ use crate::memory::text_prefix;
 use crate::pipeline::Pipeline;
 
 /// Where an item came from: its batch, and its index there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
     pub batch: usize,
     pub index: u32,
 }
 
-/// The newest item of each key and feature, in the order of the bytes of (key, feature name), each with its origin; and the
-/// origins of all others, which need not be written.
-///
-/// The order makes neighbours in a table's tree neighbours in time, and it is the same whatever
-/// the batches were.
-pub(super) fn newest_by_origin<'a>(
-    batches: &'a [ItemBatch],
-    pipeline: &'a Pipeline,
-) -> (Vec<(Origin, ItemRef<'a>)>, Vec<Origin>) {
+/// The origins of those items of which there are newer ones of the same key and feature: they need not be written.
+pub(super) fn older_items(batches: &[ItemBatch], pipeline: &Pipeline) -> Vec<Origin> {
     let lengths = batches.iter().map(ItemBatch::len).enumerate();
     let origins: Vec<Origin> =
         lengths.flat_map(|(batch, items)| (0..items as u32).map(move |index| Origin { batch, index })).collect();
     let items: Vec<_> = batches.iter().flat_map(|batch| batch.items(pipeline)).collect();
-    // Numbers that are all given at once are in the order of names.
     let mut slots = in_order(&items, &mut FeatureNumbers::default());
     let mut older = Vec::new();
     slots.dedup_by(|later, kept| {
@@ -37,11 +29,14 @@ pub(super) fn newest_by_origin<'a>(
         older.extend(is_older.then(|| origins[later.index as usize]));
         is_older
     });
-    (slots.into_iter().map(|slot| (origins[slot.index as usize], *slot.of(&items))).collect(), older)
+    older
 }
 
 /// The newest item of each key and feature with the feature's number, in the order of the bytes of the key, then of
-/// the number. Features that have none yet are numbered.
+/// the number. Features that have none yet are numbered, those that come at once in the order of their names.
+///
+/// The order makes neighbours in a table's tree neighbours in time, and it is the same whatever
+/// the batches were.
 pub(super) fn newest_numbered<'a>(
     batches: &'a [ItemBatch],
     pipeline: &'a Pipeline,
@@ -141,7 +136,8 @@ mod tests {
             batch(&[Row::new("b", "like").version(3).value(30.0), Row::new("a", "like").version(1).value(10.0)]),
             batch(&[Row::new("b", "like").version(2).value(20.0), Row::new("b", "view").version(1).value(1.0)]),
         ];
-        let (newest, older) = newest_by_origin(&batches, &pipeline);
+        let newest = newest_numbered(&batches, &pipeline, &mut FeatureNumbers::default());
+        let older = older_items(&batches, &pipeline);
         assert_eq!(older, [Origin { batch: 1, index: 0 }]);
         let found: Vec<_> = newest.iter().map(|(_, item)| (item.key, item.feature_name, item.values[0])).collect();
         let expected: [(&[u8], &str, f64); 3] = [(b"a", "like", 10.0), (b"b", "like", 30.0), (b"b", "view", 1.0)];
@@ -152,7 +148,8 @@ mod tests {
     fn of_one_version_the_last_stays() {
         let pipeline = pipeline();
         let batches = [batch(&[Row::new("a", "like").value(1.0)]), batch(&[Row::new("a", "like").value(2.0)])];
-        let (newest, older) = newest_by_origin(&batches, &pipeline);
+        let newest = newest_numbered(&batches, &pipeline, &mut FeatureNumbers::default());
+        let older = older_items(&batches, &pipeline);
         assert_eq!(newest[0].1.values[0], 2.0);
         assert_eq!(older, [Origin { batch: 0, index: 0 }]);
     }
@@ -163,8 +160,8 @@ mod tests {
         let keys = ["", "a", "a\0", "a\0\0\0\0\0\0\0", "a\0\0\0\0\0\0\0b", "creator 1", "creator 10", "creator 2", "ü"];
         let rows: Vec<_> = keys.iter().flat_map(|key| ["b", "ab", "a"].map(|feature| Row::new(key, feature))).collect();
         let batches: Vec<_> = rows.iter().rev().map(|row| batch(std::slice::from_ref(row))).collect();
-        let found: Vec<_> =
-            newest_by_origin(&batches, &pipeline).0.iter().map(|(_, item)| (item.key, item.feature_name)).collect();
+        let newest = newest_numbered(&batches, &pipeline, &mut FeatureNumbers::default());
+        let found: Vec<_> = newest.iter().map(|(_, item)| (item.key, item.feature_name)).collect();
         let expected: Vec<_> =
             keys.iter().flat_map(|key| ["a", "ab", "b"].map(|feature| (key.as_bytes(), feature))).collect();
         assert_eq!(found, expected);

@@ -8,13 +8,12 @@ use super::put::{Put, PutPart, puts};
 use super::schedule::{Attempts, Schedule, Write};
 use super::unsettled::ItemId;
 use crate::epoch::Version;
-use crate::pipeline::{Layout, Pipeline};
+use crate::pipeline::{Layout, MAX_FEATURE_NAME_BYTES, Pipeline};
 use crate::sink::{Desk, ItemBatch, ItemRef, Outcome, Part};
 
-/// The largest item, and the longest keys, that the service takes, in bytes.
+/// The largest item, and the longest key, that the service takes, in bytes.
 const LARGEST_ITEM: usize = 400 << 10;
 const LONGEST_KEY: usize = 2_048;
-const LONGEST_SORT_KEY: usize = 1_024;
 
 /// A call.
 pub(super) struct Call<'b, 'd> {
@@ -110,7 +109,7 @@ impl<'b, 'd> Call<'b, 'd> {
                 .then(|| format!("its {what} has {length} bytes: DynamoDB takes 1 to {most}"))
         };
         let of_sort_key = || match pipeline.publish.layout {
-            Layout::Feature => too_long("feature name", first.feature_name.len(), LONGEST_SORT_KEY),
+            Layout::Feature => too_long("feature name", first.feature_name.len(), MAX_FEATURE_NAME_BYTES),
             // The names of key fields were measured with the pipeline.
             Layout::Key(_) => None,
         };

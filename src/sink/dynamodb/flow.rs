@@ -15,13 +15,13 @@ use super::concurrency::{Begun, Concurrency};
 use super::connection::Service;
 use super::expiry::Expiry;
 use super::failed_request::{Cause, Certainty, FailedRequest};
-use super::request::{Answer, ITEMS_PER_REQUEST, Request, id, send};
+use super::request::{Answer, ITEMS_PER_REQUEST, id, put_all, put_if_newer};
 use super::retry::{FailedAttempts, pause};
 use super::schedule::{End, Verdict, Write};
 use super::unsettled::{ItemId, Unsettled};
 use crate::epoch::{Generation, Version};
 use crate::pipeline::{Layout, Pipeline};
-use crate::sink::newest::newest_by_origin;
+use crate::sink::newest::{Origin, older_items};
 use crate::sink::{Desk, ItemBatch, ItemRef, Outcome, Part, RefusedItem, SinkError, SinkErrorKind};
 use crate::telemetry::Metrics;
 
@@ -66,7 +66,6 @@ struct Failures {
 /// A request that has ended.
 struct Ended {
     writes: Vec<Write>,
-    ids: Vec<ItemId>,
     begun: Begun,
     answer: Result<Answer, FailedRequest>,
 }
@@ -100,10 +99,8 @@ impl Flow {
         let pipeline = Arc::clone(&self.pipeline);
         let mut call = Call::new(desk);
         // A key that is one item is in one batch of a call.
-        let older: HashSet<(usize, u32)> = match pipeline.publish.layout {
-            Layout::Feature => {
-                newest_by_origin(batches, &pipeline).1.into_iter().map(|origin| (origin.batch, origin.index)).collect()
-            }
+        let older: HashSet<Origin> = match pipeline.publish.layout {
+            Layout::Feature => older_items(batches, &pipeline).into_iter().collect(),
             Layout::Key(_) => HashSet::new(),
         };
         for batch in batches {
@@ -135,7 +132,7 @@ impl Flow {
                 ended = requests.try_join_next();
             }
         }
-        for (batch, index) in older {
+        for Origin { batch, index } in older {
             call.desk.answer(Part { batch, items: index..index + 1, outcome: Outcome::Written });
         }
         Ok(())
@@ -148,14 +145,14 @@ impl Flow {
         &mut self,
         call: &mut Call<'b, '_>,
         batch: Cow<'b, ItemBatch>,
-        older: &HashSet<(usize, u32)>,
+        older: &HashSet<Origin>,
     ) -> Result<(), SinkError> {
         let pipeline = Arc::clone(&self.pipeline);
         let (index, puts) = call.open(batch, &pipeline);
         self.expiry.look_at(call.expiries(index), &self.service.table);
         for put in 0..puts {
             let Some(write) = call.write(index, put, &pipeline) else { continue };
-            if older.contains(&(index, write.items.start)) {
+            if older.contains(&Origin { batch: index, index: write.items.start }) {
                 continue;
             }
             match call.fault(&write, &pipeline) {
@@ -186,20 +183,10 @@ impl Flow {
             let writes = call.schedule.next_request(writes_at_once)?;
             let begun = self.concurrency.begin(now);
             let items: Vec<_> = writes.iter().filter_map(|write| call.attributes(write, &self.pipeline)).collect();
-            let ids = items.iter().map(|(attributes, _)| id(attributes)).collect();
             let (service, fence) = (self.service.clone(), self.pipeline.dynamodb.fence);
             requests.spawn(async move {
-                let request = match (fence, items) {
-                    (true, mut items) if items.len() == 1 => {
-                        items.pop().map(|(item, version)| Request::IfNewer(item, version))
-                    }
-                    (_, items) => Some(Request::Batch(items.into_iter().map(|(item, _)| item).collect())),
-                };
-                let answer = match request {
-                    Some(request) => send(&service, request).await,
-                    None => Ok(Answer::Taken { unprocessed: Vec::new(), write_units: 0.0 }),
-                };
-                Ended { writes, ids, begun, answer }
+                let answer = if fence { put_if_newer(&service, items).await } else { put_all(&service, items).await };
+                Ended { writes, begun, answer }
             });
         }
         call.schedule.next_ready()
@@ -208,7 +195,7 @@ impl Flow {
     /// Takes the end of a request.
     async fn end(&mut self, call: &mut Call<'_, '_>, ended: Ended) -> Result<(), SinkError> {
         let now = Instant::now();
-        let Ended { writes, ids, begun, answer } = ended;
+        let Ended { writes, begun, answer } = ended;
         let end = match answer {
             Ok(answer) => {
                 self.failures = Failures::default();
@@ -216,8 +203,7 @@ impl Flow {
                 match answer {
                     Answer::Taken { unprocessed, write_units } => {
                         self.metrics.write_units.add(write_units.ceil() as u64);
-                        let is_left = |index: &usize| unprocessed.contains(&ids[*index]);
-                        End::Taken { throttled: (0..ids.len()).filter(is_left).collect() }
+                        End::Taken { throttled: self.indices(call, &writes, &unprocessed) }
                     }
                     Answer::Stands(version) => self.judge_standing(call, &writes, version)?,
                 }
@@ -237,6 +223,18 @@ impl Flow {
             self.tell(call, verdict)?;
         }
         Ok(())
+    }
+
+    /// Which of these writes the service did not take, by what it gave back of them.
+    fn indices(&self, call: &Call<'_, '_>, writes: &[Write], unprocessed: &[ItemId]) -> Vec<usize> {
+        if unprocessed.is_empty() {
+            return Vec::new();
+        }
+        let is_left = |write: &Write| {
+            let sent = call.attributes(write, &self.pipeline);
+            sent.is_some_and(|(attributes, _)| unprocessed.contains(&id(&attributes)))
+        };
+        (0..writes.len()).filter(|index| is_left(&writes[*index])).collect()
     }
 
     /// What it means that a write found another version in its place.

@@ -18,15 +18,6 @@ use crate::epoch::Version;
 /// The most items that BatchWriteItem takes.
 pub(super) const ITEMS_PER_REQUEST: usize = 25;
 
-/// What is to be sent.
-#[derive(Clone, Debug)]
-pub(super) enum Request {
-    /// BatchWriteItem.
-    Batch(Vec<Attributes>),
-    /// PutItem, where nothing as new stands.
-    IfNewer(Attributes, Version),
-}
-
 /// An answer that is no failure.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -36,17 +27,10 @@ pub(super) enum Answer {
     Stands(Version),
 }
 
-/// Sends a request, once.
-pub(super) async fn send(service: &Service, request: Request) -> Result<Answer, FailedRequest> {
-    match request {
-        Request::Batch(items) => send_batch(service, items).await,
-        Request::IfNewer(item, version) => put_if_newer(service, item, version).await,
-    }
-}
-
-async fn send_batch(service: &Service, items: Vec<Attributes>) -> Result<Answer, FailedRequest> {
+/// Puts these, whatever stands in their places: BatchWriteItem, once.
+pub(super) async fn put_all(service: &Service, items: Vec<(Attributes, Version)>) -> Result<Answer, FailedRequest> {
     let request = |client: &Client| {
-        let requests = items.into_iter().map(|item| {
+        let requests = items.into_iter().map(|(item, _)| {
             // Built without an error: an item is all that a put needs.
             let put = PutRequest::builder().set_item(Some(item)).build().ok();
             WriteRequest::builder().set_put_request(put).build()
@@ -64,7 +48,15 @@ async fn send_batch(service: &Service, items: Vec<Attributes>) -> Result<Answer,
     Ok(Answer::Taken { unprocessed, write_units })
 }
 
-async fn put_if_newer(service: &Service, item: Attributes, version: Version) -> Result<Answer, FailedRequest> {
+/// Puts the one item where nothing as new stands: PutItem, once.
+pub(super) async fn put_if_newer(
+    service: &Service,
+    items: Vec<(Attributes, Version)>,
+) -> Result<Answer, FailedRequest> {
+    debug_assert!(items.len() <= 1, "a condition is one item's");
+    let Some((item, version)) = items.into_iter().next() else {
+        return Ok(Answer::Taken { unprocessed: Vec::new(), write_units: 0.0 });
+    };
     let request = |client: &Client| {
         let names = HashMap::from([("#version".to_owned(), VERSION.to_owned())]);
         let values = HashMap::from([(":version".to_owned(), super::attributes::number(version.0))]);
