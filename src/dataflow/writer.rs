@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::operators::Delivery;
 use crate::publish::{Handed, not_published, write_table};
 use crate::sink::{
-    DeadLetterBatch, DeadLetterFile, Desk, Destination, ItemBatch, Outcome, Part, RefusedItem, STOP_WITHIN, SinkError,
+    DeadLetterBatch, DeadLetterFile, Desk, Destination, ItemBatch, Outcome, Part, STOP_WITHIN, SinkError,
 };
 use crate::telemetry::Metrics;
 
@@ -56,11 +56,6 @@ impl Desk for ChangelogDesk<'_> {
 
     fn gives_up(&mut self) -> bool {
         self.signalled.load(Ordering::Acquire) && self.since.get_or_insert_with(Instant::now).elapsed() >= STOP_WITHIN
-    }
-
-    fn refuse(&mut self, _: &RefusedItem) -> Result<(), SinkError> {
-        // The destination has kept it.
-        Ok(())
     }
 }
 

@@ -60,6 +60,11 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// Whether an item holds all features of a key, so that some go along that have not changed.
+    pub fn holds_whole_keys(self) -> bool {
+        self != Layout::Feature
+    }
+
     /// As `layout` says it in a pipeline file.
     pub fn name(self) -> &'static str {
         match self {

@@ -17,7 +17,7 @@ use crate::counter::EventTime;
 use crate::epoch::{Generation, Version, Versions, Window};
 use crate::event::{Arrival, Decoder, Utf8};
 use crate::peers::Peers;
-use crate::pipeline::{Layout, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::sink::{Intake, Order, Outcome};
 use crate::state::{DecayCounters, Moment, Publishing};
 use crate::sums::{HashSeed, Router, WindowSums};
@@ -182,7 +182,7 @@ impl Machine {
                 value: item.values[0] as u64,
             });
             let items: Vec<Pending> = items.collect();
-            if self.pipeline.publish.layout != Layout::Feature {
+            if self.pipeline.publish.layout.holds_whole_keys() {
                 for key in handed.items.keys(&self.pipeline) {
                     // Whole, and in one batch.
                     let user = &items[key.start as usize].id.0;
@@ -227,7 +227,7 @@ impl Machine {
                     let before = self.table.insert(item.id.clone(), (item.version, item.value));
                     // What goes along with its key unchanged may be what stands there.
                     let is_the_same = before == Some((item.version, item.value));
-                    let goes_along = self.pipeline.publish.layout != Layout::Feature && is_the_same;
+                    let goes_along = self.pipeline.publish.layout.holds_whole_keys() && is_the_same;
                     let rises = before.is_none_or(|(version, _)| version < item.version);
                     assert!(rises || goes_along, "{item:?} after {before:?}");
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError, select_biased};
 
 use super::message::{Handed, Receipt};
-use crate::sink::{Desk, Destination, ItemBatch, Part, RefusedItem, SinkError};
+use crate::sink::{Desk, Destination, ItemBatch, Part, SinkError};
 
 /// A worker that has more for the table is waited for, but not for longer: it may be counting.
 const MORE_WITHIN: Duration = Duration::from_millis(100);
@@ -97,10 +97,5 @@ impl Desk for TableDesk<'_> {
     fn gives_up(&mut self) -> bool {
         // Nothing is ever sent: it is disconnected.
         self.given_up.try_recv() != Err(TryRecvError::Empty)
-    }
-
-    fn refuse(&mut self, _: &RefusedItem) -> Result<(), SinkError> {
-        // The destination has kept it.
-        Ok(())
     }
 }

@@ -17,7 +17,6 @@ use super::marks::{Moment, RhythmId};
 use super::row_reader::{Round, RowReader, Selection};
 use super::shown::remember;
 use crate::counter::EventTime;
-use crate::pipeline::Layout;
 use crate::sink::{Intake, ItemBatch, Order, Outcome};
 
 /// So many rows of one key are read at once, at most, where each is an item of its own: more wait for the next round. A key that is one
@@ -131,10 +130,8 @@ impl DecayCounters {
                 continue;
             }
             for row in block.each_row().filter(|row| row.is_marked()) {
-                let feature = features.get(row.feature());
-                let held = round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back);
-                if feature.rhythm <= round.longest && !held {
-                    let units = step as u64 * feature.units(block.text().len());
+                if reader.is_due(row, since, round, now, largest_held_back) {
+                    let units = step as u64 * features.get(row.feature()).units(block.text().len());
                     census.count(reader.change(row, now), waited, units as f64);
                 }
             }
@@ -197,11 +194,6 @@ impl DecayCounters {
         self.allowance.as_ref().is_none_or(Allowance::has_units)
     }
 
-    /// Whether an item of the table holds a whole key.
-    fn takes_whole_keys(&self) -> bool {
-        self.pipeline.publish.layout != Layout::Feature
-    }
-
     /// The largest change that was held back, relative to what the item showed.
     pub fn largest_held_back(&self) -> f64 {
         self.largest_held_back
@@ -229,7 +221,7 @@ impl DecayCounters {
     /// in which queue the key belongs if others are left.
     fn take_key(&mut self, key: BlockAddress, since: Moment, batch: &mut Batch) -> Option<RhythmId> {
         let mut round = self.round?;
-        let whole_keys = self.takes_whole_keys();
+        let whole_keys = self.pipeline.publish.layout.holds_whole_keys();
         let fate_of_key = whole_keys.then(|| self.judge_key(key, since, round));
         if fate_of_key == Some(Fate::Taken) {
             self.keys.mark_key(key);

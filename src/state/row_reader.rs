@@ -9,7 +9,7 @@ use super::shown::{Change, Read, Shown};
 use super::uniques_store::UniquesStore;
 use crate::counter::EventTime;
 use crate::epoch::Window;
-use crate::pipeline::{Layout, Pipeline, RowShape};
+use crate::pipeline::{Pipeline, RowShape};
 use crate::sink::dynamodb::{KEY_ITEM_BYTES, write_units};
 
 /// Which of what is marked a round takes.
@@ -52,7 +52,7 @@ impl Round {
 impl RowReader<'_> {
     /// Whether an item of the table holds a whole key, so that rows go along that have not changed.
     pub fn takes_whole_keys(&self) -> bool {
-        self.pipeline.publish.layout != Layout::Feature
+        self.pipeline.publish.layout.holds_whole_keys()
     }
 
     /// How many rows [`RowReader::read_key`] reads.
@@ -94,10 +94,7 @@ impl RowReader<'_> {
     ) -> Option<Change> {
         let mut largest: Option<Change> = None;
         for row in block.each_row().filter(|row| row.is_marked()) {
-            let feature = self.features.get(row.feature());
-            if feature.rhythm > round.longest
-                || round.holds_back(feature, since) && self.is_held(row, now, largest_held_back)
-            {
+            if !self.is_due(row, since, round, now, largest_held_back) {
                 continue;
             }
             let change = self.change(row, now);
@@ -106,6 +103,20 @@ impl RowReader<'_> {
             }
         }
         largest
+    }
+
+    /// Whether a marked row that has waited since then is due in the round.
+    pub fn is_due(
+        &mut self,
+        row: Row<'_>,
+        since: Moment,
+        round: Round,
+        now: Option<EventTime>,
+        largest_held_back: &mut f64,
+    ) -> bool {
+        let feature = self.features.get(row.feature());
+        let is_held = round.holds_back(feature, since) && self.is_held(row, now, largest_held_back);
+        feature.rhythm <= round.longest && !is_held
     }
 
     /// The write units that an item of the whole key takes, about.

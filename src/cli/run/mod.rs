@@ -29,7 +29,7 @@ use crate::dataflow::{self, Failure, ItemDelivery, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
-use crate::pipeline::{HoldBack, Layout, Pipeline, StartOffset};
+use crate::pipeline::{HoldBack, Pipeline, StartOffset};
 use crate::sink::{self, DeadLetterFile, Sink, SinkError, SinkOptions, SinkTarget};
 use crate::sums::HashSeed;
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
@@ -63,7 +63,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
             if args.every_window { "with --every-window a sink".to_owned() } else { format!("the sink {target}") }
         )));
     }
-    if args.every_window && target.is_table() && pipeline.publish.layout != Layout::Feature {
+    if args.every_window && target.is_table() && pipeline.publish.layout.holds_whole_keys() {
         return Err(CliError::Usage(
             "--every-window publishes the changes of a window, and an item with `layout = \"key\"` holds what has not changed, too: leave one \
              of them out, or publish into jsonl:PATH"
