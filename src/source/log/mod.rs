@@ -27,6 +27,7 @@ mod lines;
 mod members;
 mod open;
 mod options;
+mod payloads;
 mod plain;
 mod progress;
 mod span;

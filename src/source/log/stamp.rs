@@ -190,7 +190,8 @@ impl Outlet<'_> {
     }
 }
 
-fn payload(log: &Arc<Path>, piece: Piece, arrival: Arrival) -> Payload {
+/// A piece of this log, as workers get it.
+pub(super) fn payload(log: &Arc<Path>, piece: Piece, arrival: Arrival) -> Payload {
     let file = Arc::clone(log);
     match piece {
         Piece::Lines { offset, bytes } => Payload::Lines { file, offset, bytes, arrival },
