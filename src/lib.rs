@@ -9,6 +9,7 @@
 //! [`file_id`] and `memory` may be used from everywhere. [`synthetic`] stands beside them: `generate` writes what it makes, and
 //! a run knows nothing of it.
 
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod counter;

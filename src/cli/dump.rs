@@ -75,7 +75,11 @@ mod tests {
             unreachable!("dump reads every item")
         }
 
-        fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
+        fn each_of(
+            &mut self,
+            _: &dyn Fn(&str) -> bool,
+            visit: &mut dyn FnMut(Item) -> io::Result<()>,
+        ) -> Result<(), SinkError> {
             let (pipeline, batch) = (pipeline(), batch(&[Row::new("1234", "like")]));
             let item = batch.items(&pipeline).next().unwrap().to_item();
             for _ in 0..self.0 {

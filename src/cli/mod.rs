@@ -11,6 +11,7 @@ pub mod produce;
 pub mod run;
 pub mod table;
 mod time;
+pub mod verify;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Write as _};
@@ -51,6 +52,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Create the pipeline's DynamoDB table, or compare the one that is there
     Table(table::TableArgs),
+    /// Recount event logs, and compare every item of a sink with that
+    Verify(verify::VerifyArgs),
     /// Write a synthetic event log
     Generate(generate::GenerateArgs),
     /// Send event logs to the pipeline's Kafka topic
@@ -85,6 +88,7 @@ impl Cli {
             Command::Dump(args) => dump::run(args, &mut out),
             Command::Check(args) => check::run(args, &mut out),
             Command::Table(args) => table::run(args, &mut out),
+            Command::Verify(args) => verify::run(args, self.log_format, &mut out),
             Command::Generate(args) => generate::run(args),
             Command::Produce(args) => produce::run(args),
         };

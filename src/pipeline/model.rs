@@ -227,7 +227,16 @@ pub struct TimeShift {
 impl TimeShift {
     /// Where a time of the log is moved to.
     pub fn moved(self, time: EventTime) -> EventTime {
-        let by = self.to.0.saturating_sub(self.from.0);
-        EventTime(time.0.saturating_add(by))
+        EventTime(time.0.saturating_add(self.by()))
+    }
+
+    /// Which time of the log is moved there.
+    pub fn moved_back(self, time: EventTime) -> EventTime {
+        EventTime(time.0.saturating_sub(self.by()))
+    }
+
+    /// By how much times are moved, in their unit.
+    pub fn by(self) -> i64 {
+        self.to.0.saturating_sub(self.from.0)
     }
 }

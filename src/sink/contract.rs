@@ -186,7 +186,16 @@ pub trait ItemReader {
     fn get(&mut self, key: &str, feature_name: Option<&str>) -> Result<Vec<Item>, SinkError>;
 
     /// Every item, in the order of the bytes of (key, feature name).
-    fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError>;
+    fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
+        self.each_of(&|_| true, visit)
+    }
+
+    /// The same, of the keys that are wanted.
+    fn each_of(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        visit: &mut dyn FnMut(Item) -> io::Result<()>,
+    ) -> Result<(), SinkError>;
 }
 
 /// How a run opens its sink.

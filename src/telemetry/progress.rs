@@ -29,6 +29,8 @@ pub enum InputProgress {
 /// Shows how a run is getting on.
 pub struct Progress {
     on_terminal: bool,
+    /// Whether there is something to say of what is written.
+    publishes: bool,
     last: Instant,
     last_events: u64,
 }
@@ -36,7 +38,13 @@ pub struct Progress {
 impl Progress {
     /// A bar if stderr is a terminal, unless only log lines are wanted.
     pub fn new(log_lines_only: bool) -> Progress {
-        Progress { on_terminal: !log_lines_only && has_status_line(), last: Instant::now(), last_events: 0 }
+        let on_terminal = !log_lines_only && has_status_line();
+        Progress { on_terminal, publishes: true, last: Instant::now(), last_events: 0 }
+    }
+
+    /// The same, of work that writes nothing.
+    pub fn of_reading(log_lines_only: bool) -> Progress {
+        Progress { publishes: false, ..Progress::new(log_lines_only) }
     }
 
     /// To be called often; shows something when it is time.
@@ -74,15 +82,18 @@ impl Progress {
             InputProgress::Lag(Some(messages)) => format!("lag {}", HumanCount(messages)),
             InputProgress::Lag(None) => "lag unknown".to_owned(),
         };
-        vec![
+        let mut facts = vec![
             input,
             format!("{} events", HumanCount(events)),
             format!("{}/s", HumanCount(rate as u64)),
             format!("{} rows", HumanCount(metrics.rows.get())),
-            format!("{} items written", HumanCount(metrics.items_written.get())),
-            waiting(metrics),
-            format!("{} dead letters", HumanCount(metrics.all_dead_letters())),
-        ]
+        ];
+        if self.publishes {
+            facts.push(format!("{} items written", HumanCount(metrics.items_written.get())));
+            facts.push(waiting(metrics));
+        }
+        facts.push(format!("{} dead letters", HumanCount(metrics.all_dead_letters())));
+        facts
     }
 }
 
@@ -142,7 +153,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.events.add(303_000_000);
         metrics.rows.add(1_234_567);
-        let mut progress = Progress { on_terminal: true, last: Instant::now(), last_events: 303_000_000 };
+        let mut progress = Progress { on_terminal: true, publishes: true, last: Instant::now(), last_events: 303_000_000 };
         bar(input, &progress.facts(input, &metrics), columns)
     }
 

@@ -222,7 +222,11 @@ mod tests {
             Ok(self.0.iter().filter(wanted).cloned().collect())
         }
 
-        fn each(&mut self, _: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
+        fn each_of(
+            &mut self,
+            _: &dyn Fn(&str) -> bool,
+            _: &mut dyn FnMut(Item) -> io::Result<()>,
+        ) -> Result<(), SinkError> {
             unreachable!("get does not read every item")
         }
     }

@@ -136,7 +136,7 @@ impl RunArgs {
 }
 
 /// As many as there are cores is what a machine runs well; a large machine may have more than [`MOST_WORKERS`] of them.
-fn check_workers(workers: usize) -> Result<(), CliError> {
+pub(in crate::cli) fn check_workers(workers: usize) -> Result<(), CliError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let most = MOST_WORKERS.max(cores);
     if !(1..=most).contains(&workers) {

@@ -17,6 +17,7 @@ use std::time::{Instant, SystemTime};
 use jiff::Timestamp;
 
 pub use args::RunArgs;
+pub(super) use args::check_workers;
 
 use self::input::Input;
 use self::summary::Summary;

@@ -62,8 +62,12 @@ impl ItemReader for DynamoDbReader {
     }
 
     /// A scan has no order: every item is held in memory before the first is passed on.
-    fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
-        let found = self.runtime.block_on(scan(&self.service)).map_err(|failure| self.error(failure))?;
+    fn each_of(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        visit: &mut dyn FnMut(Item) -> io::Result<()>,
+    ) -> Result<(), SinkError> {
+        let found = self.runtime.block_on(scan(&self.service, wanted)).map_err(|failure| self.error(failure))?;
         for item in items(&found)? {
             visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
         }
@@ -118,7 +122,11 @@ async fn get_all(service: &Service, key: &str) -> Result<Vec<Attributes>, Failed
     }
 }
 
-async fn scan(service: &Service) -> Result<Vec<Attributes>, FailedRequest> {
+/// Every item whose key is wanted; what has no key, too, for whoever takes it apart to say so.
+async fn scan(service: &Service, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Attributes>, FailedRequest> {
+    let is_wanted = |attributes: &Attributes| {
+        attributes.get(super::attributes::KEY).and_then(|key| key.as_s().ok()).is_none_or(|key| wanted(key))
+    };
     let (mut found, mut start) = (Vec::new(), None);
     loop {
         let request = |client: &aws_sdk_dynamodb::Client| {
@@ -126,7 +134,7 @@ async fn scan(service: &Service) -> Result<Vec<Attributes>, FailedRequest> {
             scan.set_exclusive_start_key(start.clone()).send()
         };
         let page = service.call(request).await?;
-        found.extend(page.items.unwrap_or_default());
+        found.extend(page.items.unwrap_or_default().into_iter().filter(is_wanted));
         start = page.last_evaluated_key;
         if start.is_none() {
             return Ok(found);

@@ -66,8 +66,12 @@ impl ItemReader for JsonLinesReader {
         Ok(self.newest(wanted)?.into_values().collect())
     }
 
-    fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
-        for item in self.newest(|_| true)?.into_values() {
+    fn each_of(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        visit: &mut dyn FnMut(Item) -> io::Result<()>,
+    ) -> Result<(), SinkError> {
+        for item in self.newest(|item| wanted(&item.key))?.into_values() {
             visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))?;
         }
         Ok(())

@@ -93,11 +93,19 @@ impl SqliteReader {
 
 impl SqliteReader {
     /// Passes on the items of each row, those of one key together and in the order of their names.
-    fn rows(&self, mut rows: Rows<'_>, visit: &mut dyn FnMut(Item) -> Result<(), SinkError>) -> Result<(), SinkError> {
+    fn rows(
+        &self,
+        mut rows: Rows<'_>,
+        wanted: &dyn Fn(&str) -> bool,
+        visit: &mut dyn FnMut(Item) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
         let failed = |error| sink_error(&self.path, error);
         // The features of a key, where one key's text may be that of keys of several fields.
         let mut of_key: Vec<Item> = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
+            if !row.get_ref(0).map_err(failed)?.as_str().is_ok_and(wanted) {
+                continue;
+            }
             if !matches!(self.format, Format::Three(_)) {
                 visit(self.item(row).map_err(failed)?)?;
                 continue;
@@ -125,7 +133,7 @@ impl ItemReader for SqliteReader {
             _ => statement.query(params![key, feature_name]),
         };
         let mut items = Vec::new();
-        self.rows(rows.map_err(failed)?, &mut |item| {
+        self.rows(rows.map_err(failed)?, &|_| true, &mut |item| {
             if feature_name.is_none_or(|name| item.feature_name == name) {
                 items.push(item);
             }
@@ -134,11 +142,15 @@ impl ItemReader for SqliteReader {
         Ok(items)
     }
 
-    fn each(&mut self, visit: &mut dyn FnMut(Item) -> io::Result<()>) -> Result<(), SinkError> {
+    fn each_of(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        visit: &mut dyn FnMut(Item) -> io::Result<()>,
+    ) -> Result<(), SinkError> {
         let failed = |error| sink_error(&self.path, error);
         let mut statement = self.connection.prepare(&self.sql(false)).map_err(failed)?;
         let rows = statement.query([]).map_err(failed)?;
-        self.rows(rows, &mut |item| {
+        self.rows(rows, wanted, &mut |item| {
             visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))
         })
     }
