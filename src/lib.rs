@@ -6,8 +6,8 @@
 //!
 //! Imports point downwards only: [`cli`] -> [`dataflow`] -> `publish` -> [`source`], [`sink`], `state`, [`sums`], [`findings`] ->
 //! [`reading`] -> [`pipeline`], [`clock`], `outputs` -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`], [`peers`],
-//! [`file_id`] and `memory` may be used from everywhere. [`synthetic`] stands beside them: `generate` writes what it makes, and
-//! a run knows nothing of it.
+//! [`file_id`] and `memory` may be used from everywhere. Two stand beside them: [`synthetic`], with which `generate` writes events, and
+//! [`audit`], which recounts what a run has counted; a run knows nothing of either.
 
 pub mod audit;
 pub mod cli;

@@ -55,7 +55,12 @@ struct RowRule {
 }
 
 impl EventReader {
-    pub fn new(pipeline: Arc<Pipeline>, identities: Identities, sample: Sample, features: Arc<Features>) -> EventReader {
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        identities: Identities,
+        sample: Sample,
+        features: Arc<Features>,
+    ) -> EventReader {
         EventReader {
             pipeline,
             identities,

@@ -12,7 +12,7 @@ use crate::sink::{ItemReader, SinkError};
 
 /// All items that are looked at.
 #[derive(Debug, Default)]
-pub struct Items {
+pub(super) struct Items {
     /// By row; two of one row cannot be.
     items: Vec<Stored>,
     features: Vec<String>,
@@ -55,7 +55,7 @@ pub(super) struct ItemView<'a> {
 
 impl Items {
     /// Reads them all.
-    pub(super) fn read(
+    pub fn read(
         reader: &mut dyn ItemReader,
         shift: Option<TimeShift>,
         last_version: Option<Version>,
@@ -116,12 +116,7 @@ impl Items {
         self.items.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
-    pub(super) fn get(&self, index: usize) -> ItemView<'_> {
+    pub fn get(&self, index: usize) -> ItemView<'_> {
         let stored = &self.items[index];
         ItemView {
             row: stored.row,
@@ -136,12 +131,12 @@ impl Items {
     }
 
     /// The index of this row's item.
-    pub(super) fn find(&self, row: RowId) -> Option<usize> {
+    pub fn find(&self, row: RowId) -> Option<usize> {
         self.items.binary_search_by_key(&row, |stored| stored.row).ok()
     }
 
     /// Since when this key counts, where some item of it says so: the latest.
-    pub(super) fn since(&self, key: KeyId) -> Option<i64> {
+    pub fn since(&self, key: KeyId) -> Option<i64> {
         self.restarted.get(&key).copied()
     }
 }

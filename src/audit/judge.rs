@@ -134,10 +134,8 @@ impl<'a> Judge<'a> {
 
 /// Whether the item counts what a run may have kept of these additions, as far as their times alone can tell.
 fn counts_a_part(item: &ItemView<'_>, additions: &[Counted], rules: &Rules<'_>) -> bool {
-    let mut placed: Vec<Placed> = additions
-        .iter()
-        .map(|counted| Placed { counted: *counted, stream_end: counted.addition.time })
-        .collect();
+    let mut placed: Vec<Placed> =
+        additions.iter().map(|counted| Placed { counted: *counted, stream_end: counted.addition.time }).collect();
     placed.sort_unstable_by_key(|placed| placed.stream_end);
     counts_from_some_place(item, &placed, rules).is_some() || lies_between(item, additions, rules)
 }

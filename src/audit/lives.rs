@@ -80,3 +80,98 @@ fn range(later: Amount, whole: Amount) -> (f64, f64) {
     let (value, size) = (whole.value - later.value, whole.size - later.size);
     (later.value + (value - size) / 2.0, later.value + (value + size) / 2.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::row::{Addition, Feature, Identities, RowId};
+    use crate::counter::{DecayInterval, EventTime};
+    use crate::pipeline::{FeatureKey, GroupId, MeasureId, Pipeline};
+    use crate::reading::Count;
+
+    /// One row with an interval of 10 and a ttl of 50.
+    fn pipeline() -> Pipeline {
+        let text = "name = \"p\"\n[event]\nname = \"n\"\ntime = \"t\"\n[[counters]]\nname = \"g\"\nkey = [\"k\"]\nevents = [\"e\"]\n\
+                    decays = [\"10s\"]\nttl = \"50s\"\n";
+        Pipeline::parse(text, "p.toml", &|_: &str| None).unwrap()
+    }
+
+    fn feature(pipeline: &Pipeline) -> Feature {
+        let key = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "g.e.count".to_owned() };
+        Feature { shape: pipeline.shape(&key), key }
+    }
+
+    /// Events of weight 1 in the order in which they came, each with how far the stream had come.
+    fn events(placed: &[(i64, i64)]) -> Vec<Placed> {
+        let addition = |time: i64| Addition { time, amount: 1.0_f64.to_bits() };
+        let event = |(time, stream_end): &(i64, i64)| Placed {
+            counted: Counted { addition: addition(*time), events: 1 },
+            stream_end: *stream_end,
+        };
+        placed.iter().map(event).collect()
+    }
+
+    /// Whether an item that counts the last `counts` of these events is taken for right.
+    fn is_right(placed: &[(i64, i64)], counts: usize, since: Option<i64>) -> bool {
+        let pipeline = pipeline();
+        let rules = Rules::of(&feature(&pipeline), &pipeline, None, 1e-9);
+        let events = events(placed);
+        let counted: Vec<Counted> = events[events.len() - counts..].iter().map(|placed| placed.counted).collect();
+        let worth = Worth::of(&counted, rules.shape, rules.intervals);
+        let count = Count {
+            decay_interval: DecayInterval::new(10).unwrap(),
+            last_update: EventTime(worth.last_update),
+            value: worth.values[0].value,
+            squares: None,
+            error: None,
+        };
+        let identities = Identities::random();
+        let item = ItemView {
+            row: RowId { key: identities.key(b"k"), feature: identities.feature("g.e.count") },
+            key: b"k",
+            feature_name: "g.e.count",
+            counts: &[count],
+            is_mislabelled: false,
+            expires_at: rules.expires_at(worth.last_update),
+            since,
+            is_newer: false,
+        };
+        counts_from_some_place(&item, &events, &rules).is_some()
+    }
+
+    #[test]
+    fn a_row_may_begin_anew_only_where_its_ttl_had_passed() {
+        // The second came 40 behind the first, the third 60 behind the second.
+        let placed = [(100, 100), (140, 140), (200, 200)];
+        assert_eq!([3, 2, 1].map(|counts| is_right(&placed, counts, None)), [true, false, true]);
+    }
+
+    #[test]
+    fn with_since_it_may_begin_anywhere() {
+        let placed = [(100, 100), (140, 140), (200, 200)];
+        assert_eq!([3, 2, 1].map(|counts| is_right(&placed, counts, Some(130))), [true; 3]);
+    }
+
+    #[test]
+    fn a_late_event_may_be_all_that_a_row_counts() {
+        // The stream is at 300 when an event of 90 comes.
+        let placed = [(100, 100), (90, 300)];
+        assert!(is_right(&placed, 1, None), "its last update has gone back");
+        assert!(!is_right(&[(100, 100), (90, 149)], 1, None), "the row was there");
+    }
+
+    #[test]
+    fn a_row_that_began_anew_may_do_so_again() {
+        // Behind the late event of 60 the row's last update is 60, so its ttl has passed at 115 already.
+        let placed = [(100, 100), (60, 151), (110, 152)];
+        assert_eq!([3, 2, 1].map(|counts| is_right(&placed, counts, None)), [true, true, true]);
+    }
+
+    #[test]
+    fn between_what_is_certain_and_what_may_have_come_late_all_is_possible() {
+        let whole = Amount { value: 10.0, size: 30.0 };
+        let later = Amount { value: 4.0, size: 4.0 };
+        // Beside 4.0 there are weights of 16 and of -10.
+        assert_eq!(range(later, whole), (-6.0, 20.0));
+    }
+}

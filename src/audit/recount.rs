@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-
 use crossbeam_channel::RecvTimeoutError;
 use differential_dataflow::input::InputSession;
 use differential_dataflow::trace::TraceReader;
@@ -152,8 +151,7 @@ pub fn audit(mut audit: Audit) -> Result<Findings, AuditError> {
         items: OnceLock::new(),
     });
     let workers = start_workers(audit.feeds, &shared)?;
-    let read =
-        Items::read(audit.items.as_mut(), audit.shift, audit.last_version, shared.identities, shared.sample);
+    let read = Items::read(audit.items.as_mut(), audit.shift, audit.last_version, shared.identities, shared.sample);
     let error = match read {
         Ok(items) => {
             let has_row = std::iter::repeat_with(AtomicBool::default).take(items.len()).collect();
@@ -165,8 +163,14 @@ pub fn audit(mut audit: Audit) -> Result<Findings, AuditError> {
             Some(error)
         }
     };
-    let found: Vec<WorkerFindings> =
-        workers.join().into_iter().collect::<Result<Vec<_>, String>>().map_err(AuditError::Gone)?.into_iter().flatten().collect();
+    let found: Vec<WorkerFindings> = workers
+        .join()
+        .into_iter()
+        .collect::<Result<Vec<_>, String>>()
+        .map_err(AuditError::Gone)?
+        .into_iter()
+        .flatten()
+        .collect();
     let found_items = shared.items.get().and_then(Option::as_ref);
     let Some(items) = found_items else {
         return Err(error.map_or_else(|| AuditError::Gone("no items".to_owned()), AuditError::Sink));
@@ -208,10 +212,7 @@ fn conclude(
     Ok(Findings { tally, items: found.items.len() as u64 })
 }
 
-fn start_workers(
-    feeds: Vec<Feed>,
-    shared: &Arc<Shared>,
-) -> Result<WorkerGuards<Option<WorkerFindings>>, AuditError> {
+fn start_workers(feeds: Vec<Feed>, shared: &Arc<Shared>) -> Result<WorkerGuards<Option<WorkerFindings>>, AuditError> {
     let communication = match feeds.len() {
         0 | 1 => Communication::Thread,
         workers => Communication::Process(workers),

@@ -126,7 +126,10 @@ impl FromStr for Sample {
 
     fn from_str(text: &str) -> Result<Sample, InvalidSample> {
         let one_in = text.trim().strip_prefix("1/").and_then(|number| number.trim().parse().ok());
-        one_in.filter(|one_in| *one_in > 0).map(|one_in| Sample { one_in }).ok_or_else(|| InvalidSample(text.to_owned()))
+        one_in
+            .filter(|one_in| *one_in > 0)
+            .map(|one_in| Sample { one_in })
+            .ok_or_else(|| InvalidSample(text.to_owned()))
     }
 }
 

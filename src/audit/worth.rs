@@ -43,11 +43,8 @@ pub(super) struct ExactSum {
 impl ExactSum {
     pub fn add(&mut self, number: f64) {
         let sum = (self.sum + number).clamp(-f64::MAX, f64::MAX);
-        self.rounded_off += if self.sum.abs() >= number.abs() {
-            (self.sum - sum) + number
-        } else {
-            (number - sum) + self.sum
-        };
+        self.rounded_off +=
+            if self.sum.abs() >= number.abs() { (self.sum - sum) + number } else { (number - sum) + self.sum };
         self.sum = sum;
         self.size += number.abs();
     }

@@ -153,7 +153,8 @@ mod tests {
         let metrics = Metrics::default();
         metrics.events.add(303_000_000);
         metrics.rows.add(1_234_567);
-        let mut progress = Progress { on_terminal: true, publishes: true, last: Instant::now(), last_events: 303_000_000 };
+        let mut progress =
+            Progress { on_terminal: true, publishes: true, last: Instant::now(), last_events: 303_000_000 };
         bar(input, &progress.facts(input, &metrics), columns)
     }
 

@@ -81,7 +81,9 @@ impl Input {
         let Some(to) = to else { return Ok(known.shift) };
         if let Some(pipe) = self.source.pipe() {
             let pipe = Printable(pipe.display());
-            return Err(CliError::Usage(format!("--shift-to: {pipe} can be read only once, and its last event is needed")));
+            return Err(CliError::Usage(format!(
+                "--shift-to: {pipe} can be read only once, and its last event is needed"
+            )));
         }
         Ok(self.source.span()?.map(|span| TimeShift { from: span.last, to }))
     }
