@@ -70,6 +70,9 @@ impl Version {
     }
 }
 
+/// The largest number of a window within a run.
+const LAST_WINDOW: u64 = (1 << Version::WINDOW_BITS) - 1;
+
 impl Versions {
     /// Versions of a run whose first window has the number `first`.
     pub fn new(generation: Generation, first: Window) -> Versions {
@@ -79,9 +82,16 @@ impl Versions {
     /// The version of what is published for `window`. The first one is counted as 1. What does not fit has the last
     /// number there is: it never looks like a later run.
     pub fn of(self, window: Window) -> Version {
-        const LAST: u64 = (1 << Version::WINDOW_BITS) - 1;
-        let number = window.0.saturating_sub(self.first.0).saturating_add(1).min(LAST);
-        Version((u64::from(self.generation.0) << Version::WINDOW_BITS) | number)
+        self.numbered(window.0.saturating_sub(self.first.0).saturating_add(1).min(LAST_WINDOW))
+    }
+
+    /// The largest there can be, whatever windows come: what is newer was published by a later run.
+    pub fn largest(self) -> Version {
+        self.numbered(LAST_WINDOW)
+    }
+
+    fn numbered(self, window: u64) -> Version {
+        Version((u64::from(self.generation.0) << Version::WINDOW_BITS) | window)
     }
 }
 
@@ -112,6 +122,7 @@ mod tests {
         let last = (1 << Version::WINDOW_BITS) - 1;
         assert!(version(7, last - 1) < version(7, last));
         assert_eq!(version(7, last), version(7, u64::MAX));
+        assert_eq!(version(7, last), Versions::new(Generation(7), Window(900)).largest());
         assert!(version(7, u64::MAX) < version(8, 1));
         assert!(version(u32::MAX, u64::MAX).0 < 1 << 63, "SQLite's integers are signed");
     }

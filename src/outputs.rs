@@ -1,5 +1,5 @@
-//! Files that runs write, told by how they begin: an event log is none of them, and dead letters are only appended to
-//! dead letters.
+//! Files that runs write, told by how they begin: an event log is none of them, dead letters are only appended to
+//! dead letters, and positions take only the place of positions.
 
 use std::path::Path;
 
@@ -32,6 +32,17 @@ fn begins_as_dead_letter(cut: &[u8]) -> Option<bool> {
         origin.is_some_and(|rest| [&br#"","file":"#[..], br#"","topic":"#].iter().any(|next| rest.starts_with(next)));
     let is_item = rest.starts_with(br#"refused_item","table":"#);
     (is_event || is_item).then_some(true)
+}
+
+/// So much of a file tells whether it holds positions.
+pub(crate) const POSITIONS_BEGINNING_BYTES: usize = 64;
+
+/// Whether a file with these first bytes holds the positions of a run, in whatever format: these begin with its number and
+/// the pipeline's name.
+pub(crate) fn is_positions(head: &[u8]) -> bool {
+    let Some(rest) = head.strip_prefix(br#"{"format":"#) else { return false };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && rest[digits..].starts_with(br#","pipeline":""#)
 }
 
 const SQLITE_DATABASE: &[u8] = b"SQLite format 3\0";
@@ -76,6 +87,15 @@ mod tests {
         }
         for line in ["", "\n", "{}", "yes", r#"{"reason":"spam","file":"a"}"#, r#"{"key":"1","reason":"x"#] {
             assert_eq!(is_dead_letter(line.as_bytes()), Some(false), "{line}");
+        }
+    }
+
+    #[test]
+    fn positions_are_told_by_their_format_and_pipeline() {
+        assert!(is_positions(br#"{"format":1,"pipeline":"p","version":7,"#));
+        assert!(is_positions(br#"{"format":12,"pipeline":""#));
+        for other in ["", "{}", r#"{"format":1,"#, r#"{"format":,"pipeline":"p"}"#, r#"{"format":1,"name":"p"}"#] {
+            assert!(!is_positions(other.as_bytes()), "{other}");
         }
     }
 

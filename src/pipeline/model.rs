@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::choices::{ClockKind, StartOffset};
 use super::event_map::EventMap;
 use super::group::{FeatureKey, Group, GroupId, MeasureId, RowShape};
@@ -216,7 +218,8 @@ pub struct DeadLetterConfig {
 ///
 /// Only what leaves for a sink is moved. Counting goes by the log's own times, so windows, values, and what is
 /// refused or forgotten are those of a run that moves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TimeShift {
     /// The time of the log's last event.
     pub from: EventTime,

@@ -10,11 +10,16 @@ mod caught_up;
 mod feed;
 pub mod kafka;
 pub mod log;
+mod positions;
 mod split;
 
 pub use block::{BecameShorter, Block, HEAD_BYTES, LogBytes, Message, Payload, read_at};
 pub use caught_up::CaughtUp;
 pub use feed::{Closed, Feed, FeedSender, feed};
+pub use positions::{
+    KafkaPositions, LogHead, LogPart, LogPositions, OffsetRange, Positions, PositionsError, PositionsFile,
+    SourcePositions,
+};
 
 /// Why a source cannot go on: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::cut::BYTE_ORDER_MARK;
-use crate::outputs::{is_dead_letter, is_of_sqlite};
+use crate::outputs::{is_dead_letter, is_of_sqlite, is_positions};
 
 /// What stands in a directory beside its event logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) enum Foreign {
     DeadLetters,
     /// Items that a run has published.
     Items,
+    /// The positions of a run.
+    Positions,
     /// A SQLite database, or a file that belongs to one.
     Sqlite,
     /// Text or bytes that do not begin with a JSON object.
@@ -30,6 +32,8 @@ impl Foreign {
             Some(Foreign::DeadLetters)
         } else if is_item(text) {
             Some(Foreign::Items)
+        } else if is_positions(text) {
+            Some(Foreign::Positions)
         } else if text.is_empty() || text.starts_with(b"{") || is_compressed(head) {
             None
         } else {
@@ -48,6 +52,7 @@ impl fmt::Display for Foreign {
         f.write_str(match self {
             Foreign::DeadLetters => "dead letters of a run",
             Foreign::Items => "items that a run has published",
+            Foreign::Positions => "the positions of a run",
             Foreign::Sqlite => "a SQLite database",
             Foreign::NoObject => "it does not begin with a JSON object",
         })
@@ -74,6 +79,7 @@ mod tests {
         assert_eq!(of(r#"{"reason":"bad_time","file":"a.jsonl","offset":80,"text":"x"}"#), Some(Foreign::DeadLetters));
         assert_eq!(of(r#"{"reason":"bad_key","topic":"t","partition":0,"offset":8"#), Some(Foreign::DeadLetters));
         assert_eq!(of(r#"{"key":"1","featureName":"like","counts":{}}"#), Some(Foreign::Items));
+        assert_eq!(of(r#"{"format":1,"pipeline":"p","version":7,"logs":[]}"#), Some(Foreign::Positions));
         assert_eq!(of("SQLite format 3\0..."), Some(Foreign::Sqlite));
         assert_eq!(of("name,user,time\n"), Some(Foreign::NoObject));
         assert_eq!(of("[\n{}\n]"), Some(Foreign::NoObject));
