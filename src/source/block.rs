@@ -85,6 +85,16 @@ pub enum LogBytes {
     },
 }
 
+impl LogBytes {
+    /// How many they are.
+    pub fn length(&self) -> usize {
+        match self {
+            LogBytes::Read(bytes) => bytes.len(),
+            LogBytes::InFile { length, .. } => *length,
+        }
+    }
+}
+
 /// A log lost bytes while it was read.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("it became shorter while it was read")]

@@ -63,8 +63,7 @@ impl Piece {
     /// How many of its bytes go to the workers.
     pub(super) fn kept_bytes(&self) -> u64 {
         match self {
-            Piece::Lines { bytes: LogBytes::Read(bytes), .. } => bytes.len() as u64,
-            Piece::Lines { bytes: LogBytes::InFile { length, .. }, .. } => *length as u64,
+            Piece::Lines { bytes, .. } => bytes.length() as u64,
             Piece::LineTooLong { head, .. } => head.len() as u64,
         }
     }
@@ -133,7 +132,7 @@ impl LineCutter {
         memrchr(b'\n', &self.buffer).map(|newline| self.take(newline + 1))
     }
 
-    /// What is left at the log's end. To be called after [`LineCutter::next_piece`].
+    /// What is left where the log, or what is to be read of it, ends. To be called after [`LineCutter::next_piece`].
     pub(super) fn rest(&mut self) -> Option<Piece> {
         if let Some(line) = self.skipping.take() {
             return Some(line.into_piece());

@@ -13,12 +13,10 @@ use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use super::foreign::Foreign;
 use super::form::{Form, MAGIC_BYTES};
 use super::members::Unsupported;
-use super::open::{FoundFile, Log, LogKind, head, unreadable};
+use super::open::{FoundFile, Log, LogKind, head, head_of, unreadable};
 use super::twins::refuse_twins;
 use crate::file_id::FileId;
 use crate::source::SourceError;
@@ -146,7 +144,7 @@ impl Search {
             id: FileId::of(metadata),
             length: metadata.len(),
             form,
-            head_hash: xxh3_128(head),
+            head: head_of(head),
             handle: (open < MAX_OPEN_FILES).then(|| Arc::new(file)),
         })
     }
@@ -227,7 +225,7 @@ impl Notices {
 }
 
 /// The first of these names, and how many there are besides.
-fn some_of(names: &[String]) -> String {
+pub(super) fn some_of(names: &[String]) -> String {
     let shown = names[..names.len().min(MAX_NAMES)].join(", ");
     let more = names.len().saturating_sub(MAX_NAMES);
     if more == 0 { shown } else { format!("{shown} and {more} more") }

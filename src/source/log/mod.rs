@@ -16,7 +16,8 @@
 //! `find` finds the logs, once each, with `foreign` for what is none and `twins` for what is there twice; `open` opens what was found;
 //! `form` tells how it is stored, and `members` decompresses it; `cut` says where to cut, `plain` does
 //! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
-//! `tail` or `windows` finds in the lines. `span` reads ahead of all that, where it is asked for.
+//! `tail` or `windows` finds in the lines; `reached` knows how far that has come. `span` reads ahead of all that, where it is asked
+//! for. `payloads` is the way in for whoever wants no epochs, `up_to` goes no further than an earlier run did.
 
 mod chunks;
 mod cut;
@@ -30,12 +31,14 @@ mod options;
 mod payloads;
 mod plain;
 mod progress;
+mod reached;
 mod span;
 mod stamp;
 mod stream;
 mod tail;
 mod times;
 mod twins;
+mod up_to;
 mod windows;
 
 #[cfg(test)]
@@ -44,6 +47,7 @@ mod tests;
 pub use lines::{LogLine, for_each_line};
 pub use options::LogOptions;
 pub use progress::LogProgress;
+pub use reached::LogReached;
 pub use span::LogSpan;
 
 use std::path::{Path, PathBuf};
@@ -58,7 +62,7 @@ use plain::PlainFile;
 use stamp::{Stamper, Stop};
 use stream::read_stream;
 
-use super::{FeedSender, SourceError};
+use super::{FeedSender, LogPart, SourceError};
 use crate::event::EventSchema;
 
 /// How reading event logs ended, if nothing failed.
@@ -80,8 +84,11 @@ pub enum LogEnd {
 #[derive(Debug)]
 pub struct LogSource {
     logs: Vec<Log>,
+    /// Of each log, how far it is read; `None`: to its end.
+    parts: Option<Vec<Vec<LogPart>>>,
     options: LogOptions,
     progress: Arc<LogProgress>,
+    reached: Arc<LogReached>,
 }
 
 impl LogSource {
@@ -95,8 +102,13 @@ impl LogSource {
     pub fn open(paths: &[PathBuf], options: LogOptions) -> Result<LogSource, SourceError> {
         let logs = find_logs(paths)?;
         refuse_unknown_arrival(&options.schema, &logs)?;
-        let total_bytes = logs.iter().map(Log::length).sum();
-        Ok(LogSource { logs, options, progress: Arc::new(LogProgress::new(total_bytes)) })
+        Ok(LogSource::of(logs, options))
+    }
+
+    fn of(logs: Vec<Log>, options: LogOptions) -> LogSource {
+        let progress = Arc::new(LogProgress::new(logs.iter().map(Log::length).sum()));
+        let reached = Arc::new(LogReached::none_of(&logs, options.run_start));
+        LogSource { logs, parts: None, options, progress, reached }
     }
 
     /// The names of the logs that are read, in order; `-` is standard input.
@@ -109,14 +121,27 @@ impl LogSource {
         Arc::clone(&self.progress)
     }
 
+    /// How far the logs were handed over, now and later.
+    pub fn reached(&self) -> Arc<LogReached> {
+        Arc::clone(&self.reached)
+    }
+
+    /// Whether some of them give their lines an arrival of their own, as they come: pipes do.
+    pub fn has_pipes(&self) -> bool {
+        self.logs.iter().any(Log::is_pipe)
+    }
+
     /// Reads the logs and hands them over, until they or the workers end, or `stop` is set, which is
     /// noticed within a moment also when a pipe is silent or the feed is full.
     pub fn run(self, sender: FeedSender, stop: &AtomicBool) -> Result<LogEnd, SourceError> {
-        let mut stamper = Stamper::new(&self.options, &sender, stop);
+        if self.parts.is_some() {
+            return Err(SourceError::new("internal error: a run reads whole logs, not up to the positions of another"));
+        }
+        let mut stamper = Stamper::new(&self.options, &sender, &self.reached, stop);
         let mut damages = Vec::new();
-        for log in &self.logs {
+        for (index, log) in self.logs.iter().enumerate() {
             self.progress.begin(&log.name);
-            stamper.begin_log(log.is_pipe());
+            stamper.begin_log(index, log.is_pipe());
             match self.read(log, &mut stamper) {
                 Ok(()) => {}
                 Err(Stop::Damaged(what)) => damages.push(what),

@@ -13,7 +13,7 @@ use super::form::{Form, decoded_stream};
 use super::members::Unsupported;
 use super::progress::LogProgress;
 use crate::file_id::FileId;
-use crate::source::{BecameShorter, SourceError, read_at};
+use crate::source::{BecameShorter, LogHead, SourceError, read_at};
 
 /// How much of a file's beginning is looked at and compared.
 pub(super) const BEGINNING_BYTES: usize = 4 * 1_024;
@@ -43,8 +43,8 @@ pub(super) struct FoundFile {
     pub(super) id: FileId,
     pub(super) length: u64,
     pub(super) form: Form,
-    /// The hash of its first bytes, at most [`BEGINNING_BYTES`].
-    pub(super) head_hash: u128,
+    /// By what it is known: its first bytes, at most [`BEGINNING_BYTES`].
+    pub(super) head: LogHead,
     /// Open since it was found; `None` where too many are.
     pub(super) handle: Option<Arc<File>>,
 }
@@ -53,6 +53,11 @@ impl Log {
     /// How many bytes it has, as it is stored; a pipe does not tell.
     pub(super) fn length(&self) -> Option<u64> {
         self.found().map(|file| file.length)
+    }
+
+    /// How many bytes its content has, where that is known before it is read.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.found().filter(|file| file.form == Form::Plain).map(|file| file.length)
     }
 
     /// What was found, of a file.
@@ -86,7 +91,7 @@ impl Log {
         let (id, head) = now.map_err(|error| unreadable(&self.name, error))?;
         let change = if id != found.id {
             "another file has its name now: it was renamed or replaced after it was found"
-        } else if xxh3_128(&head) != found.head_hash {
+        } else if head_of(&head) != found.head {
             "it was written anew after it was found"
         } else {
             return Ok(file);
@@ -115,6 +120,11 @@ pub(super) fn head(file: &File, length: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     read_at(file, 0, length.min(BEGINNING_BYTES as u64) as usize, &mut head)?;
     Ok(head)
+}
+
+/// The identity of a log with these first bytes.
+pub(super) fn head_of(bytes: &[u8]) -> LogHead {
+    LogHead { bytes: bytes.len() as u64, hash: xxh3_128(bytes) }
 }
 
 /// Reads a file that others may read at the same time.

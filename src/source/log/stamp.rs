@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::cut::Piece;
 use super::open::unreadable;
 use super::options::LogOptions;
+use super::reached::LogReached;
 use super::tail::BlockTail;
 use super::times::LineTimes;
 use super::windows::cut_by_epoch;
@@ -61,7 +62,12 @@ enum Rhythm {
 }
 
 impl<'a> Stamper<'a> {
-    pub(super) fn new(options: &LogOptions, sender: &'a FeedSender, stop: &'a AtomicBool) -> Stamper<'a> {
+    pub(super) fn new(
+        options: &LogOptions,
+        sender: &'a FeedSender,
+        reached: &'a LogReached,
+        stop: &'a AtomicBool,
+    ) -> Stamper<'a> {
         let length = options.window_length;
         let unit = options.schema.time_unit;
         let event_clock = || SharedClock::new(length, unit, options.replay_batch, options.first_epoch);
@@ -71,7 +77,7 @@ impl<'a> Stamper<'a> {
             ClockKind::Event => Rhythm::Blocks(event_clock()),
         };
         Stamper {
-            outlet: Outlet { sender, stop, gives_up: false },
+            outlet: Outlet { sender, reached, log: 0, stop, gives_up: false },
             rhythm,
             times: LineTimes::new(&options.schema),
             run_start: options.run_start,
@@ -85,8 +91,9 @@ impl<'a> Stamper<'a> {
         matches!(self.rhythm, Rhythm::EveryWindow(_))
     }
 
-    /// Begins a log. The lines of a pipe arrive when they are read; those of a file did before the run.
-    pub(super) fn begin_log(&mut self, is_pipe: bool) {
+    /// Begins the log of this index. The lines of a pipe arrive when they are read; those of a file did before the run.
+    pub(super) fn begin_log(&mut self, index: usize, is_pipe: bool) {
+        self.outlet.log = index;
         self.is_live = is_pipe;
     }
 
@@ -152,6 +159,9 @@ impl<'a> Stamper<'a> {
 /// The feed, and the wish to stop.
 struct Outlet<'a> {
     sender: &'a FeedSender,
+    reached: &'a LogReached,
+    /// The index of the log that is handed over.
+    log: usize,
     stop: &'a AtomicBool,
     /// Nothing is waited for any more.
     gives_up: bool,
@@ -160,9 +170,13 @@ struct Outlet<'a> {
 impl Outlet<'_> {
     /// Hands over a block; waits while the feed is full, but not when the run should stop.
     fn send(&self, mut block: Block) -> Result<(), Stop> {
+        let end = end_of(&block.payload);
         loop {
             block = match self.sender.try_send(block, STOP_NOTICE) {
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    self.reached.reached(self.log, end);
+                    return Ok(());
+                }
                 Ok(Some(block)) => block,
                 Err(Closed) => return Err(Stop::Interrupted),
             };
@@ -187,6 +201,15 @@ impl Outlet<'_> {
             _ => clock.cut(|parts| parts.add(None, piece.kept_bytes(), 1)),
         };
         split_by_epoch(payload(log, piece, arrival), parts).try_for_each(|block| self.send(block))
+    }
+}
+
+/// Where these lines end in their log. (The newline of a line that is too long is left to what follows.)
+fn end_of(payload: &Payload) -> u64 {
+    match payload {
+        Payload::Lines { offset, bytes, .. } => offset + bytes.length() as u64,
+        Payload::LineTooLong { offset, length, .. } => offset + length,
+        Payload::Messages { .. } => 0,
     }
 }
 

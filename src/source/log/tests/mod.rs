@@ -20,6 +20,7 @@ use crate::source::{Block, Feed, LogBytes, Payload, feed};
 
 mod files;
 mod pipes;
+mod up_to;
 
 fn schema() -> EventSchema {
     EventSchema {
