@@ -63,6 +63,20 @@ impl Batch {
     }
 }
 
+/// The offset behind the last message of each partition in a block.
+pub(super) fn ends_of(payload: &Payload) -> Vec<(i32, i64)> {
+    let Payload::Messages { messages, .. } = payload else { return Vec::new() };
+    let mut ends: Vec<(i32, i64)> = Vec::new();
+    for message in messages {
+        // Those of one partition mostly come together.
+        match ends.iter_mut().rfind(|(id, _)| *id == message.partition) {
+            Some((_, end)) => *end = message.offset + 1,
+            None => ends.push((message.partition, message.offset + 1)),
+        }
+    }
+    ends
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +96,15 @@ mod tests {
             messages.iter().map(|message| &bytes[message.start..message.start + message.length]).collect();
         assert_eq!(payloads, [b"one".as_slice(), b"", b"three"]);
         assert!(batch.is_empty() && batch.due().is_none());
+    }
+
+    #[test]
+    fn the_last_message_of_each_partition_says_where_a_block_ends() {
+        let mut batch = Batch::new(Arc::from("events"));
+        for (partition, offset) in [(7, 3), (7, 9), (2, 0), (7, 11), (2, 4)] {
+            batch.push(partition, offset, ARRIVAL, b"x", Instant::now());
+        }
+        assert_eq!(ends_of(&batch.take()), [(7, 12), (2, 5)]);
     }
 
     #[test]

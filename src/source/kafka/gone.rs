@@ -51,7 +51,7 @@ impl Poller<'_> {
             }
             tracing::info!("{}, partition {id}: its messages begin at offset {begin} by now", self.reader.topic);
             partition.passed(*begin);
-            self.reader.progress.reached(id, *begin);
+            self.reader.progress.begins_at(id, *begin);
         }
         // Each partition may fail once; more than that is no matter of its beginning.
         self.looked_again += 1;

@@ -25,6 +25,7 @@ mod probe;
 mod problem;
 mod producer;
 mod progress;
+mod range;
 mod reader;
 mod settings;
 mod stamp;
@@ -38,6 +39,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
+use rdkafka::ClientConfig;
 use rdkafka::topic_partition_list::Offset;
 
 pub use arrivals::RecordArrivals;
@@ -99,27 +101,27 @@ impl KafkaSource {
     /// Finds the topic, and resolves where reading begins and ends. Setting `stop` ends the wait for brokers.
     pub fn connect(config: &KafkaConfig, options: KafkaOptions, stop: &AtomicBool) -> Result<KafkaSource, SourceError> {
         let wait = Wait { deadline: Instant::now() + options.connect_within, stop };
-        let topic = TopicAddress::of(config);
-        let settings = consumer_settings(config, 1)?;
-        // Messages of open transactions are there, too: where those begin is no end.
-        let mut all_messages = settings.clone();
-        all_messages.set("isolation.level", "read_uncommitted");
-        let probe = Probe::new(all_messages, topic.clone())?;
-        let count = probe.partition_count(wait)?;
-        let ends = probe.offsets(count, Offset::End, wait)?;
+        let found = FoundTopic::find(config, wait)?;
         let starts = match config.start {
-            StartOffset::Earliest => probe.offsets(count, Offset::Beginning, wait)?,
+            StartOffset::Earliest => found.offsets(Offset::Beginning, wait)?,
             // Here it is one: what an open transaction commits later comes after the start.
-            StartOffset::Latest => Probe::new(settings, topic.clone())?.offsets(count, Offset::End, wait)?,
+            StartOffset::Latest => found.committed_ends(wait)?,
         };
-        let progress = Arc::new(KafkaProgress::default());
-        let mut partitions = Vec::with_capacity(count);
-        for (id, (start, end)) in (0..).zip(starts.into_iter().zip(&ends)) {
+        let partition = |(id, (start, end)): (i32, (i64, &i64))| {
             let partition = Partition::new(id, start, options.until_end.then_some(*end));
-            partitions.push(Partition { at_beginning: config.start == StartOffset::Earliest, ..partition });
-            progress.add_partition(start, *end);
+            Partition { at_beginning: config.start == StartOffset::Earliest, ..partition }
+        };
+        let partitions = (0..).zip(starts.into_iter().zip(&found.ends)).map(partition).collect();
+        Ok(KafkaSource::of(config, options, found, partitions))
+    }
+
+    fn of(config: &KafkaConfig, options: KafkaOptions, found: FoundTopic, partitions: Vec<Partition>) -> KafkaSource {
+        let FoundTopic { address, probe, ends, .. } = found;
+        let progress = Arc::new(KafkaProgress::default());
+        for (partition, end) in partitions.iter().zip(&ends) {
+            progress.add_partition(partition.next, *end);
         }
-        Ok(KafkaSource { config: config.clone(), options, topic, probe, partitions, ends, progress })
+        KafkaSource { config: config.clone(), options, topic: address, probe, partitions, ends, progress }
     }
 
     /// How many partitions the topic has.
@@ -166,6 +168,38 @@ impl KafkaSource {
             finished,
         };
         Ok((readers, watcher))
+    }
+}
+
+/// A topic that is there.
+struct FoundTopic {
+    address: TopicAddress,
+    settings: ClientConfig,
+    probe: Probe,
+    /// Where its partitions end, by id. Messages of open transactions are there, too: where those begin is no end.
+    ends: Vec<i64>,
+}
+
+impl FoundTopic {
+    fn find(config: &KafkaConfig, wait: Wait<'_>) -> Result<FoundTopic, SourceError> {
+        let address = TopicAddress::of(config);
+        let settings = consumer_settings(config, 1)?;
+        let mut all_messages = settings.clone();
+        all_messages.set("isolation.level", "read_uncommitted");
+        let probe = Probe::new(all_messages, address.clone())?;
+        let count = probe.partition_count(wait)?;
+        let ends = probe.offsets(count, Offset::End, wait)?;
+        Ok(FoundTopic { address, settings, probe, ends })
+    }
+
+    fn offsets(&self, which: Offset, wait: Wait<'_>) -> Result<Vec<i64>, SourceError> {
+        self.probe.offsets(self.ends.len(), which, wait)
+    }
+
+    /// Where messages end that are not of an open transaction.
+    fn committed_ends(&self, wait: Wait<'_>) -> Result<Vec<i64>, SourceError> {
+        let probe = Probe::new(self.settings.clone(), self.address.clone())?;
+        probe.offsets(self.ends.len(), Offset::End, wait)
     }
 }
 

@@ -13,7 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::arrivals::RecordArrivals;
-use super::batch::Batch;
+use super::batch::{Batch, ends_of};
 use super::clock::KafkaClock;
 use super::context::Context;
 use super::end_wait::EndWait;
@@ -284,7 +284,12 @@ impl<'a> Poller<'a> {
             let payload = self.batch.take();
             for block in self.session.clock.stamp(self.epoch, payload) {
                 self.newest_sent = self.newest_sent.max(block.epoch);
+                let ends = ends_of(&block.payload);
                 self.send(block)?;
+                // The next one may find no room at the end of a run.
+                for (id, end) in ends {
+                    self.reader.progress.reached(id, end);
+                }
             }
             // The block may have been the last that its epoch can hold.
             self.epoch_ends = Instant::now();

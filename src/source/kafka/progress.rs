@@ -1,7 +1,10 @@
 //! How far the partitions have been read, and how far there is to go.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
+
+use crate::source::OffsetRange;
 
 /// Shared by the readers, which say how far they are, the watcher, which says how long the
 /// partitions are and finds new ones, and whoever shows it.
@@ -17,6 +20,8 @@ pub struct KafkaProgress {
 
 #[derive(Debug)]
 struct PartitionProgress {
+    /// Where reading began.
+    from: AtomicI64,
     /// The offset of the next message to hand over.
     next: AtomicI64,
     /// Where the partition ends, or where reading will.
@@ -34,6 +39,16 @@ impl KafkaProgress {
         Some(partitions.iter().map(PartitionProgress::lag).sum())
     }
 
+    /// What was handed over of each partition by now: all of what is read, once the readers have ended.
+    pub fn ranges(&self) -> BTreeMap<i32, OffsetRange> {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        let ranges = partitions.iter().map(|partition| OffsetRange {
+            from: partition.from.load(Ordering::Relaxed),
+            to: partition.next.load(Ordering::Relaxed),
+        });
+        (0..).zip(ranges).collect()
+    }
+
     /// Whether the brokers say how long the partitions are.
     pub(super) fn set_ends_known(&self, known: bool) {
         self.ends_unknown.store(!known, Ordering::Relaxed);
@@ -45,10 +60,16 @@ impl KafkaProgress {
 
     /// A partition that is read from `next`, and ends at `end`.
     pub(super) fn add_partition(&self, next: i64, end: i64) {
-        let partition = PartitionProgress { next: next.into(), end: end.into() };
+        let partition = PartitionProgress { from: next.into(), next: next.into(), end: end.into() };
         let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
         partitions.push(partition);
         self.count.store(partitions.len(), Ordering::Release);
+    }
+
+    /// The partition has come to begin here before anything was read of it.
+    pub(super) fn begins_at(&self, partition: i32, from: i64) {
+        self.with(partition, |partition| partition.from.store(from, Ordering::Relaxed));
+        self.reached(partition, from);
     }
 
     /// Everything before `next` was handed over, or holds no message.
@@ -87,6 +108,17 @@ impl PartitionProgress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_are_what_was_handed_over_from_where_reading_began() {
+        let progress = KafkaProgress::default();
+        progress.add_partition(10, 30);
+        progress.add_partition(0, 5);
+        progress.reached(0, 29);
+        progress.begins_at(1, 3);
+        let range = |from, to| OffsetRange { from, to };
+        assert_eq!(progress.ranges(), [(0, range(10, 29)), (1, range(3, 3))].into());
+    }
 
     #[test]
     fn lag_is_what_is_left_of_all_partitions() {
