@@ -43,6 +43,7 @@ use serde::Serialize;
 
 use super::error::SinkError;
 use super::item::ItemBatch;
+use super::record::RunRecord;
 use crate::epoch::Generation;
 use crate::reading::Item;
 
@@ -196,6 +197,11 @@ pub trait ItemReader {
         wanted: &dyn Fn(&str) -> bool,
         visit: &mut dyn FnMut(Item) -> io::Result<()>,
     ) -> Result<(), SinkError>;
+
+    /// What the run that filled the sink judged its events by, where the sink keeps that.
+    fn record(&mut self) -> Result<Option<RunRecord>, SinkError> {
+        Ok(None)
+    }
 }
 
 /// How a run opens its sink.
@@ -207,6 +213,8 @@ pub struct SinkOptions {
     pub run_id: String,
     /// The run's generation by the clock.
     pub generation: Generation,
+    /// What the run judges its events by; the sink keeps it, where it can.
+    pub record: Option<RunRecord>,
     /// The input begins with what is still to come, so that nothing of before is counted again.
     pub starts_at_the_end: bool,
     /// Set by the first signal to stop: a sink that waits for its service then gives up, opening at once and writing

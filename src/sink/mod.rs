@@ -18,6 +18,7 @@ mod jsonl;
 mod key_item;
 mod newest;
 mod none;
+mod record;
 mod sqlite;
 
 pub use choice::Writers;
@@ -27,6 +28,7 @@ pub(crate) use destination::Destination;
 pub use destination::Sample;
 pub use error::{SinkError, SinkErrorKind};
 pub use item::{ItemBatch, ItemRef};
+pub use record::{ArrivalSource, RunRecord};
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ use crate::dataflow::Failure;
 use crate::epoch::{Epoch, Window};
 use crate::event::TimeUnit;
 use crate::pipeline::{ClockKind, Pipeline, TimeShift};
+use crate::sink::ArrivalSource;
 use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource, LogSpan};
 use crate::source::{CaughtUp, Feed, SourceError, feed};
@@ -60,7 +61,13 @@ enum ProgressOf {
 impl Input {
     /// Finds the source that the arguments or the pipeline file name, before anything is written.
     /// A `stop` ends the wait for it.
-    pub fn open(args: &RunArgs, pipeline: &Pipeline, now: ArrivalClock, stop: &AtomicBool) -> Result<Input, CliError> {
+    pub fn open(
+        args: &RunArgs,
+        pipeline: &Pipeline,
+        run_start: EventTime,
+        now: ArrivalClock,
+        stop: &AtomicBool,
+    ) -> Result<Input, CliError> {
         let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
         let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
         let first_epoch = match clock {
@@ -70,7 +77,7 @@ impl Input {
         let source = if args.events.is_empty() {
             open_kafka(args, pipeline, clock, now, first_epoch, stop)?
         } else {
-            open_log(args, pipeline, clock, now, first_epoch)?
+            open_log(args, pipeline, clock, run_start, now, first_epoch)?
         };
         Ok(Input { source, first_epoch })
     }
@@ -85,6 +92,15 @@ impl Input {
         match &self.source {
             Source::Log(source) => source.names().collect(),
             Source::Kafka(_) => Vec::new(),
+        }
+    }
+
+    /// What gives its events their arrival, where no field of theirs does.
+    pub fn arrival(&self) -> ArrivalSource {
+        match &self.source {
+            Source::Log(source) if source.has_pipes() => ArrivalSource::Pipe,
+            Source::Log(_) => ArrivalSource::Files,
+            Source::Kafka(_) => ArrivalSource::Kafka,
         }
     }
 
@@ -159,6 +175,7 @@ fn open_log(
     args: &RunArgs,
     pipeline: &Pipeline,
     clock: ClockKind,
+    run_start: EventTime,
     now: ArrivalClock,
     first_epoch: Epoch,
 ) -> Result<Source, CliError> {
@@ -168,7 +185,7 @@ fn open_log(
         window_length: pipeline.window.length,
         replay_batch: pipeline.window.replay_batch,
         every_window: args.every_window,
-        run_start: now.now(),
+        run_start,
         now,
         first_epoch,
         block_bytes: LogOptions::BLOCK_BYTES,

@@ -31,7 +31,7 @@ use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::{HoldBack, Pipeline, StartOffset};
-use crate::sink::{self, DeadLetterFile, Sink, SinkError, SinkOptions, SinkTarget};
+use crate::sink::{self, DeadLetterFile, RunRecord, Sink, SinkError, SinkOptions, SinkTarget};
 use crate::sums::HashSeed;
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
@@ -76,7 +76,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let run_start = now.now();
     let shift_to = shift_to(args, &pipeline)?;
-    let mut input = Input::open(args, &pipeline, now, &stop)?;
+    let mut input = Input::open(args, &pipeline, run_start, now, &stop)?;
     if shift_to.is_some() {
         input.refuse_shift()?;
     }
@@ -89,6 +89,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         replace: args.replace,
         run_id: run_id(),
         generation: generation_now(),
+        record: None,
         starts_at_the_end: starts_at_the_end(args, &pipeline),
         stop: Arc::clone(&signalled),
     };
@@ -111,6 +112,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let pipeline = Arc::new(pipeline);
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     let by_the_clock = options.generation;
+    let record = RunRecord { run_start, arrival: input.arrival(), shift: pipeline.shift };
+    let options = SinkOptions { record: Some(record), ..options };
     let sink = open_sink(&target, &pipeline, options, &stop, &metrics)?;
     let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
     let (failure, errors) = Failure::new(Arc::clone(&stop));
@@ -143,6 +146,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let end = end.or_nothing_counted(&metrics, &observed, &dead_letter_path);
     let summary = Summary {
         pipeline: &pipeline,
+        run_start,
         pipeline_path: &args.pipeline,
         target: &target,
         target_is_from_flag: args.sink.is_some(),

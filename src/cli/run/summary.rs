@@ -9,6 +9,7 @@ use super::end::{Published, RunEnd};
 use super::findings::{missing_fields, missing_text, question};
 use crate::cli::output::say;
 use crate::cli::time::show_time;
+use crate::counter::EventTime;
 use crate::event::Reason;
 use crate::findings::{GroupTally, Observed};
 use crate::pipeline::Pipeline;
@@ -22,6 +23,8 @@ use crate::telemetry::{
 pub struct Summary<'a> {
     pub pipeline: &'a Pipeline,
     pub pipeline_path: &'a Path,
+    /// What `max_ahead` of events was judged by that nothing else gives an arrival, in the unit of their times.
+    pub run_start: EventTime,
     pub target: &'a SinkTarget,
     pub target_is_from_flag: bool,
     pub dead_letter_path: &'a Path,
@@ -196,6 +199,7 @@ impl Summary<'_> {
             outcome = self.end.outcome(),
             completed = self.end.completed(),
             exit_code = self.end.exit_code(),
+            run_start = self.run_start.0,
             published = self.published().as_str(),
             events = metrics.events.get(),
             dead_letters = metrics.all_dead_letters(),

@@ -4,7 +4,8 @@
 //! `synchronous=FULL`). Readers
 //! in other processes see whole transactions and never wait. The file says what it is (SQLite's
 //! application id), in which format (its user version), and in table `meta`,
-//! which run of which pipeline filled it, the generation of that run and the newest version it has published; it is never overwritten when it is something else.
+//! which run of which pipeline filled it, the generation of that run, by what it judged its events, and the newest version it
+//! has published; it is never overwritten when it is something else.
 //! What is in its tables says [`schema`]; whoever reads items with SQL reads the view `items`.
 //!
 //! While a run writes, the file is locked for it, and three files belong together: `PATH`, `PATH-wal` and `PATH-shm`.

@@ -10,7 +10,7 @@ use super::schema::{Contents, Format, NEWEST_FORMAT, PAGE_BYTES, contents, creat
 use crate::epoch::Generation;
 use crate::pipeline::{Layout, Pipeline};
 use crate::sink::files::not_empty;
-use crate::sink::{SinkError, SinkOptions};
+use crate::sink::{RunRecord, SinkError, SinkOptions};
 
 /// How much of the table is kept in memory.
 const CACHE_KIB: i64 = 64 * 1024;
@@ -75,6 +75,9 @@ pub(super) fn start_over(
     create(&transaction, pipeline.publish.layout).map_err(failed)?;
     let sql = "INSERT INTO meta VALUES ('pipeline', ?1), ('run', ?2), ('generation', ?3)";
     transaction.execute(sql, params![pipeline.name, options.run_id, generation.0.to_string()]).map_err(failed)?;
+    for (name, value) in options.record.iter().flat_map(RunRecord::entries) {
+        transaction.execute("INSERT INTO meta VALUES (?1, ?2)", [name, &value]).map_err(failed)?;
+    }
     transaction.commit().map_err(failed)?;
     make_small(connection).map_err(failed)?;
     Ok(generation)

@@ -10,12 +10,12 @@ use serde::de::DeserializeOwned;
 
 use super::error::sink_error;
 use super::open::{connect, newer_format};
-use super::schema::{Contents, EXPIRES_AT, Format, contents, filled_by};
+use super::schema::{Contents, EXPIRES_AT, Format, contents, filled_by, meta};
 use crate::counter::{DecayInterval, EventTime};
 use crate::epoch::Version;
 use crate::reading::KeyHead;
 use crate::sink::files::open_to_read;
-use crate::sink::{Count, Item, ItemReader, SinkError};
+use crate::sink::{Count, Item, ItemReader, RunRecord, SinkError};
 
 /// Reads items from the table. Writes nothing, not even an empty file.
 #[derive(Debug)]
@@ -153,6 +153,10 @@ impl ItemReader for SqliteReader {
         self.rows(rows, wanted, &mut |item| {
             visit(item).map_err(|error| SinkError::stdout("cannot write items to stdout", error))
         })
+    }
+
+    fn record(&mut self) -> Result<Option<RunRecord>, SinkError> {
+        RunRecord::of_entries(|name| meta(&self.connection, name).map_err(|error| sink_error(&self.path, error)))
     }
 }
 

@@ -207,8 +207,7 @@ pub(super) fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
 }
 
 fn encoding(connection: &Connection) -> rusqlite::Result<Encoding> {
-    let sql = "SELECT value FROM meta WHERE name = 'encoding'";
-    let name: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    let name = meta(connection, "encoding")?;
     let is_map = name.as_deref() == Layout::Key(Encoding::Map).encoding_name();
     Ok(if is_map { Encoding::Map } else { Encoding::Packed })
 }
@@ -245,8 +244,12 @@ pub(super) fn create(connection: &Connection, layout: Layout) -> rusqlite::Resul
 
 /// The name of the pipeline whose items these are.
 pub(super) fn filled_by(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let sql = "SELECT value FROM meta WHERE name = 'pipeline'";
-    connection.query_row(sql, [], |row| row.get(0)).optional()
+    meta(connection, "pipeline")
+}
+
+/// What `meta` says of this name.
+pub(super) fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()
 }
 
 /// Whether these are the items of this run.

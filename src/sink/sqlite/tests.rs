@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::*;
+use crate::counter::EventTime;
+use crate::pipeline::TimeShift;
 use crate::sink::fixtures::{Row, WriteAll as _, batch, pipeline};
-use crate::sink::{Item, ItemReader, Part, SinkErrorKind};
+use crate::sink::{ArrivalSource, Item, ItemReader, Part, RunRecord, SinkErrorKind};
 
 mod formats;
 mod keys;
@@ -69,6 +71,25 @@ fn counts_are_shown_in_the_published_shape() {
     let rows = "SELECT group_concat(name || '=' || value, ',') FROM (SELECT * FROM meta ORDER BY name)";
     let meta: String = database.query_row(rows, [], |row| row.get(0)).unwrap();
     assert_eq!(meta, "generation=1,newestVersion=1,pipeline=user_counters,run=run 7");
+}
+
+#[test]
+fn what_a_run_judged_by_is_kept_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.db");
+    let record_of = |path: &Path| SqliteReader::open(path, None).unwrap().record().unwrap();
+    open(&path, false).unwrap();
+    assert_eq!(record_of(&path), None, "as of a file of before there were records");
+    let shift = Some(TimeShift { from: EventTime(5), to: EventTime(1_790_000_000) });
+    for shift in [shift, None] {
+        let record = RunRecord { run_start: EventTime(1_790_000_000), arrival: ArrivalSource::Files, shift };
+        let options = SinkOptions { replace: true, record: Some(record), ..SinkOptions::default() };
+        let mut sink = SqliteSink::open(&path, Arc::new(pipeline()), &options).unwrap();
+        sink.write_all(&[one_item()]).unwrap();
+        assert_eq!(record_of(&path), Some(record), "while the run is writing");
+        Box::new(sink).close().unwrap();
+        assert_eq!(record_of(&path), Some(record));
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn a_file_of_the_older_format_is_read() {
     assert_eq!(reader.get("a", None).unwrap(), expected[..2]);
     assert_eq!(reader.get("a", Some("view")).unwrap(), expected[1..2]);
     assert_eq!(reader.get("c", None).unwrap(), []);
+    assert_eq!(reader.record().unwrap(), None);
 }
 
 #[test]
