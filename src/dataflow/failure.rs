@@ -15,6 +15,9 @@ pub enum RunError {
     /// Input could not be read any further.
     #[error(transparent)]
     Source(SourceError),
+    /// A worker could not read a block that the source had handed over: what is counted is no prefix of the input.
+    #[error(transparent)]
+    Block(SourceError),
     /// The sink, or the dead letters, could not be written any further.
     #[error(transparent)]
     Sink(SinkError),
@@ -71,6 +74,11 @@ impl Failure {
     /// Reports an error of a source.
     pub fn source(&self, error: SourceError) {
         self.tell(RunError::Source(error));
+    }
+
+    /// Reports a block that was handed over and could not be read.
+    pub(crate) fn block(&self, error: SourceError) {
+        self.tell(RunError::Block(error));
     }
 
     /// Reports that the state of a worker is of no use any more.

@@ -71,6 +71,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub max_dead_letters: Option<u64>,
 
+    /// Write here, at the end, up to where was read, once all of it is published.
+    #[arg(long, value_name = "FILE")]
+    pub positions: Option<PathBuf>,
+
     /// Serialise what workers exchange, as between processes (for tests).
     #[arg(short = 'z', hide = true)]
     pub serialise: bool,

@@ -18,33 +18,50 @@ use crate::telemetry::Printable;
 /// More links than this, one behind the other, lead nowhere.
 const MOST_LINKS: usize = 40;
 
-/// Refuses a run that would write to one of its inputs, or items and dead letters to one file.
-pub fn refuse(pipeline: &Path, logs: &[&Path], sink: &SinkTarget, dead_letters: &Path) -> Result<(), CliError> {
+/// Refuses a run that would write to one of its inputs, or two of its outputs to one file.
+pub fn refuse(
+    pipeline: &Path,
+    logs: &[&Path],
+    sink: &SinkTarget,
+    dead_letters: &Path,
+    positions: Option<&Path>,
+) -> Result<(), CliError> {
     let mut reads = vec![Used::at("the pipeline file", pipeline)];
     reads.extend(logs.iter().map(|log| match log.to_str() {
         Some("-") => Used::stream("the event log", "stdin", io::stdin().as_fd()),
         _ => Used::at("an event log", log),
     }));
-    let mut writes: Vec<Used> = sink.files().iter().map(|file| Used::at("--sink", file)).collect();
+    let mut items: Vec<Used> = sink.files().iter().map(|file| Used::at("--sink", file)).collect();
     if *sink == SinkTarget::Stdout {
-        writes.push(Used::stream("--sink", "stdout", io::stdout().as_fd()));
+        items.push(Used::stream("--sink", "stdout", io::stdout().as_fd()));
     }
-    let dead_letters = Used::at("--dead-letters", dead_letters);
+    let dead_letters = vec![Used::at("--dead-letters", dead_letters)];
+    let positions = positions.into_iter().map(|positions| Used::at("--positions", positions)).collect();
+    let outputs = [("items", items), ("dead letters", dead_letters), ("positions", positions)];
     for read in &reads {
-        if let Some(write) = writes.iter().chain([&dead_letters]).find(|write| write.is(read)) {
+        if let Some(write) = outputs.iter().flat_map(|(_, files)| files).find(|write| write.is(read)) {
             return Err(CliError::Usage(format!(
                 "{} is {} of this run ({}), which must not be written to: name another file with {}",
                 write.name, read.role, read.name, write.role
             )));
         }
     }
-    match writes.iter().find(|write| write.is(&dead_letters)) {
-        None => Ok(()),
-        Some(sink) => Err(CliError::Usage(format!(
-            "{} would take both items and dead letters ({}): name another file with --sink or --dead-letters",
-            sink.name, dead_letters.name
-        ))),
+    for (index, (what, files)) in outputs.iter().enumerate() {
+        for (other_what, other_files) in &outputs[index + 1..] {
+            if let Some((one, other)) = same_of(files, other_files) {
+                return Err(CliError::Usage(format!(
+                    "{} would take both {what} and {other_what} ({}): name another file with {} or {}",
+                    one.name, other.name, one.role, other.role
+                )));
+            }
+        }
     }
+    Ok(())
+}
+
+/// Two of these that are one file.
+fn same_of<'a>(files: &'a [Used], others: &'a [Used]) -> Option<(&'a Used, &'a Used)> {
+    files.iter().find_map(|file| others.iter().find(|other| file.is(other)).map(|other| (file, other)))
 }
 
 /// A file that a run uses.

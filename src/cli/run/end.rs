@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+pub use super::part::{Part, Published};
 use crate::cli::CliError;
 use crate::dataflow::RunError;
 use crate::event::Reason;
 use crate::findings::Observed;
-use crate::sink::{SinkError, SinkErrorKind};
+use crate::sink::SinkErrorKind;
 use crate::state::ApplyError;
 use crate::telemetry::{Metrics, Printable};
 
@@ -30,67 +31,14 @@ pub enum RunEnd {
     },
 }
 
-/// What failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Input could not be read any further.
-    Input,
-    /// Some logs are damaged; all others, and what came before the damage, were counted.
-    DamagedLog,
-    /// Everything that was read was refused.
-    NothingCounted,
-    /// The input holds events in another form, and next to nothing of it counted.
-    WrongForm,
-    /// Items could not be written any further.
-    Sink,
-    /// What was written is not there any more.
-    SinkGone,
-    /// A service did not answer.
-    Service,
-    /// Dead letters could not be written any further.
-    DeadLetters,
-    /// There were more dead letters than may be.
-    TooManyDeadLetters,
-    /// There were more rows than workers can hold.
-    Rows,
-    /// It was stopped before it had caught up, so nothing was published.
-    NotCaughtUp,
-    /// The program itself.
-    Program,
-}
-
-/// How much of what was counted stands in the sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Published {
-    /// All of it.
-    All,
-    /// What was acknowledged, perhaps more, but not all.
-    Part,
-    /// Nothing yet.
-    Nothing,
-    /// Nothing any more.
-    Gone,
-}
-
-impl Published {
-    /// In the log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Published::All => "all",
-            Published::Part => "part",
-            Published::Nothing => "none",
-            Published::Gone => "gone",
-        }
-    }
-}
-
 impl RunEnd {
     /// What becomes of a run that this ended.
     pub fn after(error: RunError) -> RunEnd {
         match error {
             RunError::Source(error) => RunEnd::failed(Part::Input, error),
+            RunError::Block(error) => RunEnd::failed(Part::Block, error),
             RunError::Sink(error) if error.kind() == SinkErrorKind::ClosedPipe => RunEnd::ReaderLeft,
-            RunError::Sink(error) => RunEnd::failed(part_of(&error), error),
+            RunError::Sink(error) => RunEnd::failed(Part::of_sink(&error), error),
             RunError::NotCaughtUp(_) => RunEnd::failed(Part::NotCaughtUp, CliError::Lost(error.to_string())),
             RunError::State(ApplyError::Damaged(_)) | RunError::Bug(_) => {
                 RunEnd::failed(Part::Program, CliError::Failed(error.to_string()))
@@ -102,6 +50,26 @@ impl RunEnd {
     /// A failure of this part.
     pub fn failed(part: Part, error: impl Into<CliError>) -> RunEnd {
         RunEnd::Failed { part, error: error.into() }
+    }
+
+    /// Of a run that could not read on for an earlier reason already: that one is told. A block that was not read stays one.
+    pub fn behind(self, earlier: Option<RunEnd>) -> RunEnd {
+        match (self, earlier) {
+            (end, None) => end,
+            (RunEnd::Failed { part: Part::Block, .. }, Some(RunEnd::Failed { error, .. })) => {
+                RunEnd::Failed { part: Part::Block, error }
+            }
+            (_, Some(earlier)) => earlier,
+        }
+    }
+
+    /// Whether what stands in the sink is what was read, from its beginning on without a gap; else why not.
+    pub fn stands_at_its_positions(&self) -> Result<(), &'static str> {
+        match self {
+            RunEnd::Failed { part: Part::Block, .. } => Err("some of what was read in between could not be counted"),
+            end if end.published() != Published::All => Err("not everything that was read is published"),
+            _ => Ok(()),
+        }
     }
 
     /// A run in which nothing counted and something was refused has failed, though everything was read; and so has one
@@ -164,12 +132,7 @@ impl RunEnd {
         match self {
             RunEnd::Done | RunEnd::AskedToStop | RunEnd::Interrupted => Published::All,
             RunEnd::ReaderLeft => Published::Part,
-            RunEnd::Failed {
-                part: Part::Input | Part::DamagedLog | Part::NothingCounted | Part::WrongForm, ..
-            } => Published::All,
-            RunEnd::Failed { part: Part::SinkGone, .. } => Published::Gone,
-            RunEnd::Failed { part: Part::NotCaughtUp, .. } => Published::Nothing,
-            RunEnd::Failed { .. } => Published::Part,
+            RunEnd::Failed { part, .. } => part.published(),
         }
     }
 
@@ -192,35 +155,6 @@ impl RunEnd {
     }
 }
 
-impl Part {
-    fn what_happened(self) -> &'static str {
-        match self {
-            Part::Input => "not everything could be read",
-            Part::DamagedLog => "an event log is damaged",
-            Part::NothingCounted => "no event counted",
-            Part::WrongForm => "the input is not one JSON object per line",
-            Part::Sink => "not everything could be published",
-            Part::SinkGone => "what was published is gone",
-            Part::Service => "a service does not answer",
-            Part::DeadLetters => "dead letters could not be kept",
-            Part::TooManyDeadLetters => "more dead letters than allowed",
-            Part::Rows => "too many rows",
-            Part::NotCaughtUp => "stopped before it had caught up",
-            Part::Program => "a bug",
-        }
-    }
-}
-
-fn part_of(error: &SinkError) -> Part {
-    match error.kind() {
-        SinkErrorKind::Failed | SinkErrorKind::InUse | SinkErrorKind::Usage | SinkErrorKind::ClosedPipe => Part::Sink,
-        SinkErrorKind::ServiceLost => Part::Service,
-        SinkErrorKind::Gone => Part::SinkGone,
-        SinkErrorKind::DeadLetters => Part::DeadLetters,
-        SinkErrorKind::TooManyDeadLetters => Part::TooManyDeadLetters,
-    }
-}
-
 fn interrupted() -> CliError {
     CliError::Interrupted("interrupted before the end; what was read until then is counted and published".to_owned())
 }
@@ -228,6 +162,7 @@ fn interrupted() -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::SinkError;
     use crate::source::SourceError;
 
     /// What a run may end with.
@@ -237,6 +172,8 @@ mod tests {
         let sink = kinds.map(|kind| RunEnd::after(RunError::Sink(SinkError::new("no").of_kind(kind))));
         let mut ends = vec![RunEnd::Done, RunEnd::AskedToStop, RunEnd::Interrupted];
         ends.push(RunEnd::after(RunError::Source(SourceError::new("no"))));
+        ends.push(RunEnd::after(RunError::Block(SourceError::new("no"))));
+        ends.push(RunEnd::failed(Part::Positions, CliError::Failed("no".to_owned())));
         ends.push(RunEnd::after(RunError::State(ApplyError::TooManyKeys)));
         ends.push(RunEnd::after(RunError::Bug("no")));
         ends.push(RunEnd::after(RunError::NotCaughtUp(5)));
@@ -258,6 +195,22 @@ mod tests {
             assert!(!failed || code != 0, "{end:?}");
             let result = end.into_result();
             assert_eq!(result.as_ref().map_or_else(CliError::exit_code, |()| 0), code);
+        }
+    }
+
+    #[test]
+    fn positions_hold_where_all_is_published_and_nothing_is_missing_in_between() {
+        for end in ends() {
+            let is_block = matches!(end, RunEnd::Failed { part: Part::Block, .. });
+            let holds = end.published() == Published::All && !is_block;
+            assert_eq!(end.stands_at_its_positions().is_ok(), holds, "{end:?}");
+        }
+        let block = || RunEnd::after(RunError::Block(SourceError::new("a block")));
+        let input = || RunEnd::after(RunError::Source(SourceError::new("a reader")));
+        for (first, second, told) in [(block(), input(), "a block"), (input(), block(), "a reader")] {
+            let end = second.behind(Some(first.behind(None)));
+            assert!(end.stands_at_its_positions().is_err(), "{end:?}");
+            assert_eq!(end.into_result().unwrap_err().to_string(), told);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::AtomicBool;
 
+use super::positions::Reached;
+use super::running::{KafkaInput, RunningInput, start_kafka, start_log};
 use super::{RunArgs, open};
 use crate::cli::CliError;
 use crate::cli::time::show_time;
@@ -15,10 +16,10 @@ use crate::epoch::{Epoch, Window};
 use crate::event::TimeUnit;
 use crate::pipeline::{ClockKind, Pipeline, TimeShift};
 use crate::sink::ArrivalSource;
-use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals};
-use crate::source::log::{LogEnd, LogOptions, LogProgress, LogSource, LogSpan};
-use crate::source::{CaughtUp, Feed, SourceError, feed};
-use crate::telemetry::{InputProgress, Metrics, Printable};
+use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaSource, RecordArrivals};
+use crate::source::log::{LogOptions, LogSource, LogSpan};
+use crate::source::{CaughtUp, Feed};
+use crate::telemetry::{Metrics, Printable};
 
 /// A source that was found to be there.
 pub struct Input {
@@ -32,30 +33,6 @@ enum Source {
     Log(LogSource),
     /// A Kafka topic.
     Kafka(Box<KafkaInput>),
-}
-
-struct KafkaInput {
-    /// The topic.
-    source: KafkaSource,
-    /// What drives its windows.
-    clock: KafkaClock,
-    /// When messages arrive.
-    arrivals: RecordArrivals,
-    /// Whether reading stops by itself.
-    until_end: bool,
-}
-
-/// A source that is being read.
-pub struct RunningInput {
-    progress: ProgressOf,
-    readers: Vec<JoinHandle<LogEnd>>,
-    /// Whether being asked to stop is the ordinary end.
-    pub runs_until_stopped: bool,
-}
-
-enum ProgressOf {
-    Log(Arc<LogProgress>),
-    Kafka(Arc<KafkaProgress>),
 }
 
 impl Input {
@@ -101,6 +78,14 @@ impl Input {
             Source::Log(source) if source.has_pipes() => ArrivalSource::Pipe,
             Source::Log(_) => ArrivalSource::Files,
             Source::Kafka(_) => ArrivalSource::Kafka,
+        }
+    }
+
+    /// How far it has been read, now and later.
+    pub fn reached(&self) -> Reached {
+        match &self.source {
+            Source::Log(source) => Reached::Logs(source.reached()),
+            Source::Kafka(kafka) => Reached::Kafka(kafka.source.progress()),
         }
     }
 
@@ -226,88 +211,4 @@ fn open_kafka(
     let source = KafkaSource::connect(config, options, stop)?;
     let arrivals = RecordArrivals::new(now);
     Ok(Source::Kafka(Box::new(KafkaInput { source, clock, arrivals, until_end: args.until_end })))
-}
-
-fn start_log(
-    source: LogSource,
-    first_epoch: Epoch,
-    workers: usize,
-    stop: &Arc<AtomicBool>,
-    failure: &Failure,
-) -> Result<(Vec<Feed>, RunningInput), CliError> {
-    let (sender, shared) = feed(first_epoch);
-    let progress = source.progress();
-    let stop = Arc::clone(stop);
-    let reader = spawn("reader".to_owned(), failure, move || source.run(sender, &stop))?;
-    let running =
-        RunningInput { progress: ProgressOf::Log(progress), readers: vec![reader], runs_until_stopped: false };
-    Ok((vec![shared; workers], running))
-}
-
-fn start_kafka(
-    kafka: KafkaInput,
-    first_epoch: Epoch,
-    workers: usize,
-    stop: &Arc<AtomicBool>,
-    metrics: &Arc<Metrics>,
-    caught_up: &Arc<CaughtUp>,
-    failure: &Failure,
-) -> Result<(Vec<Feed>, RunningInput), CliError> {
-    let KafkaInput { source, clock, arrivals, until_end } = kafka;
-    let progress = source.progress();
-    let (clock, arrivals) = (Arc::new(clock), Arc::new(arrivals));
-    let (mut feeds, mut readers) = (Vec::new(), Vec::new());
-    let (kafka_readers, watcher) = source.into_readers(workers)?;
-    for (index, reader) in kafka_readers.into_iter().enumerate() {
-        let (sender, feed) = feed(first_epoch);
-        feeds.push(feed);
-        let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
-        let (arrivals, caught_up) = (Arc::clone(&arrivals), Arc::clone(caught_up));
-        let read = move || {
-            reader.run(sender, &clock, &arrivals, &metrics, &caught_up, &stop)?;
-            Ok(if stop.load(Ordering::Acquire) { LogEnd::Interrupted } else { LogEnd::Finished })
-        };
-        readers.push(spawn(format!("reader {index}"), failure, read)?);
-    }
-    readers.push(spawn("kafka-watcher".to_owned(), failure, move || watcher.run().map(|()| LogEnd::Finished))?);
-    Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: !until_end }))
-}
-
-/// Starts a thread that reads, whose error is heard at once: nobody joins it before the run is over.
-fn spawn(
-    name: String,
-    failure: &Failure,
-    read: impl FnOnce() -> Result<LogEnd, SourceError> + Send + 'static,
-) -> Result<JoinHandle<LogEnd>, CliError> {
-    let failure = failure.clone();
-    let thread = std::thread::Builder::new().name(name).spawn(move || {
-        read().unwrap_or_else(|error| {
-            failure.source(error);
-            LogEnd::Interrupted
-        })
-    });
-    thread.map_err(|error| CliError::Failed(format!("cannot start a reader: {error}")))
-}
-
-impl RunningInput {
-    /// How far it has come.
-    pub fn progress(&self) -> InputProgress {
-        match &self.progress {
-            ProgressOf::Log(log) => InputProgress::Bytes { read: log.bytes_read(), total: log.total_bytes() },
-            ProgressOf::Kafka(kafka) => InputProgress::Lag(kafka.lag()),
-        }
-    }
-
-    /// Waits for the readers, which have ended or are about to, and says how: the worst of their ends. Their errors are
-    /// told to [`Failure`].
-    pub fn join(self) -> Result<LogEnd, CliError> {
-        let mut end = LogEnd::Finished;
-        for reader in self.readers {
-            match reader.join().map_err(|_| CliError::Failed("a reader has panicked".to_owned()))? {
-                LogEnd::Finished => {}
-                other => end = other,
-            }
-        }
-        Ok(end)
-    }
 }

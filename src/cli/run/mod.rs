@@ -6,6 +6,9 @@ mod end;
 mod findings;
 mod input;
 mod open;
+mod part;
+mod positions;
+mod running;
 mod summary;
 mod supervise;
 
@@ -20,6 +23,7 @@ pub use args::RunArgs;
 pub(super) use args::check_workers;
 
 use self::input::Input;
+use self::positions::WhichRun;
 use self::summary::Summary;
 use super::CliError;
 use super::load::load_pipeline;
@@ -32,6 +36,7 @@ use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::{HoldBack, Pipeline, StartOffset};
 use crate::sink::{self, DeadLetterFile, RunRecord, Sink, SinkError, SinkOptions, SinkTarget};
+use crate::source::PositionsFile;
 use crate::sums::HashSeed;
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
@@ -82,9 +87,10 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     }
     let dead_letters = dead_letter_file(args, &pipeline, &metrics);
     let dead_letter_path = dead_letters.path().to_owned();
-    collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path)?;
+    collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path, args.positions.as_deref())?;
     // Before the sink, which is emptied when it is opened.
     let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
+    let positions_file = args.positions.as_deref().map(PositionsFile::try_out).transpose()?;
     let options = SinkOptions {
         replace: args.replace,
         run_id: run_id(),
@@ -115,10 +121,12 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let record = RunRecord { run_start, arrival: input.arrival(), shift: pipeline.shift };
     let options = SinkOptions { record: Some(record), ..options };
     let sink = open_sink(&target, &pipeline, options, &stop, &metrics)?;
+    positions_file.as_ref().map(PositionsFile::clear).transpose()?;
     let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();
     let caught_up = Arc::new(input.caught_up(args.workers));
+    let reached = input.reached();
     let (feeds, input) = input.start(args.workers, &stop, &metrics, &caught_up, &failure)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
@@ -144,6 +152,13 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let observed = observations.observed();
     findings::warn(&pipeline, &args.pipeline, &observations, &observed);
     let end = end.or_nothing_counted(&metrics, &observed, &dead_letter_path);
+    let end = match &positions_file {
+        Some(file) => {
+            let run = WhichRun { pipeline: &pipeline, version: versions.largest(), run_start };
+            positions::write(file, &reached, &run, end)
+        }
+        None => end,
+    };
     let summary = Summary {
         pipeline: &pipeline,
         run_start,

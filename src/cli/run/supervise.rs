@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, select};
 
 use super::end::{Part, RunEnd};
-use super::input::RunningInput;
+use super::running::RunningInput;
 use crate::cli::CliError;
 use crate::dataflow::{Execution, RunError};
 use crate::source::log::LogEnd;
@@ -21,19 +21,19 @@ pub fn wait(
     metrics: &Metrics,
     mut progress: Progress,
 ) -> RunEnd {
-    let mut unreadable = None;
+    let mut unreadable: Option<RunEnd> = None;
     let mut stopping = false;
     loop {
         match next_news(execution.done(), errors) {
             News::Done => break,
             // What was read before still counts: the sources stop, and the rest drains. That may wait for a service, and a
             // second signal would end the wait without a word of this.
-            News::Error(RunError::Source(error)) => {
-                if unreadable.is_none() {
-                    let error = CliError::from(error);
+            News::Error(error @ (RunError::Source(_) | RunError::Block(_))) => {
+                let end = RunEnd::after(error);
+                if let (None, RunEnd::Failed { error, .. }) = (&unreadable, &end) {
                     tracing::warn!("stopping, what was read is being published: {error}");
-                    unreadable = Some(error);
                 }
+                unreadable = Some(end.behind(unreadable));
             }
             News::Error(error) => {
                 progress.finish();
@@ -58,16 +58,13 @@ pub fn wait(
     // The last words of readers, and of the sink at its closing, may come together with the end.
     for error in errors.try_iter() {
         match error {
-            RunError::Source(error) => {
-                unreadable.get_or_insert(error.into());
+            error @ (RunError::Source(_) | RunError::Block(_)) => {
+                unreadable = Some(RunEnd::after(error).behind(unreadable));
             }
             error => return RunEnd::after(error),
         }
     }
-    match unreadable {
-        Some(error) => RunEnd::failed(Part::Input, error),
-        None => end_of(end, ends_by_itself),
-    }
+    unreadable.unwrap_or_else(|| end_of(end, ends_by_itself))
 }
 
 /// How a run ended of which everything that was read is published.

@@ -71,7 +71,7 @@ pub fn window_sum<'scope>(
                     match counter.count(&block) {
                         Ok(letters) if letters.is_empty() => {}
                         Ok(letters) => dead_letter_handle.session(&dead_letters).give(letters),
-                        Err(error) => failure.source(error),
+                        Err(error) => failure.block(error),
                     }
                 }
             });
