@@ -34,6 +34,7 @@ mod moving_logs;
 mod order;
 mod pipes;
 mod plan;
+mod positions;
 mod program;
 mod publishing;
 mod readings;
