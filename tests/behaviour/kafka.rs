@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use counter_machine::clock::{ArrivalClock, WallClock};
+use counter_machine::counter::EventTime;
 use counter_machine::epoch::Epoch;
 use counter_machine::event::TimeUnit;
 use counter_machine::pipeline::{KafkaConfig, StartOffset};
 use counter_machine::source::kafka::{
     KafkaClock, KafkaOptions, KafkaReader, KafkaSource, RecordArrivals, TopicProducer, TopicWatcher,
 };
-use counter_machine::source::{Block, CaughtUp, Feed, Payload, SourceError, SourceErrorKind, feed};
+use counter_machine::source::{
+    Block, CaughtUp, Feed, KafkaPositions, OffsetRange, Payload, SourceError, SourceErrorKind, feed,
+};
 use counter_machine::telemetry::Metrics;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
@@ -233,6 +236,57 @@ fn two_readers_read_eight_partitions_exactly_once() {
     let of_partition_2: Vec<_> = run.read[0].iter().filter(|text| text.starts_with("2/")).cloned().collect();
     let in_order: Vec<_> = (0..5_000).map(|number| payload(2, number)).collect();
     assert_eq!(of_partition_2, in_order);
+}
+
+/// The first so many partitions of a topic, each read to its range.
+fn positions(topic: &Topic, ranges: &[(i64, i64)]) -> KafkaPositions {
+    let ranges = ranges.iter().map(|(from, to)| OffsetRange { from: *from, to: *to });
+    KafkaPositions { topic: topic.name.clone(), partitions: (0..).zip(ranges).collect(), run_start: EventTime(0) }
+}
+
+#[test]
+#[ignore = "needs Kafka"]
+fn a_topic_is_read_again_exactly_as_far_as_a_run_came() {
+    let topic = Topic::new("again", 3);
+    for partition in 0..3 {
+        topic.fill(partition, 0..3_000);
+    }
+    // A transaction that was aborted leaves offsets without messages, and so does the mark of one that was committed.
+    let producer = topic.producer(&[("transactional.id", &topic.name)]);
+    producer.init_transactions(WAIT).expect("transactions");
+    for commits in [false, true] {
+        producer.begin_transaction().expect("a transaction");
+        topic.send(&producer, 2, 3_000..3_010);
+        if commits { producer.commit_transaction(WAIT) } else { producer.abort_transaction(WAIT) }.expect("ended");
+    }
+    let whole = run_to_end(&topic, 2);
+    assert_eq!(whole.read.iter().map(Vec::len).sum::<usize>(), 9_010);
+    topic.delete_records_before(1, 1_000);
+    let connect = |ranges: &[(i64, i64)]| {
+        let positions = positions(&topic, ranges);
+        KafkaSource::connect_up_to(&topic.config(), &positions, KafkaOptions::default(), &AtomicBool::new(false))
+    };
+    // 3,000 messages, then ten that were aborted and the mark of that, ten and the mark of these.
+    for (ranges, count) in [
+        ([(0, 3_000), (1_000, 2_500), (0, 3_022)], 3_000 + 1_500 + 3_010),
+        ([(10, 20), (2_999, 3_000), (3_000, 3_011)], 10 + 1),
+        ([(0, 0), (1_000, 1_000), (3_011, 3_015)], 4),
+        ([(0, 0), (1_000, 1_000), (0, 0)], 0),
+    ] {
+        for workers in [1, 2] {
+            let source = connect(&ranges).expect("connected");
+            let progress = source.progress();
+            let run = run(source.into_readers(workers).expect("readers"), |_, _| {});
+            assert!(run.ended.iter().all(Result::is_ok), "{:?}", run.ended);
+            assert_eq!(run.read.iter().map(Vec::len).sum::<usize>(), count, "{ranges:?} with {workers}");
+            let of_0: Vec<_> = run.read.iter().flatten().filter(|text| text.starts_with("0/")).cloned().collect();
+            let expected: Vec<_> = (ranges[0].0..ranges[0].1).map(|number| payload(0, number as u32)).collect();
+            assert_eq!(of_0, expected);
+            assert_eq!((progress.ranges(), progress.lag()), (positions(&topic, &ranges).partitions, Some(0)));
+        }
+    }
+    let error = connect(&[(0, 9), (400, 2_000)]).err().expect("refused").to_string();
+    assert!(error.contains("600 are gone") && error.contains("400 to 2000 were read, 1000 is the first"), "{error}");
 }
 
 #[test]

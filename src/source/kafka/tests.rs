@@ -11,11 +11,14 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
 use crate::clock::{ArrivalClock, WallClock};
+use crate::counter::EventTime;
 use crate::epoch::Epoch;
 use crate::event::TimeUnit;
 use crate::source::CaughtUp;
 use crate::source::{Block, Feed, Payload, SourceErrorKind, feed};
 use crate::telemetry::Metrics;
+
+mod ranges;
 
 const TOPIC: &str = "events";
 
