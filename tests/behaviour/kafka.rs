@@ -257,6 +257,7 @@ fn a_topic_is_read_again_exactly_as_far_as_a_run_came() {
     for commits in [false, true] {
         producer.begin_transaction().expect("a transaction");
         topic.send(&producer, 2, 3_000..3_010);
+        producer.flush(WAIT).expect("delivered");
         if commits { producer.commit_transaction(WAIT) } else { producer.abort_transaction(WAIT) }.expect("ended");
     }
     let whole = run_to_end(&topic, 2);
