@@ -21,6 +21,7 @@ use jiff::Timestamp;
 
 pub use args::RunArgs;
 pub(super) use args::check_workers;
+pub(super) use running::{KafkaInput, RunningInput, start_kafka};
 
 use self::input::Input;
 use self::positions::WhichRun;

@@ -30,6 +30,8 @@ Examples:
       --events pipelines/sample.jsonl
   counter-machine verify pipelines/user_counters.toml --events logs/ \\
       --from dynamodb --sample 1/100 -w 2
+  counter-machine verify pipelines/user_counters.toml \\
+      --until positions.json --from dynamodb        (from Kafka)
 
 It exits with 0 only if every item is what the events say, and with 1 if not. docs/verify.md says what it sees, and \
 what it cannot.";
@@ -42,8 +44,11 @@ pub struct VerifyArgs {
     #[arg(value_name = "PIPELINE")]
     pipeline: PathBuf,
     /// The event logs that the run has read, in the same order: files, directories, or `-` for stdin
-    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     events: Vec<PathBuf>,
+    /// Only up to where the run had read: what it left with `run --positions FILE`. Without --events, the pipeline's topic up to there
+    #[arg(long, value_name = "POSITIONS")]
+    until: Option<PathBuf>,
     /// Where the items are: dynamodb, sqlite:PATH or jsonl:PATH [default: the pipeline's sink]
     #[arg(long, value_name = "SINK")]
     from: Option<SinkTarget>,
@@ -60,7 +65,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     examples: usize,
     /// When the run began, by which it judged what was too far ahead: RFC 3339, or a number in the event's time unit [default:
-    /// what the sink says, else now]
+    /// what the positions or the sink say, else now]
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     run_start: Option<String>,
     /// What time the run's --shift-to was, for a sink that does not say
@@ -85,18 +90,18 @@ pub fn run(args: &VerifyArgs, log_format: LogFormat, out: &mut impl Write) -> Re
         text.as_ref().map(parse).transpose()
     };
     let mut reader = open_reader(&target, Some(&pipeline))?;
-    let known = KnownOfRun::of(reader.as_mut(), time(&args.run_start)?)?;
+    let known = KnownOfRun::of(reader.as_mut(), time(&args.run_start)?, args.until.as_deref(), &pipeline)?;
     let input = Input::open(&args.events, &pipeline, &known)?;
     let shift = input.shift(time(&args.shift_to)?, &known)?;
     let metrics = Arc::new(Metrics::default());
-    let running = input.start(args.workers)?;
+    let running = input.start(args.workers, &metrics)?;
     let findings = with_progress(log_format, &running, &metrics, || {
         audit(Audit {
             pipeline: Arc::clone(&pipeline),
             feeds: running.feeds.clone(),
             again: running.again.clone(),
             items: reader,
-            last_version: None,
+            last_version: known.last_version(),
             shift,
             sample: args.sample,
             tolerance: args.tolerance,
