@@ -108,7 +108,8 @@ fn every_item_of_200_000_events_equals_the_recount() {
     assert_eq!(log.lines().count(), 200_000);
     job.produce("events.jsonl.zst", "8");
 
-    let run = job.place.run(&["run", "p.toml", "--until-end", "-w", "2", "--sink", "dynamodb"]).exits(0);
+    let until_end = ["run", "p.toml", "--until-end", "-w", "2", "--sink", "dynamodb", "--positions", "positions.json"];
+    let run = job.place.run(&until_end).exits(0);
     assert_eq!((run.summary("events"), run.summary("dead letters")), (200_000, 0));
     let rows = job.assert_table_is_the_recount(&log, "end to end");
     assert!(rows > 15_000, "{rows} rows");
@@ -117,6 +118,22 @@ fn every_item_of_200_000_events_equals_the_recount() {
     // `dump` reads the same.
     let dump = job.place.run(&["dump", "dynamodb", "--pipeline", "p.toml"]).exits(0).stdout;
     assert_items(&crate::recount::items(&dump), &recount(&parse(&log), GROUPS, &DECAYS), Some(TTL), "dump");
+
+    // And so does `verify`, which recounts the log, or the topic as far as it was read: what came later is left out.
+    job.produce("events.jsonl.zst", "8");
+    let of_log = ["--events", "events.jsonl.zst"];
+    for of_events in [["--until", "positions.json"].as_slice(), &of_log] {
+        for workers in ["1", "2"] {
+            let verify = [&["verify", "p.toml", "--from", "dynamodb", "-w", workers, "--json"], of_events].concat();
+            job.place.run(&verify).exits(0).prints(&["\"agrees\":true", &format!("\"equal\":{rows},")]);
+        }
+    }
+    job.place.run(&["run", "p.toml", "--until-end", "--sink", "dynamodb", "--positions", "later.json"]).exits(0);
+    let verify = ["verify", "p.toml", "--from", "dynamodb", "--json", "--until"];
+    let newer = format!("\"newer\":{rows},");
+    job.place.run(&[verify.as_slice(), &["positions.json"]].concat()).exits(0).prints(&[&newer]);
+    job.place.run(&[verify.as_slice(), &["later.json"]].concat()).exits(0).prints(&[&format!("\"equal\":{rows},")]);
+    job.place.run(&[&["verify", "p.toml", "--from", "dynamodb"], of_log.as_slice()].concat()).exits(1);
 }
 
 /// The same with one item per key: `dump` reads every feature out of it, however it is encoded.
@@ -191,7 +208,7 @@ fn a_live_run_follows_the_topic_until_it_is_asked_to_stop() {
     job.place.write("before.jsonl", &before);
     job.place.write("after.jsonl", &after);
     job.produce("before.jsonl", "1");
-    let run = job.place.start(&["run", "p.toml", "-w", "2", "--sink", "dynamodb"]);
+    let run = job.place.start(&["run", "p.toml", "-w", "2", "--sink", "dynamodb", "--positions", "positions.json"]);
     let counted = recount(&parse(&before), GROUPS, &DECAYS).len();
     let deadline = Instant::now() + Duration::from_secs(60);
     while block_on(scan(&job.table)).len() < counted {
@@ -208,4 +225,5 @@ fn a_live_run_follows_the_topic_until_it_is_asked_to_stop() {
     let sent = [before, after].concat();
     let log: String = sent.split_inclusive('\n').take(read as usize).collect();
     job.assert_table_is_the_recount(&log, "live");
+    job.place.run(&["verify", "p.toml", "--until", "positions.json", "--from", "dynamodb"]).exits(0);
 }

@@ -139,6 +139,9 @@ fn assert_all_read_alike(place: &Workplace, sinks: &[(String, String)]) {
         let arguments = [&["get", file, "--from", sink, "--json"], question].concat();
         without_versions(&place.run(&arguments).exits(0).stdout)
     };
+    for (sink, file) in sinks {
+        place.run(&["verify", file, "--events", "log.jsonl", "--from", sink, "-w", "2"]).exits(0);
+    }
     for (sink, file) in &sinks[1..] {
         assert_same(&dump(place, sink, file), &expected, sink);
         for question in questions {
@@ -389,5 +392,7 @@ fn a_key_that_came_back_says_since_when_in_every_layout() {
         let found: BTreeSet<_> = items.iter().filter_map(since).collect();
         assert!(found.len() > 1_000, "{}", found.len());
         assert_eq!(*sinces.get_or_insert_with(|| found.clone()), found, "{name}");
+        let verify = ["verify", &file, "--events", "log.jsonl", "--from", &sink, "--json"];
+        place.run(&verify).exits(0).prints(&["\"agrees\":true", "\"off\":0,"]);
     }
 }
