@@ -1,7 +1,6 @@
 //! Blocks of input -> additions, one by one.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -12,19 +11,23 @@ use super::row::{Addition, KeyId, RowId};
 use super::stream_end::StreamEnd;
 use crate::event::{Arrival, Decoder, Reason, Utf8};
 use crate::source::{LogBytes, Payload};
+use crate::telemetry::Metrics;
 
 /// The texts of keys.
 pub(super) type KeyTexts = HashMap<KeyId, Box<[u8]>, RandomState>;
 
 /// Decodes events and takes their additions. One for each thread.
 pub(super) struct BlockReader<'a> {
-    shared: &'a Shared,
+    metrics: &'a Metrics,
     decoder: Decoder,
     events: EventReader,
+    /// As far as this reader has seen.
+    end: StreamEnd,
 }
 
 impl<'a> BlockReader<'a> {
-    pub fn new(shared: &'a Shared) -> BlockReader<'a> {
+    /// What it reads is counted in these metrics.
+    pub fn new(shared: &Shared, metrics: &'a Metrics) -> BlockReader<'a> {
         BlockReader {
             decoder: Decoder::new(Arc::new(shared.pipeline.event.clone())),
             events: EventReader::new(
@@ -33,68 +36,53 @@ impl<'a> BlockReader<'a> {
                 shared.sample,
                 Arc::clone(&shared.features),
             ),
-            shared,
+            end: StreamEnd::default(),
+            metrics,
         }
     }
 
-    /// Passes on what the events of a block add, and what is known of the time then.
-    pub fn read(&mut self, payload: &Payload, add: &mut dyn FnMut(RowId, Addition)) {
-        let mut end = StreamEnd::default();
-        self.read_on(payload, &mut end, &mut |row, addition, _| add(row, addition));
-        if let Some(latest) = end.latest() {
-            self.shared.stream_end.fetch_max(latest, Ordering::Relaxed);
-        }
-    }
-
-    /// The same, of a block behind others whose end is known: each addition comes with how far the stream had come.
-    pub fn read_on(&mut self, payload: &Payload, end: &mut StreamEnd, add: &mut dyn FnMut(RowId, Addition, i64)) {
+    /// Passes on what the events of a block add, each with how far the stream had come then.
+    pub fn read(&mut self, payload: &Payload, add: &mut dyn FnMut(RowId, Addition, i64)) {
         match payload {
             Payload::Lines { bytes: LogBytes::Read(bytes), arrival, .. } => {
                 let utf8 = if std::str::from_utf8(bytes).is_ok() { Utf8::Checked } else { Utf8::Unchecked };
                 for line in bytes.split(|byte| *byte == b'\n') {
-                    self.event(line, *arrival, utf8, end, add);
+                    self.event(line, *arrival, utf8, add);
                 }
-                self.shared.metrics.bytes.add(bytes.len() as u64);
+                self.metrics.bytes.add(bytes.len() as u64);
             }
             // Nobody makes such blocks for a recount.
             Payload::Lines { bytes: LogBytes::InFile { .. }, .. } => {}
-            Payload::LineTooLong { .. } => self.shared.metrics.dead_letters(Reason::TooLong).add(1),
+            Payload::LineTooLong { .. } => self.metrics.dead_letters(Reason::TooLong).add(1),
             Payload::Messages { bytes, messages, .. } => {
                 for message in messages {
                     let payload = &bytes[message.start..][..message.length];
-                    self.event(payload, message.arrival, Utf8::Unchecked, end, add);
+                    self.event(payload, message.arrival, Utf8::Unchecked, add);
                 }
-                self.shared.metrics.bytes.add(bytes.len() as u64);
+                self.metrics.bytes.add(bytes.len() as u64);
             }
         }
     }
 
-    /// The texts of all keys that came.
-    pub fn finish(self) -> KeyTexts {
-        self.events.into_key_texts()
+    /// How far the stream has come, and the texts of all keys that came.
+    pub fn finish(self) -> (Option<i64>, KeyTexts) {
+        (self.end.latest(), self.events.into_key_texts())
     }
 
     #[inline]
-    fn event(
-        &mut self,
-        bytes: &[u8],
-        arrival: Arrival,
-        utf8: Utf8,
-        end: &mut StreamEnd,
-        add: &mut dyn FnMut(RowId, Addition, i64),
-    ) {
+    fn event(&mut self, bytes: &[u8], arrival: Arrival, utf8: Utf8, add: &mut dyn FnMut(RowId, Addition, i64)) {
         let outcome = match self.decoder.decode(bytes, arrival, utf8) {
             Ok(None) => return,
             Ok(Some(event)) => self.events.additions(&event).map(|additions| {
-                end.observe(event.time().0);
-                let latest = end.latest().unwrap_or(i64::MIN);
+                self.end.observe(event.time().0);
+                let latest = self.end.latest().unwrap_or(i64::MIN);
                 additions.iter().for_each(|(row, addition)| add(*row, *addition, latest));
             }),
             Err(reason) => Err(reason),
         };
         match outcome {
-            Ok(()) => self.shared.metrics.events.add(1),
-            Err(reason) => self.shared.metrics.dead_letters(reason).add(1),
+            Ok(()) => self.metrics.events.add(1),
+            Err(reason) => self.metrics.dead_letters(reason).add(1),
         }
     }
 }

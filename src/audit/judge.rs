@@ -60,7 +60,7 @@ impl<'a> Judge<'a> {
             }
             Err(difference) => difference,
         };
-        let may_have_restarted = item.since.is_some() || self.may_have_expired(additions, &rules);
+        let may_have_restarted = item.since.is_some() || self.may_have_been_forgotten(additions, &rules);
         if may_have_restarted && self.shared.judged_by.can_read_again {
             findings.suspects.push(index);
         } else if may_have_restarted && counts_a_part(&item, additions, &rules) {
@@ -120,15 +120,15 @@ impl<'a> Judge<'a> {
             .zip(rules.expires_at(worth.last_update))
             .is_some_and(|(now, expires_at)| expires_at <= now);
         let was_forgotten = deleted.forgotten_of_keys
-            && (rules.ttl.is_some_and(|ttl| worth.last_update.saturating_add(ttl) <= self.stream_end)
+            && (rules.forgotten_after.is_some_and(|time| worth.last_update.saturating_add(time) <= self.stream_end)
                 || self.found.items.since(row.key).is_some_and(|since| worth.last_update <= since));
         if has_expired || was_forgotten { Finding::Expired } else { Finding::Missing }
     }
 
-    /// Whether the row's ttl can have passed before its last event came.
-    fn may_have_expired(&self, additions: &[Counted], rules: &Rules<'_>) -> bool {
+    /// Whether the run can have forgotten the row before its last event came, without a word.
+    fn may_have_been_forgotten(&self, additions: &[Counted], rules: &Rules<'_>) -> bool {
         let first = additions.iter().map(|counted| counted.addition.time).min();
-        rules.ttl.zip(first).is_some_and(|(ttl, first)| first.saturating_add(ttl) <= self.stream_end)
+        rules.forgotten_after.zip(first).is_some_and(|(time, first)| first.saturating_add(time) <= self.stream_end)
     }
 }
 

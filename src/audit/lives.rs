@@ -2,8 +2,9 @@
 //!
 //! A run forgets at the end of an epoch, so what such a row counts is all that came behind some place of the row's events, in
 //! the order in which they were read. Which place is not known, but where it can be is: anywhere for an item that says `since`;
-//! for a ttl, only where the stream had come further than the row's last update then and its ttl. An item that equals the
-//! recount from none of these places is wrong.
+//! for a ttl, only where the stream had come further than the row's last update then and its ttl. With `[limits]` a row that has come to
+//! nothing counts as one whose ttl has passed: when it is evicted, nobody remembers it for a `since`. An item that equals the recount from none
+//! of these places is wrong.
 
 use super::items::ItemView;
 use super::row::Counted;
@@ -46,7 +47,8 @@ fn places(item: &ItemView<'_>, events: &[Placed], rules: &Rules<'_>) -> Vec<bool
     let mut latest: Option<i64> = None;
     let place = |event: &Placed| {
         let time = event.counted.addition.time;
-        let has_passed = |latest: i64| rules.ttl.is_some_and(|ttl| event.stream_end >= latest.saturating_add(ttl));
+        let has_passed =
+            |latest: i64| rules.forgotten_after.is_some_and(|time| event.stream_end >= latest.saturating_add(time));
         let may_begin = latest.is_none_or(has_passed);
         latest = Some(latest.filter(|_| !may_begin).map_or(time, |latest| latest.max(time)));
         may_begin || item.since.is_some()

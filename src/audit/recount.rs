@@ -2,7 +2,7 @@
 //! beside its item.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -235,16 +235,19 @@ fn recount(worker: &mut Worker, feed: &Feed, shared: &Shared) -> Option<WorkerFi
         let (gathered, _) = arranged.stream.probe();
         (arranged.trace, gathered)
     });
-    let mut reader = BlockReader::new(shared);
+    let mut reader = BlockReader::new(shared, &shared.metrics);
     loop {
         match feed.blocks.recv_timeout(PATIENCE) {
-            Ok(block) => reader.read(&block.payload, &mut |row, addition| input.update((row, addition), 1)),
+            Ok(block) => reader.read(&block.payload, &mut |row, addition, _| input.update((row, addition), 1)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         worker.step();
     }
-    let key_texts = reader.finish();
+    let (stream_end, key_texts) = reader.finish();
+    if let Some(end) = stream_end {
+        shared.stream_end.fetch_max(end, Ordering::Relaxed);
+    }
     input.close();
     while !gathered.done() {
         worker.step_or_park(None);

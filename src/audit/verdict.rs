@@ -5,7 +5,7 @@ use std::fmt;
 use super::items::ItemView;
 use super::worth::{Amount, Worth};
 use crate::counter::DecayInterval;
-use crate::pipeline::{Pipeline, RowShape, TimeShift};
+use crate::pipeline::{NOTHING_LEFT_AFTER, Pipeline, RowShape, TimeShift};
 
 use super::row::Feature;
 
@@ -22,7 +22,10 @@ pub(super) struct Rules<'a> {
     pub intervals: &'a [DecayInterval],
     pub shape: RowShape,
     /// In the event's unit.
-    pub ttl: Option<i64>,
+    ttl: Option<i64>,
+    /// A row without an event for so long may be gone without a word: its ttl has passed, or `[limits]` made the run evict it and
+    /// nobody remembers, as it had come to nothing.
+    pub forgotten_after: Option<i64>,
     units_per_second: i64,
     shift: Option<TimeShift>,
     tolerance: f64,
@@ -53,10 +56,12 @@ impl<'a> Rules<'a> {
     pub fn of(feature: &Feature, pipeline: &'a Pipeline, shift: Option<TimeShift>, tolerance: f64) -> Rules<'a> {
         let group = pipeline.group(feature.key.group);
         let uniques = group.other_shapes.uniques.config();
+        let comes_to_nothing = group.longest_decay().saturating_mul(NOTHING_LEFT_AFTER);
         Rules {
             intervals: group.decays.intervals(),
             shape: feature.shape,
             ttl: group.ttl,
+            forgotten_after: group.ttl.into_iter().chain(pipeline.limits.any().then_some(comes_to_nothing)).min(),
             units_per_second: pipeline.event.time_unit.per_second(),
             shift,
             tolerance,

@@ -7,8 +7,8 @@
 
 mod event;
 mod judge;
-mod pipeline_file;
-mod recount;
+pub mod pipeline_file;
+pub mod recount;
 
 use std::time::Duration;
 

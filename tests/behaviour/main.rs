@@ -45,6 +45,7 @@ mod replay_logs;
 mod shift;
 mod terminal;
 mod time_unit;
+mod verify;
 mod versions;
 mod waits;
 mod wording;

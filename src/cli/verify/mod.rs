@@ -130,7 +130,7 @@ pub fn run(args: &VerifyArgs, log_format: LogFormat, out: &mut impl Write) -> Re
 
 fn check(args: &VerifyArgs) -> Result<(), CliError> {
     super::run::check_workers(args.workers)?;
-    if args.tolerance.is_nan() || args.tolerance < 0.0 {
+    if !(0.0..1.0).contains(&args.tolerance) {
         return Err(CliError::Usage(format!(
             "--tolerance {}: a relative difference, as in 1e-9, is needed",
             args.tolerance

@@ -219,15 +219,20 @@ impl Report<'_> {
 
     fn examples(&self, out: &mut impl Write) -> io::Result<()> {
         for example in self.findings.tally.examples.values().flatten() {
+            let events = example.recount.as_ref().and_then(|row| row.events);
             writeln!(
                 out,
-                "\n{}: {}  (key {}){}",
+                "\n{}: {}  (key {}{}){}",
                 name(example.finding),
                 Printable(&example.feature_name),
                 Printable(&example.key),
+                events.map_or_else(String::new, |events| format!(
+                    ", {events} event{}",
+                    if events == 1 { "" } else { "s" }
+                )),
                 example.what.as_ref().map_or_else(String::new, |what| format!(", {what}")),
             )?;
-            let mut lines = vec![["", "last update", "interval", "value", "squares"].map(str::to_owned).to_vec()];
+            let mut lines = vec![["", "last update", "interval", "value"].map(str::to_owned).to_vec()];
             let sides = [("recount", &example.recount), ("item", &example.item)];
             for (side, row) in sides.into_iter().filter_map(|(side, row)| Some((side, row.as_ref()?))) {
                 lines.extend(self.lines(side, row));
@@ -237,22 +242,30 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn lines(&self, side: &str, row: &RecountedRow) -> impl Iterator<Item = Vec<String>> {
+    fn lines(&self, side: &str, row: &RecountedRow) -> Vec<Vec<String>> {
         let unit = self.pipeline.event.time_unit;
-        let side = match row.events {
-            Some(1) => format!("{side} of 1 event"),
-            Some(events) => format!("{side} of {events} events"),
-            None => side.to_owned(),
-        };
         let last_update = row.last_update.map_or_else(|| "they differ".to_owned(), |time| show_time(time, unit));
-        row.values.iter().enumerate().map(move |(place, (interval, value))| {
-            let squares = row.squares.get(place).map_or_else(String::new, |(_, squares)| squares.to_string());
-            let duration = format_duration(from_units(interval.units(), unit));
-            let [side, last_update] =
-                if place == 0 { [side.clone(), last_update.clone()] } else { [String::new(), String::new()] };
-            vec![side, last_update, duration, value.to_string(), squares]
-        })
+        let mut lines = Vec::new();
+        for (what, numbers) in [("", &row.values), ("squares of ", &row.squares)] {
+            for (interval, number) in numbers {
+                let interval = format_duration(from_units(interval.units(), unit));
+                let [side, last_update] = if lines.is_empty() { [side, &last_update] } else { [""; 2] };
+                lines.push(vec![
+                    side.to_owned(),
+                    last_update.to_owned(),
+                    format!("{what}{interval}"),
+                    show_number(*number),
+                ]);
+            }
+        }
+        lines
     }
+}
+
+/// With all its digits: what differs may be the last ones.
+fn show_number(number: f64) -> String {
+    let size = number.abs();
+    if size == 0.0 || (1e-4..1e15).contains(&size) { number.to_string() } else { format!("{number:e}") }
 }
 
 /// In one or two words.

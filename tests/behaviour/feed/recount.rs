@@ -180,6 +180,20 @@ impl<'a> Recount<'a> {
         self.rows.get(&name).copied()
     }
 
+    /// Every row, by its key and feature.
+    pub fn all(&self) -> BTreeMap<(String, String), Row> {
+        let by_number = |numbers: &HashMap<String, u32>| -> HashMap<u32, String> {
+            numbers.iter().map(|(name, number)| (*number, name.clone())).collect()
+        };
+        let (texts, features) = (by_number(&self.texts), by_number(&self.feature_numbers));
+        let row = |((key, feature), number): (&(u32, u32), &u32)| {
+            let name = (texts[key].clone(), features[feature].clone());
+            let row = self.row(*number, &name.1);
+            (name, row)
+        };
+        self.rows.iter().map(row).collect()
+    }
+
     /// The names of some rows, for messages.
     pub fn names(&self, wanted: impl Fn(u32) -> bool) -> Vec<(&str, &str)> {
         let rows = self.rows.iter().filter(|(_, row)| wanted(**row)).take(3);
