@@ -105,13 +105,18 @@ impl Report<'_> {
     /// An error where the sink is not what the events say, or where nothing could tell.
     pub fn verdict(&self) -> Result<(), CliError> {
         let total = self.findings.tally.total();
-        let compared = total.rows() + self.findings.items;
         let sink = Printable(self.target);
-        if compared == 0 {
-            let what = if self.sample.is_partial() { " of this share of the keys" } else { "" };
+        let count = |finding| HumanCount(total.count(finding));
+        let compared = |finding: &Finding| !matches!(finding, Finding::NotOfPipeline | Finding::Newer);
+        if Finding::ALL.into_iter().filter(compared).all(|finding| total.count(finding) == 0) {
+            let of_share = if self.sample.is_partial() { " of this share of the keys" } else { "" };
             return Err(CliError::Failed(format!(
-                "nothing was compared: no event makes a row{what}, and {sink} holds no item{what}. Are these the events, the pipeline \
-                 file and the sink of the run?"
+                "nothing was compared{of_share}: the events make {} rows, and {sink} holds {} items, {} of them newer and {} not of this \
+                 pipeline. Are these the events, the pipeline file and the sink of the run?",
+                HumanCount(total.rows()),
+                HumanCount(self.findings.items),
+                count(Finding::Newer),
+                count(Finding::NotOfPipeline),
             )));
         }
         if total.agrees() {

@@ -99,6 +99,26 @@ fn nothing_against_nothing_does_not_agree() {
 }
 
 #[test]
+fn items_that_stand_beside_nothing_do_not_agree() {
+    let place = counted();
+    place.write("other.toml", place.read("p.toml").replace("feature = \"{event}\"", "feature = \"other.{event}\""));
+    place.write("empty.jsonl", "");
+    let verify = ["verify", "other.toml", "--events", "empty.jsonl", "--from", "sqlite:user_counters.db", "--json"];
+    let ended = place.run(&verify).exits(1).says(&["nothing was compared", "39 not of this pipeline"]);
+    assert_eq!(json(&ended)["agrees"], false);
+
+    // The positions of a run that was done before the table was filled.
+    let run = ["run", "p.toml", "--events", "sample.jsonl", "--replace", "--positions", "earlier.json"];
+    place.run(&run).exits(0);
+    let verify = ["verify", "p.toml", "--events", "sample.jsonl", "--until", "earlier.json"];
+    place.run(&verify).exits(0);
+    let later = rusqlite::Connection::open(place.path("user_counters.db")).unwrap();
+    later.execute("UPDATE states SET version = version + 1000000000000", []).unwrap();
+    let ended = place.run(&verify).exits(1);
+    ended.says(&["nothing was compared", "39 of them newer"]);
+}
+
+#[test]
 fn a_log_that_is_the_sink_does_not_agree() {
     let place = counted();
     let dump = place.run(&["dump", "sqlite:user_counters.db"]).exits(0).stdout;

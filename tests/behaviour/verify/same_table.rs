@@ -116,6 +116,9 @@ fn a_shifted_table_agrees_when_the_shift_is_told() {
     for to in ["2026-01-01T00:00:00.5Z", "1700000000123", "300000000"] {
         count(&place, "jsonl:items.jsonl", &["--shift-to", to, "--replace", "-w", "2"]);
         agrees(verify(&place, "jsonl:items.jsonl", &["--shift-to", to]));
+        // SQLite knows it by itself.
+        count(&place, "sqlite:items.db", &["--shift-to", to, "--replace"]);
+        agrees(verify(&place, "sqlite:items.db", &[]));
         let other = verify(&place, "jsonl:items.jsonl", &["--shift-to", "1700000000124"]).exits(1);
         assert_eq!(super::json(&other)["equal"], 0);
     }
