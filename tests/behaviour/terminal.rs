@@ -60,6 +60,7 @@ fn nothing_from_outside_reaches_a_terminal_raw() {
     }
     let event = json!({ "n": NASTY, "user": NASTY, NASTY: NASTY, "t": 1_707_605_600 });
     place.write("events.jsonl", format!("{event}\n"));
+    place.write("other.jsonl", format!("{}\n", json!({ "n": NASTY, "user": format!("another {NASTY}"), "t": 1 })));
     let mut damaged = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut damaged, format!("{event}\n").repeat(100).as_bytes()).unwrap();
     let damaged = damaged.finish().unwrap();
@@ -75,7 +76,8 @@ fn nothing_from_outside_reaches_a_terminal_raw() {
     let sink = "sqlite:items.db";
     let read = ["run", "p.toml", "--events"];
     let get = ["get", "p.toml", "--from", sink, "--key"];
-    let commands: [(&[&str], &[&str], i32); 28] = [
+    let verify = ["verify", "p.toml", "--from", sink, "--events"];
+    let commands: [(&[&str], &[&str], i32); 34] = [
         (&read, &["events.jsonl", "--sink", sink], 0),
         (&read, &["events.jsonl", "--sink", sink], 1),
         (&read, &["events.jsonl", "--sink", sink, "--replace", "--log-format", "json"], 0),
@@ -100,6 +102,12 @@ fn nothing_from_outside_reaches_a_terminal_raw() {
         (&["dump", sink], &[], 0),
         (&["dump", "jsonl:items.jsonl"], &[], 0),
         (&["dump", &missing], &[], 1),
+        (&verify, &["events.jsonl"], 0),
+        (&verify, &["other.jsonl"], 1),
+        (&verify, &["other.jsonl", "--json"], 1),
+        (&verify, &["damaged"], 1),
+        (&verify, &[&nasty_name(".missing")], 2),
+        (&["verify", &pipeline_name, "--from", &missing, "--events", "events.jsonl"], &[], 1),
         (&["check", &pipeline_name], &["--events", "events.jsonl"], 0),
         (&["check", "p.toml", "--list"], &[], 0),
         (&["produce", &pipeline_name, "events.jsonl"], &[], 2),
