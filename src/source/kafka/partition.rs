@@ -39,7 +39,7 @@ impl Partition {
     pub(super) fn step(&mut self, offset: i64) -> Step {
         self.at_end_since = None;
         if self.until.is_some_and(|until| offset >= until) {
-            self.done = true;
+            self.passed_end();
             return Step::Skip;
         }
         if offset < self.next {
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_message_past_the_end_shows_that_the_end_was_passed() {
         let mut partition = Partition::new(3, 5, Some(9));
-        assert_eq!((partition.step(12), partition.done), (Step::Skip, true));
+        assert_eq!((partition.step(12), partition.done, partition.next), (Step::Skip, true, 9));
     }
 
     #[test]
