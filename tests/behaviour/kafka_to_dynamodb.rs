@@ -131,7 +131,8 @@ fn every_item_of_200_000_events_equals_the_recount() {
     job.place.run(&["run", "p.toml", "--until-end", "--sink", "dynamodb", "--positions", "later.json"]).exits(0);
     let verify = ["verify", "p.toml", "--from", "dynamodb", "--json", "--until"];
     let newer = format!("\"newer\":{rows},");
-    job.place.run(&[verify.as_slice(), &["positions.json"]].concat()).exits(0).prints(&[&newer]);
+    // Nothing of what the first run published is left to be compared.
+    job.place.run(&[verify.as_slice(), &["positions.json"]].concat()).exits(1).prints(&[&newer]);
     job.place.run(&[verify.as_slice(), &["later.json"]].concat()).exits(0).prints(&[&format!("\"equal\":{rows},")]);
     job.place.run(&[&["verify", "p.toml", "--from", "dynamodb"], of_log.as_slice()].concat()).exits(1);
 }
