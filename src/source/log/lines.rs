@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::chunks::read_chunks;
-use super::cut::{CutLimits, LineCutter, Piece};
+use super::cut::{CutLimits, Piece};
 use super::find::find_logs;
 use super::open::{Log, ReadFailure};
 use super::options::LogOptions;
+use super::pieces::each_piece;
 use super::progress::LogProgress;
 use crate::source::{LogBytes, SourceError};
 
@@ -44,27 +44,17 @@ fn read_lines<E: From<SourceError>>(
     progress: &Arc<LogProgress>,
     each: &mut dyn FnMut(LogLine<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut cutter = LineCutter::new(CutLimits::new(LogOptions::BLOCK_BYTES, max_line_bytes));
-    let mut each_of = |piece| each_line_of(&log.name, max_line_bytes, piece, each);
-    let read = read_chunks(log, progress, |bytes| {
-        cutter.push(bytes);
-        while let Some(piece) = cutter.next_piece() {
-            if let Err(error) = each_of(piece) {
-                return ControlFlow::Break(error);
-            }
-        }
-        ControlFlow::Continue(())
+    let limits = CutLimits::new(LogOptions::BLOCK_BYTES, max_line_bytes);
+    let read = each_piece(log, limits, progress, |piece| match each_line_of(&log.name, max_line_bytes, piece, each) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
     });
-    let damage = match read {
-        Ok(ControlFlow::Continue(())) => None,
-        Ok(ControlFlow::Break(error)) => return Err(error),
-        Err(ReadFailure::Damaged(what)) => Some(what),
-        Err(ReadFailure::Failed(error)) => return Err(error.into()),
-    };
-    if let Some(piece) = cutter.rest() {
-        each_of(piece)?;
+    match read {
+        Ok(ControlFlow::Continue(())) => Ok(()),
+        Ok(ControlFlow::Break(error)) => Err(error),
+        Err(ReadFailure::Damaged(what)) => Err(SourceError::new(what).into()),
+        Err(ReadFailure::Failed(error)) => Err(error.into()),
     }
-    damage.map_or(Ok(()), |what| Err(SourceError::new(what).into()))
 }
 
 fn each_line_of<E: From<SourceError>>(

@@ -15,7 +15,7 @@
 //!
 //! `find` finds the logs, once each, with `foreign` for what is none and `twins` for what is there twice; `open` opens what was found;
 //! `form` tells how it is stored, and `members` decompresses it; `cut` says where to cut, `plain` does
-//! so without reading a file, `stream` with what `chunks` reads; `stamp` gives out epochs, by what
+//! so without reading a file, `stream` with what `chunks` reads, and `pieces` of a whole log; `stamp` gives out epochs, by what
 //! `tail` or `windows` finds in the lines; `reached` knows how far that has come. `span` reads ahead of all that, where it is asked
 //! for. `payloads` is the way in for whoever wants no epochs, `up_to` goes no further than an earlier run did.
 
@@ -29,6 +29,7 @@ mod members;
 mod open;
 mod options;
 mod payloads;
+mod pieces;
 mod plain;
 mod progress;
 mod reached;

@@ -6,6 +6,7 @@ use super::LogSource;
 use super::chunks::read_chunks;
 use super::cut::LineCutter;
 use super::open::{Log, ReadFailure};
+use super::pieces::each_piece;
 use super::stamp::payload;
 use super::up_to::shorter;
 use crate::event::Arrival;
@@ -52,23 +53,7 @@ impl LogSource {
         let arrival = || {
             if is_pipe { Arrival::at(self.options.now.now()) } else { Arrival::before(self.options.run_start) }
         };
-        let mut cutter = LineCutter::new(self.limits());
-        let read = read_chunks(log, &self.progress, |bytes| {
-            cutter.push(bytes);
-            while let Some(piece) = cutter.next_piece() {
-                each(payload(&log.name, piece, arrival()))?;
-            }
-            ControlFlow::Continue(())
-        });
-        if matches!(read, Ok(ControlFlow::Break(())) | Err(ReadFailure::Failed(_))) {
-            return read;
-        }
-        if let Some(piece) = cutter.rest()
-            && each(payload(&log.name, piece, arrival())).is_break()
-        {
-            return Ok(ControlFlow::Break(()));
-        }
-        read
+        each_piece(log, self.limits(), &self.progress, |piece| each(payload(&log.name, piece, arrival())))
     }
 
     /// Reads the parts of a log, each with its own arrival. What is behind them is not looked at, damage included.

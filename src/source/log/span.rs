@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::LogSource;
-use super::chunks::read_chunks;
-use super::cut::{LineCutter, Piece};
+use super::cut::Piece;
 use super::open::{Log, ReadFailure};
+use super::pieces::each_piece;
 use super::progress::LogProgress;
 use super::times::LineTimes;
 use crate::counter::EventTime;
@@ -41,19 +41,12 @@ impl LogSource {
 
     fn extend_by(&self, log: &Log, times: &mut LineTimes, span: &mut Option<LogSpan>) -> Result<(), SourceError> {
         let arrival = Arrival::before(self.options.run_start);
-        let mut cutter = LineCutter::new(self.limits());
         // Not the run's: nothing of this counts as read.
         let progress = Arc::new(LogProgress::new(None));
-        let read = read_chunks(log, &progress, |bytes| {
-            cutter.push(bytes);
-            while let Some(piece) = cutter.next_piece() {
-                extend_by_piece(&piece, arrival, times, span);
-            }
+        let read = each_piece(log, self.limits(), &progress, |piece| {
+            extend_by_piece(&piece, arrival, times, span);
             ControlFlow::<()>::Continue(())
         });
-        if let Some(piece) = cutter.rest() {
-            extend_by_piece(&piece, arrival, times, span);
-        }
         match read {
             Err(ReadFailure::Failed(error)) => Err(error),
             // Whoever counts will say so.
