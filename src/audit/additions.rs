@@ -79,27 +79,26 @@ impl EventReader {
         if !self.names.contains_key(event.name()) {
             self.learn(event.name());
         }
-        let Some(NameRules::Counted(groups)) = self.names.get(event.name()) else {
+        let EventReader { identities, sample, names, key_texts, additions, keys, .. } = self;
+        let Some(NameRules::Counted(groups)) = names.get(event.name()) else {
             return Err(Reason::FeatureNameTooLong);
         };
-        let mut texts = Vec::new();
         for group in groups.iter().filter(|group| group.counts(event)) {
-            let count = group.keys(event, &mut self.keys)?;
-            for text in self.keys[..count].iter().filter(|text| self.sample.takes(text)) {
-                let key = self.identities.key(text);
-                let before = self.additions.len();
+            let count = group.keys(event, keys)?;
+            for text in keys[..count].iter().filter(|text| sample.takes(text)) {
+                let key = identities.key(text);
+                let before = additions.len();
                 for row in &group.rows {
-                    let amount = row.amount(event, self.identities);
+                    let amount = row.amount(event, *identities);
                     let addition = amount.map(|amount| Addition { time: event.time().0, amount });
-                    self.additions.extend(addition.map(|addition| (RowId { key, feature: row.feature }, addition)));
+                    additions.extend(addition.map(|addition| (RowId { key, feature: row.feature }, addition)));
                 }
-                if self.additions.len() > before && !self.key_texts.contains_key(&key) {
-                    texts.push((key, text.clone().into_boxed_slice()));
+                if additions.len() > before {
+                    key_texts.entry(key).or_insert_with(|| text.as_slice().into());
                 }
             }
         }
-        self.key_texts.extend(texts);
-        Ok(&self.additions)
+        Ok(additions)
     }
 
     /// The text of a key, if an event had it.

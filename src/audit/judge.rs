@@ -31,17 +31,17 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges a row, by all of its additions.
-    pub fn row(&mut self, row: RowId, additions: &[Counted], findings: &mut WorkerFindings) {
+    pub fn row(&self, row: RowId, additions: &[Counted], findings: &mut WorkerFindings) {
         // Whoever made the row has learnt its feature.
-        let Some(feature) = self.features.get(&row.feature).map(Arc::clone) else { return };
-        let (rules, group) = (self.rules(&feature), usize::from(feature.key.group.0));
+        let Some(feature) = self.features.get(&row.feature) else { return };
+        let (rules, group) = (self.rules(feature), usize::from(feature.key.group.0));
         self.shared.metrics.rows.add(1);
+        let worth = Worth::of(additions, rules.shape, rules.intervals);
         let Some(index) = self.found.items.find(row) else {
-            let worth = Worth::of(additions, rules.shape, rules.intervals);
             let finding = self.without_item(row, &worth, &rules);
             findings.tally.add(Some(group), finding);
             if finding == Finding::Missing && findings.missing.len() < self.shared.judged_by.examples {
-                findings.missing.push((row, missing(&feature, &worth, &rules)));
+                findings.missing.push((row, missing(feature, &worth, &rules)));
             }
             return;
         };
@@ -51,7 +51,6 @@ impl<'a> Judge<'a> {
             findings.tally.add(Some(group), Finding::Newer);
             return;
         }
-        let worth = Worth::of(additions, rules.shape, rules.intervals);
         let difference = match rules.compare(&item, &worth) {
             Ok(worst) => {
                 findings.tally.add(Some(group), Finding::Equal);
@@ -61,7 +60,7 @@ impl<'a> Judge<'a> {
             Err(difference) => difference,
         };
         let may_have_restarted = item.since.is_some() || self.may_have_been_forgotten(additions, &rules);
-        if may_have_restarted && self.shared.judged_by.can_read_again {
+        if may_have_restarted && self.shared.can_read_again {
             findings.suspects.push(index);
         } else if may_have_restarted && counts_a_part(&item, additions, &rules) {
             findings.tally.add(Some(group), Finding::Restarted);
@@ -72,10 +71,10 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges an item that is not what its whole row is worth, by the row's events in their order.
-    pub fn closer(&mut self, index: usize, events: &[Placed], tally: &mut Tally) {
+    pub fn closer(&self, index: usize, events: &[Placed], tally: &mut Tally) {
         let item = self.found.items.get(index);
-        let Some(feature) = self.features.get(&item.row.feature).map(Arc::clone) else { return };
-        let (rules, group) = (self.rules(&feature), usize::from(feature.key.group.0));
+        let Some(feature) = self.features.get(&item.row.feature) else { return };
+        let (rules, group) = (self.rules(feature), usize::from(feature.key.group.0));
         if let Some(worst) = counts_from_some_place(&item, events, &rules) {
             tally.add(Some(group), Finding::Restarted);
             tally.differs_by(group, worst);
@@ -90,7 +89,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges the items that no row has asked for.
-    pub fn items_without_rows(&mut self, tally: &mut Tally) {
+    pub fn items_without_rows(&self, tally: &mut Tally) {
         let without = |index: &usize| !self.found.has_row[*index].load(Ordering::Relaxed);
         for index in (0..self.found.items.len()).filter(without) {
             let item = self.found.items.get(index);

@@ -28,6 +28,6 @@ mod tally;
 mod verdict;
 mod worth;
 
-pub use recount::{Audit, AuditError, Deleted, Findings, audit};
+pub use recount::{Audit, AuditError, Deleted, Findings, JudgedBy, audit};
 pub use row::{InvalidSample, Sample};
 pub use tally::{Example, Finding, GroupTally, RecountedRow, Tally};

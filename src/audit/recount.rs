@@ -10,10 +10,10 @@ use crossbeam_channel::RecvTimeoutError;
 use differential_dataflow::input::InputSession;
 use differential_dataflow::trace::TraceReader;
 use differential_dataflow::trace::cursor::{Cursor, cursor_list};
-use timely::communication::{Config as Communication, WorkerGuards};
+use timely::communication::WorkerGuards;
 use timely::dataflow::operators::Probe;
 use timely::progress::Antichain;
-use timely::worker::{Config as WorkerConfig, Worker};
+use timely::worker::Worker;
 
 use super::blocks::{BlockReader, KeyTexts};
 use super::closer_look::closer_look;
@@ -44,18 +44,25 @@ pub struct Audit {
     pub items: Box<dyn ItemReader>,
     /// Items with a later version are newer than what is recounted.
     pub last_version: Option<Version>,
-    /// How the run has moved the times of what it published.
-    pub shift: Option<TimeShift>,
     /// Which keys.
     pub sample: Sample,
+    /// What rows are judged by.
+    pub judged_by: JudgedBy,
+    /// Counts events, bytes and rows, for whoever shows how far it has come.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What rows are judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgedBy {
+    /// How the run has moved the times of what it published.
+    pub shift: Option<TimeShift>,
     /// The largest relative difference that is none.
     pub tolerance: f64,
     /// So many examples are kept of each kind of finding.
     pub examples: usize,
-    /// What the table may have deleted itself by now; see [`Deleted`].
+    /// What the table may have deleted itself by now.
     pub deleted: Deleted,
-    /// Counts events, bytes and rows, for whoever shows how far it has come.
-    pub metrics: Arc<Metrics>,
 }
 
 /// Which rows may rightly have no item.
@@ -101,25 +108,24 @@ pub(super) struct Shared {
     pub features: Arc<Features>,
     pub metrics: Arc<Metrics>,
     pub judged_by: JudgedBy,
+    pub can_read_again: bool,
     /// How far the stream has come.
     pub stream_end: AtomicI64,
     /// `None` inside: they cannot be read.
     items: OnceLock<Option<Found>>,
 }
 
-/// What rows are judged by.
-pub(super) struct JudgedBy {
-    pub shift: Option<TimeShift>,
-    pub tolerance: f64,
-    pub examples: usize,
-    pub deleted: Deleted,
-    pub can_read_again: bool,
-}
-
 /// The items, and of which of them there is a row.
 pub(super) struct Found {
     pub items: Items,
     pub has_row: Vec<AtomicBool>,
+}
+
+impl Found {
+    fn new(items: Items) -> Found {
+        let has_row = std::iter::repeat_with(AtomicBool::default).take(items.len()).collect();
+        Found { items, has_row }
+    }
 }
 
 /// What one worker found.
@@ -140,42 +146,26 @@ pub fn audit(mut audit: Audit) -> Result<Findings, AuditError> {
         sample: audit.sample,
         features: Arc::default(),
         metrics: Arc::clone(&audit.metrics),
-        judged_by: JudgedBy {
-            shift: audit.shift,
-            tolerance: audit.tolerance,
-            examples: audit.examples,
-            deleted: audit.deleted,
-            can_read_again: audit.again.is_some(),
-        },
+        judged_by: audit.judged_by,
+        can_read_again: audit.again.is_some(),
         stream_end: AtomicI64::new(i64::MIN),
         items: OnceLock::new(),
     });
     let workers = start_workers(audit.feeds, &shared)?;
-    let read = Items::read(audit.items.as_mut(), audit.shift, audit.last_version, shared.identities, shared.sample);
-    let error = match read {
-        Ok(items) => {
-            let has_row = std::iter::repeat_with(AtomicBool::default).take(items.len()).collect();
-            let _ = shared.items.set(Some(Found { items, has_row }));
-            None
-        }
-        Err(error) => {
-            let _ = shared.items.set(None);
-            Some(error)
-        }
+    let read =
+        Items::read(audit.items.as_mut(), audit.judged_by.shift, audit.last_version, shared.identities, shared.sample);
+    let (found, error) = match read {
+        Ok(items) => (Some(Found::new(items)), None),
+        Err(error) => (None, Some(error)),
     };
-    let found: Vec<WorkerFindings> = workers
-        .join()
-        .into_iter()
-        .collect::<Result<Vec<_>, String>>()
-        .map_err(AuditError::Gone)?
-        .into_iter()
-        .flatten()
-        .collect();
-    let found_items = shared.items.get().and_then(Option::as_ref);
-    let Some(items) = found_items else {
-        return Err(error.map_or_else(|| AuditError::Gone("no items".to_owned()), AuditError::Sink));
-    };
-    conclude(&shared, items, found, audit.again.as_deref())
+    let _ = shared.items.set(found);
+    let workers: Result<Vec<_>, String> = workers.join().into_iter().collect();
+    let workers = workers.map_err(AuditError::Gone)?.into_iter().flatten().collect();
+    match (shared.items.get(), error) {
+        (Some(Some(found)), _) => conclude(&shared, found, workers, audit.again.as_deref()),
+        (_, Some(error)) => Err(error.into()),
+        _ => Err(AuditError::Gone("no items".to_owned())),
+    }
 }
 
 /// Puts together what the workers found, and looks closer at what they could not decide.
@@ -185,7 +175,7 @@ fn conclude(
     workers: Vec<WorkerFindings>,
     again: Option<&LogSource>,
 ) -> Result<Findings, AuditError> {
-    let mut judge = Judge::new(shared, found);
+    let judge = Judge::new(shared, found);
     let mut tally = Tally::new(shared.pipeline.groups.len(), shared.judged_by.examples);
     let (mut suspects, mut missing, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     for worker in workers {
@@ -213,11 +203,7 @@ fn conclude(
 }
 
 fn start_workers(feeds: Vec<Feed>, shared: &Arc<Shared>) -> Result<WorkerGuards<Option<WorkerFindings>>, AuditError> {
-    let communication = match feeds.len() {
-        0 | 1 => Communication::Thread,
-        workers => Communication::Process(workers),
-    };
-    let config = timely::Config { communication, worker: WorkerConfig::default() };
+    let config = timely::Config::process(feeds.len());
     let feeds: Mutex<Vec<Feed>> = Mutex::new(feeds);
     let shared = Arc::clone(shared);
     let start = move |worker: &mut Worker| {
@@ -253,7 +239,7 @@ fn recount(worker: &mut Worker, feed: &Feed, shared: &Shared) -> Option<WorkerFi
         worker.step_or_park(None);
     }
     let items = shared.items.wait().as_ref()?;
-    let mut judge = Judge::new(shared, items);
+    let judge = Judge::new(shared, items);
     let mut findings = WorkerFindings {
         tally: Tally::new(shared.pipeline.groups.len(), shared.judged_by.examples),
         missing: Vec::new(),

@@ -107,8 +107,12 @@ impl<'a> Rules<'a> {
             }
             match (count.squares, worth.squares.get(place)) {
                 (None, None) => {}
-                (Some(told), Some(squares)) if difference(told, *squares) <= self.tolerance => {
-                    worst = worst.max(difference(told, *squares));
+                (Some(told), Some(squares)) => {
+                    let off = difference(told, *squares);
+                    if off.is_nan() || off > self.tolerance {
+                        return Err(Difference::Squares(interval));
+                    }
+                    worst = worst.max(off);
                 }
                 _ => return Err(Difference::Squares(interval)),
             }

@@ -1,7 +1,5 @@
 //! What the additions of a row are worth, by the definition: the sum over its events of `weight * exp(-(last update - time) / interval)`.
 
-use std::cmp::Reverse;
-
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -61,10 +59,8 @@ impl Worth {
     pub fn of(additions: &[Counted], shape: RowShape, intervals: &[DecayInterval]) -> Worth {
         let last_update = additions.iter().map(|counted| counted.addition.time).max().unwrap_or_default();
         let mut sums = Sums::at(last_update, shape, intervals);
-        // The latest first: of a member only that counts.
-        let mut latest_first = additions.to_vec();
-        latest_first.sort_unstable_by_key(|counted| Reverse(counted.addition.time));
-        latest_first.into_iter().for_each(|counted| sums.add(counted));
+        // They come mostly by ascending time: from the end, a member is seen at its latest time first.
+        additions.iter().rev().for_each(|counted| sums.add(*counted));
         sums.worth()
     }
 }

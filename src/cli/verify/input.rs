@@ -70,8 +70,7 @@ impl KnownOfRun {
 
     /// An error where nobody knows any more by what the run judged its events.
     fn require_arrival(&self, pipeline: &Pipeline) -> Result<(), CliError> {
-        let is_needed = pipeline.event.max_ahead.is_some() && pipeline.event.arrival_field.is_none();
-        match self.arrival.filter(|_| is_needed) {
+        match self.arrival.filter(|_| needs_arrival(pipeline)) {
             Some(ArrivalSource::Pipe) => Err(cannot_be_verified("what a run has read from a pipe")),
             Some(ArrivalSource::Kafka) if self.positions.is_none() => {
                 tracing::warn!(
@@ -83,6 +82,11 @@ impl KnownOfRun {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether what becomes of an event hangs on when it arrived, which it does not say itself.
+fn needs_arrival(pipeline: &Pipeline) -> bool {
+    pipeline.event.max_ahead.is_some() && pipeline.event.arrival_field.is_none()
 }
 
 fn cannot_be_verified(what: &str) -> CliError {
@@ -137,8 +141,7 @@ impl Input {
         };
         let source = LogSource::open(paths, options).map_err(|error| CliError::usage(&error))?;
         if let Some(pipe) = source.pipe()
-            && pipeline.event.max_ahead.is_some()
-            && pipeline.event.arrival_field.is_none()
+            && needs_arrival(pipeline)
         {
             return Err(cannot_be_verified(&Printable(pipe.display()).to_string()));
         }

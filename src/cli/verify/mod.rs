@@ -18,7 +18,7 @@ use self::report::Report;
 use super::CliError;
 use super::load::load_pipeline;
 use super::time::parse_time;
-use crate::audit::{Audit, AuditError, Deleted, Sample, audit};
+use crate::audit::{Audit, AuditError, Deleted, JudgedBy, Sample, audit};
 use crate::counter::EventTime;
 use crate::pipeline::Pipeline;
 use crate::sink::{SinkTarget, open_reader};
@@ -102,11 +102,13 @@ pub fn run(args: &VerifyArgs, log_format: LogFormat, out: &mut impl Write) -> Re
             again: running.again.clone(),
             items: reader,
             last_version: known.last_version(),
-            shift,
             sample: args.sample,
-            tolerance: args.tolerance,
-            examples: args.examples,
-            deleted: deleted(&pipeline, &target),
+            judged_by: JudgedBy {
+                shift,
+                tolerance: args.tolerance,
+                examples: args.examples,
+                deleted: deleted(&pipeline, &target),
+            },
             metrics: Arc::clone(&metrics),
         })
     });
