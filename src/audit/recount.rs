@@ -228,6 +228,10 @@ fn recount(worker: &mut Worker, feed: &Feed, shared: &Shared) -> Option<WorkerFi
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
+        // There is nothing to compare with.
+        if shared.items.get().is_some_and(Option::is_none) {
+            return None;
+        }
         worker.step();
     }
     let (stream_end, key_texts) = reader.finish();
