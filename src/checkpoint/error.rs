@@ -1,0 +1,66 @@
+//! Why a state cannot be written or read: what, where, and what to do.
+
+use std::error::Error;
+
+/// Why a checkpoint, a journal entry or a generation could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CheckpointError {
+    kind: CheckpointErrorKind,
+    message: String,
+    /// The library's own error.
+    #[source]
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What to make of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointErrorKind {
+    /// It could not be written or read just now; the same may work later.
+    Failed,
+    /// What was asked for cannot be: to be told like a wrong flag.
+    Usage,
+    /// Another run has this state: this one must end.
+    InUse,
+    /// An object of this name is there already, with other content.
+    Exists,
+    /// An object that should be there is not.
+    Missing,
+    /// What was read is not what was once written.
+    Damaged,
+    /// It was written by a newer version of this program.
+    Newer,
+    /// It is another pipeline's, or not this program's at all.
+    Foreign,
+}
+
+impl CheckpointError {
+    /// An error of its own finding.
+    pub fn new(kind: CheckpointErrorKind, message: impl Into<String>) -> CheckpointError {
+        CheckpointError { kind, message: message.into(), source: None }
+    }
+
+    /// An error that a library reported while it was done what `message` says.
+    pub fn caused_by(
+        kind: CheckpointErrorKind,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> CheckpointError {
+        CheckpointError { kind, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// Something that is not as it was written: where, and what is wrong there.
+    pub(super) fn damaged(place: impl std::fmt::Display, what: impl std::fmt::Display) -> CheckpointError {
+        CheckpointError::new(CheckpointErrorKind::Damaged, format!("{place} is damaged: {what}"))
+    }
+
+    /// What to make of it.
+    pub fn kind(&self) -> CheckpointErrorKind {
+        self.kind
+    }
+
+    /// Whether one checkpoint is not whole, so that the one before it is to be taken.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.kind, CheckpointErrorKind::Damaged | CheckpointErrorKind::Missing)
+    }
+}

@@ -1,0 +1,120 @@
+//! Several segments read as one: each key once, by what holds of it.
+//!
+//! A restore reads all segments of a checkpoint so, a compaction some that follow each other. Memory is bounded by what
+//! is read at once of each segment.
+
+use super::error::CheckpointError;
+use super::segment::{Block, Blocks, ClearMarks, Record, RecordKind, Segment, Taken, append_record, newest};
+use crate::sums::{KeyId, Shard};
+
+/// Whether there is anything below the segments that are merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// The oldest is the base: what is gone leaves nothing behind.
+    ToTheBase,
+    /// Older segments lie below: a tombstone must stay to hide what they hold, and so must word of what was published.
+    AboveOthers,
+}
+
+/// The records that hold, by key.
+#[derive(Debug)]
+pub struct Merge {
+    /// The newest first.
+    sources: Vec<Source>,
+    depth: Depth,
+    clear_marks: ClearMarks,
+    /// The key of the record that was lent last: sources that have it there are still to step over it.
+    last: Option<KeyId>,
+    /// A record whose marks were cleared.
+    cleared: Vec<u8>,
+}
+
+/// A segment, and where it is being read.
+#[derive(Debug)]
+struct Source {
+    blocks: Blocks,
+    block: Option<Block>,
+    at: usize,
+    /// Of the record there: how long it is, its key (`None` at the end) and kind.
+    bytes: usize,
+    key: Option<KeyId>,
+    kind: RecordKind,
+}
+
+impl Merge {
+    /// The records of the wanted shards in these segments, the oldest segment first.
+    pub fn new(
+        segments: &[Segment],
+        wanted: impl Fn(Shard) -> bool,
+        depth: Depth,
+        clear_marks: ClearMarks,
+    ) -> Result<Merge, CheckpointError> {
+        let sources = segments.iter().rev().map(|segment| Source::new(segment.blocks(&wanted)));
+        let sources = sources.collect::<Result<_, _>>()?;
+        Ok(Merge { sources, depth, clear_marks, last: None, cleared: Vec::new() })
+    }
+
+    /// The next record. Fails where a segment is damaged; whoever goes on after that is wrong.
+    #[expect(clippy::should_implement_trait, reason = "a record is lent until the next is asked for")]
+    pub fn next(&mut self) -> Result<Option<Record<'_>>, CheckpointError> {
+        let taken = loop {
+            let Some(taken) = self.take()? else { return Ok(None) };
+            if self.depth == Depth::AboveOthers || self.sources[taken.index].kind == RecordKind::Key {
+                break taken;
+            }
+        };
+        let record = self.sources[taken.index].record();
+        let Some(record) = record.filter(|_| taken.cleared) else { return Ok(record) };
+        let mut payload = record.payload().to_vec();
+        (self.clear_marks)(&mut payload);
+        self.cleared.clear();
+        append_record(&mut self.cleared, record.key(), RecordKind::Key, &payload);
+        Ok(Record::first_of(&self.cleared))
+    }
+
+    /// Goes on to the next key. Returns which source has the record that holds.
+    fn take(&mut self) -> Result<Option<Taken>, CheckpointError> {
+        if self.last.is_some() {
+            let last = self.last;
+            self.sources.iter_mut().filter(|source| source.key == last).try_for_each(Source::step)?;
+        }
+        self.last = self.sources.iter().filter_map(|source| source.key).min();
+        if self.last.is_none() {
+            return Ok(None);
+        }
+        let with_it = || (0..self.sources.len()).filter(|&source| self.sources[source].key == self.last);
+        let taken = newest(with_it().map(|source| self.sources[source].kind));
+        Ok(with_it().nth(taken.index).map(|index| Taken { index, ..taken }))
+    }
+}
+
+impl Source {
+    fn new(blocks: Blocks) -> Result<Source, CheckpointError> {
+        let mut source = Source { blocks, block: None, at: 0, bytes: 0, key: None, kind: RecordKind::Tombstone };
+        source.step()?;
+        Ok(source)
+    }
+
+    /// Steps over the record that is there.
+    #[inline]
+    fn step(&mut self) -> Result<(), CheckpointError> {
+        self.at += self.bytes;
+        loop {
+            if let Some(record) = self.record() {
+                let (bytes, key, kind) = (record.bytes().len(), record.key(), record.kind());
+                (self.bytes, self.key, self.kind) = (bytes, Some(key), kind);
+                return Ok(());
+            }
+            (self.at, self.bytes, self.key) = (0, 0, None);
+            self.block = self.blocks.next()?;
+            if self.block.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    #[inline]
+    fn record(&self) -> Option<Record<'_>> {
+        self.block.as_ref()?.record_at(self.at)
+    }
+}
