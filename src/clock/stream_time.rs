@@ -49,7 +49,7 @@ pub struct TimeSampler {
 }
 
 /// The stream's time. See the head of this module for its rule.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamTime {
     /// The last [`SAMPLES`] samples, at most; the next one takes the place of the oldest.
     recent: Vec<EventTime>,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! word 0..2       identity
-//! word 2          text length (16), flags (16), rows (32)
+//! word 2          text length (16), flags (16; two of them [for checkpoints](super::touched)), rows (32)
 //! word 3          words that rows take (32), its position among marked keys (32)
 //! then            since when the key counts, if it was evicted before
 //!                 the key's text, in whole words
@@ -18,6 +18,7 @@
 //! known; of a single event that is the row itself. A row does not know how many words it has: its feature does.
 
 use super::marks::{Mark, RhythmId};
+use super::touched::TouchBits;
 use crate::counter::EventTime;
 use crate::memory::{last_word, text_words};
 use crate::sums::KeyId;
@@ -134,6 +135,12 @@ impl<'a> Block<'a> {
         (shape & IS_QUEUED != 0).then_some(Mark { rhythm, position: (self.0[USE_WORD] >> 32) as u32 })
     }
 
+    /// Whether it is noted for a checkpoint.
+    #[inline]
+    pub fn touch_bits(self) -> TouchBits {
+        TouchBits::in_shape(self.0[SHAPE_WORD])
+    }
+
     /// How many of its rows are marked.
     pub fn marked_rows(self) -> usize {
         self.directory().iter().filter(|entry| **entry & ROW_IS_MARKED != 0).count()
@@ -222,6 +229,12 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn is_marked(self) -> bool {
         self.entry & ROW_IS_MARKED != 0
+    }
+
+    /// Whether it was read for publishing, and has not been known to be written since.
+    #[inline]
+    pub fn is_read(self) -> bool {
+        self.entry & ROW_IS_READ != 0
     }
 
     /// Whether it is known what its item shows.
@@ -316,12 +329,24 @@ impl BlockMut<'_> {
         };
     }
 
+    /// Says whether it is noted for a checkpoint.
+    #[inline]
+    pub fn set_touch_bits(&mut self, bits: TouchBits) {
+        self.0[SHAPE_WORD] = self.0[SHAPE_WORD] & !TouchBits::MASK | bits.bits();
+    }
+
     /// Marks a row whose item was not written; returns whether it was not marked before.
     pub fn mark_row(&mut self, row: RowIndex) -> bool {
         let entry = self.read().directory_start() + row;
         let first = self.0[entry] & ROW_IS_MARKED == 0;
         self.0[entry] = self.0[entry] & !ROW_IS_READ | ROW_IS_MARKED;
         first
+    }
+
+    /// Takes the mark from a row that has just been added, as what is in the table.
+    pub fn unmark_row(&mut self, row: RowIndex) {
+        let entry = self.read().directory_start() + row;
+        self.0[entry] &= !ROW_IS_MARKED;
     }
 
     /// Says what becomes of each of the marked rows, in their order; returns how many are marked no more.

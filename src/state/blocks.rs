@@ -25,6 +25,9 @@ pub(super) const LARGEST_BLOCK_BYTES: usize = 8 * MOST_WORDS / 8 * 7;
 
 /// The size of a slab, in bytes, at most.
 const SLAB_BYTES: usize = 2 * 1024 * 1024;
+/// The same of tests that make very many states.
+#[cfg(test)]
+const SMALL_SLAB_BYTES: usize = 4 * 1024;
 /// When one of so many parts of the last slab has been used and is not any more, a compaction gives it back.
 const WASTE: usize = 16;
 /// No more than one of so many blocks of a class are holes for long.
@@ -220,6 +223,14 @@ impl Blocks {
     #[inline]
     pub fn is_large(address: BlockAddress) -> bool {
         address.class() == LARGE
+    }
+
+    /// Takes little memory where there are few keys. Before there is any.
+    #[cfg(test)]
+    pub fn use_small_slabs(&mut self) {
+        for class in &mut self.classes {
+            class.slab_bits = (SMALL_SLAB_BYTES / (8 * class.words)).max(1).ilog2();
+        }
     }
 
     /// The words of the block.

@@ -15,6 +15,7 @@ use super::limits::Limiter;
 use super::marks::Moment;
 use super::publish::Judged;
 use super::row_reader::Round;
+use super::snapshot::Snapshots;
 use super::uniques_store::UniquesStore;
 use crate::clock::StreamTime;
 use crate::epoch::{Versions, Window};
@@ -56,6 +57,10 @@ pub(crate) struct DecayCounters {
     /// When the last epoch was applied.
     pub(super) now: Moment,
     pub(super) metrics: Arc<Metrics>,
+    /// What is kept for checkpoints, where there are any.
+    pub(super) snapshots: Option<Snapshots>,
+    /// Those of a block's [bits](super::touched::TouchBits) to look at, and what they are when there is nothing to note.
+    pub(super) touch_is_done: (u64, u64),
 }
 
 /// How what has changed gets out.
@@ -130,6 +135,8 @@ impl DecayCounters {
             window: Window::default(),
             now: Moment::default(),
             metrics,
+            snapshots: None,
+            touch_is_done: (0, 0),
         };
         // What tables take when they are empty is no matter of rows.
         let empty = counters.allocated_bytes();
@@ -137,6 +144,13 @@ impl DecayCounters {
             limiter.budget.allow_beside(empty);
         }
         counters
+    }
+
+    /// The same, which takes little memory where there are few keys.
+    #[cfg(test)]
+    pub fn small(mut self) -> DecayCounters {
+        self.keys.use_small_slabs();
+        self
     }
 
     /// Merges the batches of a closed epoch, window by window. What has changed is marked; into a changelog, every row

@@ -13,6 +13,7 @@ use super::limits::{Census, Cut, EvictedKeys, Limiter, Usage, Worth};
 use super::marks::Moment;
 use super::release::{has_uniques, release_row};
 use super::row_reader::{RowReader, Selection};
+use super::snapshot::Held;
 use super::uniques_store::UniquesStore;
 use crate::counter::EventTime;
 use crate::pipeline::{GroupId, Pipeline, RowShape};
@@ -143,7 +144,19 @@ impl DecayCounters {
         let mut last = Batch::default();
         let waiting: usize = self.evicted_items.iter().map(|handover| handover.items.len()).sum();
         let mut room = LAST_ITEMS.saturating_sub(waiting);
-        let DecayCounters { keys, uniques, features, pipeline, values, items, window, metrics, .. } = self;
+        let DecayCounters {
+            keys,
+            uniques,
+            features,
+            pipeline,
+            values,
+            items,
+            window,
+            metrics,
+            snapshots,
+            in_flight,
+            ..
+        } = self;
         keys.for_each_key(|keys, key| {
             let block = keys.block(key);
             let judge = Judge { pipeline, features, uniques, now };
@@ -166,7 +179,10 @@ impl DecayCounters {
                 last.begin_key(block.id(), since);
                 reader.read_key(block, items, &mut last);
             }
-            release(block, uniques, features);
+            if let Some(snapshots) = snapshots {
+                snapshots.note_leaving(keys, key, &mut Held { features, uniques, in_flight });
+            }
+            release(keys.block(key), uniques, features);
             keys.remove(key);
         });
         let departed = self.depart(last);

@@ -1,5 +1,6 @@
 //! Rows are forgotten once the stream's time has passed their ttl, a few at a time.
 
+use super::block::Row;
 use super::blocks::BlockAddress;
 use super::counters::DecayCounters;
 use super::due::{SLICE, SLICE_ONE_IN, Swept, expires};
@@ -38,6 +39,7 @@ impl DecayCounters {
 
     /// Forgets those rows of a key whose time has passed, and the key with its last one.
     fn forget_expired_of(&mut self, key: BlockAddress, now: EventTime) {
+        self.note_expired_of(key, now);
         let DecayCounters { keys, features, uniques, expiry, in_flight, .. } = self;
         // What was read of it may have to be read again.
         let key_stays = in_flight.contains(keys.block(key).id());
@@ -56,5 +58,23 @@ impl DecayCounters {
             release_row(row, uniques, features);
             Some(words)
         });
+    }
+
+    /// Takes notice for checkpoints that some rows of a key, or all, are about to leave.
+    fn note_expired_of(&mut self, key: BlockAddress, now: EventTime) {
+        if self.snapshots.is_none() || self.in_flight.contains(self.keys.block(key).id()) {
+            return;
+        }
+        let block = self.keys.block(key);
+        let leaves = |row: &Row<'_>| {
+            let kept_for = self.features.get(row.feature()).kept_for;
+            !row.is_marked() && expires(kept_for, row.last_update()).is_some_and(|expires| expires < now)
+        };
+        let (leaving, rows) = (block.each_row().filter(leaves).count(), block.rows());
+        if leaving == rows {
+            self.note_leaving(key);
+        } else if leaving > 0 {
+            self.touch(key);
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! The features that a worker's rows belong to.
 
+use std::sync::Arc;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::marks::RhythmId;
+use super::record::{FeatureHash, RecordedFeature};
 use super::shown::shown_words;
 use crate::counter::Decays;
-use crate::pipeline::{FeatureKey, Group, GroupId, HoldBack, NOTHING_LEFT_AFTER, Pipeline, RowShape};
+use crate::pipeline::{FeatureKey, Group, GroupId, HoldBack, MeasureId, NOTHING_LEFT_AFTER, Pipeline, RowShape};
 use crate::sink::dynamodb::{typical_bytes_in_key, typical_item_bytes, write_units};
 
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
@@ -16,6 +19,8 @@ pub(super) struct FeatureTable {
     numbers: HashMap<String, u32, RandomState>,
     entries: Vec<Feature>,
     free: Vec<u32>,
+    /// What makes features, each once.
+    makers: HashMap<(GroupId, MeasureId), Arc<Maker>, RandomState>,
     /// The bytes of all names; each is kept twice.
     name_bytes: usize,
 }
@@ -43,18 +48,30 @@ pub(super) struct Feature {
     pub item_bytes: usize,
     /// What it takes in an item of its whole key, likewise.
     pub bytes_in_key: usize,
+    /// Names it in checkpoints.
+    pub hash: FeatureHash,
+    maker: Arc<Maker>,
+    /// The last snapshot that holds rows of it.
+    named_in: u32,
     rows: u64,
 }
 
+/// What makes features.
+#[derive(Debug)]
+struct Maker {
+    group: String,
+    measure: String,
+}
+
 impl Feature {
-    fn new(key: &FeatureKey, pipeline: &Pipeline) -> Feature {
+    fn new(key: &FeatureKey, maker: Arc<Maker>, pipeline: &Pipeline) -> Feature {
         let (group, shape) = (pipeline.group(key.group), pipeline.shape(key));
         let decays = group.decays_of(shape).clone();
         let width = if shape == RowShape::Uniques { 1 } else { decays.width() };
         let rhythm = RhythmId(pipeline.publish.rhythm_of(group));
         let has_budget = pipeline.dynamodb.budget_wcu.is_some();
         let HoldBack { min_change, max_age } = pipeline.publish.held_back_of(group);
-        Feature {
+        let mut feature = Feature {
             key: key.clone(),
             shape,
             // Uniques show no squares.
@@ -67,7 +84,22 @@ impl Feature {
             rhythm,
             min_change,
             max_age: u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX),
+            hash: FeatureHash(0),
+            maker,
+            named_in: 0,
             rows: 0,
+        };
+        feature.hash = FeatureHash::of(&feature.recorded());
+        feature
+    }
+
+    fn recorded(&self) -> RecordedFeature {
+        RecordedFeature {
+            name: self.key.name.clone(),
+            group: self.maker.group.clone(),
+            measure: self.maker.measure.clone(),
+            shape: self.shape,
+            intervals: self.decays.intervals().to_vec(),
         }
     }
 
@@ -105,7 +137,7 @@ impl FeatureTable {
             return *number;
         }
         self.name_bytes += 2 * key.name.len();
-        let feature = Feature::new(key, pipeline);
+        let feature = Feature::new(key, self.maker(key, pipeline), pipeline);
         let number = match self.free.pop() {
             Some(number) => {
                 self.entries[number as usize] = feature;
@@ -120,10 +152,26 @@ impl FeatureTable {
         number
     }
 
+    fn maker(&mut self, key: &FeatureKey, pipeline: &Pipeline) -> Arc<Maker> {
+        let maker = self.makers.entry((key.group, key.measure)).or_insert_with(|| {
+            let group = pipeline.group(key.group);
+            Arc::new(Maker { group: group.name.clone(), measure: group.measure(key.measure).name.clone() })
+        });
+        Arc::clone(maker)
+    }
+
     /// The feature with this number.
     #[inline]
     pub fn get(&self, number: u32) -> &Feature {
         &self.entries[number as usize]
+    }
+
+    /// What a snapshot must say of a feature, a row of which it holds; nothing where it has said so.
+    #[inline]
+    pub fn name_in(&mut self, number: u32, snapshot: u32) -> Option<RecordedFeature> {
+        let feature = &mut self.entries[number as usize];
+        let is_new = std::mem::replace(&mut feature.named_in, snapshot) != snapshot;
+        is_new.then(|| feature.recorded())
     }
 
     /// A row was added to the feature.

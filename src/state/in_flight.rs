@@ -37,6 +37,8 @@ pub(super) struct InFlight {
     bytes_given: u64,
     /// What was written is given back, too: somebody wants to know what items show.
     gives_back_written: bool,
+    /// Keys that have left the table's hands since they were last [taken](InFlight::take_answered), where somebody wants to know.
+    answered: Option<Vec<KeyId>>,
 }
 
 /// A key that may not be read again yet.
@@ -99,6 +101,16 @@ impl InFlight {
     /// With nothing in flight. What was written is given back, too, where that is asked for.
     pub fn new(gives_back_written: bool) -> InFlight {
         InFlight { gives_back_written, ..InFlight::default() }
+    }
+
+    /// From here on it is told which keys all that was read is answered for of.
+    pub fn tell_answered(&mut self) {
+        self.answered = Some(Vec::new());
+    }
+
+    /// The keys of which all that was read has been answered for since the last time.
+    pub fn take_answered(&mut self) -> Vec<KeyId> {
+        self.answered.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     #[inline]
@@ -179,6 +191,9 @@ impl InFlight {
                 (held.batches, held.is_given) = (held.batches - 1, false);
                 if held.batches == 0 {
                     entry.remove();
+                    if let Some(answered) = &mut self.answered {
+                        answered.push(key.id);
+                    }
                 }
             }
             if outcome == Outcome::NotWritten || self.gives_back_written {

@@ -26,6 +26,16 @@ pub(crate) fn key_bytes(text_length: usize, rows: impl Iterator<Item = usize>) -
         + MARK_BYTES
 }
 
+/// A row as it was in an earlier run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RestoredRow<'a> {
+    pub feature: u32,
+    pub single: bool,
+    pub is_marked: bool,
+    pub last_update: EventTime,
+    pub words: &'a [u64],
+}
+
 /// How many marked keys ahead of the one that is taken memory is asked for.
 const AHEAD: usize = 8;
 
@@ -55,6 +65,12 @@ impl KeyTable {
             marked_rows: 0,
             cursor: (0, 0),
         }
+    }
+
+    /// Takes little memory where there are few keys. Before there is any.
+    #[cfg(test)]
+    pub fn use_small_slabs(&mut self) {
+        self.blocks.use_small_slabs();
     }
 
     pub fn keys(&self) -> usize {
@@ -203,6 +219,20 @@ impl KeyTable {
     pub fn mark_again(&mut self, key: BlockAddress, row: RowIndex, rhythm: RhythmId, since: Moment) {
         self.marked_rows += usize::from(self.blocks.get_mut(key).mark_row(row));
         self.queue_again(key, rhythm, since);
+    }
+
+    /// Adds a row as it was in an earlier run, to a key whose block has room for it; `None` where it is there already.
+    pub fn restore_row(&mut self, key: BlockAddress, row: RestoredRow<'_>) -> Option<()> {
+        let RestoredRow { feature, single, is_marked, last_update, words } = row;
+        let index = self.blocks.get(key).find(feature).err()?;
+        let mut block = self.blocks.get_mut(key);
+        block.insert_row(index, feature, single, last_update, words);
+        if !is_marked {
+            block.unmark_row(index);
+        }
+        self.rows += 1;
+        self.marked_rows += usize::from(is_marked);
+        Some(())
     }
 
     /// Which keys are marked, to be looked at.

@@ -39,6 +39,7 @@ impl DecayCounters {
             Some(block) => block,
             None => self.begin(key, features)?,
         };
+        self.touch(block);
         let mut shortest: Option<RhythmId> = None;
         for contribution in key.contributions() {
             let contribution = contribution?;
@@ -182,7 +183,7 @@ impl DecayCounters {
         self.no_room(self.keys.block(key).text())
     }
 
-    fn no_room(&self, text: &[u8]) -> ApplyError {
+    pub(super) fn no_room(&self, text: &[u8]) -> ApplyError {
         if self.keys.keys() >= MOST_BLOCKS {
             return ApplyError::TooManyKeys;
         }

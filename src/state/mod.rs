@@ -26,12 +26,16 @@ mod limits;
 mod marks;
 mod merge;
 mod publish;
+mod record;
 mod release;
+mod restore;
 mod row_reader;
 mod shown;
 mod slab;
+mod snapshot;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod uniques_slots;
 mod uniques_store;
 
@@ -41,7 +45,11 @@ pub(crate) use counters::{DecayCounters, Publishing};
 pub(crate) use due::Swept;
 pub(crate) use in_flight::{BatchId, Handover};
 pub(crate) use key_table::key_bytes;
+pub(crate) use limits::merge_filters;
 pub(crate) use marks::{Moment, RhythmId};
+pub(crate) use record::{FeatureHash, InvalidRecord, RecordedFeature, RecordedKey, clear_marks};
+pub(crate) use restore::{RestoreError, RestoredFeatures};
 pub(crate) use row_reader::Selection;
 pub(crate) use shown::shown_words;
+pub(crate) use snapshot::{Piece, SnapshotEnd, Written};
 pub(crate) use uniques_store::UniquesStore;

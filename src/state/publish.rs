@@ -331,6 +331,9 @@ impl DecayCounters {
                 (Outcome::NotWritten, None) => self.metrics.evictions.unpublished.add(1),
             }
         }
+        for key in self.in_flight.take_answered() {
+            self.note_answered(key);
+        }
     }
 
     /// How many items are marked or in flight.

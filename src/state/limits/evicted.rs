@@ -15,10 +15,10 @@ use crate::sums::{KeyId, Shard};
 #[derive(Debug)]
 pub(in crate::state) struct EvictedKeys {
     /// The words of each filter: a power of two.
-    filter_words: usize,
-    workers: u32,
+    pub(super) filter_words: usize,
+    pub(super) workers: u32,
     /// Those of the shards of this worker, in their order.
-    shards: Vec<ShardFilter>,
+    pub(super) shards: Vec<ShardFilter>,
     /// How long what was evicted would have been worth something.
     lasting: Option<i64>,
     /// The time of the eviction that is under way.
@@ -27,13 +27,15 @@ pub(in crate::state) struct EvictedKeys {
 
 /// What was evicted from one shard.
 #[derive(Clone, Debug)]
-struct ShardFilter {
+pub(super) struct ShardFilter {
     /// The younger one first; empty until something is evicted.
-    filters: [Vec<u64>; 2],
+    pub filters: [Vec<u64>; 2],
     /// When the younger one was begun.
-    began: EventTime,
+    pub began: EventTime,
     /// When keys were evicted the last time.
-    last_eviction: EventTime,
+    pub last_eviction: EventTime,
+    /// Something was added that is in no checkpoint.
+    pub is_changed: bool,
 }
 
 /// Bytes of a filter for each row that may be held.
@@ -71,7 +73,7 @@ impl EvictedKeys {
     pub fn insert(&mut self, key: KeyId) {
         let (words, now) = (self.filter_words, self.now);
         let shard = self.shard_mut(key);
-        shard.last_eviction = now;
+        (shard.last_eviction, shard.is_changed) = (now, true);
         let [young, _] = &mut shard.filters;
         young.resize(words, 0);
         for (word, bit) in probes(words, key) {
@@ -111,7 +113,12 @@ impl EvictedKeys {
 
 impl ShardFilter {
     fn new() -> ShardFilter {
-        ShardFilter { filters: [const { Vec::new() }; 2], began: EventTime(0), last_eviction: EventTime(i64::MIN) }
+        ShardFilter {
+            filters: [const { Vec::new() }; 2],
+            began: EventTime(0),
+            last_eviction: EventTime(i64::MIN),
+            is_changed: false,
+        }
     }
 
     fn begin_eviction(&mut self, now: EventTime, lasting: Option<i64>) {

@@ -7,18 +7,20 @@
 //!   less than that pay for the passes over all keys that it takes.
 //! - `worth`: what a row is worth now, as a rank; a key is worth as much as its best row.
 //! - `census`: how many rows there are of each rank, from which follows where to cut.
-//! - `evicted`: remembers who went, so that what starts again is marked: its item has a `since`.
+//! - `evicted`: remembers who went, so that what starts again is marked: its item has a `since`; `recorded`: the same in checkpoints.
 //!
 //! All of that is pure; [`super::eviction`] applies it to the keys.
 
 mod budget;
 mod census;
 mod evicted;
+mod recorded;
 mod worth;
 
 pub(super) use budget::{Budget, Usage};
 pub(super) use census::{Census, Cut};
 pub(super) use evicted::EvictedKeys;
+pub(crate) use recorded::{InvalidFilters, merge_filters};
 pub(super) use worth::Worth;
 
 use crate::counter::EventTime;
