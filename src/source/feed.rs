@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 use timely::scheduling::activate::SyncActivator;
 
-use super::Block;
+use super::{Block, Noter};
 use crate::epoch::Epoch;
 
 /// How many blocks wait in a feed: enough that no worker waits for the reader, few enough that
@@ -31,6 +31,7 @@ pub struct Feed {
 pub struct FeedSender {
     blocks: Option<Sender<Block>>,
     shared: Arc<Shared>,
+    noter: Option<Noter>,
 }
 
 #[derive(Debug, Default)]
@@ -44,13 +45,13 @@ struct Shared {
 pub fn feed(first: Epoch) -> (FeedSender, Feed) {
     let (sender, blocks) = bounded(BLOCKS_IN_FEED);
     let shared = Arc::new(Shared { announced: AtomicU64::new(first.0), ..Shared::default() });
-    (FeedSender { blocks: Some(sender), shared: Arc::clone(&shared) }, Feed { blocks, shared })
+    (FeedSender { blocks: Some(sender), shared: Arc::clone(&shared), noter: None }, Feed { blocks, shared })
 }
 
 impl Feed {
     /// No block that is still to be sent has an epoch below this.
     pub fn announced(&self) -> Epoch {
-        Epoch(self.shared.announced.load(Ordering::Acquire))
+        self.shared.announced()
     }
 
     /// Has this worker woken for every block and every announcement.
@@ -61,6 +62,10 @@ impl Feed {
 }
 
 impl Shared {
+    fn announced(&self) -> Epoch {
+        Epoch(self.announced.load(Ordering::Acquire))
+    }
+
     fn wake(&self) {
         for activator in self.activators.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             // An error means that the worker is gone, and with it the need to wake it.
@@ -74,6 +79,14 @@ impl Shared {
 pub struct Closed;
 
 impl FeedSender {
+    /// The same, and from now on the reader's positions are noted each time before a later epoch is announced, and before
+    /// the stream ends.
+    pub fn noting(mut self, noter: Noter) -> FeedSender {
+        noter.begins(self.shared.announced());
+        self.noter = Some(noter);
+        self
+    }
+
     /// Hands over a block; waits while the feed is full. Announces the block's epoch first.
     pub fn send(&self, block: Block) -> Result<(), Closed> {
         self.announce(block.epoch);
@@ -99,14 +112,23 @@ impl FeedSender {
 
     /// Says that every later block has at least this epoch. Never goes back.
     pub fn announce(&self, epoch: Epoch) {
-        if self.shared.announced.fetch_max(epoch.0, Ordering::AcqRel) < epoch.0 {
-            self.shared.wake();
+        if epoch <= self.shared.announced() {
+            return;
         }
+        // Before any worker can know of it: a checkpoint of the epoch that ends here must not come too late.
+        if let Some(noter) = &self.noter {
+            noter.announces(epoch);
+        }
+        self.shared.announced.fetch_max(epoch.0, Ordering::AcqRel);
+        self.shared.wake();
     }
 }
 
 impl Drop for FeedSender {
     fn drop(&mut self) {
+        if let Some(noter) = self.noter.take() {
+            noter.ends();
+        }
         // Workers see the end only once the channel is disconnected, so that comes first.
         self.blocks = None;
         self.shared.wake();

@@ -7,19 +7,25 @@
 
 mod block;
 mod caught_up;
+mod cuts;
 mod feed;
 pub mod kafka;
 pub mod log;
 mod positions;
+mod resume;
 mod split;
 
 pub use block::{BecameShorter, Block, HEAD_BYTES, LogBytes, Message, Payload, read_at};
 pub use caught_up::CaughtUp;
+#[cfg(test)]
+pub(crate) use cuts::Ground;
+pub use cuts::{Cut, Cuts, Noter};
 pub use feed::{Closed, Feed, FeedSender, feed};
 pub use positions::{
     KafkaPositions, LogHead, LogPart, LogPositions, OffsetRange, Positions, PositionsError, PositionsFile,
     SourcePositions,
 };
+pub use resume::Resume;
 
 /// Why a source cannot go on: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]

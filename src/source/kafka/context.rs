@@ -15,6 +15,8 @@ pub(crate) struct Context {
     failed_delivery: Mutex<Option<KafkaError>>,
     /// librdkafka's words for the change of a topic's id.
     made_anew: OnceLock<String>,
+    /// The first id of a topic that was heard of.
+    topic_id: OnceLock<String>,
 }
 
 /// An error as librdkafka tells it.
@@ -35,6 +37,11 @@ impl Context {
         self.made_anew.get().map(String::as_str)
     }
 
+    /// The id of the topic, once that is known.
+    pub(crate) fn topic_id(&self) -> Option<&str> {
+        self.topic_id.get().map(String::as_str)
+    }
+
     /// The first message that could not be delivered, if any.
     pub(crate) fn failed_delivery(&self) -> Option<KafkaError> {
         self.failed_delivery.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -47,6 +54,9 @@ impl ClientContext for Context {
         tracing::debug!(target: "librdkafka", "{facility}: {message}");
         if let Some(change) = change_of_id(message) {
             self.made_anew.get_or_init(|| change.to_owned());
+        }
+        if let Some(id) = first_id(message) {
+            self.topic_id.get_or_init(|| id.to_owned());
         }
     }
 
@@ -61,10 +71,20 @@ impl ClientContext for Context {
     }
 }
 
+/// In the place of an id that is not known yet, or that old brokers do not say.
+const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+/// The id of a topic, where a log line tells it for the first time: as a change from none.
+fn first_id(message: &str) -> Option<&str> {
+    let (_, ids) = message.split_once(" changed id from ")?;
+    let (before, id) = ids.split_once(" to ").or_else(|| Some(("", ids.strip_prefix("to ")?)))?;
+    let id = id.trim_end();
+    ((before.is_empty() || before == NO_ID) && !id.is_empty() && id != NO_ID).then_some(id)
+}
+
 /// The part of a log line that tells of a topic with a new id; librdkafka has no other way to say it. The first id that
 /// it learns is a change from none.
 fn change_of_id(message: &str) -> Option<&str> {
-    const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
     let at = message.find("Topic ")?;
     let line = &message[at..];
     let (_, ids) = line.split_once(" changed id from ")?;
@@ -96,8 +116,18 @@ mod tests {
             "METADATA",
             "[thrd:main]: Topic e changed id from AAAAAAAAAAAAAAAAAAAAAA to VtqfF9zRQ4S7ZBz4",
         );
-        assert_eq!(context.made_anew(), None, "the first id");
+        assert_eq!((context.made_anew(), context.topic_id()), (None, Some("VtqfF9zRQ4S7ZBz4")), "the first id");
         context.log(level, "METADATA", "[thrd:main]: Topic e changed id from VtqfF9zRQ4S7ZBz4 to 1k3pVhB5QTmvwVqk");
         assert_eq!(context.made_anew(), Some("Topic e changed id from VtqfF9zRQ4S7ZBz4 to 1k3pVhB5QTmvwVqk"));
+        assert_eq!(context.topic_id(), Some("VtqfF9zRQ4S7ZBz4"));
+    }
+
+    #[test]
+    fn a_topic_without_an_id_has_none() {
+        for line in
+            ["Topic e changed id from AAAAAAAAAAAAAAAAAAAAAA to AAAAAAAAAAAAAAAAAAAAAA", "Topic e: 3 partitions"]
+        {
+            assert_eq!(first_id(line), None, "{line}");
+        }
     }
 }

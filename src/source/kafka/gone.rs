@@ -72,7 +72,7 @@ impl Poller<'_> {
     fn lost_messages(&self, gap: &str) -> SourceError {
         SourceError::new(format!(
             "{}: {gap}. Messages were deleted before they were read (by the topic's retention, or with the topic): let \
-             the topic keep them longer; to count what is left, start anew",
+             the topic keep them longer; to count what is left, start anew, or with a state once with --skip-lost",
             self.reader.topic,
         ))
     }

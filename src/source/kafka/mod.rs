@@ -18,7 +18,9 @@ mod clock;
 mod context;
 mod end_wait;
 mod ends;
+mod go_on;
 mod gone;
+mod group;
 mod partition;
 mod poller;
 mod probe;
@@ -32,6 +34,7 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 mod topic_address;
+mod topic_id;
 mod watcher;
 
 use std::sync::Arc;
@@ -44,6 +47,7 @@ use rdkafka::topic_partition_list::Offset;
 
 pub use arrivals::RecordArrivals;
 pub use clock::KafkaClock;
+pub use group::GroupOffsets;
 pub use producer::TopicProducer;
 pub use progress::KafkaProgress;
 pub use reader::KafkaReader;
@@ -53,15 +57,22 @@ pub use watcher::TopicWatcher;
 use partition::Partition;
 use probe::{Probe, Wait};
 use problem::OutageLog;
+use progress::{ReadersOfTopic, Start};
 use settings::{consumer_settings, watchful};
 use topic_address::TopicAddress;
 
+use crate::counter::EventTime;
 use crate::pipeline::{KafkaConfig, StartOffset};
-use crate::source::SourceError;
+use crate::source::{Cuts, SourceError};
 
 /// How a topic is read.
 #[derive(Clone, Copy, Debug)]
 pub struct KafkaOptions {
+    /// The start of the run, in the unit of the event's time, for its positions.
+    pub run_start: EventTime,
+    /// Positions will be kept: by what the topic differs from a later one of its name is asked for, which takes a client of its own for
+    /// a moment.
+    pub keeps_positions: bool,
     /// Read to the ends that the partitions have at the start, and stop.
     pub until_end: bool,
     /// How long to wait for a broker's answer at the start.
@@ -75,6 +86,8 @@ pub struct KafkaOptions {
 impl Default for KafkaOptions {
     fn default() -> KafkaOptions {
         KafkaOptions {
+            run_start: EventTime(0),
+            keeps_positions: false,
             until_end: false,
             connect_within: Duration::from_secs(30),
             look_every: Duration::from_secs(2),
@@ -101,7 +114,7 @@ impl KafkaSource {
     /// Finds the topic, and resolves where reading begins and ends. Setting `stop` ends the wait for brokers.
     pub fn connect(config: &KafkaConfig, options: KafkaOptions, stop: &AtomicBool) -> Result<KafkaSource, SourceError> {
         let wait = Wait { deadline: Instant::now() + options.connect_within, stop };
-        let found = FoundTopic::find(config, wait)?;
+        let found = FoundTopic::find(config, wait, options.keeps_positions)?;
         let starts = match config.start {
             StartOffset::Earliest => found.offsets(Offset::Beginning, wait)?,
             // Here it is one: what an open transaction commits later comes after the start.
@@ -109,18 +122,19 @@ impl KafkaSource {
         };
         let partition = |(id, (start, end)): (i32, (i64, &i64))| {
             let partition = Partition::new(id, start, options.until_end.then_some(*end));
-            Partition { at_beginning: config.start == StartOffset::Earliest, ..partition }
+            Start::of(Partition { at_beginning: config.start == StartOffset::Earliest, ..partition })
         };
         let partitions = (0..).zip(starts.into_iter().zip(&found.ends)).map(partition).collect();
         Ok(KafkaSource::of(config, options, found, partitions))
     }
 
-    fn of(config: &KafkaConfig, options: KafkaOptions, found: FoundTopic, partitions: Vec<Partition>) -> KafkaSource {
-        let FoundTopic { address, probe, ends, .. } = found;
-        let progress = Arc::new(KafkaProgress::default());
-        for (partition, end) in partitions.iter().zip(&ends) {
-            progress.add_partition(partition.next, *end);
+    fn of(config: &KafkaConfig, options: KafkaOptions, found: FoundTopic, starts: Vec<Start>) -> KafkaSource {
+        let FoundTopic { address, probe, topic_id, ends, .. } = found;
+        let progress = KafkaProgress::of(&address.name, probe.cluster_id(), options.run_start).with_topic_id(topic_id);
+        for (start, end) in starts.iter().zip(&ends) {
+            progress.begin_partition(start, *end);
         }
+        let (progress, partitions) = (Arc::new(progress), starts.into_iter().map(|start| start.partition).collect());
         KafkaSource { config: config.clone(), options, topic: address, probe, partitions, ends, progress }
     }
 
@@ -132,6 +146,11 @@ impl KafkaSource {
     /// How far the readers are; lives as long as they do and longer.
     pub fn progress(&self) -> Arc<KafkaProgress> {
         Arc::clone(&self.progress)
+    }
+
+    /// What so many readers note as they read; for one run.
+    pub fn cuts(&self, readers: usize) -> Arc<Cuts> {
+        Arc::new(Cuts::new(Box::new(ReadersOfTopic { progress: self.progress(), readers }), readers))
     }
 
     /// One reader per worker, in the order of the workers, and the one that watches the topic for them; each is to run
@@ -176,20 +195,24 @@ struct FoundTopic {
     address: TopicAddress,
     settings: ClientConfig,
     probe: Probe,
+    /// The id that it got when it was made; old brokers say none.
+    topic_id: Option<String>,
     /// Where its partitions end, by id. Messages of open transactions are there, too: where those begin is no end.
     ends: Vec<i64>,
 }
 
 impl FoundTopic {
-    fn find(config: &KafkaConfig, wait: Wait<'_>) -> Result<FoundTopic, SourceError> {
+    fn find(config: &KafkaConfig, wait: Wait<'_>, with_id: bool) -> Result<FoundTopic, SourceError> {
         let address = TopicAddress::of(config);
         let settings = consumer_settings(config, 1)?;
         let mut all_messages = settings.clone();
         all_messages.set("isolation.level", "read_uncommitted");
         let probe = Probe::new(all_messages, address.clone())?;
         let count = probe.partition_count(wait)?;
+        // Before the ends: of a topic that is made anew in between, these are short.
+        let topic_id = if with_id { topic_id::find(&settings, &address, wait)? } else { None };
         let ends = probe.offsets(count, Offset::End, wait)?;
-        Ok(FoundTopic { address, settings, probe, ends })
+        Ok(FoundTopic { address, settings, probe, topic_id, ends })
     }
 
     fn offsets(&self, which: Offset, wait: Wait<'_>) -> Result<Vec<i64>, SourceError> {

@@ -213,6 +213,9 @@ impl<'a> Poller<'a> {
             .collect();
         self.partition_count = count;
         self.partitions.extend(&new);
+        for partition in &new {
+            self.reader.progress.take_on(partition.id);
+        }
         self.assign(&new)
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Wait<'a> {
 }
 
 impl Wait<'_> {
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.deadline || self.stop.load(Ordering::Relaxed)
     }
 }

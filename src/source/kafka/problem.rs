@@ -84,7 +84,7 @@ pub(crate) fn describe(topic: &TopicAddress, report: &Report) -> SourceError {
 pub(super) fn made_anew(topic: &TopicAddress, finding: &str) -> SourceError {
     SourceError::new(format!(
         "{topic}: {finding}. The topic was deleted and made anew, or a broker lost its messages: what was read of it is \
-         counted and published; to count what is there now, start anew"
+         counted and published; to count what is there now, start anew, or with a state once with --skip-lost"
     ))
 }
 

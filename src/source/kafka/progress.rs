@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::source::OffsetRange;
+use super::partition::Partition;
+use crate::counter::EventTime;
+use crate::source::cuts::Ground;
+use crate::source::{KafkaPositions, OffsetRange, SourcePositions};
 
 /// Shared by the readers, which say how far they are, the watcher, which says how long the
 /// partitions are and finds new ones, and whoever shows it.
 #[derive(Debug, Default)]
 pub struct KafkaProgress {
+    topic: String,
+    cluster: Option<String>,
+    topic_id: Option<String>,
+    run_start: EventTime,
     /// By the id of the partition.
     partitions: RwLock<Vec<PartitionProgress>>,
     /// How many they are: readers look for new ones with every message.
@@ -26,9 +33,50 @@ struct PartitionProgress {
     next: AtomicI64,
     /// Where the partition ends, or where reading will.
     end: AtomicI64,
+    /// Before this something may have been published by an earlier run.
+    published: i64,
+    /// Some reader reads it, or will from the start on.
+    is_taken_on: AtomicBool,
+}
+
+/// A partition that is read from the start on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    pub(super) partition: Partition,
+    /// Where the first of the runs began whose counts go on here.
+    pub(super) from: i64,
+    /// Before this something may have been published by an earlier run.
+    pub(super) published: i64,
+}
+
+impl Start {
+    /// Of one that no earlier run has read.
+    pub(super) fn of(partition: Partition) -> Start {
+        Start { partition, from: partition.next, published: 0 }
+    }
 }
 
 impl KafkaProgress {
+    /// Of no partition yet.
+    pub(super) fn of(topic: &str, cluster: Option<String>, run_start: EventTime) -> KafkaProgress {
+        KafkaProgress { topic: topic.to_owned(), cluster, run_start, ..KafkaProgress::default() }
+    }
+
+    /// The same of a topic with this id.
+    pub(super) fn with_topic_id(self, topic_id: Option<String>) -> KafkaProgress {
+        KafkaProgress { topic_id, ..self }
+    }
+
+    /// The positions of what was handed over by now, by this run and by those that it goes on from.
+    pub fn positions(&self) -> KafkaPositions {
+        self.positions_at(self.ranges())
+    }
+
+    fn positions_at(&self, partitions: BTreeMap<i32, OffsetRange>) -> KafkaPositions {
+        let (topic, cluster, topic_id) = (self.topic.clone(), self.cluster.clone(), self.topic_id.clone());
+        KafkaPositions { topic, cluster, topic_id, partitions, run_start: self.run_start }
+    }
+
     /// Messages that are still to be read, about: some offsets carry no message. Messages of a transaction that is
     /// still open are among them. `None` while the brokers do not say how many there are.
     pub fn lag(&self) -> Option<u64> {
@@ -42,11 +90,7 @@ impl KafkaProgress {
     /// What was handed over of each partition by now: all of what is read, once the readers have ended.
     pub fn ranges(&self) -> BTreeMap<i32, OffsetRange> {
         let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
-        let ranges = partitions.iter().map(|partition| OffsetRange {
-            from: partition.from.load(Ordering::Relaxed),
-            to: partition.next.load(Ordering::Relaxed),
-        });
-        (0..).zip(ranges).collect()
+        (0..).zip(partitions.iter().map(PartitionProgress::range)).collect()
     }
 
     /// Whether the brokers say how long the partitions are.
@@ -58,9 +102,34 @@ impl KafkaProgress {
         self.count.load(Ordering::Acquire)
     }
 
-    /// A partition that is read from `next`, and ends at `end`.
+    /// A partition that was found later, and that some reader will read from `next`. It ends at `end`.
     pub(super) fn add_partition(&self, next: i64, end: i64) {
-        let partition = PartitionProgress { from: next.into(), next: next.into(), end: end.into() };
+        self.add(PartitionProgress {
+            from: next.into(),
+            next: next.into(),
+            end: end.into(),
+            published: 0,
+            is_taken_on: false.into(),
+        });
+    }
+
+    /// A partition that is read from the start on, and ends at `end`.
+    pub(super) fn begin_partition(&self, start: &Start, end: i64) {
+        self.add(PartitionProgress {
+            from: start.from.into(),
+            next: start.partition.next.into(),
+            end: end.into(),
+            published: start.published,
+            is_taken_on: true.into(),
+        });
+    }
+
+    /// A reader has found this partition, and reads it from now on.
+    pub(super) fn take_on(&self, partition: i32) {
+        self.with(partition, |partition| partition.is_taken_on.store(true, Ordering::Relaxed));
+    }
+
+    fn add(&self, partition: PartitionProgress) {
         let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
         partitions.push(partition);
         self.count.store(partitions.len(), Ordering::Release);
@@ -99,15 +168,72 @@ impl KafkaProgress {
 }
 
 impl PartitionProgress {
+    fn range(&self) -> OffsetRange {
+        OffsetRange { from: self.from.load(Ordering::Relaxed), to: self.next.load(Ordering::Relaxed) }
+    }
+
     fn lag(&self) -> u64 {
         let to_go = self.end.load(Ordering::Relaxed) - self.next.load(Ordering::Relaxed);
         u64::try_from(to_go).unwrap_or_default()
     }
 }
 
+/// The partitions of a topic as so many readers share them: partition `n` is for reader `n` modulo their number.
+#[derive(Debug)]
+pub(super) struct ReadersOfTopic {
+    pub(super) progress: Arc<KafkaProgress>,
+    pub(super) readers: usize,
+}
+
+impl Ground for ReadersOfTopic {
+    fn all_of(&self, reader: usize) -> Vec<(usize, OffsetRange)> {
+        let partitions = self.progress.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        let of_reader = partitions.iter().enumerate().skip(reader).step_by(self.readers.max(1));
+        // What no reader has begun is new to the next run, too.
+        let begun = of_reader.filter(|(_, partition)| partition.is_taken_on.load(Ordering::Relaxed));
+        begun.map(|(id, partition)| (id, partition.range())).collect()
+    }
+
+    fn published(&self, number: usize) -> i64 {
+        let partitions = self.progress.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        partitions.get(number).map_or(0, |partition| partition.published)
+    }
+
+    fn positions(&self, handed_over: &BTreeMap<usize, OffsetRange>) -> SourcePositions {
+        let by_id = |(id, range): (&usize, &OffsetRange)| i32::try_from(*id).ok().map(|id| (id, *range));
+        SourcePositions::Kafka(self.progress.positions_at(handed_over.iter().filter_map(by_id).collect()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readers_note_their_own_partitions_and_new_ones_from_when_they_have_taken_them_on() {
+        let progress = Arc::new(KafkaProgress::of("t", Some("c".to_owned()), EventTime(9)));
+        for id in 0..3 {
+            let partition = Partition::new(id, 10, None);
+            progress.begin_partition(&Start { from: 4, published: 30, ..Start::of(partition) }, 50);
+        }
+        progress.add_partition(0, 5);
+        let ground = ReadersOfTopic { progress: Arc::clone(&progress), readers: 2 };
+        let range = |from, to| OffsetRange { from, to };
+        progress.reached(2, 40);
+        assert_eq!(ground.all_of(0), [(0, range(4, 10)), (2, range(4, 40))]);
+        assert_eq!(ground.all_of(1), [(1, range(4, 10))]);
+        progress.take_on(3);
+        progress.reached(3, 2);
+        assert_eq!(ground.all_of(1), [(1, range(4, 10)), (3, range(0, 2))]);
+        assert_eq!([0, 3, 7].map(|number| ground.published(number)), [30, 0, 0]);
+        let all = (0..2).flat_map(|reader| ground.all_of(reader)).collect();
+        let positions = progress.positions();
+        assert_eq!(
+            (&positions.topic[..], positions.cluster.as_deref(), positions.run_start),
+            ("t", Some("c"), EventTime(9))
+        );
+        assert_eq!(ground.positions(&all), SourcePositions::Kafka(positions));
+    }
 
     #[test]
     fn ranges_are_what_was_handed_over_from_where_reading_began() {

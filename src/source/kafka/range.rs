@@ -7,6 +7,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::partition::Partition;
 use super::probe::Wait;
+use super::progress::Start;
 use super::topic_address::TopicAddress;
 use super::{FoundTopic, KafkaOptions, KafkaSource};
 use crate::pipeline::KafkaConfig;
@@ -35,7 +36,14 @@ impl KafkaSource {
                 positions.topic, config.topic
             )));
         }
-        let mut found = FoundTopic::find(config, wait)?;
+        let mut found = FoundTopic::find(config, wait, positions.topic_id.is_some())?;
+        if let Some((was, is)) = positions.topic_id.as_ref().zip(found.topic_id.as_ref()).filter(|(was, is)| was != is)
+        {
+            return Err(SourceError::new(format!(
+                "{}: its id was {was} and is {is}: the topic was deleted and made anew since the run has read it",
+                found.address
+            )));
+        }
         let begins = found.offsets(Offset::Beginning, wait)?;
         refuse_missing(&found.address, positions, &begins, &found.ends)?;
         let nothing = OffsetRange { from: 0, to: 0 };
@@ -44,7 +52,7 @@ impl KafkaSource {
         // For whoever shows how far there is to go, and for the watcher, who finds the topic too short when it is another one.
         found.ends = ranges.iter().map(|range| range.to).collect();
         let partition = |(id, range): (i32, OffsetRange)| Partition::new(id, range.from, Some(range.to));
-        let partitions = (0..).zip(ranges).map(partition).collect();
+        let partitions = (0..).zip(ranges).map(partition).map(Start::of).collect();
         let options = KafkaOptions { until_end: true, ..options };
         Ok(KafkaSource::of(config, options, found, partitions))
     }
@@ -96,7 +104,13 @@ mod tests {
     fn refusal(ranges: &[(i32, i64, i64)], begins: &[i64], ends: &[i64]) -> Option<String> {
         let topic = TopicAddress { brokers: "b:1".to_owned(), name: "events".to_owned() };
         let partitions = ranges.iter().map(|(id, from, to)| (*id, OffsetRange { from: *from, to: *to })).collect();
-        let positions = KafkaPositions { topic: "events".to_owned(), partitions, run_start: EventTime(0) };
+        let positions = KafkaPositions {
+            topic: "events".to_owned(),
+            cluster: None,
+            topic_id: None,
+            partitions,
+            run_start: EventTime(0),
+        };
         refuse_missing(&topic, &positions, begins, ends).err().map(|error| error.to_string())
     }
 

@@ -122,6 +122,7 @@ mod tests {
             brokers: "localhost:9092".to_owned(),
             topic: "events".to_owned(),
             start: StartOffset::Earliest,
+            group: None,
             options: options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         }
     }

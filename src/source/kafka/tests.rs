@@ -18,6 +18,7 @@ use crate::source::CaughtUp;
 use crate::source::{Block, Feed, Payload, SourceErrorKind, feed};
 use crate::telemetry::Metrics;
 
+mod go_on;
 mod ranges;
 
 const TOPIC: &str = "events";
@@ -35,6 +36,7 @@ fn config(brokers: String) -> KafkaConfig {
         brokers,
         topic: TOPIC.to_owned(),
         start: StartOffset::Earliest,
+        group: None,
         // Brokers that come back are found again at once.
         options: BTreeMap::from([("reconnect.backoff.max.ms".to_owned(), "100".to_owned())]),
     }

@@ -7,6 +7,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::go_on::became_shorter;
 use super::open::{Log, ReadFailure, unreadable};
 use super::progress::LogProgress;
 use crate::source::SourceError;
@@ -28,45 +29,56 @@ pub(super) enum Chunk {
     Failure(ReadFailure),
 }
 
-/// Reads a log's content, chunk by chunk, until its end or until `each` breaks off.
+/// Reads a log's content behind `from`, chunk by chunk, until its end or until `each` breaks off. That less than `from` can be
+/// read of it is an error.
 pub(super) fn read_chunks<B>(
     log: &Log,
+    from: u64,
     progress: &Arc<LogProgress>,
     mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
 ) -> Result<ControlFlow<B>, ReadFailure> {
-    let mut content = log.open(progress).map_err(ReadFailure::Failed)?;
-    let mut position = 0;
+    let (mut content, mut position) = log.open(from, progress).map_err(ReadFailure::Failed)?;
+    let too_short = |length, damage| ReadFailure::Failed(became_shorter(&log.name, length, from, damage));
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         match content.read(&mut buffer) {
+            Ok(0) if position < from => return Err(too_short(position, None)),
             Ok(0) => return Ok(ControlFlow::Continue(())),
             Ok(read) => {
+                let passed_over = usize::try_from(from.saturating_sub(position)).unwrap_or(usize::MAX).min(read);
                 position += read as u64;
-                if let ControlFlow::Break(reason) = each(&buffer[..read]) {
+                if passed_over < read
+                    && let ControlFlow::Break(reason) = each(&buffer[passed_over..read])
+                {
                     return Ok(ControlFlow::Break(reason));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ReadFailure::new(&log.name, position, error)),
+            Err(error) => {
+                return Err(match ReadFailure::new(&log.name, position, error) {
+                    ReadFailure::Damaged(what) if position < from => too_short(position, Some(what)),
+                    failure => failure,
+                });
+            }
         }
     }
 }
 
-/// Reads a log on a thread of its own, so that whoever takes the chunks need not wait for a pipe
+/// Reads a log behind `from` on a thread of its own, so that whoever takes the chunks need not wait for a pipe
 /// that is silent. The thread ends with the log, or with the first chunk that nobody takes; from a
 /// silent pipe it ends with the process.
-pub(super) fn chunks_of(log: &Log, progress: &Arc<LogProgress>) -> Result<Receiver<Chunk>, SourceError> {
+pub(super) fn chunks_of(log: &Log, from: u64, progress: &Arc<LogProgress>) -> Result<Receiver<Chunk>, SourceError> {
     let (sender, chunks) = bounded(CHUNKS_AHEAD);
     let (log_to_read, progress) = (log.clone(), Arc::clone(progress));
     thread::Builder::new()
         .name("log content".into())
-        .spawn(move || send_chunks(&log_to_read, &progress, &sender))
+        .spawn(move || send_chunks(&log_to_read, from, &progress, &sender))
         .map_err(|error| unreadable(&log.name, error))?;
     Ok(chunks)
 }
 
-fn send_chunks(log: &Log, progress: &Arc<LogProgress>, chunks: &Sender<Chunk>) {
-    let read = read_chunks(log, progress, |bytes| match chunks.send(Chunk::Bytes(bytes.to_vec())) {
+fn send_chunks(log: &Log, from: u64, progress: &Arc<LogProgress>, chunks: &Sender<Chunk>) {
+    let read = read_chunks(log, from, progress, |bytes| match chunks.send(Chunk::Bytes(bytes.to_vec())) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     });

@@ -94,7 +94,13 @@ struct SkippedLine {
 impl LineCutter {
     /// A cutter at the beginning of a log.
     pub(super) fn new(limits: CutLimits) -> LineCutter {
-        LineCutter { limits, buffer: Vec::new(), offset: 0, scanned: 0, skipping: None, mark_looked_for: false }
+        LineCutter::at(0, limits)
+    }
+
+    /// A cutter that goes on at this offset of a log.
+    pub(super) fn at(offset: u64, limits: CutLimits) -> LineCutter {
+        let mark_looked_for = offset > 0;
+        LineCutter { limits, buffer: Vec::new(), offset, scanned: 0, skipping: None, mark_looked_for }
     }
 
     /// Takes the log's next bytes.

@@ -17,13 +17,17 @@
 //! `form` tells how it is stored, and `members` decompresses it; `cut` says where to cut, `plain` does
 //! so without reading a file, `stream` with what `chunks` reads, and `pieces` of a whole log; `stamp` gives out epochs, by what
 //! `tail` or `windows` finds in the lines; `reached` knows how far that has come. `span` reads ahead of all that, where it is asked
-//! for. `payloads` is the way in for whoever wants no epochs, `up_to` goes no further than an earlier run did.
+//! for. `payloads` is the way in for whoever wants no epochs, `up_to` goes no further than an earlier run did. Of a run with a state,
+//! `go_on` finds what earlier ones have left, `course` says from where to where a log is read, and `last_line` whether it ends whole.
 
 mod chunks;
+mod course;
 mod cut;
 mod find;
 mod foreign;
 mod form;
+mod go_on;
+mod last_line;
 mod lines;
 mod members;
 mod open;
@@ -55,15 +59,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use course::Course;
 use cut::CutLimits;
 use find::find_logs;
 use form::Form;
-use open::{Log, LogKind};
+use last_line::end_of_whole_lines;
+use open::{Log, LogKind, unreadable};
 use plain::PlainFile;
+use reached::{EarlierParts, ReaderOfLogs};
 use stamp::{Stamper, Stop};
 use stream::read_stream;
 
-use super::{FeedSender, LogPart, SourceError};
+use super::{Cuts, FeedSender, LogPart, SourceError};
 use crate::event::EventSchema;
 
 /// How reading event logs ended, if nothing failed.
@@ -90,6 +97,12 @@ pub struct LogSource {
     options: LogOptions,
     progress: Arc<LogProgress>,
     reached: Arc<LogReached>,
+    /// Of each log, what earlier runs have read of it.
+    earlier: Vec<EarlierParts>,
+    /// Later runs go on from here.
+    keeps_state: bool,
+    /// What may have been published and is gone is passed over.
+    skips_lost: bool,
 }
 
 impl LogSource {
@@ -109,7 +122,8 @@ impl LogSource {
     fn of(logs: Vec<Log>, options: LogOptions) -> LogSource {
         let progress = Arc::new(LogProgress::new(logs.iter().map(Log::length).sum()));
         let reached = Arc::new(LogReached::none_of(&logs, options.run_start));
-        LogSource { logs, parts: None, options, progress, reached }
+        let earlier = vec![EarlierParts::default(); logs.len()];
+        LogSource { logs, parts: None, options, progress, reached, earlier, keeps_state: false, skips_lost: false }
     }
 
     /// The names of the logs that are read, in order; `-` is standard input.
@@ -125,6 +139,11 @@ impl LogSource {
     /// How far the logs were handed over, now and later.
     pub fn reached(&self) -> Arc<LogReached> {
         Arc::clone(&self.reached)
+    }
+
+    /// What the reader notes as it reads; for one run.
+    pub fn cuts(&self) -> Arc<Cuts> {
+        Arc::new(Cuts::new(Box::new(ReaderOfLogs::of(self.reached())), 1))
     }
 
     /// Whether some of them give their lines an arrival of their own, as they come: pipes do.
@@ -143,7 +162,7 @@ impl LogSource {
         for (index, log) in self.logs.iter().enumerate() {
             self.progress.begin(&log.name);
             stamper.begin_log(index, log.is_pipe());
-            match self.read(log, &mut stamper) {
+            match self.read(log, &self.earlier[index], &mut stamper) {
                 Ok(()) => {}
                 Err(Stop::Damaged(what)) => damages.push(what),
                 Err(stop) => {
@@ -163,15 +182,50 @@ impl LogSource {
         CutLimits::new(self.options.block_bytes, self.options.schema.max_bytes)
     }
 
-    fn read(&self, log: &Log, stamper: &mut Stamper<'_>) -> Result<(), Stop> {
-        let limits = self.limits();
+    fn read(&self, log: &Log, earlier: &EarlierParts, stamper: &mut Stamper<'_>) -> Result<(), Stop> {
+        let course = Course {
+            from: earlier.counted,
+            parts: earlier.to_come().collect(),
+            end: self.end_of(log, earlier.published())?,
+            leaves_torn_lines: self.keeps_state,
+            skips_lost: self.skips_lost,
+        };
         match &log.kind {
             LogKind::File(found) if found.form == Form::Plain && !stamper.reads_every_line() => {
-                let file = PlainFile::new(&log.name, log.open_file(found)?, found.length, limits)?;
-                self.read_plain(log, file, stamper)
+                self.progress.add(course.from);
+                let file = log.open_file(found)?;
+                let mut from = course.from;
+                for (run_start, end) in course.legs() {
+                    let end = end.unwrap_or(found.length);
+                    stamper.begin_part(run_start);
+                    self.read_plain(
+                        log,
+                        PlainFile::new(&log.name, Arc::clone(&file), from..end, self.limits())?,
+                        stamper,
+                    )?;
+                    from = end;
+                }
+                Ok(())
             }
-            _ => read_stream(log, limits, &self.progress, stamper),
+            _ => read_stream(log, &course, self.limits(), &self.progress, stamper),
         }
+    }
+
+    /// Where reading a plain log ends, if it may still grow and its last line is not whole yet.
+    fn end_of(&self, log: &Log, published: u64) -> Result<Option<u64>, SourceError> {
+        let Some(found) = log.found().filter(|found| self.keeps_state && found.form == Form::Plain) else {
+            return Ok(None);
+        };
+        let max_line_bytes = self.options.schema.max_bytes;
+        let end = end_of_whole_lines(&*log.open_file(found)?, published, found.length, max_line_bytes)
+            .map_err(|error| unreadable(&log.name, error))?;
+        if end < found.length {
+            tracing::warn!(
+                "{}: the last line, from byte {end} on, has no end and is no whole JSON value: it is left to the next run",
+                log.name.display()
+            );
+        }
+        Ok(Some(end))
     }
 
     fn read_plain(&self, log: &Log, mut file: PlainFile<'_>, stamper: &mut Stamper<'_>) -> Result<(), Stop> {

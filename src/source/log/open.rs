@@ -99,19 +99,27 @@ impl Log {
         Err(unreadable(&self.name, format!("{change}; read logs that are not being rotated")))
     }
 
-    /// Opens its content, decompressed. A named pipe is waited for until somebody writes to it.
-    pub(super) fn open(&self, progress: &Arc<LogProgress>) -> Result<Box<dyn Read + Send>, SourceError> {
+    /// Opens its content, decompressed, from this offset on where it is stored as it is, else from its beginning. Says from
+    /// where. A named pipe is waited for until somebody writes to it.
+    pub(super) fn open(
+        &self,
+        from: u64,
+        progress: &Arc<LogProgress>,
+    ) -> Result<(Box<dyn Read + Send>, u64), SourceError> {
+        let from = self.content_length().map_or(0, |length| from.min(length));
         let inner: Box<dyn Read + Send> = match &self.kind {
             LogKind::StandardInput => Box::new(io::stdin()),
             LogKind::Pipe => Box::new(File::open(&self.name).map_err(|error| unreadable(&self.name, error))?),
-            LogKind::File(found) => Box::new(FromBeginning { file: self.open_file(found)?, offset: 0 }),
+            LogKind::File(found) => Box::new(FromBeginning { file: self.open_file(found)?, offset: from }),
         };
-        let stored = Box::new(Stored { inner, left: self.length(), progress: Arc::clone(progress) });
+        progress.add(from);
+        let left = self.length().map(|length| length - from);
+        let stored = Box::new(Stored { inner, left, progress: Arc::clone(progress) });
         let content = match &self.kind {
             LogKind::File(found) => found.form.decoded(stored),
             LogKind::StandardInput | LogKind::Pipe => decoded_stream(stored),
         };
-        content.map_err(|error| unreadable(&self.name, error))
+        content.map(|content| (content, from)).map_err(|error| unreadable(&self.name, error))
     }
 }
 

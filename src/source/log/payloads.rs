@@ -65,7 +65,7 @@ impl LogSource {
     ) -> Result<ControlFlow<()>, SourceError> {
         let mut cutter = LineCutter::new(self.limits());
         let (mut position, mut parts_to_come) = (0, parts.iter().peekable());
-        let read = read_chunks(log, &self.progress, |mut bytes| {
+        let read = read_chunks(log, 0, &self.progress, |mut bytes| {
             while let Some(part) = parts_to_come.peek() {
                 let arrival = Arrival::before(part.run_start);
                 let left = usize::try_from(part.to - position).unwrap_or(usize::MAX);

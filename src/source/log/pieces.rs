@@ -17,7 +17,7 @@ pub(super) fn each_piece<B>(
     mut each: impl FnMut(Piece) -> ControlFlow<B>,
 ) -> Result<ControlFlow<B>, ReadFailure> {
     let mut cutter = LineCutter::new(limits);
-    let read = read_chunks(log, progress, |bytes| {
+    let read = read_chunks(log, 0, progress, |bytes| {
         cutter.push(bytes);
         while let Some(piece) = cutter.next_piece() {
             each(piece)?;

@@ -25,7 +25,7 @@ const SCAN_BYTES: u64 = 64 * 1_024;
 pub(super) struct PlainFile<'a> {
     name: &'a Path,
     file: Arc<File>,
-    length: u64,
+    end: u64,
     /// Where the next piece begins.
     offset: u64,
     limits: CutLimits,
@@ -33,16 +33,16 @@ pub(super) struct PlainFile<'a> {
 }
 
 impl PlainFile<'_> {
-    /// A file of which the first `length` bytes are cut.
+    /// A file of which these bytes are cut.
     pub(super) fn new(
         name: &Path,
         file: Arc<File>,
-        length: u64,
+        Range { start, end }: Range<u64>,
         limits: CutLimits,
     ) -> Result<PlainFile<'_>, SourceError> {
-        let mut plain = PlainFile { name, file, length, offset: 0, limits, buffer: Vec::new() };
-        plain.load(0..length.min(BYTE_ORDER_MARK.len() as u64))?;
-        if plain.buffer == BYTE_ORDER_MARK {
+        let mut plain = PlainFile { name, file, end, offset: start, limits, buffer: Vec::new() };
+        plain.load(0..end.min(BYTE_ORDER_MARK.len() as u64))?;
+        if start == 0 && plain.buffer == BYTE_ORDER_MARK {
             plain.offset = BYTE_ORDER_MARK.len() as u64;
         }
         Ok(plain)
@@ -55,15 +55,15 @@ impl PlainFile<'_> {
 
     /// Whether there is no next piece.
     pub(super) fn is_finished(&self) -> bool {
-        self.offset == self.length
+        self.offset == self.end
     }
 
     /// The next piece, unless the file is finished; `None` when `stop` is set and a long line is not
     /// worth looking for its end.
     pub(super) fn next_piece(&mut self, stop: &AtomicBool) -> Result<Option<Piece>, SourceError> {
         let block_bytes = self.limits.block_bytes() as u64;
-        if self.length - self.offset < block_bytes {
-            return Ok(Some(self.take(self.length - self.offset)));
+        if self.end - self.offset < block_bytes {
+            return Ok(Some(self.take(self.end - self.offset)));
         }
         let block = self.offset..self.offset + block_bytes;
         read_back(&self.file, block.clone(), |bytes| bytes.contains(&b'\n'), &mut self.buffer)
@@ -81,15 +81,15 @@ impl PlainFile<'_> {
     fn long_line(&mut self, searched: u64, stop: &AtomicBool) -> Result<Option<Piece>, SourceError> {
         let mut searched = searched;
         let mut newline = None;
-        while newline.is_none() && searched < self.length {
+        while newline.is_none() && searched < self.end {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            self.load(searched..self.length.min(searched + SCAN_BYTES))?;
+            self.load(searched..self.end.min(searched + SCAN_BYTES))?;
             newline = memchr(b'\n', &self.buffer).map(|offset| searched + offset as u64);
             searched += self.buffer.len() as u64;
         }
-        let line_end = newline.unwrap_or(self.length);
+        let line_end = newline.unwrap_or(self.end);
         let length = line_end - self.offset;
         let with_newline = length + u64::from(newline.is_some());
         if !self.limits.too_long(length) {
@@ -167,7 +167,7 @@ mod tests {
     fn from_file(log: &[u8], limits: CutLimits) -> Vec<Cut> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(log).unwrap();
-        let mut plain = PlainFile::new(Path::new("log"), Arc::new(file), log.len() as u64, limits).unwrap();
+        let mut plain = PlainFile::new(Path::new("log"), Arc::new(file), 0..log.len() as u64, limits).unwrap();
         let mut cuts = Vec::new();
         while !plain.is_finished() {
             cuts.extend(plain.next_piece(&AtomicBool::new(false)).unwrap().map(cut));
@@ -245,7 +245,8 @@ mod tests {
     fn a_file_that_became_shorter_is_an_error_that_names_it() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"one\ntwo\n").unwrap();
-        let mut plain = PlainFile::new(Path::new("events.jsonl"), Arc::new(file), 100, CutLimits::new(10, 10)).unwrap();
+        let mut plain =
+            PlainFile::new(Path::new("events.jsonl"), Arc::new(file), 0..100, CutLimits::new(10, 10)).unwrap();
         let error = plain.next_piece(&AtomicBool::new(false)).unwrap_err();
         assert!(error.to_string().contains("events.jsonl"));
         let cause = std::error::Error::source(&error).unwrap().to_string();

@@ -45,7 +45,10 @@ pub(super) struct Stamper<'a> {
     outlet: Outlet<'a>,
     rhythm: Rhythm,
     times: LineTimes,
+    /// The start of the run.
     run_start: EventTime,
+    /// The start by which the lines of a file are judged now: perhaps that of an earlier run.
+    judged_by: EventTime,
     now: ArrivalClock,
     /// Whether the lines of the current log arrive as they are read.
     is_live: bool,
@@ -81,6 +84,7 @@ impl<'a> Stamper<'a> {
             rhythm,
             times: LineTimes::new(&options.schema),
             run_start: options.run_start,
+            judged_by: options.run_start,
             now: options.now.clone(),
             is_live: false,
         }
@@ -94,11 +98,23 @@ impl<'a> Stamper<'a> {
     /// Begins the log of this index. The lines of a pipe arrive when they are read; those of a file did before the run.
     pub(super) fn begin_log(&mut self, index: usize, is_pipe: bool) {
         self.outlet.log = index;
+        self.outlet.reached.begin(index);
         self.is_live = is_pipe;
+        self.judged_by = self.run_start;
+    }
+
+    /// What follows of this log was read by the run that began then; `None`: by none before this one.
+    pub(super) fn begin_part(&mut self, run_start: Option<EventTime>) {
+        self.judged_by = run_start.unwrap_or(self.run_start);
+    }
+
+    /// Nothing is left of this log to read, though more of it may have been published.
+    pub(super) fn nothing_is_left(&self) {
+        self.outlet.reached.nothing_is_left_of(self.outlet.log);
     }
 
     fn arrival(&self) -> Arrival {
-        if self.is_live { Arrival::at(self.now.now()) } else { Arrival::before(self.run_start) }
+        if self.is_live { Arrival::at(self.now.now()) } else { Arrival::before(self.judged_by) }
     }
 
     /// Set when the run should stop.

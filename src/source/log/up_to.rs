@@ -45,37 +45,44 @@ impl LogSource {
 }
 
 /// Of each log what was read of it, which may be nothing.
+fn parts_of(logs: &[Log], read: &[&LogPositions]) -> Result<Vec<Vec<LogPart>>, SourceError> {
+    let (found, missing) = found_again(logs, read)?;
+    if let Some(missing) = missing.first() {
+        return Err(SourceError::new(format!(
+            "the run has read {}, and none of the logs here begins as it did: name it too, as it was stored then (its name \
+             may be another)",
+            read[*missing].path
+        )));
+    }
+    let parts = |(log, found): (&Log, &Option<usize>)| match *found {
+        Some(found) => refuse_shorter(log, read[found]).map(|()| read[found].parts.clone()),
+        None => Ok(Vec::new()),
+    };
+    logs.iter().zip(&found).map(parts).collect()
+}
+
+/// Of each log which of these it is, by its index, if any; and which of these none of the logs is.
 ///
 /// Several logs may begin alike. A log that still has its name is the one that had it; of others that look alike, the ones
 /// with more to be known by have the first choice.
-fn parts_of(logs: &[Log], read: &[&LogPositions]) -> Result<Vec<Vec<LogPart>>, SourceError> {
+pub(super) fn found_again(
+    logs: &[Log],
+    read: &[&LogPositions],
+) -> Result<(Vec<Option<usize>>, Vec<usize>), SourceError> {
     let heads = logs.iter().map(head_bytes).collect::<Result<Vec<_>, _>>()?;
-    let mut parts: Vec<Vec<LogPart>> = vec![Vec::new(); logs.len()];
-    let mut assign = |read: &LogPositions, may_be: &dyn Fn(&Log) -> bool| -> Result<bool, SourceError> {
-        let begins_so = |index: &usize| read.head.is_some_and(|head| begins_with(&heads[*index], head));
-        let is_free = |index: &usize| parts[*index].is_empty() && may_be(&logs[*index]);
-        let Some(found) = (0..logs.len()).filter(is_free).find(begins_so) else { return Ok(false) };
-        refuse_shorter(&logs[found], read)?;
-        parts[found].clone_from(&read.parts);
-        Ok(true)
+    let mut found: Vec<Option<usize>> = vec![None; logs.len()];
+    let mut assign = |index: usize, may_be: &dyn Fn(&Log) -> bool| {
+        let begins_so = |log: &usize| read[index].head.is_some_and(|head| begins_with(&heads[*log], head));
+        let is_free = |log: &usize| found[*log].is_none() && may_be(&logs[*log]);
+        let first = (0..logs.len()).filter(is_free).find(begins_so);
+        first.map(|log| found[log] = Some(index)).is_some()
     };
-    let mut renamed = Vec::new();
-    for read in read {
-        if !assign(read, &|log| log.name.to_string_lossy() == read.path.as_str())? {
-            renamed.push(*read);
-        }
-    }
-    renamed.sort_by_key(|read| std::cmp::Reverse(read.head.map(|head| head.bytes)));
-    for read in renamed {
-        if !assign(read, &|_| true)? {
-            return Err(SourceError::new(format!(
-                "the run has read {}, and none of the logs here begins as it did: name it too, as it was stored then (its name \
-                 may be another)",
-                read.path
-            )));
-        }
-    }
-    Ok(parts)
+    let mut renamed: Vec<_> = (0..read.len())
+        .filter(|index| !assign(*index, &|log| log.name.to_string_lossy() == read[*index].path.as_str()))
+        .collect();
+    renamed.sort_by_key(|index| std::cmp::Reverse(read[*index].head.map(|head| head.bytes)));
+    renamed.retain(|index| !assign(*index, &|_| true));
+    Ok((found, renamed))
 }
 
 /// The first bytes of a log; none of a pipe.

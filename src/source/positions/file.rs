@@ -111,7 +111,13 @@ mod tests {
     use crate::source::{KafkaPositions, SourcePositions};
 
     fn positions(topic: &str) -> Positions {
-        let kafka = KafkaPositions { topic: topic.to_owned(), partitions: BTreeMap::new(), run_start: EventTime(1) };
+        let kafka = KafkaPositions {
+            topic: topic.to_owned(),
+            cluster: None,
+            topic_id: None,
+            partitions: BTreeMap::new(),
+            run_start: EventTime(1),
+        };
         let source = SourcePositions::Kafka(kafka);
         Positions { pipeline: "\"".repeat(300), version: Version(1), shift: None, source }
     }

@@ -37,7 +37,8 @@ pub struct Positions {
 }
 
 /// Positions in the source of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum SourcePositions {
     /// Of event logs, in the order in which they were read, those that were not reached included.
     Logs(Vec<LogPositions>),
@@ -91,6 +92,12 @@ pub struct LogPart {
 pub struct KafkaPositions {
     /// Its name.
     pub topic: String,
+    /// The id of the cluster that has it, where the brokers say one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The id that the topic got when it was made, where the brokers say one: another one of the same name has another.
+    #[serde(default, rename = "topicId", skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
     /// By the partition's id.
     pub partitions: BTreeMap<i32, OffsetRange>,
     /// When the run started. (Messages arrived when their records say.)

@@ -34,6 +34,8 @@ fn of_a_topic() -> Positions {
         shift: None,
         source: SourcePositions::Kafka(KafkaPositions {
             topic: "events".to_owned(),
+            cluster: None,
+            topic_id: None,
             partitions: partitions.map(|(id, from, to)| (id, OffsetRange { from, to })).into(),
             run_start: EventTime(1_790_000_000),
         }),
@@ -47,6 +49,12 @@ fn the_text_of_format_1_is_as_it_was_and_reads_back() {
         assert_eq!(positions.to_text().unwrap(), text);
         assert_eq!(Positions::from_text(text.as_bytes()).unwrap(), positions);
     }
+    let mut with_cluster = of_a_topic();
+    let SourcePositions::Kafka(kafka) = &mut with_cluster.source else { panic!("a topic") };
+    kafka.cluster = Some("Mk3OEYBSD34fcwNTJENDM2Qk".to_owned());
+    let text = with_cluster.to_text().unwrap();
+    assert!(text.contains(r#""topic":"events","cluster":"Mk3OEYBSD34fcwNTJENDM2Qk""#), "{text}");
+    assert_eq!(Positions::from_text(text.as_bytes()).unwrap(), with_cluster);
     let SourcePositions::Logs(logs) = of_logs().source else { panic!("logs") };
     assert_eq!(logs.iter().map(LogPositions::length).collect::<Vec<_>>(), [7_001, 12, 0]);
 }

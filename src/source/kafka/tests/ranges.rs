@@ -5,7 +5,7 @@ use crate::source::{KafkaPositions, OffsetRange};
 
 fn positions(ranges: &[(i32, i64, i64)]) -> KafkaPositions {
     let partitions = ranges.iter().map(|(id, from, to)| (*id, OffsetRange { from: *from, to: *to })).collect();
-    KafkaPositions { topic: TOPIC.to_owned(), partitions, run_start: EventTime(0) }
+    KafkaPositions { topic: TOPIC.to_owned(), cluster: None, topic_id: None, partitions, run_start: EventTime(0) }
 }
 
 /// Everything that so many readers hand over of these ranges, in order of partitions; all must come to their end.

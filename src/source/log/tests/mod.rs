@@ -19,6 +19,7 @@ use crate::pipeline::ClockKind;
 use crate::source::{Block, Feed, LogBytes, Payload, feed};
 
 mod files;
+mod go_on;
 mod pipes;
 mod up_to;
 
