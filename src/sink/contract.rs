@@ -37,7 +37,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -168,7 +168,8 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// The run's generation, where the sink has a record of earlier runs: above theirs.
+    /// The run's generation, where the sink has a record of earlier runs: above theirs. That of a run that goes on is the one
+    /// that it came with.
     fn generation(&self) -> Option<Generation> {
         None
     }
@@ -209,14 +210,20 @@ pub trait ItemReader {
 pub struct SinkOptions {
     /// Empty the sink first, instead of refusing one that is not empty.
     pub replace: bool,
+    /// An earlier run of the same state has filled the sink: what is there is kept, unless it is to be replaced. The
+    /// generation is then exactly the one that is given, and must be above those of all runs before.
+    pub goes_on: bool,
     /// Names the run; the sink keeps it, so that it is known who filled it.
     pub run_id: String,
-    /// The run's generation by the clock.
+    /// The run's generation: by the clock, or of a run that goes on, the one that it has claimed.
     pub generation: Generation,
     /// What the run judges its events by; the sink keeps it, where it can.
     pub record: Option<RunRecord>,
     /// The input begins with what is still to come, so that nothing of before is counted again.
     pub starts_at_the_end: bool,
+    /// Since when no earlier run of the same state can send anything any more: since this one holds the state's lock, for
+    /// instance. `None`: since the sink is opened.
+    pub alone_since: Option<Instant>,
     /// Set by the first signal to stop: a sink that waits for its service then gives up, opening at once and writing
     /// after a while.
     pub stop: Arc<AtomicBool>,

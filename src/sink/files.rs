@@ -61,6 +61,9 @@ pub(super) fn make_durable(file: &File) -> io::Result<()> {
 /// How much of a file is looked at, at its beginning and at its end, to see what it is.
 const LOOKED_AT_BYTES: u64 = 1 << 20;
 
+/// A file is read so many bytes at once, where its end is looked for.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// Whether a file holds lines of this kind alone, or nothing: what its first and its last whole line say. A line that
 /// was cut by a crash, or is too long to look at, begins like one.
 pub(super) fn holds_only(file: &File, beginning: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> io::Result<bool> {
@@ -86,6 +89,34 @@ pub(super) fn holds_only(file: &File, beginning: &[u8], is_ours: impl Fn(&[u8]) 
     Ok(is_beginning && is_ours(&bytes[last_begins..end_of_last]))
 }
 
+/// Where a file's last whole line ends; what stands behind that was cut by a crash, or is being written.
+pub(super) fn end_of_last_line(file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut bytes = vec![0; PIECE_BYTES.min(usize::try_from(end).unwrap_or(PIECE_BYTES))];
+    while end > 0 {
+        let piece = bytes.len().min(usize::try_from(end).unwrap_or(bytes.len()));
+        let begin = end - piece as u64;
+        file.read_exact_at(&mut bytes[..piece], begin)?;
+        if let Some(newline) = memchr::memrchr(b'\n', &bytes[..piece]) {
+            return Ok(begin + newline as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
+/// Cuts off a last line that a crash has left without its end, and makes all that stands before it durable: the run that wrote
+/// it may not have come to that. Says how many bytes were cut off.
+pub(super) fn cut_torn_line(file: &File) -> io::Result<u64> {
+    let end = end_of_last_line(file)?;
+    let torn = file.metadata()?.len().saturating_sub(end);
+    if torn > 0 {
+        file.set_len(end)?;
+    }
+    make_durable(file)?;
+    Ok(torn)
+}
+
 /// Makes a file that was just created in this place survive a crash of the machine.
 pub(super) fn make_entry_durable(path: &Path) -> io::Result<()> {
     // Where folders cannot be opened (not on Unix), there is no way to do it and none is needed.
@@ -103,6 +134,23 @@ mod tests {
         file.write_all(content).unwrap();
         let is_number = |line: &[u8]| line.starts_with(b"no. ") && line[4..].iter().all(u8::is_ascii_digit);
         holds_only(&file, b"no. ", is_number).unwrap()
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off_however_long_it_is() {
+        let long = vec![b'x'; 3 * PIECE_BYTES];
+        for whole in [0, 1, 9, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1] {
+            for torn in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES] {
+                let place = tempfile::NamedTempFile::new().unwrap();
+                let mut file = place.as_file();
+                file.write_all(&long[..whole]).unwrap();
+                let end = if whole == 0 { 0 } else { file.write_all(b"\n").map(|()| whole as u64 + 1).unwrap() };
+                file.write_all(&long[..torn]).unwrap();
+                assert_eq!(end_of_last_line(file).unwrap(), end, "{whole} {torn}");
+                assert_eq!(cut_torn_line(file).unwrap(), torn as u64);
+                assert_eq!(file.metadata().unwrap().len(), end);
+            }
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@ use crate::counter::{DecayInterval, Decays, EventTime};
 use crate::epoch::Version;
 use crate::event::{Ahead, DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
-    DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection, FeatureTemplate, Group,
-    GroupId, Limits, Measure, MeasureId, OtherShapes, OwnPublish, Pipeline, PublishConfig, WindowConfig,
+    CheckpointConfig, DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection,
+    FeatureTemplate, Group, GroupId, Limits, Measure, MeasureId, OtherShapes, OwnPublish, Pipeline, PublishConfig,
+    WindowConfig,
 };
 use crate::sink::{ItemBatch, Outcome, Part, Sink, SinkError};
 
@@ -52,6 +53,7 @@ pub(crate) fn pipeline() -> Pipeline {
         publish: PublishConfig::by_windows(Duration::from_secs(5)),
         kafka: None,
         dynamodb: DynamoDbConfig::of_table("UserCounters"),
+        checkpoint: CheckpointConfig::default(),
         dead_letters: DeadLetterConfig::default(),
         limits: Limits::default(),
         shift: None,

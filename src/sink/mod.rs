@@ -23,12 +23,12 @@ mod sqlite;
 
 pub use choice::Writers;
 pub use contract::{Desk, Intake, ItemReader, Order, Outcome, Part, RefusedItem, STOP_WITHIN, Sink, SinkOptions};
-pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Position};
+pub use dead_letters::{DeadLetter, DeadLetterBatch, DeadLetterFile, Known, LetterMark, LetterMarker, Position};
 pub(crate) use destination::Destination;
 pub use destination::Sample;
 pub use error::{SinkError, SinkErrorKind};
 pub use item::{ItemBatch, ItemRef};
-pub use record::{ArrivalSource, RunRecord};
+pub use record::{ArrivalSource, Recorded, RunRecord};
 
 use std::sync::Arc;
 
@@ -38,7 +38,8 @@ pub use crate::reading::{Count, Item, published};
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
 
-/// Opens a sink for a run to write to. Refuses one that another run has filled.
+/// Opens a sink for a run to write to. Refuses one that another run has filled, unless this one goes on with what that has
+/// published.
 pub fn open(
     target: &SinkTarget,
     pipeline: &Arc<Pipeline>,
@@ -64,9 +65,20 @@ pub fn look(
 ) -> Result<(), SinkError> {
     match target {
         SinkTarget::DynamoDb => dynamodb::DynamoDbSink::look(pipeline, options, Arc::clone(metrics)),
-        SinkTarget::Sqlite(path) => sqlite::SqliteSink::look(path, pipeline, options.replace),
-        SinkTarget::JsonLines(path) => jsonl::JsonLinesSink::look(path, options.replace),
+        SinkTarget::Sqlite(path) => sqlite::SqliteSink::look(path, pipeline, options),
+        SinkTarget::JsonLines(path) => jsonl::JsonLinesSink::look(path, options),
         SinkTarget::Stdout | SinkTarget::None => Ok(()),
+    }
+}
+
+/// What a sink knows of the runs that have filled it. Changes nothing in it; an error where a run is filling it now, or where
+/// it is something else. Waits for a service.
+pub fn recorded(target: &SinkTarget, pipeline: &Pipeline, metrics: &Arc<Metrics>) -> Result<Recorded, SinkError> {
+    match target {
+        SinkTarget::DynamoDb => dynamodb::DynamoDbSink::recorded(pipeline, Arc::clone(metrics)),
+        SinkTarget::Sqlite(path) => sqlite::SqliteSink::recorded(path),
+        SinkTarget::JsonLines(path) => jsonl::JsonLinesSink::recorded(path),
+        SinkTarget::Stdout | SinkTarget::None => Ok(Recorded::NOTHING),
     }
 }
 

@@ -89,12 +89,21 @@ impl Slot {
 #[derive(Debug, Default)]
 pub(super) struct FeatureNumbers {
     by_name: HashMap<String, u32, RandomState>,
+    /// That of the next feature.
+    next: u32,
 }
 
 impl FeatureNumbers {
+    /// Those of before go on: these have numbers already.
+    pub fn of_known<'a>(known: impl Iterator<Item = (&'a str, u32)>) -> FeatureNumbers {
+        let by_name: HashMap<_, _, _> = known.map(|(name, number)| (name.to_owned(), number)).collect();
+        let next = by_name.values().max().map_or(0, |largest| largest + 1);
+        FeatureNumbers { by_name, next }
+    }
+
     /// The number of each item's feature.
     fn of_all(&mut self, items: &[ItemRef<'_>]) -> Vec<u32> {
-        let known = self.by_name.len() as u32;
+        let known = self.next;
         let mut added: Vec<&str> = Vec::new();
         let mut numbers: Vec<u32> = Vec::with_capacity(items.len());
         for item in items {
@@ -106,6 +115,7 @@ impl FeatureNumbers {
                 number
             }));
         }
+        self.next += added.len() as u32;
         if added.len() > 1 {
             let mut order: Vec<_> = (0..added.len()).collect();
             order.sort_unstable_by_key(|came| added[*came]);

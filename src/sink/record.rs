@@ -1,8 +1,9 @@
 //! What a sink keeps of the run that fills it, beside its items: by what that judged its events, and how it moved their
-//! times. Whoever counts the same events again needs it.
+//! times; and which runs those were. Whoever counts the same events again needs it.
 
 use super::SinkError;
 use crate::counter::EventTime;
+use crate::epoch::{Generation, Version};
 use crate::pipeline::TimeShift;
 
 /// What a run judged its events by. Times are in the unit of the event's time.
@@ -14,6 +15,22 @@ pub struct RunRecord {
     pub arrival: ArrivalSource,
     /// How times were moved as they were published.
     pub shift: Option<TimeShift>,
+}
+
+/// What a sink knows of the runs that have filled it: by it a state sees whether the sink goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The newest generation that it knows of; of `dynamodb`, which has no record, that of a few items. `None`: it knows none.
+    pub generation: Option<Generation>,
+    /// The newest version that was published into it, where it keeps that.
+    pub newest_version: Option<Version>,
+    /// It holds no items.
+    pub is_empty: bool,
+}
+
+impl Recorded {
+    /// Of a sink that is not there yet, or keeps nothing.
+    pub const NOTHING: Recorded = Recorded { generation: None, newest_version: None, is_empty: true };
 }
 
 /// What gives events their arrival.

@@ -15,6 +15,7 @@ use super::concurrency::{Begun, Concurrency};
 use super::connection::Service;
 use super::expiry::Expiry;
 use super::failed_request::{Cause, Certainty, FailedRequest};
+use super::first_write::FirstWrite;
 use super::request::{Answer, ITEMS_PER_REQUEST, id, put_all, put_if_newer};
 use super::retry::{FailedAttempts, pause};
 use super::schedule::{End, Verdict, Write};
@@ -48,8 +49,7 @@ pub(super) struct Flow {
     unsettled: Unsettled,
     failures: Failures,
     expiry: Expiry,
-    /// No request begins before: one of an earlier run may be under way.
-    begins: Instant,
+    first_write: FirstWrite,
 }
 
 /// Failures since a request was answered last.
@@ -71,21 +71,21 @@ struct Ended {
 }
 
 impl Flow {
-    /// Nothing is under way. No request begins before `begins`.
+    /// Nothing of this run is under way.
     pub(super) fn new(
         service: Service,
         pipeline: Arc<Pipeline>,
         metrics: Arc<Metrics>,
         generation: Generation,
         expiry: Expiry,
-        begins: Instant,
+        first_write: FirstWrite,
     ) -> Flow {
         let (first, most) = if pipeline.dynamodb.fence { SINGLE_REQUESTS } else { REQUESTS };
         let concurrency = Concurrency::new(first, most, ITEMS_PER_REQUEST);
         // A condition keeps what comes late from doing harm.
         let settle = if pipeline.dynamodb.fence { Duration::ZERO } else { pipeline.dynamodb.settle };
         let (unsettled, failures) = (Unsettled::new(settle), Failures::default());
-        Flow { service, pipeline, metrics, generation, concurrency, unsettled, failures, expiry, begins }
+        Flow { service, pipeline, metrics, generation, concurrency, unsettled, failures, expiry, first_write }
     }
 
     /// The table, to be shown.
@@ -171,7 +171,12 @@ impl Flow {
         now: Instant,
     ) -> Option<Instant> {
         let writes_at_once = if self.pipeline.dynamodb.fence { 1 } else { ITEMS_PER_REQUEST };
-        let gates = [Some(self.begins), self.failures.resumes, self.unsettled.has_room_at()];
+        if call.schedule.is_ready()
+            && let Some(left) = self.first_write.take_telling(now)
+        {
+            self.tell_wait(left);
+        }
+        let gates = [Some(self.first_write.begins()), self.failures.resumes, self.unsettled.has_room_at()];
         if let Some(gate) = gates.into_iter().flatten().max().filter(|gate| *gate > now) {
             return Some(gate);
         }
@@ -190,6 +195,14 @@ impl Flow {
             });
         }
         call.schedule.next_ready()
+    }
+
+    /// Says why nothing is written yet.
+    fn tell_wait(&self, left: Duration) {
+        let seconds = left.as_secs_f64().ceil();
+        let until = "until no write of an earlier run can still be carried out";
+        tracing::info!("DynamoDB: waiting {seconds} s {until}; before that {} gets nothing", self.service.table);
+        self.metrics.sink_trouble.set(format!("it gets nothing {until}"));
     }
 
     /// Takes the end of a request.

@@ -9,6 +9,7 @@
 //! - At no time are there two requests in flight that write the same item, and after one of unknown outcome nothing newer of
 //!   its items is sent before it can no longer be carried out (`unsettled.rs`). With `fence` a condition takes the place of
 //!   that wait.
+//! - Nothing is sent while a request of an earlier run may still be carried out (`first_write.rs`).
 //! - What may pass is tried again for ever: the table stands still while the
 //!   service is away, the run does not; and the library's own retries are off. An item that is throttled again and again is
 //!   given back as not written, for others not to wait for it. Credentials that have expired, or are refused after they were
@@ -24,6 +25,7 @@ mod concurrency;
 mod connection;
 mod expiry;
 mod failed_request;
+mod first_write;
 mod flow;
 mod put;
 mod reader;

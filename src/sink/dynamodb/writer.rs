@@ -8,13 +8,14 @@ use tokio::runtime::Runtime;
 use super::attributes::version;
 use super::connection::Service;
 use super::expiry::Expiry;
+use super::first_write::FirstWrite;
 use super::flow::Flow;
 use super::retry::Patience;
 use super::stopping::unless_asked_to_stop;
 use super::table::{deletes_expired_items, require_table};
 use crate::epoch::{Generation, Version};
 use crate::pipeline::{Layout, Pipeline};
-use crate::sink::{Desk, ItemBatch, Sink, SinkError, SinkErrorKind, SinkOptions};
+use crate::sink::{Desk, ItemBatch, Recorded, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::telemetry::Metrics;
 
 /// About so many items pay to be handed over at once.
@@ -47,10 +48,8 @@ impl DynamoDbSink {
         let preparing = prepare(&service, pipeline.publish.layout, options);
         let prepared = runtime.block_on(unless_stopped(&service, options, preparing))?;
         let Prepared { generation, expiry, is_empty } = prepared;
-        // A request of an earlier run may still be carried out, and must not replace what this one writes.
-        let is_exclusive = is_empty || pipeline.dynamodb.fence;
-        let begins = if is_exclusive { opened } else { opened + pipeline.dynamodb.settle };
-        let flow = Flow::new(service, pipeline, metrics, generation, expiry, begins);
+        let first_write = FirstWrite::new(&pipeline.dynamodb, options, opened, is_empty);
+        let flow = Flow::new(service, pipeline, metrics, generation, expiry, first_write);
         Ok(DynamoDbSink { runtime, flow, generation })
     }
 
@@ -62,6 +61,19 @@ impl DynamoDbSink {
     ) -> Result<(), SinkError> {
         let (runtime, service) = connect(pipeline, options, metrics)?;
         runtime.block_on(unless_stopped(&service, options, find_table(&service, pipeline.publish.layout)))
+    }
+
+    /// What a few items of the table say of the runs that have filled it. Waits for the service.
+    pub(in crate::sink) fn recorded(pipeline: &Pipeline, metrics: Arc<Metrics>) -> Result<Recorded, SinkError> {
+        let options = SinkOptions::default();
+        let (runtime, service) = connect(pipeline, &options, metrics)?;
+        let looking = async {
+            find_table(&service, pipeline.publish.layout).await?;
+            newest_version_held(&service).await
+        };
+        let held = runtime.block_on(unless_stopped(&service, &options, looking))?;
+        let generation = held.map(Version::generation);
+        Ok(Recorded { generation, newest_version: None, is_empty: held.is_none() })
     }
 }
 
@@ -119,13 +131,25 @@ async fn say_what_is_waited_for(service: Service) {
 async fn prepare(service: &Service, layout: Layout, options: &SinkOptions) -> Result<Prepared, SinkError> {
     find_table(service, layout).await?;
     let held = newest_version_held(service).await?;
-    if held.is_some() {
+    if held.is_some() && !options.goes_on {
         tracing::warn!("{}", not_empty(service, options.starts_at_the_end));
     }
     let recorded = held.unwrap_or_default().generation();
-    let generation = options.generation.above(recorded).ok_or_else(|| {
-        SinkError::new(format!("DynamoDB: {} holds a `version` above which there is none", service.table))
-    })?;
+    let generation = if options.goes_on {
+        // One that was claimed is not changed here: what it is claimed in would not know. Another process of the same run may have
+        // begun to write.
+        Some(options.generation).filter(|claimed| *claimed >= recorded).ok_or_else(|| {
+            SinkError::new(format!(
+                "DynamoDB: {} holds items of generation {}, and this run of the state is generation {}: another run has \
+                 written to it since, or it belongs to another state",
+                service.table, recorded.0, options.generation.0
+            ))
+        })?
+    } else {
+        options.generation.above(recorded).ok_or_else(|| {
+            SinkError::new(format!("DynamoDB: {} holds a `version` above which there is none", service.table))
+        })?
+    };
     let expiry = Expiry::new(deletes_expired_items(service).await);
     Ok(Prepared { generation, expiry, is_empty: held.is_none() })
 }

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::contract::answer_all;
-use super::files::{exists, holds_only, lock, make_durable, make_entry_durable, not_empty};
-use super::{Desk, Item, ItemBatch, Outcome, Sink, SinkError, SinkErrorKind, SinkOptions};
+use super::files::{
+    cut_torn_line, end_of_last_line, exists, holds_only, lock, make_durable, make_entry_durable, not_empty,
+};
+use super::{Desk, Item, ItemBatch, Outcome, Recorded, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::pipeline::Pipeline;
 use crate::telemetry::write_json;
 
@@ -34,19 +36,30 @@ enum Output {
 }
 
 impl JsonLinesSink {
-    /// Items go to this file. Refuses one that is not empty, unless it is to be replaced.
+    /// Items go to this file. Refuses one that is not empty, unless it is to be replaced or gone on with.
     pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &SinkOptions) -> Result<Self, SinkError> {
-        let file = open_file(path, options.replace)?;
+        let file = open_file(path, options)?;
         Ok(JsonLinesSink { pipeline, output: Output::File { file, path: path.to_owned() }, lines: Vec::new() })
     }
 
     /// Whether [`JsonLinesSink::open`] would refuse this file. What may be a stream is not looked at.
-    pub(super) fn look(path: &Path, replace: bool) -> Result<(), SinkError> {
+    pub(super) fn look(path: &Path, options: &SinkOptions) -> Result<(), SinkError> {
         if !exists(path)? || !path.is_file() {
             return Ok(());
         }
         let file = OpenOptions::new().append(true).read(true).open(path).map_err(|error| cannot_open(path, error))?;
-        refuse(&file, path, replace)
+        refuse(&file, path, options)
+    }
+
+    /// Whether the file holds items: more it does not know of the runs that have filled it.
+    pub(super) fn recorded(path: &Path) -> Result<Recorded, SinkError> {
+        if !exists(path)? || !path.is_file() {
+            return Ok(Recorded::NOTHING);
+        }
+        let failed = |error| cannot_open(path, error);
+        let file = File::open(path).map_err(failed)?;
+        refuse(&file, path, &SinkOptions { goes_on: true, ..SinkOptions::default() })?;
+        Ok(Recorded { is_empty: end_of_last_line(&file).map_err(failed)? == 0, ..Recorded::NOTHING })
     }
 
     /// Items go to stdout.
@@ -103,7 +116,7 @@ impl Output {
     }
 }
 
-fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
+fn open_file(path: &Path, options: &SinkOptions) -> Result<File, SinkError> {
     let failed = |error| cannot_open(path, error);
     // Not truncated here: what is in it goes only when it is known that it may. A pipe that could also be read from
     // would not tell when its reader has gone.
@@ -112,14 +125,18 @@ fn open_file(path: &Path, replace: bool) -> Result<File, SinkError> {
     if is_stream {
         return Ok(file);
     }
-    refuse(&file, path, replace)?;
-    file.set_len(0).map_err(failed)?;
+    refuse(&file, path, options)?;
+    if options.goes_on && !options.replace {
+        cut_torn_line(&file).map_err(failed)?;
+    } else {
+        file.set_len(0).map_err(failed)?;
+    }
     make_entry_durable(path).map_err(failed)?;
     Ok(file)
 }
 
 /// Locks a file, and refuses it where it holds what may not go.
-fn refuse(file: &File, path: &Path, replace: bool) -> Result<(), SinkError> {
+fn refuse(file: &File, path: &Path, options: &SinkOptions) -> Result<(), SinkError> {
     let failed = |error| cannot_open(path, error);
     lock(file, path)?;
     if file.metadata().map_err(failed)?.len() == 0 {
@@ -127,7 +144,7 @@ fn refuse(file: &File, path: &Path, replace: bool) -> Result<(), SinkError> {
     }
     let is_item = |line: &[u8]| serde_json::from_slice::<Item>(line).is_ok();
     let is_ours = holds_only(file, br#"{"key":""#, is_item).map_err(failed)?;
-    match (is_ours, replace) {
+    match (is_ours, options.replace || options.goes_on) {
         (true, true) => Ok(()),
         (true, false) => Err(not_empty(path)),
         (false, _) => Err(something_else(path)),
@@ -202,6 +219,33 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), items);
         open(&path, true).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    }
+
+    fn go_on(path: &Path) -> Result<JsonLinesSink, SinkError> {
+        JsonLinesSink::open(path, Arc::new(pipeline()), &SinkOptions { goes_on: true, ..SinkOptions::default() })
+    }
+
+    #[test]
+    fn a_run_that_goes_on_appends_behind_the_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        assert_eq!(JsonLinesSink::recorded(&path).unwrap(), Recorded::NOTHING);
+        assert!(!path.exists(), "looking makes nothing");
+        for (version, torn) in [(1, "{\"key\":\"b\",\"fea"), (2, ""), (3, "{\"key\":\"")] {
+            go_on(&path).unwrap().write_all(&[batch(&[Row::new("a", "like").version(version)])]).unwrap();
+            let whole = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(whole.lines().count() as u64, version);
+            assert!(whole.lines().all(|line| serde_json::from_str::<Item>(line).is_ok()), "{whole}");
+            std::fs::write(&path, whole + torn).unwrap();
+        }
+        assert_eq!(JsonLinesReader::open(&path).unwrap().get("a", None).unwrap()[0].version.0, 3);
+        let expected = Recorded { is_empty: false, ..Recorded::NOTHING };
+        assert_eq!(JsonLinesSink::recorded(&path).unwrap(), expected);
+        std::fs::write(&path, "something\n").unwrap();
+        for error in [go_on(&path).map(|_| ()).unwrap_err(), JsonLinesSink::recorded(&path).map(|_| ()).unwrap_err()] {
+            assert!(error.to_string().contains("left as it is"), "{error}");
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "something\n");
     }
 
     #[test]

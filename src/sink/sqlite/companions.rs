@@ -24,7 +24,7 @@ pub(super) fn refuse_strangers(database: &Path) -> Result<(), SinkError> {
             _ => continue,
         };
         let (path, database) = (path.display(), database.display());
-        if !beginning.is_ok_and(|beginning| beginnings.contains(&&beginning[..])) {
+        if !beginning.is_ok_and(|found| is_of_sqlite(&found, beginnings)) {
             return Err(SinkError::new(format!(
                 "{path} is something else than SQLite keeps there for {database}, and is left as it is: name another \
                  file with --sink"
@@ -40,14 +40,44 @@ pub(super) fn refuse_strangers(database: &Path) -> Result<(), SinkError> {
     Ok(())
 }
 
-fn beginning(path: &Path) -> io::Result<[u8; 4]> {
-    let mut bytes = [0; 4];
-    File::open(path)?.read_exact(&mut bytes)?;
+/// Its first bytes, as many as say what it is.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(4);
+    File::open(path)?.take(4).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The first who opens a database cuts its `-shm` to three bytes, before it is written anew: there it stays where that one is killed
+/// then, and so it is seen by others for a moment.
+fn is_of_sqlite(found: &[u8], beginnings: &[&[u8]]) -> bool {
+    found.len() >= 3 && beginnings.iter().any(|beginning| beginning.starts_with(found))
 }
 
 fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(ending);
     path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_when_a_database_is_opened_is_no_stranger() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("items.db");
+        fs::write(&database, "a database").unwrap();
+        let ours = 3_007_000_u32.to_ne_bytes();
+        let refuses = |content: &[u8]| {
+            fs::write(beside(&database, "-shm"), content).unwrap();
+            refuse_strangers(&database).is_err()
+        };
+        for content in [&ours[..], &ours[..3], &[0; 3], &[0; 4], &[0; 32_768], &[]] {
+            assert!(!refuses(content), "{content:?}");
+        }
+        for content in [&b"abc"[..], b"abcd", &ours[..2], &[0, 0, 0, 1]] {
+            assert!(refuses(content), "{content:?}");
+        }
+    }
 }

@@ -9,6 +9,9 @@
 //! What is in its tables says [`schema`]; whoever reads items with SQL reads the view `items`.
 //!
 //! While a run writes, the file is locked for it, and three files belong together: `PATH`, `PATH-wal` and `PATH-shm`.
+//! A run that goes on with what an earlier one of its state has published keeps the tables, and the numbers of their features;
+//! where its pipeline has other decays by now, the rows of a feature are brought into the new shape with its first item
+//! (`reshape.rs`).
 //! At a clean end everything is in `PATH`, which is no longer in WAL mode, so that it can be copied, and read
 //! by whoever may only read it. A run that was killed leaves what the next to open it needs.
 
@@ -23,7 +26,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::contract::answer_all;
 use super::files::{exists, lock};
 use super::key_item::KeyItem;
-use super::{Desk, ItemBatch, ItemRef, Outcome, Sink, SinkError, SinkErrorKind, SinkOptions};
+use super::{Desk, ItemBatch, ItemRef, Outcome, Recorded, Sink, SinkError, SinkErrorKind, SinkOptions};
 use crate::epoch::Generation;
 use crate::file_id::FileId;
 use crate::pipeline::{Encoding, Layout, Pipeline};
@@ -35,6 +38,7 @@ mod error;
 mod features;
 mod open;
 mod reader;
+mod reshape;
 mod schema;
 mod write;
 
@@ -43,7 +47,7 @@ pub(super) use reader::SqliteReader;
 
 use self::error::sink_error;
 use self::features::Features;
-use self::open::{configure, connect, refuse, start_over};
+use self::open::{Taken, configure, connect, refuse, take_over};
 
 /// How long a write waits for somebody else's lock; then what is newest is written later.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -72,7 +76,7 @@ pub(super) struct SqliteSink {
 
 impl SqliteSink {
     /// Items go to the database in this file. Refuses one that is not empty, unless it is to be
-    /// replaced, and any file that is something else.
+    /// replaced or gone on with, and any file that is something else.
     pub(super) fn open(path: &Path, pipeline: Arc<Pipeline>, options: &SinkOptions) -> Result<Self, SinkError> {
         companions::refuse_strangers(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
@@ -81,9 +85,9 @@ impl SqliteSink {
         let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
         lock(&file, path)?;
         // Before anything is changed, the journal mode included.
-        refuse(&connection, path, &pipeline, options.replace)?;
+        refuse(&connection, path, &pipeline, options)?;
         configure(&connection).map_err(|error| sink_error(path, error))?;
-        let generation = start_over(&mut connection, path, &pipeline, options)?;
+        let Taken { generation, features } = take_over(&mut connection, path, &pipeline, options)?;
         let run_id = options.run_id.clone();
         connection.busy_timeout(LOCK_PATIENCE).map_err(|error| sink_error(path, error))?;
         Ok(SqliteSink {
@@ -91,7 +95,7 @@ impl SqliteSink {
             path: path.to_owned(),
             pipeline,
             run_id,
-            features: Features::default(),
+            features,
             file,
             generation,
             warned_of_lock: WarnLimiter::new(WARN_EVERY),
@@ -99,16 +103,13 @@ impl SqliteSink {
     }
 
     /// Whether [`SqliteSink::open`] would refuse this file.
-    pub(super) fn look(path: &Path, pipeline: &Pipeline, replace: bool) -> Result<(), SinkError> {
-        companions::refuse_strangers(path)?;
-        if !exists(path)? {
-            return Ok(());
-        }
-        // Closed after the connection: where it is closed, this process's own locks on the file may go.
-        let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
-        lock(&file, path)?;
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| sink_error(path, error))?;
-        refuse(&connection, path, pipeline, replace)
+    pub(super) fn look(path: &Path, pipeline: &Pipeline, options: &SinkOptions) -> Result<(), SinkError> {
+        look_into(path, |connection| refuse(connection, path, pipeline, options)).map(Option::unwrap_or_default)
+    }
+
+    /// What this file says of the runs that have filled it.
+    pub(super) fn recorded(path: &Path) -> Result<Recorded, SinkError> {
+        Ok(look_into(path, |connection| open::recorded(connection, path))?.unwrap_or(Recorded::NOTHING))
     }
 
     /// An error when the path no longer leads to the file that this run has opened. Then SQLite must not tidy up
@@ -160,6 +161,19 @@ impl SqliteSink {
         }
         Ok(Outcome::Written)
     }
+}
+
+/// What `see` sees in the file, which nobody changes meanwhile; `None` where there is no file.
+fn look_into<T>(path: &Path, see: impl FnOnce(&Connection) -> Result<T, SinkError>) -> Result<Option<T>, SinkError> {
+    companions::refuse_strangers(path)?;
+    if !exists(path)? {
+        return Ok(None);
+    }
+    // Closed after the connection: where it is closed, this process's own locks on the file may go.
+    let file = File::open(path).map_err(|error| SinkError::io(format!("cannot open {}", path.display()), error))?;
+    lock(&file, path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| sink_error(path, error))?;
+    see(&connection).map(Some)
 }
 
 /// What one transaction writes.

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::error::{has_lost_tables, is_in_use, sink_error};
+use super::features::Features;
 use super::schema::{Contents, Format, NEWEST_FORMAT, PAGE_BYTES, contents, create, filled_by};
-use crate::epoch::Generation;
+use crate::epoch::{Generation, Version};
 use crate::pipeline::{Layout, Pipeline};
 use crate::sink::files::not_empty;
-use crate::sink::{RunRecord, SinkError, SinkOptions};
+use crate::sink::{Recorded, RunRecord, SinkError, SinkOptions};
 
 /// How much of the table is kept in memory.
 const CACHE_KIB: i64 = 64 * 1024;
@@ -30,17 +31,21 @@ pub(super) fn refuse(
     connection: &Connection,
     path: &Path,
     pipeline: &Pipeline,
-    replace: bool,
+    options: &SinkOptions,
 ) -> Result<(), SinkError> {
+    let replace = options.replace;
     match contents(connection) {
         Ok(Contents::Nothing | Contents::NoItems(_)) => Ok(()),
         Ok(Contents::Items(_)) if replace => Ok(()),
-        Ok(Contents::Items(format)) => Err(match filled_by(connection).map_err(|error| sink_error(path, error))? {
-            Some(other) if other != pipeline.name => of_another_pipeline(path, &other),
-            _ if format.layout() != pipeline.publish.layout => of_another_layout(path, format, pipeline.publish.layout),
-            _ if format == Format::One => older_format(path),
-            _ => not_empty(path),
-        }),
+        Ok(Contents::Items(format)) => match filled_by(connection).map_err(|error| sink_error(path, error))? {
+            Some(other) if other != pipeline.name => Err(of_another_pipeline(path, &other)),
+            _ if format.layout() != pipeline.publish.layout => {
+                Err(of_another_layout(path, format, pipeline.publish.layout))
+            }
+            _ if format == Format::One => Err(older_format(path)),
+            Some(_) if options.goes_on => Ok(()),
+            _ => Err(not_empty(path)),
+        },
         Ok(Contents::NewerFormat(format)) => Err(newer_format(path, format)),
         Ok(Contents::SomethingElse) => Err(something_else(path)),
         // Which is what the message about them advises.
@@ -59,28 +64,80 @@ pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }
 
-/// Empty tables that belong to this run. Readers see what was there before until this commits.
-pub(super) fn start_over(
+/// What a run has made its own.
+pub(super) struct Taken {
+    pub generation: Generation,
+    /// Those that the tables have already.
+    pub features: Features,
+}
+
+/// Tables that belong to this run: empty ones, or what an earlier run of its state has filled. Readers see what was there before
+/// until this commits.
+pub(super) fn take_over(
     connection: &mut Connection,
     path: &Path,
     pipeline: &Pipeline,
     options: &SinkOptions,
-) -> Result<Generation, SinkError> {
+) -> Result<Taken, SinkError> {
     let failed = |error| sink_error(path, error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another run may have filled it meanwhile.
-    refuse(&transaction, path, pipeline, options.replace)?;
-    let recorded = recorded_generation(&transaction).map_err(failed)?;
-    let generation = options.generation.above(recorded).ok_or_else(|| last_generation(path))?;
-    create(&transaction, pipeline.publish.layout).map_err(failed)?;
-    let sql = "INSERT INTO meta VALUES ('pipeline', ?1), ('run', ?2), ('generation', ?3)";
-    transaction.execute(sql, params![pipeline.name, options.run_id, generation.0.to_string()]).map_err(failed)?;
-    for (name, value) in options.record.iter().flat_map(RunRecord::entries) {
-        transaction.execute("INSERT INTO meta VALUES (?1, ?2)", [name, &value]).map_err(failed)?;
+    refuse(&transaction, path, pipeline, options)?;
+    let generation = generation(&transaction, path, options)?;
+    // What may not be kept was refused.
+    let is_kept = options.goes_on && !options.replace && holds_items(&transaction);
+    if !is_kept {
+        create(&transaction, pipeline.publish.layout).map_err(failed)?;
+    }
+    let features = match pipeline.publish.layout {
+        Layout::Feature if is_kept => Features::load(&transaction).map_err(failed)?,
+        _ => Features::default(),
+    };
+    let (name, run, number) = (pipeline.name.clone(), options.run_id.clone(), generation.0.to_string());
+    let record = options.record.iter().flat_map(RunRecord::entries);
+    // Of what was kept, the entries stay that this run has none of: the newest version, for one.
+    for (name, value) in [("pipeline", name), ("run", run), ("generation", number)].into_iter().chain(record) {
+        transaction.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", [name, &value]).map_err(failed)?;
     }
     transaction.commit().map_err(failed)?;
-    make_small(connection).map_err(failed)?;
-    Ok(generation)
+    if !is_kept {
+        make_small(connection).map_err(failed)?;
+    }
+    Ok(Taken { generation, features })
+}
+
+fn holds_items(connection: &Connection) -> bool {
+    matches!(contents(connection), Ok(Contents::Items(_)))
+}
+
+/// The run's generation. One that was claimed is not changed here: what it is claimed in would not know.
+fn generation(connection: &Connection, path: &Path, options: &SinkOptions) -> Result<Generation, SinkError> {
+    let recorded = recorded_generation(connection).map_err(|error| sink_error(path, error))?;
+    match (options.goes_on, recorded) {
+        (true, Some(recorded)) if recorded >= options.generation => Err(not_above(path, recorded, options.generation)),
+        (true, _) => Ok(options.generation),
+        (false, recorded) => {
+            options.generation.above(recorded.unwrap_or_default()).ok_or_else(|| last_generation(path))
+        }
+    }
+}
+
+/// What the file says of the runs that have filled it.
+pub(super) fn recorded(connection: &Connection, path: &Path) -> Result<Recorded, SinkError> {
+    let failed = |error| sink_error(path, error);
+    let is_empty = match contents(connection) {
+        Ok(Contents::Nothing) => return Ok(Recorded::NOTHING),
+        Ok(Contents::NoItems(_)) => true,
+        Ok(Contents::Items(_)) => false,
+        Ok(Contents::NewerFormat(format)) => return Err(newer_format(path, format)),
+        Ok(Contents::SomethingElse) => return Err(something_else(path)),
+        // What becomes of such a file says who opens it.
+        Err(error) if has_lost_tables(&error) => false,
+        Err(error) => return Err(failed(error)),
+    };
+    let generation = recorded_generation(connection).map_err(failed)?;
+    let newest_version = number_in_meta(connection, "newestVersion").map_err(failed)?;
+    Ok(Recorded { generation, newest_version: newest_version.map(Version), is_empty })
 }
 
 /// What was dropped leaves a file of free pages, which would stay as large as ever. There is next to nothing to copy.
@@ -101,16 +158,30 @@ fn make_small(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// The generation of the run that filled the tables; the zeroth where there are none, or where that run
-/// recorded none.
-fn recorded_generation(connection: &Connection) -> rusqlite::Result<Generation> {
+/// The generation of the run that filled the tables; `None` where there are none, or where that run recorded none.
+fn recorded_generation(connection: &Connection) -> rusqlite::Result<Option<Generation>> {
+    let recorded = number_in_meta(connection, "generation")?;
+    Ok(recorded.map(|recorded| Generation(u32::try_from(recorded).unwrap_or(u32::MAX))))
+}
+
+/// A number that `meta` keeps under this name.
+fn number_in_meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'meta')";
     if !connection.query_row(sql, [], |row| row.get(0))? {
-        return Ok(Generation(0));
+        return Ok(None);
     }
-    let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'";
-    let recorded = connection.query_row(sql, [], |row| row.get(0)).optional()?;
-    Ok(Generation(recorded.unwrap_or(0)))
+    let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?1";
+    connection.query_row(sql, [name], |row| row.get::<_, i64>(0).map(i64::cast_unsigned)).optional()
+}
+
+fn not_above(path: &Path, recorded: Generation, claimed: Generation) -> SinkError {
+    SinkError::new(format!(
+        "{} was filled by a run of generation {}, and this run of the state is generation {}: another run has filled it since, \
+         or it belongs to another state; start over with --replace, or name another file with --sink",
+        path.display(),
+        recorded.0,
+        claimed.0
+    ))
 }
 
 fn of_another_pipeline(path: &Path, pipeline: &str) -> SinkError {

@@ -137,6 +137,8 @@ pub(super) const UPSERT_KEY: &str = "
 pub(super) const PUT_FEATURE: &str = "
     INSERT OR REPLACE INTO features (id, name, decays, ttl, unitsPerSecond, more) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
+pub(super) const SELECT_FEATURES: &str = "SELECT id, name, decays, ttl, unitsPerSecond, more FROM features";
+
 /// The newest version that was published: by it one sees later which state of the run a copy of the file has.
 pub(super) const PUT_NEWEST: &str = "
     INSERT INTO meta VALUES ('newestVersion', ?1)

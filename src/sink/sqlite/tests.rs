@@ -9,6 +9,7 @@ use crate::sink::fixtures::{Row, WriteAll as _, batch, pipeline};
 use crate::sink::{ArrivalSource, Item, ItemReader, Part, RunRecord, SinkErrorKind};
 
 mod formats;
+mod going_on;
 mod keys;
 mod shape;
 
@@ -18,6 +19,10 @@ fn open_as(path: &Path, replace: bool, run_id: &str) -> Result<SqliteSink, SinkE
         Arc::new(pipeline()),
         &SinkOptions { replace, run_id: run_id.to_owned(), ..SinkOptions::default() },
     )
+}
+
+fn replacing(replace: bool) -> SinkOptions {
+    SinkOptions { replace, ..SinkOptions::default() }
 }
 
 fn open(path: &Path, replace: bool) -> Result<SqliteSink, SinkError> {

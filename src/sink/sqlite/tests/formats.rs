@@ -54,17 +54,18 @@ fn a_file_of_the_older_format_is_written_to_only_when_it_is_replaced() {
     let path = folder.path().join("items.db");
     file_of_format_1(&path, &rows());
     let before = std::fs::read(&path).unwrap();
-    for error in [open(&path, false).unwrap_err(), SqliteSink::look(&path, &pipeline(), false).unwrap_err()] {
+    for error in [open(&path, false).unwrap_err(), SqliteSink::look(&path, &pipeline(), &replacing(false)).unwrap_err()]
+    {
         let error = error.to_string();
         let told = ["items.db", "older format", "--replace", "--sink"];
         assert!(told.iter().all(|told| error.contains(told)), "{error}");
     }
     let feed = Pipeline { name: "feed".to_owned(), ..pipeline() };
-    let error = SqliteSink::look(&path, &feed, false).unwrap_err().to_string();
+    let error = SqliteSink::look(&path, &feed, &replacing(false)).unwrap_err().to_string();
     assert!(error.contains("another pipeline, user_counters"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 
-    SqliteSink::look(&path, &pipeline(), true).unwrap();
+    SqliteSink::look(&path, &pipeline(), &replacing(true)).unwrap();
     let mut sink = open(&path, true).unwrap();
     assert_eq!(sink.generation(), Some(Generation(78)));
     sink.write_all(&[one_item()]).unwrap();

@@ -173,7 +173,7 @@ fn a_file_of_another_layout_is_refused_unless_it_is_empty_or_to_be_replaced() {
             let pipeline = pipeline_of(other);
             let refusals = [
                 SqliteSink::open(&path, Arc::clone(&pipeline), &SinkOptions::default()).unwrap_err(),
-                SqliteSink::look(&path, &pipeline, false).unwrap_err(),
+                SqliteSink::look(&path, &pipeline, &replacing(false)).unwrap_err(),
             ];
             for error in refusals.map(|error| error.to_string()) {
                 let told = [&held.to_string(), &other.to_string(), "--sink", "--replace"];
