@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::checkpoint::CheckpointConfig;
 use super::checks::{at_least, duration, duration_or_none, not_empty};
 use super::choices::StartOffset;
 use super::counters::expand_groups;
@@ -19,8 +20,7 @@ use super::model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, Wind
 use super::publish::PublishConfig;
 use super::ratio::ratios;
 use super::raw::{
-    RawBudget, RawCheckpoint, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline,
-    RawWindow, Text,
+    RawBudget, RawDeadLetters, RawDynamoDb, RawEvent, RawKafka, RawLimit, RawOption, RawPipeline, RawWindow, Text,
 };
 use super::selection::{FeatureSelection, prune};
 use super::sink_target::{SinkTarget, UnknownSink};
@@ -38,9 +38,6 @@ const SHORTEST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
 const LARGEST_MAX_BYTES: i64 = 1 << 30;
 
 pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
-    if let Some(checkpoint) = &raw.checkpoint {
-        return Err(refuse_checkpoint(checkpoint));
-    }
     let name = not_empty(&raw.name, "the pipeline's name")?.to_owned();
     let mut fields = Fields::new(&raw.event)?;
     let mut event_map = expand_map(&raw.event.map)?;
@@ -64,6 +61,7 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
         window,
         kafka: raw.kafka.map(kafka).transpose()?,
         dynamodb: dynamodb(raw.dynamodb, &name)?,
+        checkpoint: CheckpointConfig::expand(raw.checkpoint)?,
         dead_letters: dead_letters(raw.dead_letters)?,
         limits: Limits::expand(&raw.limits)?,
         shift: None,
@@ -74,20 +72,6 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
         dropped_ratios,
         name,
     })
-}
-
-/// State is a later version's. What is written is looked at all the same, so that a file that is
-/// wrong besides is told so.
-fn refuse_checkpoint(checkpoint: &Spanned<RawCheckpoint>) -> Fault {
-    if let Some(every) = &checkpoint.get_ref().every
-        && let Err(fault) = duration(every)
-    {
-        return fault;
-    }
-    Fault::new(
-        checkpoint.span(),
-        "[checkpoint] is not supported yet: keeping state between runs comes in a later version; remove the section",
-    )
 }
 
 /// An empty one, as of a variable that is not set, is none.
@@ -171,6 +155,7 @@ fn kafka(raw: RawKafka) -> Result<KafkaConfig, Fault> {
         brokers: not_empty(&raw.brokers, "brokers")?.to_owned(),
         topic: not_empty(&raw.topic, "topic")?.to_owned(),
         start: raw.start.unwrap_or(StartOffset::Earliest),
+        group: raw.group.as_ref().map(|group| not_empty(group, "group")).transpose()?.map(str::to_owned),
         options: raw.options.into_iter().map(option).collect::<BTreeMap<_, _>>(),
     })
 }

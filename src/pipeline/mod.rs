@@ -4,10 +4,13 @@
 //! `raw` takes the TOML apart, `expand` (with `counters`, `condition`, `event_map` and `fields`) makes
 //! the `model` of it: its meaning with its defaults; `names` sees to it that no two features have the same name. Then
 //! `selection` takes away what no kept feature needs, and `ratio` checks ratios against the features.
+//! `meaning` says what gives rows their meaning, and `changes` what has become of it since a state was written.
 //! What is wrong is said with its line. A [`Pipeline`] that was made here keeps what its types and
 //! fields promise.
 
 mod bytes;
+mod changes;
+mod checkpoint;
 mod checks;
 mod choices;
 mod condition;
@@ -21,6 +24,7 @@ mod explain;
 mod fields;
 mod group;
 mod limits;
+mod meaning;
 mod model;
 mod names;
 mod pattern;
@@ -37,6 +41,8 @@ mod sink_target;
 mod tests;
 
 pub use bytes::{Bytes, InvalidBytes};
+pub use changes::{Changes, FeatureChanges, GroupChange};
+pub use checkpoint::CheckpointConfig;
 pub use choices::{ClockKind, Encoding, RatioKind, StartOffset};
 pub use condition::Condition;
 pub use duration::{InvalidDuration, format_duration, from_units, parse_duration, to_units};

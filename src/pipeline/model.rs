@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::CheckpointConfig;
 use super::choices::{ClockKind, StartOffset};
 use super::event_map::EventMap;
 use super::group::{FeatureKey, Group, GroupId, MeasureId, RowShape};
@@ -36,6 +37,8 @@ pub struct Pipeline {
     pub kafka: Option<KafkaConfig>,
     /// Where the `dynamodb` sink writes.
     pub dynamodb: DynamoDbConfig,
+    /// How often the state is kept, and where.
+    pub checkpoint: CheckpointConfig,
     /// What becomes of events that cannot be counted.
     pub dead_letters: DeadLetterConfig,
     /// How much may be held in memory.
@@ -160,8 +163,17 @@ pub struct KafkaConfig {
     pub topic: String,
     /// Where a run without a checkpoint begins.
     pub start: StartOffset,
+    /// The consumer group that a run with a state commits its offsets to, for dashboards.
+    pub group: Option<String>,
     /// Passed through to librdkafka as they stand.
     pub options: BTreeMap<String, String>,
+}
+
+impl KafkaConfig {
+    /// The consumer group that offsets are committed to: the one that is named here or in the options, or the pipeline's name.
+    pub fn group_or<'a>(&'a self, pipeline: &'a str) -> &'a str {
+        self.group.as_ref().or_else(|| self.options.get("group.id")).map_or(pipeline, String::as_str)
+    }
 }
 
 /// `[dynamodb]`.

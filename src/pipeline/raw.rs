@@ -43,9 +43,9 @@ pub(super) struct RawPipeline {
     /// Where the sink `dynamodb` writes.
     #[serde(default)]
     pub dynamodb: RawDynamoDb,
-    /// State that is kept between runs: comes in a later version.
-    #[schemars(with = "Option<RawCheckpoint>")]
-    pub checkpoint: Option<Spanned<RawCheckpoint>>,
+    /// The state that is kept, so that a run goes on where the last one ended.
+    #[serde(default)]
+    pub checkpoint: RawCheckpoint,
     /// What becomes of events that cannot be counted.
     #[serde(default)]
     pub dead_letters: RawDeadLetters,
@@ -196,6 +196,9 @@ pub(super) struct RawKafka {
     pub topic: Text,
     /// Where a run without a checkpoint begins; `earliest` by default.
     pub start: Option<StartOffset>,
+    /// A run with a state commits its offsets to this consumer group, for dashboards; named like the pipeline by default.
+    #[schemars(with = "Option<String>")]
+    pub group: Option<Text>,
     /// Passed through to librdkafka as they stand.
     #[serde(default)]
     pub options: BTreeMap<String, RawOption>,
@@ -247,18 +250,16 @@ pub(super) enum RawBudget {
     Word(String),
 }
 
-/// State that is kept between runs: comes in a later version.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// The state that is kept, so that a run goes on where the last one ended, however that came.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section")]
 #[schemars(rename = "Checkpoint")]
 pub(super) struct RawCheckpoint {
-    /// How often.
+    /// The time from one checkpoint to the next, at least 1s; 30s by default.
     #[schemars(with = "Option<String>")]
     pub every: Option<Text>,
-    /// Where.
-    #[schemars(with = "Option<String>")]
-    #[expect(dead_code, reason = "taken for its form only, until there is state")]
-    pub dir: Option<Text>,
+    /// Where the state of runs from Kafka is kept: a folder, or `s3://BUCKET/PREFIX`; `--state` replaces it.
+    pub dir: Option<String>,
 }
 
 /// What becomes of events that cannot be counted.

@@ -1,8 +1,10 @@
 //! The SINK that a person names: `dynamodb`, `sqlite:PATH`, `jsonl:PATH`, `jsonl:-` or `none`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 use std::str::FromStr;
+
+use super::{DynamoDbConfig, Pipeline};
 
 /// Where items go to or come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,22 @@ impl SinkTarget {
     /// Whether items can be read back from it.
     pub fn can_be_read(&self) -> bool {
         matches!(self, SinkTarget::DynamoDb | SinkTarget::Sqlite(_) | SinkTarget::JsonLines(_))
+    }
+}
+
+impl SinkTarget {
+    /// By what a state knows the sink that it belongs to: the same for the same place, from whatever folder it is named.
+    pub fn identity(&self, pipeline: &Pipeline) -> String {
+        let absolute = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        match self {
+            SinkTarget::DynamoDb => {
+                let DynamoDbConfig { table, endpoint, region, .. } = &pipeline.dynamodb;
+                format!("dynamodb:{}/{table}", endpoint.as_ref().unwrap_or(region))
+            }
+            SinkTarget::Sqlite(path) => SinkTarget::Sqlite(absolute(path)).to_string(),
+            SinkTarget::JsonLines(path) => SinkTarget::JsonLines(absolute(path)).to_string(),
+            SinkTarget::Stdout | SinkTarget::None => self.to_string(),
+        }
     }
 }
 
@@ -68,6 +86,24 @@ mod tests {
             let target: SinkTarget = text.parse().unwrap();
             assert_eq!(target.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_sink_is_known_by_its_place() {
+        let folder = std::env::current_dir().unwrap();
+        let mut pipeline = crate::sink::fixtures::pipeline();
+        let identity = |target: &str, pipeline: &Pipeline| target.parse::<SinkTarget>().unwrap().identity(pipeline);
+        for kind in ["sqlite", "jsonl"] {
+            let absolute = format!("{kind}:{}", folder.join("a/b.db").display());
+            for path in ["a/b.db", "./a/b.db", &absolute[kind.len() + 1..]] {
+                assert_eq!(identity(&format!("{kind}:{path}"), &pipeline), absolute);
+            }
+        }
+        assert_eq!(identity("jsonl:-", &pipeline), "jsonl:-");
+        assert_eq!(identity("none", &pipeline), "none");
+        assert_eq!(identity("dynamodb", &pipeline), "dynamodb:us-east-1/UserCounters");
+        pipeline.dynamodb.endpoint = Some("http://localhost:8000".to_owned());
+        assert_eq!(identity("dynamodb", &pipeline), "dynamodb:http://localhost:8000/UserCounters");
     }
 
     #[test]

@@ -78,6 +78,9 @@ ttl = "none"
     let kafka = pipeline.kafka.as_ref().expect("a [kafka] section");
     assert_eq!((kafka.brokers.as_str(), kafka.topic.as_str()), ("a:1,b:2", "from \"outside\""));
     assert_eq!(kafka.start, StartOffset::Latest);
+    assert_eq!(kafka.group_or("p"), "p");
+    let named = KafkaConfig { group: Some("g".to_owned()), ..kafka.clone() };
+    assert_eq!(named.group_or("p"), "g");
     let options: Vec<(&str, &str)> =
         kafka.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let expected = [("enable.partition.eof", "true"), ("security.protocol", "ssl"), ("socket.timeout.ms", "500")];
@@ -158,4 +161,15 @@ fn a_limit_that_no_time_can_pass_is_none() {
     assert_eq!(ahead("time = \"t\"\nmax_ahead = \"1000000000000s\"\ntime_unit = \"us\""), None);
     assert_eq!(ahead("time = \"t\"\nmax_ahead = \"0s\"\ntime_unit = \"rfc3339\""), Some(0));
     assert_eq!(ahead("time = \"t\"\nmax_ahead = \"1500ms\"\ntime_unit = \"rfc3339\""), Some(1500));
+}
+
+#[test]
+fn a_state_is_kept_every_30_seconds_where_the_file_or_a_flag_says() {
+    let of = |section: &str| parse_with(section).expect("a valid pipeline").checkpoint;
+    assert_eq!(of(""), CheckpointConfig { every: Duration::from_secs(30), dir: None });
+    assert_eq!(
+        of("[checkpoint]\nevery = \"1s\"\ndir = \"s3://bucket/user_counters\""),
+        CheckpointConfig { every: Duration::from_secs(1), dir: Some("s3://bucket/user_counters".to_owned()) }
+    );
+    assert_eq!(of("[checkpoint]\ndir = \"${NOT_SET:-}\"").dir, None, "a variable that is not set");
 }

@@ -186,6 +186,7 @@ fn empty_names_are_refused() {
     assert_refused("\"*\"", "[\"a\",\n\"\"]", "p.toml:9: an event's name may not be empty");
     assert_refused("decays", "feature = \"\"\ndecays", "p.toml:9: feature may not be empty");
     assert_refused_with("[kafka]\nbrokers = \"\"\ntopic = \"b\"", "p.toml:11: brokers may not be empty");
+    assert_refused_with("[kafka]\nbrokers = \"a\"\ntopic = \"b\"\ngroup = \"\"", "p.toml:13: group may not be empty");
     assert_refused_with("[kafka]\nbrokers = \"a\"\ntopic = \"\"", "p.toml:12: topic may not be empty");
 }
 
@@ -312,16 +313,15 @@ fn a_table_that_dynamodb_would_not_have_is_refused() {
 }
 
 #[test]
-fn state_is_refused_until_it_comes() {
-    assert_refused_with(
-        "[checkpoint]\nevery = \"30s\"\ndir = \"state\"",
-        "p.toml:10: [checkpoint] is not supported yet: keeping state between runs comes in a later version; \
-         remove the section",
-    );
+fn a_state_is_kept_every_second_at_most() {
     let unknown = "p.toml:11: unknown key \"evry\"; did you mean \"every\"? (here may stand: every, dir)";
     assert_refused_with("[checkpoint]\nevry = \"30s\"", unknown);
     let error = parse_with("[checkpoint]\nevery = \"often\"").expect_err("not a duration");
     assert!(error.starts_with("p.toml:11: \"often\" is no duration"), "{error}");
+    assert_refused_with(
+        "[checkpoint]\ndir = \"state\"\nevery = \"999ms\"",
+        "p.toml:12: the time from one checkpoint to the next is at least 1s, not 999ms",
+    );
 }
 
 #[test]

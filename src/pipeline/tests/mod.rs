@@ -1,5 +1,6 @@
 //! What a pipeline file means, and how each mistake is told.
 
+mod changes;
 mod events;
 mod features;
 mod meaning;
