@@ -30,7 +30,7 @@ pub struct Version(pub u64);
 /// larger. So a clock that was set back, or a second start within one second, does not take versions back where the
 /// sink has a record (see [`crate::sink::Sink::generation`]); where it has none, two starts within one second have the
 /// same generation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
 /// The versions of one run.

@@ -4,12 +4,14 @@
 //! *key x event x measure x decay* that a [`pipeline`] file asks for as exponentially decaying
 //! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
 //!
-//! Imports point downwards only: [`cli`] -> [`dataflow`] -> `publish` -> [`source`], [`sink`], `state`, [`sums`], [`findings`] ->
+//! Imports point downwards only: [`cli`] -> [`dataflow`] -> `publish` -> [`source`], [`sink`], `state`,
+//! [`checkpoint`], [`sums`], [`findings`] ->
 //! [`reading`] -> [`pipeline`], [`clock`], `outputs` -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`], [`peers`],
 //! [`file_id`] and `memory` may be used from everywhere. Two stand beside them: [`synthetic`], with which `generate` writes events, and
 //! [`audit`], which recounts what a run has counted; a run knows nothing of either.
 
 pub mod audit;
+pub mod checkpoint;
 pub mod cli;
 pub mod clock;
 pub mod counter;
@@ -25,6 +27,7 @@ pub mod pipeline;
 pub mod plan;
 mod publish;
 pub mod reading;
+mod recovery;
 pub mod sink;
 pub mod source;
 mod state;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
 use crate::sink::{SinkError, SinkErrorKind};
 use crate::source::{SourceError, SourceErrorKind};
 use crate::telemetry::Printable;
@@ -64,6 +65,17 @@ impl From<SourceError> for CliError {
             SourceErrorKind::Usage => CliError::usage(&error),
             SourceErrorKind::ServiceLost => CliError::Lost(with_causes(&error)),
             SourceErrorKind::Failed => CliError::failed(&error),
+        }
+    }
+}
+
+impl From<CheckpointError> for CliError {
+    fn from(error: CheckpointError) -> CliError {
+        match error.kind() {
+            CheckpointErrorKind::Usage | CheckpointErrorKind::Foreign => CliError::usage(&error),
+            // A disk that is full, a bucket that does not answer: it may be over when the run is started again.
+            CheckpointErrorKind::Failed => CliError::Lost(with_causes(&error)),
+            _ => CliError::failed(&error),
         }
     }
 }

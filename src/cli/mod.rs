@@ -9,6 +9,7 @@ mod load;
 mod output;
 pub mod produce;
 pub mod run;
+pub mod state;
 pub mod table;
 mod time;
 pub mod verify;
@@ -54,6 +55,8 @@ enum Command {
     Table(table::TableArgs),
     /// Recount event logs, and compare every item of a sink with that
     Verify(verify::VerifyArgs),
+    /// Print what a state holds
+    State(state::StateArgs),
     /// Write a synthetic event log
     Generate(generate::GenerateArgs),
     /// Send event logs to the pipeline's Kafka topic
@@ -89,6 +92,7 @@ impl Cli {
             Command::Check(args) => check::run(args, &mut out),
             Command::Table(args) => table::run(args, &mut out),
             Command::Verify(args) => verify::run(args, self.log_format, &mut out),
+            Command::State(args) => state::run(args, &mut out),
             Command::Generate(args) => generate::run(args),
             Command::Produce(args) => produce::run(args),
         };

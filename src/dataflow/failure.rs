@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::checkpoint::CheckpointError;
 use crate::sink::SinkError;
 use crate::source::SourceError;
 use crate::state::ApplyError;
@@ -30,6 +31,9 @@ pub enum RunError {
     /// The sums of an epoch could not be applied.
     #[error(transparent)]
     State(ApplyError),
+    /// Checkpoints, or the journal, cannot be written any more, or another run has the state.
+    #[error(transparent)]
+    Checkpoint(CheckpointError),
     /// Something that cannot happen did.
     #[error("internal error: {0}")]
     Bug(&'static str),
@@ -46,6 +50,7 @@ const MOST_ERRORS: usize = 1_024;
 pub struct Failure {
     stop: Arc<AtomicBool>,
     report: Sender<RunError>,
+    is_spoilt: Arc<AtomicBool>,
 }
 
 impl Failure {
@@ -53,7 +58,7 @@ impl Failure {
     pub fn new(stop: Arc<AtomicBool>) -> (Failure, Receiver<RunError>) {
         // A source that cannot go on is not the end, so the error of a sink must find room behind it.
         let (report, errors) = bounded(MOST_ERRORS);
-        (Failure { stop, report }, errors)
+        (Failure { stop, report, is_spoilt: Arc::default() }, errors)
     }
 
     /// Reports an error of a sink.
@@ -69,6 +74,16 @@ impl Failure {
     /// Set when the sources are asked to stop.
     pub fn stop(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
+    }
+
+    /// Set when what is counted is not what was read, from its beginning on without a gap.
+    pub fn is_spoilt(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_spoilt)
+    }
+
+    /// Reports that the state cannot be kept any more.
+    pub fn checkpoint(&self, error: CheckpointError) {
+        self.tell(RunError::Checkpoint(error));
     }
 
     /// Reports an error of a source.
@@ -92,6 +107,8 @@ impl Failure {
     }
 
     fn tell(&self, error: RunError) {
+        let spoils = matches!(error, RunError::Block(_) | RunError::State(_) | RunError::Bug(_));
+        self.is_spoilt.fetch_or(spoils, Ordering::AcqRel);
         // In this order: whoever sees that the run should stop finds the reason. Full: earlier ones are there already.
         let _ = self.report.try_send(error);
         self.stop.store(true, Ordering::Release);

@@ -12,7 +12,7 @@
 //! has made it durable; nothing holds one open for a table. So the probe at the end shows which epochs are done: applied,
 //! and durable but for what a table has not pulled yet.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crossbeam_channel::Sender;
@@ -26,7 +26,9 @@ use super::count_block::BlockCounter;
 use super::failure::Failure;
 use super::in_flight::InFlight;
 use super::operators::{Delivery, SourceHandle, acknowledged, decay_counters, source, window_sum};
+use crate::epoch::Epoch;
 use crate::publish::RunClock;
+use crate::recovery::Snapshotter;
 use crate::sink::{DeadLetterBatch, ItemBatch, Writers};
 use crate::source::Feed;
 use crate::state::DecayCounters;
@@ -39,6 +41,10 @@ pub struct Parts {
     pub counter: BlockCounter,
     /// The counters it holds.
     pub counters: Rc<RefCell<DecayCounters>>,
+    /// What cuts them for checkpoints, where there are any.
+    pub kept: Option<Rc<RefCell<Snapshotter>>>,
+    /// Where it stands which epoch was applied last.
+    pub applied: Rc<Cell<Epoch>>,
     /// When things happen to them.
     pub clock: RunClock,
     /// Where its items go, into a changelog; a table pulls them.
@@ -68,7 +74,15 @@ pub fn build(worker: &mut Worker, parts: Parts) -> (Probe<u64>, SourceHandle) {
         let in_flight = || parts.in_flight.clone();
         let (blocks, handle) = source(scope, parts.feed, durable.clone(), in_flight());
         let (contributions, dead_letters) = window_sum(blocks, parts.counter, in_flight(), failure());
-        let items = decay_counters(contributions, parts.counters, parts.clock, in_flight(), failure());
+        let items = decay_counters(
+            contributions,
+            parts.counters,
+            parts.kept,
+            parts.applied,
+            parts.clock,
+            in_flight(),
+            failure(),
+        );
         let items = match parts.changelog {
             None => items.flat_map(|_| None),
             Some(Changelog { items: outbox, writers: Writers::OnePerCluster }) => {

@@ -17,4 +17,5 @@ mod tests;
 mod writer;
 
 pub use failure::{Failure, RunError};
+pub(crate) use run::KeptRun;
 pub use run::{Execution, ItemDelivery, Run, start};

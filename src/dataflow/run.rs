@@ -1,6 +1,6 @@
 //! Starts the workers and the writer threads of a run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use timely::communication::Config as Communication;
+use timely::dataflow::operators::probe::Handle as Probe;
 use timely::worker::{Config as WorkerConfig, Worker};
 
 use super::count_block::BlockCounter;
@@ -18,13 +19,14 @@ use super::graph::{self, Changelog, Parts};
 use super::in_flight::InFlight;
 use super::operators::Delivery;
 use super::writer::{ChangelogWriter, GivenUp, KeepWriting, keep_writing, spawn_table_writer, spawn_writer};
-use crate::epoch::Versions;
+use crate::epoch::{Epoch, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::publish::{
     GivenUp as PublishingEnds, Handed, Next, Pace, Publisher, PublisherParts, RunClock, RunState, not_published,
 };
+use crate::recovery::{RecoveryParts, RecoveryThreads, Snapshotter, WorkerRecovery, Writing};
 use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, Intake, Sample, Sink, Writers};
 use crate::source::{CaughtUp, Feed};
 use crate::state::{DecayCounters, Moment, Publishing};
@@ -33,6 +35,9 @@ use crate::telemetry::Metrics;
 
 /// How long a worker sleeps, at most, when nothing wakes it.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+
+/// The same while something of a snapshot waits for room: whoever makes it does not wake.
+const WHILE_WRITING: Duration = Duration::from_millis(1);
 
 /// What a run is made of.
 pub struct Run {
@@ -64,6 +69,18 @@ pub struct Run {
     pub observations: Arc<Observations>,
     /// Where errors go.
     pub failure: Failure,
+    /// With what a run with a state goes on.
+    pub kept: Option<KeptRun>,
+}
+
+/// A run whose state is kept.
+pub struct KeptRun {
+    /// The states of the workers of this process, with the rows of the last checkpoint.
+    pub(crate) counters: Vec<DecayCounters>,
+    /// The epoch at whose end they were like this.
+    pub(crate) epoch: Epoch,
+    /// Who writes checkpoints and the journal.
+    pub(crate) recovery: RecoveryParts,
 }
 
 /// How items get to the sink.
@@ -121,7 +138,13 @@ struct Outboxes {
 #[derive(Clone)]
 enum ItemOutbox {
     Changelog(Changelog),
-    Table { handed: Sender<Handed>, intake: Intake, is_replay: bool },
+    /// And what tells the writer that no worker waits for it any more.
+    Table {
+        handed: Sender<Handed>,
+        keep_writing: KeepWriting,
+        intake: Intake,
+        is_replay: bool,
+    },
 }
 
 /// What one worker is made of: what can be sent to its thread.
@@ -138,6 +161,9 @@ struct WorkerParts {
     metrics: Arc<Metrics>,
     pipeline: Arc<Pipeline>,
     signalled: Arc<AtomicBool>,
+    kept: Option<WorkerRecovery>,
+    /// The newest epoch that its state contains.
+    applied: Epoch,
     /// What is written to, for messages.
     sink_name: Arc<str>,
     gate: Gate,
@@ -167,6 +193,14 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
     )?;
     let clock = RunClock::since(run.metrics.waiting.started());
     let workers = run.feeds.len();
+    let mut published = None;
+    let (mut restored, mut kept, mut epoch, mut threads) =
+        (Vec::new().into_iter(), Vec::new().into_iter(), Epoch(0), None);
+    if let Some(KeptRun { counters, epoch: at, recovery }) = run.kept {
+        published = Some(Arc::clone(&recovery.cuts));
+        let (started, workers) = RecoveryThreads::start(recovery)?;
+        (restored, kept, epoch, threads) = (counters.into_iter(), workers.into_iter(), at, Some(started));
+    }
     // Each worker takes its own part out; a worker is built only once.
     let parts: Vec<Mutex<Option<WorkerParts>>> = run
         .feeds
@@ -181,13 +215,9 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
                 Arc::clone(&run.metrics),
                 Arc::clone(&run.observations),
             ),
-            counters: DecayCounters::new(
-                Arc::clone(&run.pipeline),
-                run.versions,
-                peers,
-                publishing,
-                Arc::clone(&run.metrics),
-            ),
+            counters: restored.next().unwrap_or_else(|| {
+                DecayCounters::new(Arc::clone(&run.pipeline), run.versions, peers, publishing, Arc::clone(&run.metrics))
+            }),
             outboxes: outboxes.clone(),
             clock,
             index,
@@ -196,8 +226,10 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
             metrics: Arc::clone(&run.metrics),
             pipeline: Arc::clone(&run.pipeline),
             signalled: Arc::clone(&run.signalled),
+            kept: kept.next(),
+            applied: epoch,
             sink_name: Arc::clone(&sink_name),
-            gate: Gate::new(run.hold_until.clone(), run.failure.stop()),
+            gate: Gate::new(run.hold_until.clone(), published.clone(), run.failure.stop(), index == 0),
             failure: run.failure.clone(),
         })
         .map(|parts| Mutex::new(Some(parts)))
@@ -221,6 +253,9 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         }
         drop(writers_ended_sender);
         drop(guards);
+        if threads.is_some_and(|threads| !threads.join()) {
+            failure.bug("a thread that keeps the state has panicked");
+        }
         drop(done_sender);
     })?;
     Ok(Execution { done, writers_ended, keep_writing, sample })
@@ -245,8 +280,10 @@ fn spawn_writers(
         }
         ItemDelivery::Pull { intake, is_replay } => {
             let (handed, inbox) = unbounded();
-            let writer = spawn_table_writer(inbox, given_up.clone(), sink, intake.items_at_once, failure.clone())?;
-            (ItemOutbox::Table { handed, intake, is_replay }, writer)
+            let (keep_writing, given_up_by_workers) = keep_writing();
+            let given_up = [given_up.clone(), given_up_by_workers];
+            let writer = spawn_table_writer(inbox, given_up, sink, intake.items_at_once, failure.clone())?;
+            (ItemOutbox::Table { handed, keep_writing, intake, is_replay }, writer)
         }
     };
     let (dead_letter_outbox, inbox) = unbounded();
@@ -267,10 +304,13 @@ fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
 fn work(worker: &mut Worker, parts: WorkerParts) {
     let counters = Rc::new(RefCell::new(parts.counters));
     let (clock, failure, signalled, mut gate) = (parts.clock, parts.failure, parts.signalled, parts.gate);
-    let (metrics, sink_name) = (Arc::clone(&parts.metrics), parts.sink_name);
-    let (changelog, mut publisher) = match parts.outboxes.items {
-        ItemOutbox::Changelog(changelog) => (Some(changelog), None),
-        ItemOutbox::Table { handed, intake, is_replay } => {
+    let (metrics, sink_name, applied) =
+        (Arc::clone(&parts.metrics), parts.sink_name, Rc::new(Cell::new(parts.applied)));
+    let journaled = parts.kept.as_ref().map(|kept| kept.journaled.clone());
+    let mut kept = parts.kept.map(|kept| Keeping::new(kept, Rc::clone(&counters)));
+    let (changelog, mut publisher, _keep_writing) = match parts.outboxes.items {
+        ItemOutbox::Changelog(changelog) => (Some(changelog), None, None),
+        ItemOutbox::Table { handed, keep_writing, intake, is_replay } => {
             let publisher = Publisher::new(PublisherParts {
                 counters: Rc::clone(&counters),
                 pace: Pace::new(&parts.pipeline.publish.rhythms, is_replay),
@@ -279,14 +319,17 @@ fn work(worker: &mut Worker, parts: WorkerParts) {
                 worker: parts.index,
                 outbox: handed,
                 gauge: parts.metrics.waiting.register(),
+                journaled,
             });
-            (None, Some(publisher))
+            (None, Some(publisher), Some(keep_writing))
         }
     };
     let parts = Parts {
         feed: parts.feed,
         counter: parts.counter,
         counters,
+        kept: kept.as_ref().map(|kept| Rc::clone(&kept.snapshotter)),
+        applied: Rc::clone(&applied),
         clock,
         changelog,
         dead_letters: parts.outboxes.dead_letters,
@@ -295,28 +338,97 @@ fn work(worker: &mut Worker, parts: WorkerParts) {
     };
     let (done, source) = graph::build(worker, parts);
     let mut next = Next::Done;
-    while !done.done() || next != Next::Done {
-        if next == Next::More {
-            worker.step();
-        } else {
-            worker.step_or_park(Some(clock.until(next).min(LONGEST_SLEEP)));
-        }
+    let mut writing = Writing::Nothing;
+    while !done.done() || next != Next::Done || kept.as_ref().is_some_and(|kept| !kept.may_end()) {
+        match writing {
+            _ if next == Next::More => worker.step(),
+            Writing::More => worker.step(),
+            Writing::Waits => worker.step_or_park(Some(clock.until(next).min(WHILE_WRITING))),
+            Writing::Nothing => worker.step_or_park(Some(clock.until(next).min(LONGEST_SLEEP))),
+        };
         source.wake_if_acknowledged();
+        if let Some(kept) = &mut kept {
+            writing = kept.write(&done);
+        }
         let run = RunState {
             is_drained: done.done(),
             is_stopping: signalled.load(Ordering::Acquire),
             is_held: gate.is_closed(&done),
+            applied: applied.get(),
         };
+        if kept.as_ref().is_some_and(Keeping::has_given_up) {
+            continue;
+        }
         next = match publisher.as_mut().map_or(Ok(Next::Done), |publisher| publisher.work(clock.now(), run)) {
             Ok(next) => next,
-            Err(PublishingEnds::TimeUp) => {
-                failure.sink(not_published(metrics.waiting.items(), &sink_name, metrics.sink_trouble.get()));
-                Next::Wait(Moment(u64::MAX))
-            }
-            Err(PublishingEnds::NotCaughtUp) => {
-                failure.not_caught_up(metrics.waiting.items());
-                Next::Wait(Moment(u64::MAX))
-            }
+            Err(why) => match &mut kept {
+                // The state has it, and the next run publishes it.
+                Some(kept) => kept.give_up(),
+                None => {
+                    match why {
+                        PublishingEnds::TimeUp => {
+                            failure.sink(not_published(metrics.waiting.items(), &sink_name, metrics.sink_trouble.get()))
+                        }
+                        PublishingEnds::NotCaughtUp => failure.not_caught_up(metrics.waiting.items()),
+                    }
+                    Next::Wait(Moment(u64::MAX))
+                }
+            },
         };
+        if let Some(kept) = &mut kept
+            && done.done()
+            && next == Next::Done
+        {
+            kept.settle();
+        }
+    }
+}
+
+/// A worker's state that is kept.
+struct Keeping {
+    snapshotter: Rc<RefCell<Snapshotter>>,
+    counters: Rc<RefCell<DecayCounters>>,
+    is_finished: Arc<AtomicBool>,
+    has_settled: bool,
+    has_given_up: bool,
+}
+
+impl Keeping {
+    fn new(kept: WorkerRecovery, counters: Rc<RefCell<DecayCounters>>) -> Keeping {
+        let WorkerRecovery { snapshotter, is_finished, .. } = kept;
+        let snapshotter = Rc::new(RefCell::new(snapshotter));
+        Keeping { snapshotter, counters, is_finished, has_settled: false, has_given_up: false }
+    }
+
+    /// Writes a slice of a snapshot, if there is one.
+    fn write(&mut self, done: &Probe<u64>) -> Writing {
+        if done.done() {
+            // No operator runs any more, and there are cuts still: of what was published.
+            self.snapshotter.borrow_mut().cut_before(Epoch(u64::MAX), &mut self.counters.borrow_mut());
+        }
+        self.snapshotter.borrow_mut().work(&mut self.counters.borrow_mut(), |epoch| !done.less_equal(&epoch.0))
+    }
+
+    /// What is not published by now stays so.
+    fn give_up(&mut self) -> Next {
+        self.has_given_up = true;
+        self.settle();
+        Next::Done
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.has_given_up
+    }
+
+    /// Nothing more will be published.
+    fn settle(&mut self) {
+        if !std::mem::replace(&mut self.has_settled, true) {
+            self.snapshotter.borrow().settled();
+        }
+    }
+
+    /// Whether everything of the state is written that is to be written.
+    fn may_end(&self) -> bool {
+        self.is_finished.load(Ordering::Acquire)
     }
 }

@@ -142,6 +142,7 @@ impl Setup {
             metrics: Arc::clone(&metrics),
             observations: Arc::new(Observations::new(&self.pipeline, EventTime(2_000_000_000))),
             failure,
+            kept: None,
         })
         .expect("started");
         let producer_metrics = Arc::clone(&metrics);

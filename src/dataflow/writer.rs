@@ -91,8 +91,8 @@ impl Write<DeadLetterBatch> for DeadLetterFile {
     }
 }
 
-/// Tells writers to end without waiting for the rest, by being dropped.
-#[derive(Debug)]
+/// Tells writers to end without waiting for the rest, by being dropped, and all its clones with it.
+#[derive(Clone, Debug)]
 pub struct KeepWriting(#[expect(dead_code, reason = "its drop is the message")] Sender<()>);
 
 /// Disconnects when writing is given up.
@@ -118,10 +118,10 @@ pub fn spawn_writer<B: Send + 'static>(
     })
 }
 
-/// Writes what a table gets.
+/// Writes what a table gets, as long as nobody gives it up.
 pub(crate) fn spawn_table_writer(
     inbox: Receiver<Handed>,
-    given_up: GivenUp,
+    given_up: [GivenUp; 2],
     table: Destination,
     items_at_once: usize,
     failure: Failure,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use crate::epoch::{Generation, Versions, Window};
+use crate::epoch::{Epoch, Generation, Versions, Window};
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::publish::{Handed, Next, Pace, Publisher, PublisherParts, RunState};
@@ -42,6 +42,7 @@ impl SimulatedTable {
             worker: 0,
             outbox,
             gauge,
+            journaled: None,
         });
         SimulatedTable { counters, publisher, inbox, now: Moment(0) }
     }
@@ -66,7 +67,7 @@ impl SimulatedTable {
 
     /// Lets time pass in which nothing comes.
     pub fn pass_to(&mut self, moment: Moment, write: &mut impl FnMut(&ItemBatch)) {
-        let running = RunState { is_drained: false, is_stopping: false, is_held: false };
+        let running = RunState { is_drained: false, is_stopping: false, is_held: false, applied: Epoch(0) };
         loop {
             match self.work(running, write) {
                 Next::More => {}
@@ -79,7 +80,7 @@ impl SimulatedTable {
 
     /// Everything was read: what waits is written.
     pub fn finish(&mut self, write: &mut impl FnMut(&ItemBatch)) {
-        let end = RunState { is_drained: true, is_stopping: false, is_held: false };
+        let end = RunState { is_drained: true, is_stopping: false, is_held: false, applied: Epoch(0) };
         loop {
             match self.work(end, write) {
                 Next::Done => break,

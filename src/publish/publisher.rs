@@ -1,6 +1,7 @@
 //! A worker's side of publishing: it reads what is marked while there is room, and takes the answers.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::Thread;
@@ -9,6 +10,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::message::{Answer, Handed, Receipt};
 use super::pace::Pace;
+use crate::epoch::Epoch;
+use crate::recovery::Journaled;
 use crate::sink::{Intake, STOP_WITHIN, SinkError, SinkErrorKind};
 use crate::state::{DecayCounters, Handover, Moment, RhythmId, Selection};
 use crate::telemetry::WaitingGauge;
@@ -29,6 +32,8 @@ pub(crate) struct Parts {
     /// Bounded by the room of all workers.
     pub outbox: Sender<Handed>,
     pub gauge: Arc<WaitingGauge>,
+    /// With a state: what may be published.
+    pub journaled: Option<Journaled>,
 }
 
 /// Publishes what is marked in a worker's state.
@@ -37,6 +42,9 @@ pub(crate) struct Publisher {
     answers: Receiver<Answer>,
     answer_sender: Sender<Answer>,
     thread: Thread,
+    /// What was read, each with the newest epoch that it contains, until that is in the journal. In flight, as far as the state knows: the
+    /// room bounds it.
+    unjournaled: VecDeque<(Epoch, Handed)>,
     /// When everything that was read had been applied, and the run was asked to stop.
     stopping_since: Option<Moment>,
     told: Moment,
@@ -71,6 +79,8 @@ pub(crate) struct RunState {
     pub is_stopping: bool,
     /// Nothing may be published yet.
     pub is_held: bool,
+    /// The newest epoch that is applied.
+    pub applied: Epoch,
 }
 
 impl Publisher {
@@ -79,7 +89,11 @@ impl Publisher {
         // At most one answer for each item in flight.
         let (answer_sender, answers) = unbounded();
         let thread = std::thread::current();
-        Publisher { parts, answers, answer_sender, thread, stopping_since: None, told: Moment::default() }
+        if let Some(journaled) = &parts.journaled {
+            journaled.wakes(thread.clone());
+        }
+        let (unjournaled, told) = (VecDeque::new(), Moment::default());
+        Publisher { parts, answers, answer_sender, thread, unjournaled, stopping_since: None, told }
     }
 
     /// Does what there is to do, at most one batch of it. To be called between other work.
@@ -89,13 +103,14 @@ impl Publisher {
         for Answer { id, items, outcome } in self.answers.try_iter() {
             counters.answer(id, items, outcome);
         }
+        self.send_journaled();
         let deadline = self.deadline(now, run);
         let time_is_up = deadline.is_some_and(|deadline| deadline <= now);
         let goes_on = if time_is_up || run.is_held {
             false
         } else {
             self.begin_round(&mut counters, now, run);
-            self.hand_over(&mut counters, now)
+            self.hand_over(&mut counters, now, run.applied)
         };
         let is_done = run.is_drained && counters.unpublished_items() == 0;
         if is_done || run.is_drained && run.is_held || now.0 >= self.told.0 + TELL_EVERY {
@@ -159,7 +174,7 @@ impl Publisher {
     }
 
     /// Hands a batch over, if there is one and room for it; says whether there was, or may be one yet.
-    fn hand_over(&mut self, counters: &mut DecayCounters, now: Moment) -> bool {
+    fn hand_over(&mut self, counters: &mut DecayCounters, now: Moment, applied: Epoch) -> bool {
         let Parts { pace, intake, room_bytes, .. } = &mut self.parts;
         if counters.bytes_in_flight() >= *room_bytes || !counters.may_write(now) {
             return false;
@@ -176,9 +191,20 @@ impl Publisher {
         let Some(Handover { id, items }) = handover else { return counters.is_in_round() };
         let more_follows = counters.is_in_round() && counters.bytes_in_flight() < *room_bytes;
         let receipt = Receipt { id, answers: self.answer_sender.clone(), thread: self.thread.clone() };
-        // A writer that is gone has said why; what it was given stays without an answer.
-        let _ = self.parts.outbox.send(Handed { items, worker: self.parts.worker, more_follows, receipt });
+        self.unjournaled.push_back((applied, Handed { items, worker: self.parts.worker, more_follows, receipt }));
+        self.send_journaled();
         true
+    }
+
+    /// Hands over what contains nothing that is not in the journal, where there is one.
+    fn send_journaled(&mut self) {
+        let Parts { journaled, outbox, .. } = &self.parts;
+        let may_go =
+            |(epoch, _): &mut (Epoch, Handed)| journaled.as_ref().is_none_or(|journaled| journaled.covers(*epoch));
+        while let Some((_, handed)) = self.unjournaled.pop_front_if(may_go) {
+            // A writer that is gone has said why; what it was given stays without an answer.
+            let _ = outbox.send(handed);
+        }
     }
 }
 

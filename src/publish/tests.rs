@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::TimeSamples;
 use crate::counter::EventTime;
-use crate::epoch::{Generation, Version, Versions, Window};
+use crate::epoch::{Epoch, Generation, Version, Versions, Window};
 use crate::event::{Arrival, Decoder, Utf8};
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
@@ -124,6 +124,7 @@ impl Machine {
             worker: 0,
             outbox,
             gauge: metrics.waiting.register(),
+            journaled: None,
         });
         Machine {
             counters,
@@ -265,7 +266,7 @@ impl Machine {
 
     /// The end of the input: everything is published.
     fn finish(&mut self) {
-        let end = RunState { is_drained: true, is_stopping: false, is_held: false };
+        let end = RunState { is_drained: true, is_stopping: false, is_held: false, applied: Epoch(0) };
         while self.work(end).expect("no deadline") != Next::Done {
             self.answer_all();
         }
@@ -276,7 +277,7 @@ impl Machine {
     }
 }
 
-const RUNNING: RunState = RunState { is_drained: false, is_stopping: false, is_held: false };
+const RUNNING: RunState = RunState { is_drained: false, is_stopping: false, is_held: false, applied: Epoch(0) };
 const ROOM: u64 = 1 << 20;
 
 #[derive(Clone, Debug)]
@@ -399,7 +400,7 @@ fn a_round_comes_before_rows_are_evicted_and_memory_is_held_when_the_table_is_aw
     }
     let unpublished = machine.metrics.evictions.unpublished.get();
     assert!(unpublished > 0);
-    let end = RunState { is_drained: true, is_stopping: false, is_held: false };
+    let end = RunState { is_drained: true, is_stopping: false, is_held: false, applied: Epoch(0) };
     while machine.work(end).expect("no deadline") != Next::Done {
         machine.answer_all();
     }
@@ -445,7 +446,7 @@ fn a_key_with_more_rows_than_a_batch_takes_is_read_at_once_where_it_is_one_item(
 fn who_is_asked_to_stop_waits_so_long_for_the_table_and_no_longer() {
     let mut machine = Machine::new("", Order::Waiting, ROOM);
     machine.change([(1, "view")]);
-    let stopping = RunState { is_drained: true, is_stopping: true, is_held: false };
+    let stopping = RunState { is_drained: true, is_stopping: true, is_held: false, applied: Epoch(0) };
     machine.now = Moment(50_000);
     assert_eq!(machine.work(stopping).expect("not yet"), Next::More);
     assert_eq!(machine.work(stopping).expect("not yet"), Next::Wait(Moment(58_000)));
@@ -464,7 +465,7 @@ fn nothing_is_handed_over_before_a_run_has_caught_up_and_then_everything() {
     }
     assert_eq!((machine.handed, machine.metrics.waiting.items()), (0, 20));
     // Asked to stop before that, it publishes nothing, and says so at once.
-    let stopped = RunState { is_drained: true, is_stopping: true, is_held: true };
+    let stopped = RunState { is_drained: true, is_stopping: true, is_held: true, applied: Epoch(0) };
     assert_eq!(machine.work(stopped), Err(GivenUp::NotCaughtUp));
     assert_eq!(machine.work(RUNNING).expect("no deadline"), Next::More);
     machine.answer_all();
@@ -474,7 +475,7 @@ fn nothing_is_handed_over_before_a_run_has_caught_up_and_then_everything() {
 #[test]
 fn a_run_that_has_nothing_to_publish_need_not_have_caught_up() {
     let mut machine = Machine::new("", Order::Waiting, ROOM);
-    let stopped = RunState { is_drained: true, is_stopping: true, is_held: true };
+    let stopped = RunState { is_drained: true, is_stopping: true, is_held: true, applied: Epoch(0) };
     assert_eq!(machine.work(stopped), Ok(Next::Done));
 }
 

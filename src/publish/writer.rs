@@ -11,18 +11,21 @@ use crate::sink::{Desk, Destination, ItemBatch, Part, SinkError};
 /// A worker that has more for the table is waited for, but not for longer: it may be counting.
 const MORE_WITHIN: Duration = Duration::from_millis(100);
 
-/// Writes what comes into the inbox until nothing more can come, or writing is given up, and closes the sink.
+/// Writes what comes into the inbox until nothing more can come, or writing is given up, and closes the sink. The run gives it up
+/// after an error; its workers do by ending, which with a state they may before the table has taken everything.
 ///
 /// An error is no answer: what was just written stays unanswered.
 pub(crate) fn write_table(
     mut table: Destination,
     items_at_once: usize,
     inbox: &Receiver<Handed>,
-    given_up: &Receiver<()>,
+    given_up: &[Receiver<()>; 2],
 ) -> Result<(), SinkError> {
+    // Workers that have ended are gone from the inbox, too.
+    let [by_the_run, _] = given_up;
     loop {
         let first = select_biased! {
-            recv(given_up) -> _ => return table.close(),
+            recv(by_the_run) -> _ => return table.close(),
             recv(inbox) -> first => first,
         };
         let Ok(first) = first else { return table.close() };
@@ -35,7 +38,7 @@ pub(crate) fn write_table(
 /// Where a call of the table answers, and finds more.
 struct TableDesk<'a> {
     inbox: &'a Receiver<Handed>,
-    given_up: &'a Receiver<()>,
+    given_up: &'a [Receiver<()>; 2],
     /// By index, what is not answered for in full.
     open: BTreeMap<usize, Unanswered>,
     /// How many batches the table was given in this call.
@@ -96,6 +99,6 @@ impl Desk for TableDesk<'_> {
 
     fn gives_up(&mut self) -> bool {
         // Nothing is ever sent: it is disconnected.
-        self.given_up.try_recv() != Err(TryRecvError::Empty)
+        self.given_up.iter().any(|given_up| given_up.try_recv() != Err(TryRecvError::Empty))
     }
 }

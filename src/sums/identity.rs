@@ -21,15 +21,15 @@ pub struct HashSeed(pub u64);
 pub(crate) struct KeyFieldsHash(u128);
 
 /// The identity of a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct KeyId {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeyId {
     high: u64,
     low: u64,
 }
 
 /// A fixed share of all keys: the unit in which keys belong to workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Shard(pub u16);
+pub struct Shard(pub u16);
 
 impl Shard {
     /// How many shards there are, whatever the number of workers.

@@ -19,13 +19,12 @@ mod window_sums;
 mod write;
 
 pub use batch::ContributionBatch;
-pub use identity::HashSeed;
+pub use identity::{HashSeed, KeyId, Shard};
 pub use record::Damaged;
 
 #[cfg(test)]
 pub(crate) use addition::FeatureRef;
 pub(crate) use addition::{Addition, Additions, Amount};
 pub(crate) use batch::{Contribution, KeySums, Keys, Sum};
-pub(crate) use identity::{KeyId, Shard};
 pub(crate) use router::Router;
 pub(crate) use window_sums::WindowSums;

@@ -1,5 +1,6 @@
 //! Everything that is counted about a run, in one place.
 
+use super::checkpoints::Checkpoints;
 use super::counter::Counter;
 use super::evictions::Evictions;
 use super::trouble::Trouble;
@@ -20,6 +21,8 @@ pub struct Metrics {
     pub tombstones: Counter,
     /// Bytes of input that were decoded.
     pub bytes: Counter,
+    /// Checkpoints that were made.
+    pub checkpoints: Checkpoints,
     /// Rows that are held.
     pub rows: Counter,
     /// Rows that were forgotten because their ttl had passed.

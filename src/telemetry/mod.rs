@@ -1,5 +1,6 @@
 //! What a run says about itself: counted metrics, logs, progress; and how text comes onto a terminal.
 
+mod checkpoints;
 mod counter;
 mod evictions;
 mod logs;
@@ -13,6 +14,7 @@ mod trouble;
 mod waiting;
 mod warn_limiter;
 
+pub use checkpoints::Checkpoints;
 pub use counter::Counter;
 pub use evictions::Evictions;
 pub use logs::{LogFormat, OUTCOME, start_logging};
@@ -20,6 +22,7 @@ pub use metrics::Metrics;
 pub use numbers::{HumanBytes, HumanCount};
 pub use printable::{Printable, printable_text, write_json};
 pub use progress::{InputProgress, Progress};
+pub(crate) use resources::ThreadCpuClock;
 pub use resources::{Stopwatch, peak_memory_bytes};
 pub use terminal::{above_the_status, stderr_columns, stdout_columns, wrap};
 pub use trouble::Trouble;

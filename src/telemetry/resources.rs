@@ -1,6 +1,8 @@
 //! What the process has needed of the machine; `None` where the system does not say (other than on
 //! Linux).
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 /// The unit of processor times in `/proc`: the same on every Linux.
@@ -40,6 +42,27 @@ pub fn peak_memory_bytes() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// The processor time of the thread that it is read on first, which must be the only one.
+#[derive(Debug, Default)]
+pub(crate) struct ThreadCpuClock(Option<File>);
+
+impl ThreadCpuClock {
+    /// How much this thread has had; nothing, where the system does not say.
+    pub fn now(&mut self) -> Duration {
+        self.read().map_or(Duration::ZERO, Duration::from_nanos)
+    }
+
+    fn read(&mut self) -> Option<u64> {
+        let file = match &mut self.0 {
+            Some(file) => file,
+            none => none.insert(File::open("/proc/thread-self/schedstat").ok()?),
+        };
+        let mut text = [0; 64];
+        let read = file.read_at(&mut text, 0).ok()?;
+        str::from_utf8(&text[..read]).ok()?.split_ascii_whitespace().next()?.parse().ok()
+    }
 }
 
 fn process_cpu_seconds() -> Option<f64> {

@@ -4,6 +4,7 @@
 mod costs;
 mod describe;
 pub mod plan;
+mod state;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use super::CliError;
 use super::load::load_pipeline;
 use super::output::{print, printed};
+use crate::checkpoint::Location;
 use crate::pipeline::json_schema;
 use crate::source::kafka::check_options;
 
@@ -22,6 +24,7 @@ Examples:
   counter-machine check pipelines/user_counters.toml
   counter-machine check pipelines/user_counters.toml \\
       --events pipelines/sample.jsonl
+  counter-machine check pipelines/user_counters.toml --state state/user_counters
   counter-machine check --schema > schema.json
 
 Writes are priced as DynamoDB's on-demand ones; 0.625 is what a million of them cost in us-east-1 in 2026.";
@@ -29,7 +32,7 @@ Writes are priced as DynamoDB's on-demand ones; 0.625 is what a million of them 
 /// Check a pipeline file and print what it expands to, and what it would cost.
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "counter-machine check <PIPELINE> [--events <PATH>...] [OPTIONS]\n       counter-machine check --schema"
+    override_usage = "counter-machine check <PIPELINE> [--events <PATH>...] [--state <DIR|URL>] [OPTIONS]\n       counter-machine check --schema"
 )]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
@@ -49,6 +52,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "DOLLARS", default_value_t = 0.625, requires = "events")]
     pub price_per_million_writes: f64,
 
+    /// Say what a run with this state would make of it: which groups are kept, begin empty, or are refused
+    #[arg(long, value_name = "DIR|URL", conflicts_with_all = ["list", "schema"])]
+    pub state: Option<Location>,
+
     /// Print the JSON schema of pipeline files, for editors
     #[arg(long, conflicts_with = "pipeline")]
     pub schema: bool,
@@ -65,6 +72,13 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
         return print(out, &describe::list(&pipeline));
     }
     print(out, &describe::describe(&pipeline, file))?;
+    if let Some(location) = &args.state {
+        let (text, refusal) = state::compare(&pipeline, location)?;
+        print(out, &text)?;
+        if let Some(refusal) = refusal {
+            return Err(CliError::Usage(refusal));
+        }
+    }
     if args.events.is_empty() {
         return Ok(());
     }
@@ -89,6 +103,7 @@ mod tests {
             pipeline: Some(pipeline),
             list,
             events: Vec::new(),
+            state: None,
             price_per_million_writes: 0.625,
             schema: false,
         };

@@ -79,13 +79,21 @@ pub struct RunArgs {
     #[arg(short = 'z', hide = true)]
     pub serialise: bool,
 
-    /// Keep the state here (in a later version).
+    /// Keep the state here, and go on where it ends: a folder, or s3://BUCKET/PREFIX [default: with Kafka, as in the file]
     #[arg(long, value_name = "DIR|URL")]
-    state: Option<String>,
+    pub state: Option<String>,
 
-    /// Set the state aside and start over (in a later version).
+    /// Keep no state, whatever the file says.
     #[arg(long)]
-    fresh: bool,
+    pub no_state: bool,
+
+    /// Set the state aside and start over.
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Go on where what is to be read next is not there any more, and say how much is gone.
+    #[arg(long)]
+    pub skip_lost: bool,
 
     /// Processes of the cluster (in a later version).
     #[arg(short = 'n', value_name = "PROCESSES")]
@@ -117,9 +125,6 @@ impl RunArgs {
         let later = |flag: &str, what: &str| {
             Err(CliError::Usage(format!("{flag}: {what} come with a later version; leave the flag out")))
         };
-        if self.state.is_some() || self.fresh {
-            return later("--state/--fresh", "checkpoints");
-        }
         if self.processes.is_some() || self.process.is_some() || self.hosts.is_some() {
             return later("-n/-p/-h", "clusters of several processes");
         }

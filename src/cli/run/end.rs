@@ -20,6 +20,13 @@ pub enum RunEnd {
     AskedToStop,
     /// A signal came before the end of the input; everything that was read until then is published.
     Interrupted,
+    /// A signal ended it, and what could not be published by then is in its state.
+    Left {
+        /// So many items.
+        items: u64,
+        /// Before the end of its input.
+        interrupted: bool,
+    },
     /// Whoever read the items on stdout has left, as `| head` does. Nothing to complain about.
     ReaderLeft,
     /// It could not go on, or should not have gone so.
@@ -43,7 +50,18 @@ impl RunEnd {
             RunError::State(ApplyError::Damaged(_)) | RunError::Bug(_) => {
                 RunEnd::failed(Part::Program, CliError::Failed(error.to_string()))
             }
+            RunError::Checkpoint(error) => RunEnd::failed(Part::State, error),
             RunError::State(_) => RunEnd::failed(Part::Rows, CliError::Failed(error.to_string())),
+        }
+    }
+
+    /// The end of a run with a state that leaves so many items unpublished there.
+    pub fn leaving(self, items: u64) -> RunEnd {
+        match self {
+            RunEnd::AskedToStop if items > 0 => RunEnd::Left { items, interrupted: false },
+            // All is read, and the signal came while the table was waited for.
+            RunEnd::Interrupted | RunEnd::Done if items > 0 => RunEnd::Left { items, interrupted: true },
+            end => end,
         }
     }
 
@@ -106,6 +124,9 @@ impl RunEnd {
             RunEnd::Done => "done".to_owned(),
             RunEnd::AskedToStop => "stopped by a signal, everything that was read is published".to_owned(),
             RunEnd::Interrupted => "stopped early: interrupted by a signal".to_owned(),
+            RunEnd::Left { items, .. } => {
+                format!("stopped early: {items} items wait in the state, and the next run with it publishes them")
+            }
             RunEnd::ReaderLeft => "stopped early: whoever read stdout has left".to_owned(),
             RunEnd::Failed { part, .. } => format!("failed: {}", part.what_happened()),
         }
@@ -117,6 +138,7 @@ impl RunEnd {
             RunEnd::Done => "done",
             RunEnd::AskedToStop => "stopped",
             RunEnd::Interrupted => "interrupted",
+            RunEnd::Left { .. } => "left",
             RunEnd::ReaderLeft => "reader_left",
             RunEnd::Failed { .. } => "failed",
         }
@@ -131,7 +153,7 @@ impl RunEnd {
     pub fn published(&self) -> Published {
         match self {
             RunEnd::Done | RunEnd::AskedToStop | RunEnd::Interrupted => Published::All,
-            RunEnd::ReaderLeft => Published::Part,
+            RunEnd::ReaderLeft | RunEnd::Left { .. } => Published::Part,
             RunEnd::Failed { part, .. } => part.published(),
         }
     }
@@ -139,8 +161,9 @@ impl RunEnd {
     /// The code that the process exits with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            RunEnd::Done | RunEnd::AskedToStop | RunEnd::ReaderLeft => 0,
+            RunEnd::Done | RunEnd::AskedToStop | RunEnd::ReaderLeft | RunEnd::Left { interrupted: false, .. } => 0,
             RunEnd::Interrupted => interrupted().exit_code(),
+            RunEnd::Left { items, interrupted: true } => left(*items).exit_code(),
             RunEnd::Failed { error, .. } => error.exit_code(),
         }
     }
@@ -148,8 +171,9 @@ impl RunEnd {
     /// What is still to be said, and makes the exit code.
     pub fn into_result(self) -> Result<(), CliError> {
         match self {
-            RunEnd::Done | RunEnd::AskedToStop | RunEnd::ReaderLeft => Ok(()),
+            RunEnd::Done | RunEnd::AskedToStop | RunEnd::ReaderLeft | RunEnd::Left { interrupted: false, .. } => Ok(()),
             RunEnd::Interrupted => Err(interrupted()),
+            RunEnd::Left { items, interrupted: true } => Err(left(items)),
             RunEnd::Failed { error, .. } => Err(error),
         }
     }
@@ -159,9 +183,16 @@ fn interrupted() -> CliError {
     CliError::Interrupted("interrupted before the end; what was read until then is counted and published".to_owned())
 }
 
+fn left(items: u64) -> CliError {
+    CliError::Interrupted(format!(
+        "interrupted before the end; what was read until then is counted, and {items} items of it wait to be published"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
     use crate::sink::SinkError;
     use crate::source::SourceError;
 
@@ -171,6 +202,8 @@ mod tests {
         let kinds = [Failed, InUse, Usage, ServiceLost, ClosedPipe, Gone, DeadLetters, TooManyDeadLetters];
         let sink = kinds.map(|kind| RunEnd::after(RunError::Sink(SinkError::new("no").of_kind(kind))));
         let mut ends = vec![RunEnd::Done, RunEnd::AskedToStop, RunEnd::Interrupted];
+        ends.extend([false, true].map(|interrupted| RunEnd::Left { items: 3, interrupted }));
+        ends.push(RunEnd::after(RunError::Checkpoint(CheckpointError::new(CheckpointErrorKind::Failed, "no"))));
         ends.push(RunEnd::after(RunError::Source(SourceError::new("no"))));
         ends.push(RunEnd::after(RunError::Block(SourceError::new("no"))));
         ends.push(RunEnd::failed(Part::Positions, CliError::Failed("no".to_owned())));

@@ -18,14 +18,44 @@ use crate::pipeline::{ClockKind, Pipeline, TimeShift};
 use crate::sink::ArrivalSource;
 use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaSource, RecordArrivals};
 use crate::source::log::{LogOptions, LogSource, LogSpan};
-use crate::source::{CaughtUp, Feed};
+use crate::source::{CaughtUp, Cuts, Feed, Resume};
 use crate::telemetry::{Metrics, Printable};
 
 /// A source that was found to be there.
 pub struct Input {
     source: Source,
+    epochs: RunEpochs,
+}
+
+/// What numbers the epochs of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunEpochs {
+    clock: ClockKind,
     /// The run begins with it, or with a later one.
-    first_epoch: Epoch,
+    first: Epoch,
+}
+
+impl RunEpochs {
+    /// Those of a run with these arguments: behind those of the runs before it, where they are known.
+    pub fn of(args: &RunArgs, pipeline: &Pipeline, behind: Option<Epoch>) -> RunEpochs {
+        let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
+        let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
+        let first = match clock {
+            ClockKind::Wall => WallClock::epoch_now(pipeline.window.length),
+            ClockKind::Event => Epoch(1),
+        };
+        RunEpochs { clock, first: first.max(behind.unwrap_or_default()).max(Epoch(1)) }
+    }
+
+    /// The run's first window.
+    pub fn first_window(self) -> Window {
+        Window(self.first.0)
+    }
+
+    /// The epoch before the first.
+    pub fn before(self) -> Epoch {
+        Epoch(self.first.0 - 1)
+    }
 }
 
 enum Source {
@@ -36,32 +66,24 @@ enum Source {
 }
 
 impl Input {
-    /// Finds the source that the arguments or the pipeline file name, before anything is written.
+    /// Finds the source that the arguments or the pipeline file name, before anything is written. With a state (`kept`) it is read so
+    /// that a later run can go on, from where an earlier one has left it.
     /// A `stop` ends the wait for it.
     pub fn open(
         args: &RunArgs,
         pipeline: &Pipeline,
+        epochs: RunEpochs,
+        kept: Option<Option<&Resume>>,
         run_start: EventTime,
         now: ArrivalClock,
         stop: &AtomicBool,
     ) -> Result<Input, CliError> {
-        let default_clock = if args.events.is_empty() { ClockKind::Wall } else { ClockKind::Event };
-        let clock = args.clock.or(pipeline.window.clock).unwrap_or(default_clock);
-        let first_epoch = match clock {
-            ClockKind::Wall => WallClock::epoch_now(pipeline.window.length),
-            ClockKind::Event => Epoch(1),
-        };
         let source = if args.events.is_empty() {
-            open_kafka(args, pipeline, clock, now, first_epoch, stop)?
+            open_kafka(args, pipeline, epochs, kept, run_start, now, stop)?
         } else {
-            open_log(args, pipeline, clock, run_start, now, first_epoch)?
+            open_log(args, pipeline, epochs, kept, run_start, now)?
         };
-        Ok(Input { source, first_epoch })
-    }
-
-    /// The run's first window.
-    pub fn first_window(&self) -> Window {
-        Window(self.first_epoch.0)
+        Ok(Input { source, epochs })
     }
 
     /// The names of the event logs that are read.
@@ -92,6 +114,14 @@ impl Input {
     /// Whether files are read to their end, which nobody waits for but at the end.
     pub fn is_replay(&self) -> bool {
         matches!(&self.source, Source::Log(source) if source.pipe().is_none())
+    }
+
+    /// Where so many readers note up to where they have read.
+    pub fn cuts(&self, workers: usize) -> Arc<Cuts> {
+        match &self.source {
+            Source::Log(source) => source.cuts(),
+            Source::Kafka(kafka) => kafka.source.cuts(workers),
+        }
     }
 
     /// What is told when everything is read that there was at the start; of logs, that is only their end.
@@ -136,10 +166,12 @@ impl Input {
         metrics: &Arc<Metrics>,
         caught_up: &Arc<CaughtUp>,
         failure: &Failure,
+        cuts: Option<Arc<Cuts>>,
     ) -> Result<(Vec<Feed>, RunningInput), CliError> {
+        let first = self.epochs.first;
         match self.source {
-            Source::Log(source) => start_log(source, self.first_epoch, workers, stop, failure),
-            Source::Kafka(kafka) => start_kafka(*kafka, self.first_epoch, workers, stop, metrics, caught_up, failure),
+            Source::Log(source) => start_log(source, cuts, first, workers, stop, failure),
+            Source::Kafka(kafka) => start_kafka(*kafka, cuts, first, workers, stop, metrics, caught_up, failure),
         }
     }
 }
@@ -159,31 +191,37 @@ fn shift(span: LogSpan, to: EventTime, unit: TimeUnit) -> Result<TimeShift, CliE
 fn open_log(
     args: &RunArgs,
     pipeline: &Pipeline,
-    clock: ClockKind,
+    epochs: RunEpochs,
+    kept: Option<Option<&Resume>>,
     run_start: EventTime,
     now: ArrivalClock,
-    first_epoch: Epoch,
 ) -> Result<Source, CliError> {
     let options = LogOptions {
         schema: Arc::new(pipeline.event.clone()),
-        clock,
+        clock: epochs.clock,
         window_length: pipeline.window.length,
         replay_batch: pipeline.window.replay_batch,
         every_window: args.every_window,
         run_start,
         now,
-        first_epoch,
+        first_epoch: epochs.first,
         block_bytes: LogOptions::BLOCK_BYTES,
     };
-    Ok(Source::Log(LogSource::open(&args.events, options).map_err(|error| CliError::usage(&error))?))
+    let source = LogSource::open(&args.events, options).map_err(|error| CliError::usage(&error))?;
+    Ok(Source::Log(match kept {
+        None => source,
+        Some(None) => source.keeping_state()?,
+        Some(Some(resume)) => source.go_on(resume)?,
+    }))
 }
 
 fn open_kafka(
     args: &RunArgs,
     pipeline: &Pipeline,
-    clock: ClockKind,
+    epochs: RunEpochs,
+    kept: Option<Option<&Resume>>,
+    run_start: EventTime,
     now: ArrivalClock,
-    first_epoch: Epoch,
     stop: &AtomicBool,
 ) -> Result<Source, CliError> {
     let Some(config) = &pipeline.kafka else {
@@ -192,23 +230,27 @@ fn open_kafka(
         ));
     };
     let window = &pipeline.window;
-    let clock = match clock {
-        ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, first_epoch)),
+    let clock = match epochs.clock {
+        ClockKind::Wall => KafkaClock::Wall(WallClock::new(window.length, epochs.first)),
         ClockKind::Event => KafkaClock::Event(EventStamper::new(
             &pipeline.event,
             window.length,
             window.replay_batch,
             args.every_window,
-            first_epoch,
+            epochs.first,
         )),
     };
-    let options = KafkaOptions { until_end: args.until_end, ..KafkaOptions::default() };
+    let keeps_positions = kept.is_some() || args.positions.is_some();
+    let options = KafkaOptions { run_start, keeps_positions, until_end: args.until_end, ..KafkaOptions::default() };
     tracing::info!(
         "reading topic \"{}\" of Kafka at {} (event logs are named with --events)",
         config.topic,
         config.brokers
     );
-    let source = KafkaSource::connect(config, options, stop)?;
+    let source = match kept.flatten() {
+        Some(resume) => KafkaSource::connect_from(config, options, stop, resume)?,
+        None => KafkaSource::connect(config, options, stop)?,
+    };
     let arrivals = RecordArrivals::new(now);
     Ok(Source::Kafka(Box::new(KafkaInput { source, clock, arrivals, until_end: args.until_end })))
 }

@@ -9,8 +9,10 @@ mod open;
 mod part;
 mod positions;
 mod running;
+mod state;
 mod summary;
 mod supervise;
+mod which_state;
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -23,8 +25,9 @@ pub use args::RunArgs;
 pub(super) use args::check_workers;
 pub(super) use running::{KafkaInput, RunningInput, start_kafka};
 
-use self::input::Input;
+use self::input::{Input, RunEpochs};
 use self::positions::WhichRun;
+use self::state::{OpenState, RestoredState};
 use self::summary::Summary;
 use super::CliError;
 use super::load::load_pipeline;
@@ -82,7 +85,19 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let run_start = now.now();
     let shift_to = shift_to(args, &pipeline)?;
-    let mut input = Input::open(args, &pipeline, run_start, now, &stop)?;
+    let peers = Peers::alone(args.workers as u32);
+    let opened = OpenState::open(args, &pipeline, &target, &stop, &metrics)?;
+    let epochs = RunEpochs::of(args, &pipeline, opened.as_ref().map(OpenState::next_epoch));
+    let restored = match opened {
+        Some(opened) => {
+            settle(&mut pipeline, args, &target, !args.events.is_empty());
+            Some(opened.restore(&Arc::new(pipeline.clone()), peers, epochs, &metrics)?)
+        }
+        None => None,
+    };
+    let resume = restored.as_ref().map(|restored| restored.resume(args.skip_lost)).transpose()?.flatten();
+    let mut input =
+        Input::open(args, &pipeline, epochs, restored.is_some().then_some(resume.as_ref()), run_start, now, &stop)?;
     if shift_to.is_some() {
         input.refuse_shift()?;
     }
@@ -90,14 +105,19 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let dead_letter_path = dead_letters.path().to_owned();
     collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path, args.positions.as_deref())?;
     // Before the sink, which is emptied when it is opened.
-    let dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
+    let mut dead_letters = open::or_stop("whoever reads dead letters", &stop, move || try_out(dead_letters))??;
+    if let Some(restored) = &restored {
+        restored.pass_known_letters(&mut dead_letters)?;
+    }
     let positions_file = args.positions.as_deref().map(PositionsFile::try_out).transpose()?;
     let options = SinkOptions {
         replace: args.replace,
+        goes_on: restored.as_ref().is_some_and(RestoredState::goes_on),
         run_id: run_id(),
-        generation: generation_now(),
+        generation: restored.as_ref().map_or_else(generation_now, RestoredState::generation),
         record: None,
         starts_at_the_end: starts_at_the_end(args, &pipeline),
+        alone_since: restored.as_ref().map(RestoredState::alone_since),
         stop: Arc::clone(&signalled),
     };
     if let Some(to) = shift_to {
@@ -106,16 +126,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         (input, pipeline.shift) = input.shift_to(to, pipeline.event.time_unit, &stop)?;
     }
     let is_replay = input.is_replay();
-    if is_replay {
-        pipeline.publish.stretch_for_a_replay();
-    }
-    if target != SinkTarget::DynamoDb {
-        pipeline.dynamodb.budget_wcu = None;
-    }
-    if args.every_window || !target.is_table() {
-        // Who reads a changelog wants every change.
-        pipeline.publish.hold_back_of_all(HoldBack::NOTHING);
-    }
+    settle(&mut pipeline, args, &target, is_replay);
     let pipeline = Arc::new(pipeline);
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     let by_the_clock = options.generation;
@@ -123,39 +134,62 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let options = SinkOptions { record: Some(record), ..options };
     let sink = open_sink(&target, &pipeline, options, &stop, &metrics)?;
     positions_file.as_ref().map(PositionsFile::clear).transpose()?;
-    let versions = Versions::new(sink.generation().unwrap_or(by_the_clock), input.first_window());
+    let versions = match &restored {
+        Some(restored) => restored.versions(),
+        None => Versions::new(sink.generation().unwrap_or(by_the_clock), epochs.first_window()),
+    };
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();
     let caught_up = Arc::new(input.caught_up(args.workers));
     let reached = input.reached();
-    let (feeds, input) = input.start(args.workers, &stop, &metrics, &caught_up, &failure)?;
+    let holds =
+        pipeline.publish.hold_until_caught_up || restored.as_ref().is_some_and(RestoredState::holds_until_caught_up);
+    let seed = restored.as_ref().map_or_else(HashSeed::random, RestoredState::seed);
+    let cuts = restored.is_some().then(|| input.cuts(args.workers));
+    let kept = match (restored, &cuts) {
+        (Some(restored), Some(cuts)) => Some(restored.start(state::Start {
+            pipeline: &pipeline,
+            cuts: Arc::clone(cuts),
+            dead_letters: state::marks_of(dead_letters.marker()),
+            signalled: Arc::clone(&signalled),
+            failure: &failure,
+            metrics: &metrics,
+        })?),
+        _ => None,
+    };
+    let is_kept = kept.is_some();
+    // Locked until the run has ended.
+    let (kept, _lock) = kept.unzip();
+    let (feeds, input) = input.start(args.workers, &stop, &metrics, &caught_up, &failure, cuts)?;
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
-        peers: Peers::alone(feeds.len() as u32),
+        peers,
         feeds,
         sink,
         delivery: delivery(args, &target, is_replay),
         signalled,
-        hold_until: pipeline.publish.hold_until_caught_up.then_some(caught_up),
+        hold_until: holds.then_some(caught_up),
         dead_letters,
-        seed: HashSeed::random(),
+        seed,
         versions,
         serialise: args.serialise,
         metrics: Arc::clone(&metrics),
         observations: Arc::clone(&observations),
         failure,
+        kept,
     })
     .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
     let sample = Arc::clone(execution.sample());
     let progress =
         Progress::new(log_format == LogFormat::Json || target == SinkTarget::Stdout && io::stdout().is_terminal());
     let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
+    let end = if is_kept { end.leaving(metrics.waiting.items()) } else { end };
     let observed = observations.observed();
     findings::warn(&pipeline, &args.pipeline, &observations, &observed);
     let end = end.or_nothing_counted(&metrics, &observed, &dead_letter_path);
     let end = match &positions_file {
         Some(file) => {
-            let run = WhichRun { pipeline: &pipeline, version: versions.largest(), run_start };
+            let run = WhichRun { pipeline: &pipeline, version: versions.largest() };
             positions::write(file, &reached, &run, end)
         }
         None => end,
@@ -177,6 +211,20 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     };
     summary.print(log_format);
     end.into_result()
+}
+
+/// What hangs on where items go, and on whether whole files are read.
+fn settle(pipeline: &mut Pipeline, args: &RunArgs, target: &SinkTarget, is_replay: bool) {
+    if is_replay {
+        pipeline.publish.stretch_for_a_replay();
+    }
+    if *target != SinkTarget::DynamoDb {
+        pipeline.dynamodb.budget_wcu = None;
+    }
+    if args.every_window || !target.is_table() {
+        // Who reads a changelog wants every change.
+        pipeline.publish.hold_back_of_all(HoldBack::NOTHING);
+    }
 }
 
 /// How items get to this sink.

@@ -29,6 +29,8 @@ pub enum Part {
     Rows,
     /// It was stopped before it had caught up, so nothing was published.
     NotCaughtUp,
+    /// Checkpoints, or the journal, could not be written any more.
+    State,
     /// Everything is published, but its positions could not be written.
     Positions,
     /// The program itself.
@@ -82,9 +84,13 @@ impl Part {
             }
             Part::SinkGone => Published::Gone,
             Part::NotCaughtUp => Published::Nothing,
-            Part::Sink | Part::Service | Part::DeadLetters | Part::TooManyDeadLetters | Part::Rows | Part::Program => {
-                Published::Part
-            }
+            Part::State
+            | Part::Sink
+            | Part::Service
+            | Part::DeadLetters
+            | Part::TooManyDeadLetters
+            | Part::Rows
+            | Part::Program => Published::Part,
         }
     }
 
@@ -102,6 +108,7 @@ impl Part {
             Part::TooManyDeadLetters => "more dead letters than allowed",
             Part::Rows => "too many rows",
             Part::NotCaughtUp => "stopped before it had caught up",
+            Part::State => "the state could not be kept",
             Part::Positions => "the positions could not be written",
             Part::Program => "a bug",
         }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use super::end::{Part, RunEnd};
 use crate::cli::CliError;
-use crate::counter::EventTime;
 use crate::epoch::Version;
 use crate::pipeline::Pipeline;
 use crate::source::kafka::KafkaProgress;
 use crate::source::log::LogReached;
-use crate::source::{KafkaPositions, Positions, PositionsFile, SourcePositions};
+use crate::source::{Positions, PositionsFile, SourcePositions};
 use crate::telemetry::Printable;
 
 /// How far the source of a run has been read, now and later.
@@ -25,7 +24,6 @@ pub struct WhichRun<'a> {
     pub pipeline: &'a Pipeline,
     /// The largest version that it can have given an item.
     pub version: Version,
-    pub run_start: EventTime,
 }
 
 /// Writes the positions of a run that has ended so, where what it has read is what stands in the sink. Gives back how the
@@ -39,7 +37,7 @@ pub fn write(file: &PositionsFile, reached: &Reached, run: &WhichRun<'_>, end: R
         pipeline: run.pipeline.name.clone(),
         version: run.version,
         shift: run.pipeline.shift,
-        source: reached.positions(run),
+        source: reached.positions(),
     };
     match (file.write(&positions), end) {
         (Ok(()), end) => end,
@@ -53,14 +51,10 @@ pub fn write(file: &PositionsFile, reached: &Reached, run: &WhichRun<'_>, end: R
 }
 
 impl Reached {
-    fn positions(&self, run: &WhichRun<'_>) -> SourcePositions {
+    fn positions(&self) -> SourcePositions {
         match self {
             Reached::Logs(logs) => SourcePositions::Logs(logs.positions()),
-            Reached::Kafka(progress) => SourcePositions::Kafka(KafkaPositions {
-                topic: run.pipeline.kafka.as_ref().map(|kafka| kafka.topic.clone()).unwrap_or_default(),
-                partitions: progress.ranges(),
-                run_start: run.run_start,
-            }),
+            Reached::Kafka(progress) => SourcePositions::Kafka(progress.positions()),
         }
     }
 }

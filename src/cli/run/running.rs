@@ -9,7 +9,7 @@ use crate::dataflow::Failure;
 use crate::epoch::Epoch;
 use crate::source::kafka::{KafkaClock, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogProgress, LogSource};
-use crate::source::{CaughtUp, Feed, SourceError, feed};
+use crate::source::{CaughtUp, Cuts, Feed, FeedSender, SourceError, feed};
 use crate::telemetry::{InputProgress, Metrics};
 
 /// A topic, and how it is to be read.
@@ -37,15 +37,16 @@ enum ProgressOf {
     Kafka(Arc<KafkaProgress>),
 }
 
-/// Starts to read event logs.
+/// Starts to read event logs. The reader notes its positions in `cuts`.
 pub fn start_log(
     source: LogSource,
+    cuts: Option<Arc<Cuts>>,
     first_epoch: Epoch,
     workers: usize,
     stop: &Arc<AtomicBool>,
     failure: &Failure,
 ) -> Result<(Vec<Feed>, RunningInput), CliError> {
-    let (sender, shared) = feed(first_epoch);
+    let (sender, shared) = noting_feed(cuts.as_ref(), 0, first_epoch);
     let progress = source.progress();
     let stop = Arc::clone(stop);
     let reader = spawn("reader".to_owned(), failure, move || source.run(sender, &stop))?;
@@ -54,9 +55,11 @@ pub fn start_log(
     Ok((vec![shared; workers], running))
 }
 
-/// Starts to read a topic.
+/// Starts to read a topic. The readers, as many as there are workers, note their positions in `cuts`.
+#[expect(clippy::too_many_arguments, reason = "what a source is started with, once")]
 pub fn start_kafka(
     kafka: KafkaInput,
+    cuts: Option<Arc<Cuts>>,
     first_epoch: Epoch,
     workers: usize,
     stop: &Arc<AtomicBool>,
@@ -70,7 +73,7 @@ pub fn start_kafka(
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
     let (kafka_readers, watcher) = source.into_readers(workers)?;
     for (index, reader) in kafka_readers.into_iter().enumerate() {
-        let (sender, feed) = feed(first_epoch);
+        let (sender, feed) = noting_feed(cuts.as_ref(), index, first_epoch);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
         let (arrivals, caught_up) = (Arc::clone(&arrivals), Arc::clone(caught_up));
@@ -82,6 +85,15 @@ pub fn start_kafka(
     }
     readers.push(spawn("kafka-watcher".to_owned(), failure, move || watcher.run().map(|()| LogEnd::Finished))?);
     Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: !until_end }))
+}
+
+/// The feed of this reader.
+fn noting_feed(cuts: Option<&Arc<Cuts>>, reader: usize, first_epoch: Epoch) -> (FeedSender, Feed) {
+    let (sender, feed) = feed(first_epoch);
+    match cuts {
+        Some(cuts) => (sender.noting(cuts.noter(reader)), feed),
+        None => (sender, feed),
+    }
 }
 
 /// Starts a thread that reads, whose error is heard at once: nobody joins it before the run is over.

@@ -115,6 +115,19 @@ impl Summary<'_> {
                 format!("{} changes of rows that were evicted before the table took them", count(unpublished)),
             );
         }
+        let checkpoints = &metrics.checkpoints;
+        if checkpoints.count() + checkpoints.failures() > 0 {
+            let failed = match checkpoints.failures() {
+                0 => String::new(),
+                failures => format!(", {failures} failed"),
+            };
+            let (made, bytes, longest) =
+                (count(checkpoints.count()), HumanBytes(checkpoints.bytes()), checkpoints.longest());
+            line(
+                "checkpoints",
+                format!("{made} made{failed}, {bytes}, the longest took {:.1} s", longest.as_secs_f64()),
+            );
+        }
         if let Some(bytes) = peak_memory_bytes() {
             line("peak memory", HumanBytes(bytes).to_string());
         }
@@ -218,6 +231,9 @@ impl Summary<'_> {
             evicted_unpublished = metrics.evictions.unpublished.get(),
             items_waiting = metrics.waiting.items(),
             oldest_waiting_seconds = metrics.waiting.oldest().map(|oldest| oldest.as_secs_f64()),
+            checkpoints = metrics.checkpoints.count(),
+            checkpoints_failed = metrics.checkpoints.failures(),
+            checkpoint_bytes = metrics.checkpoints.bytes(),
             put_off_seconds = metrics.waiting.latest().map(|latest| latest.as_secs_f64()),
             largest_evicted_worth = metrics.evictions.largest_worth(),
             items_written = metrics.items_written.get(),

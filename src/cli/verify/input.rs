@@ -47,9 +47,7 @@ impl KnownOfRun {
             return Err(CliError::Usage(format!("--until: these are positions of the pipeline {other}, not of {own}")));
         }
         let of_positions = positions.as_ref().and_then(|known| match &known.source {
-            SourcePositions::Logs(logs) => {
-                logs.iter().flat_map(|log| &log.parts).next_back().map(|part| part.run_start)
-            }
+            SourcePositions::Logs(logs) => logs.iter().flat_map(|log| &log.parts).map(|part| part.run_start).max(),
             SourcePositions::Kafka(topic) => Some(topic.run_start),
         });
         Ok(KnownOfRun {
@@ -172,7 +170,8 @@ impl Input {
                 let (failure, errors) = Failure::new(Arc::clone(&stop));
                 let caught_up = Arc::new(CaughtUp::new(Some(workers)));
                 // What is decoded is counted by whoever decodes; readers count what they leave out.
-                let (feeds, topic) = start_kafka(*topic, Epoch(1), workers, &stop, metrics, &caught_up, &failure)?;
+                let (feeds, topic) =
+                    start_kafka(*topic, None, Epoch(1), workers, &stop, metrics, &caught_up, &failure)?;
                 Ok(RunningInput { feeds, again: None, reader: Reader::Topic { topic, errors } })
             }
         }

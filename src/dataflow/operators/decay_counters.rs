@@ -1,6 +1,6 @@
 //! Contributions -> changed rows, an epoch at a time. A changelog gets them; for a table they are marked.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -11,16 +11,21 @@ use timely::dataflow::operators::{Capability, Operator};
 
 use super::super::failure::Failure;
 use super::super::in_flight::InFlight;
+use crate::epoch::Epoch;
 use crate::publish::RunClock;
+use crate::recovery::Snapshotter;
 use crate::sink::ItemBatch;
 use crate::state::{DecayCounters, Swept};
 use crate::sums::ContributionBatch;
 
 /// Sends each batch to the worker that holds its keys. There, all input is pulled first; then the
-/// epochs that are closed are applied in order. Nothing of an open epoch touches a row.
+/// epochs that are closed are applied in order. Nothing of an open epoch touches a row. Where the state is kept, it is cut
+/// between two epochs.
 pub fn decay_counters<'scope>(
     contributions: StreamVec<'scope, u64, ContributionBatch>,
     counters: Rc<RefCell<DecayCounters>>,
+    kept: Option<Rc<RefCell<Snapshotter>>>,
+    newest: Rc<Cell<Epoch>>,
     clock: RunClock,
     in_flight: InFlight,
     failure: Failure,
@@ -40,12 +45,18 @@ pub fn decay_counters<'scope>(
                 epoch.extend(batches.flat_map(|batches| batches.drain(..)));
             });
             let mut counters = counters.borrow_mut();
+            let cut_before = |next: u64, counters: &mut DecayCounters| {
+                if let Some(kept) = &kept {
+                    kept.borrow_mut().cut_before(Epoch(next), counters);
+                }
+            };
             while let Some(first) = waiting.first_entry().filter(|_| !failed) {
                 let epoch_complete = !frontier.less_equal(first.key());
                 if !epoch_complete {
                     break;
                 }
                 let (capability, batches) = first.remove();
+                cut_before(*capability.time(), &mut counters);
                 let mut session = output.session(&capability);
                 let applied = counters.apply_epoch(&batches, clock.now(), |items| session.give(items));
                 drop(session);
@@ -56,10 +67,12 @@ pub fn decay_counters<'scope>(
                     return failure.state(error);
                 }
                 in_flight.sums_are_applied(&batches);
+                newest.set(Epoch(*capability.time()));
             }
             if failed {
                 return;
             }
+            cut_before(frontier.frontier().first().copied().unwrap_or(u64::MAX), &mut counters);
             // It holds no epoch, so whatever else there is to do comes between.
             if counters.forget_expired() == Swept::MoreToDo {
                 again.activate();

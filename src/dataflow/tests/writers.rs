@@ -52,6 +52,7 @@ impl Waiting {
             serialise: false,
             metrics,
             failure,
+            kept: None,
         })
         .expect("started");
         Waiting { execution, errors, sender }

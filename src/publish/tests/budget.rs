@@ -86,7 +86,8 @@ fn where_everything_fits_nothing_is_put_off_and_at_the_end_everything_is_written
     machine.pass(WINDOW);
     assert_eq!((machine.writes, machine.metrics.waiting.latest()), (100, None));
     machine.change((0..USERS).map(|user| (user, "view")));
-    let (began, end) = (machine.now.0, RunState { is_drained: true, is_stopping: false, is_held: false });
+    let (began, end) =
+        (machine.now.0, RunState { is_drained: true, is_stopping: false, is_held: false, applied: Epoch(0) });
     while machine.work(end).expect("no deadline") != Next::Done {
         machine.answer_all();
         (machine.now.0, machine.idle_turns) = (machine.now.0 + 10, 0);

@@ -118,7 +118,7 @@ fn the_end_of_a_run_and_a_signal_publish_everything() {
         machine.change([(1, "view")]);
         machine.settle();
         assert_eq!(machine.shown[&item("view")], 100);
-        let end = RunState { is_drained: true, is_stopping, is_held: false };
+        let end = RunState { is_drained: true, is_stopping, is_held: false, applied: Epoch(0) };
         while machine.work(end).expect("in time") != Next::Done {
             machine.answer_all();
         }

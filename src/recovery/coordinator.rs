@@ -1,0 +1,226 @@
+//! Makes checkpoints: asks for a cut, gathers what the workers write of their state as it was then, and commits it.
+//!
+//! It knows no time and no thread (`threads` moves it), so every order of its steps can be tried. One checkpoint is under way at a
+//! time; a failed one is lost as a whole, and the workers write again what it had.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::restore::{clear_marks, dictionary_of};
+use super::snapshotter::LongestStretch;
+use crate::checkpoint::{
+    BlobEntry, Changes, CheckpointError, CheckpointErrorKind, Commits, DeadLetterFile, Manifest, ManifestNumber,
+    SegmentEntry, SegmentId, SegmentIds, Store, compact, compaction, read_filter, replace, write_filter,
+};
+use crate::clock::StreamTime;
+use crate::epoch::{Epoch, Window};
+use crate::source::{Cuts, SourcePositions};
+use crate::state::{Piece, SnapshotEnd, merge_filters};
+
+/// More objects with filters of evicted keys than this are merged.
+const MOST_FILTERS: usize = 8;
+
+/// What a worker says to the coordinator.
+#[derive(Debug)]
+pub(crate) enum FromWorker {
+    /// Some of its snapshot.
+    Piece(Piece),
+    /// Filters of evicted keys.
+    Evicted(Vec<u8>),
+    /// It has handed over all of its snapshot (and how long that took at a time), and everything of the epochs before the cut is durable, but for what a table has not
+    /// pulled yet.
+    End(SnapshotEnd, LongestStretch),
+    /// It will publish nothing more, and nothing more is read.
+    Settled,
+}
+
+/// What became of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The checkpoint is there.
+    Durable,
+    /// There will be none: the next one must hold what it held.
+    Lost,
+}
+
+/// What a coordinator is made of.
+pub(crate) struct CoordinatorParts {
+    pub store: Store,
+    pub commits: Commits,
+    /// What each manifest says beside what changes.
+    pub description: Manifest,
+    pub cuts: Arc<Cuts>,
+    /// How many workers write snapshots.
+    pub workers: usize,
+    /// Set when what is counted is of no use any more: no checkpoint may be made of it.
+    pub is_spoilt: Arc<AtomicBool>,
+    /// As much as is gathered before it is written.
+    pub most_bytes: usize,
+}
+
+/// Makes checkpoints, one at a time.
+pub(crate) struct Coordinator {
+    parts: CoordinatorParts,
+    names: SegmentIds,
+    /// Those of the last checkpoint; some may have been merged since.
+    segments: Vec<SegmentEntry>,
+    /// The filters of evicted keys, the oldest first; likewise.
+    evicted: Vec<BlobEntry>,
+    running: Option<Running>,
+}
+
+/// A checkpoint that is under way.
+struct Running {
+    gathered: Result<Changes, CheckpointError>,
+    dead_letters: Option<DeadLetterFile>,
+    evicted: Vec<u8>,
+    ended: usize,
+    stream: StreamTime,
+    window: Window,
+    rows: u64,
+    longest: LongestStretch,
+}
+
+/// A checkpoint that was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub number: ManifestNumber,
+    pub epoch: Epoch,
+    pub positions: SourcePositions,
+    /// What it has written.
+    pub bytes: u64,
+    pub rows: u64,
+    /// The longest that a worker has spent on it between other work.
+    pub longest: LongestStretch,
+}
+
+impl Coordinator {
+    /// Goes on from the checkpoint that `commits` has last.
+    pub fn new(parts: CoordinatorParts) -> Coordinator {
+        let last = parts.commits.kept().last();
+        let (segments, evicted) = last.map(|last| (last.segments.clone(), last.evicted.clone())).unwrap_or_default();
+        let names = SegmentIds::new(parts.commits.generation());
+        Coordinator { parts, names, segments, evicted, running: None }
+    }
+
+    /// Asks for a checkpoint of the epoch that ends next. The file of dead letters is as long as this, at least, and nothing that is read
+    /// after the cut stands in it yet. None may be under way.
+    pub fn begin(&mut self, dead_letters: Option<DeadLetterFile>) {
+        let CoordinatorParts { store, most_bytes, cuts, .. } = &self.parts;
+        self.running = Some(Running {
+            gathered: Ok(Changes::new(store, &self.names, *most_bytes, clear_marks)),
+            dead_letters,
+            evicted: Vec::new(),
+            ended: 0,
+            stream: StreamTime::default(),
+            window: Window::default(),
+            rows: 0,
+            longest: LongestStretch::default(),
+        });
+        cuts.want_checkpoint();
+    }
+
+    /// Takes what a worker has written; whether that was the last of the checkpoint, which is then to be [ended](Coordinator::end).
+    pub fn take(&mut self, message: FromWorker) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        match message {
+            FromWorker::Piece(Piece { records, features }) => {
+                if let Ok(changes) = &mut running.gathered {
+                    let added = dictionary_of(&features)
+                        .and_then(|dictionary| changes.add_features(&dictionary))
+                        .and_then(|()| changes.add(&records));
+                    if let Err(error) = added {
+                        running.gathered = Err(error);
+                    }
+                }
+            }
+            FromWorker::Evicted(filters) => running.evicted.extend(filters),
+            FromWorker::End(SnapshotEnd { stream, window, rows }, LongestStretch { cpu, wall }) => {
+                let LongestStretch { cpu: longest, wall: longest_wall } = running.longest;
+                running.longest = LongestStretch { cpu: longest.max(cpu), wall: longest_wall.max(wall) };
+                running.ended += 1;
+                running.rows += rows;
+                running.window = running.window.max(window);
+                // All workers learn the same times; of a worker without keys too.
+                running.stream = stream;
+            }
+            FromWorker::Settled => {}
+        }
+        running.ended == self.parts.workers
+    }
+
+    /// Commits what was gathered. The workers are to be told what became of it.
+    pub fn end(&mut self, now: SystemTime) -> Result<Made, CheckpointError> {
+        let bug = |what: &str| CheckpointError::new(CheckpointErrorKind::Failed, format!("{what}: this is a bug"));
+        let running = self.running.take().ok_or_else(|| bug("a checkpoint ends that has not begun"))?;
+        let written = running.gathered?.finish()?;
+        let mut evicted = self.evicted.clone();
+        if !running.evicted.is_empty() {
+            evicted.push(write_filter(&self.parts.store, self.names.next(), &running.evicted)?);
+        }
+        let epoch = self.parts.cuts.checkpoint().ok_or_else(|| bug("a checkpoint without an epoch"))?.epoch;
+        let positions = self.parts.cuts.positions(epoch).ok_or_else(|| bug("a checkpoint without positions"))?;
+        if self.parts.is_spoilt.load(Ordering::Acquire) {
+            let message = "no checkpoint is made any more: what is counted is not what was read";
+            return Err(CheckpointError::new(CheckpointErrorKind::Failed, message));
+        }
+        let json = |value: Result<Value, serde_json::Error>| {
+            value.map_err(|error| {
+                CheckpointError::caused_by(CheckpointErrorKind::Failed, "a checkpoint cannot be described", error)
+            })
+        };
+        let bytes = written.iter().map(|segment| segment.bytes).sum();
+        let segments: Vec<SegmentEntry> = self.segments.iter().cloned().chain(written).collect();
+        let mut manifest = self.parts.description.clone();
+        manifest.created = jiff::Timestamp::try_from(now).map(|now| now.to_string()).unwrap_or_default();
+        manifest.epoch = epoch;
+        manifest.window = running.window;
+        manifest.stream_clock = json(serde_json::to_value(&running.stream))?;
+        manifest.positions = json(serde_json::to_value(&positions))?;
+        manifest.dead_letters = running.dead_letters;
+        manifest.segments.clone_from(&segments);
+        manifest.evicted.clone_from(&evicted);
+        let number = self.parts.commits.commit(manifest)?;
+        (self.segments, self.evicted) = (segments, evicted);
+        self.parts.cuts.forget_before(epoch);
+        Ok(Made { number, epoch, positions, bytes, rows: running.rows, longest: running.longest })
+    }
+
+    /// Merges segments where there are too many, and deletes what no checkpoint that is kept needs: both may fail without harm.
+    pub fn tidy_up(&mut self) -> Result<(), CheckpointError> {
+        let CoordinatorParts { store, commits, .. } = &self.parts;
+        let sizes: Vec<u64> = self.segments.iter().map(|segment| segment.bytes).collect();
+        let mut in_use: BTreeSet<SegmentId> = self.segments.iter().map(|segment| segment.name).collect();
+        if let Some(compaction::Compaction { segments, depth }) = compaction::choose(&sizes) {
+            let merged_of = self.segments[segments].to_vec();
+            let merged = compact(store, self.names.next(), &merged_of, depth, clear_marks)?;
+            in_use.insert(merged.name);
+            replace(&mut self.segments, &merged_of, merged)?;
+        }
+        if self.evicted.len() > MOST_FILTERS {
+            let blobs = self.evicted.iter().map(|entry| read_filter(store, entry)).collect::<Result<Vec<_>, _>>()?;
+            let merged = merge_filters(blobs.iter().map(AsRef::as_ref))
+                .map_err(|error| CheckpointError::caused_by(CheckpointErrorKind::Damaged, error.to_string(), error))?;
+            self.evicted = vec![write_filter(store, self.names.next(), &merged)?];
+        }
+        in_use.extend(self.evicted.iter().map(|entry| entry.name));
+        commits.delete_unused(&in_use).map(drop)
+    }
+
+    /// Makes the first checkpoint of a new state, before anything is read: with where reading begins.
+    pub fn make_first(&mut self, epoch: Epoch, dead_letters: Option<DeadLetterFile>) -> Result<(), CheckpointError> {
+        let mut manifest = self.parts.description.clone();
+        manifest.epoch = epoch;
+        let positions = serde_json::to_value(self.parts.cuts.first());
+        manifest.positions = positions.map_err(|error| {
+            CheckpointError::caused_by(CheckpointErrorKind::Failed, "a checkpoint cannot be described", error)
+        })?;
+        manifest.stream_clock = serde_json::to_value(StreamTime::default()).unwrap_or_default();
+        manifest.dead_letters = dead_letters;
+        self.parts.commits.commit(manifest).map(drop)
+    }
+}

@@ -1,0 +1,113 @@
+//! Rows as the last checkpoint has them, brought back into workers' states: each worker's shards by itself, all at the same time.
+
+use std::thread;
+
+use bytes::Bytes;
+
+use crate::checkpoint::{
+    CheckpointError, CheckpointErrorKind, Depth, Dictionary, Merge, Restorable, Segment, Store, read_filter,
+};
+use crate::clock::StreamTime;
+use crate::peers::WorkerIndex;
+use crate::state::{self, DecayCounters, RecordedFeature, RestoreError, RestoredFeatures};
+
+/// What a worker's state is restored with.
+pub(crate) struct RestoreInto<'a> {
+    pub counters: &'a mut DecayCounters,
+    /// Which of so many workers it is of.
+    pub worker: WorkerIndex,
+    pub workers: u32,
+    /// Milliseconds since 1970 at the moment 0 of the run.
+    pub began_at: i64,
+    /// Every row is marked: the sink does not hold what an earlier run has published.
+    pub mark_all: bool,
+}
+
+/// Brings the rows of a checkpoint back. Fails where some of it is damaged; what was restored by then is of no use.
+pub(crate) fn restore(
+    store: &Store,
+    checkpoint: &Restorable,
+    workers: Vec<RestoreInto<'_>>,
+) -> Result<(), CheckpointError> {
+    let stream: StreamTime = serde_json::from_value(checkpoint.manifest.stream_clock.clone()).map_err(|error| {
+        CheckpointError::caused_by(CheckpointErrorKind::Damaged, "a checkpoint says no time that is one", error)
+    })?;
+    let features = features_of(&checkpoint.segments)?;
+    let evicted = checkpoint.manifest.evicted.iter().map(|entry| read_filter(store, entry));
+    let evicted = evicted.collect::<Result<Vec<_>, _>>()?;
+    let (segments, stream, features, evicted) = (&checkpoint.segments, &stream, &features, &evicted);
+    let workers = match <[RestoreInto<'_>; 1]>::try_from(workers) {
+        Ok([only]) => return restore_worker(segments, stream, features, evicted, only),
+        Err(workers) => workers,
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = workers
+            .into_iter()
+            .map(|worker| scope.spawn(move || restore_worker(segments, stream, features, evicted, worker)))
+            .collect();
+        let panicked =
+            || Err(CheckpointError::new(CheckpointErrorKind::Failed, "restoring has panicked: this is a bug"));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| panicked()))
+    })
+}
+
+fn restore_worker(
+    segments: &[Segment],
+    stream: &StreamTime,
+    features: &[RecordedFeature],
+    evicted: &[Bytes],
+    worker: RestoreInto<'_>,
+) -> Result<(), CheckpointError> {
+    let RestoreInto { counters, worker, workers, began_at, mark_all } = worker;
+    let mut known = if mark_all { RestoredFeatures::marking_all() } else { RestoredFeatures::default() };
+    counters.restored_features(features, &mut known);
+    counters.restore_stream(stream.clone());
+    for filters in evicted {
+        let restored = counters.restore_evicted(worker, filters);
+        restored.map_err(|error| CheckpointError::caused_by(CheckpointErrorKind::Damaged, error.to_string(), error))?;
+    }
+    let mut merge = Merge::new(segments, |shard| shard.owner(workers) == worker, Depth::ToTheBase, clear_marks)?;
+    while let Some(record) = merge.next()? {
+        counters.restore_key(record.key(), record.payload(), &known, began_at).map_err(not_restored)?;
+    }
+    Ok(())
+}
+
+fn not_restored(error: RestoreError) -> CheckpointError {
+    let kind = match error {
+        RestoreError::Invalid(_) => CheckpointErrorKind::Damaged,
+        RestoreError::NoRoom(_) => CheckpointErrorKind::Failed,
+    };
+    CheckpointError::caused_by(kind, format!("a key cannot be restored: {error}"), error)
+}
+
+/// The features that rows of these segments may name.
+fn features_of(segments: &[Segment]) -> Result<Vec<RecordedFeature>, CheckpointError> {
+    let mut all = Dictionary::default();
+    segments.iter().try_for_each(|segment| all.add_all(segment.dictionary()))?;
+    let read = |(_, feature): (u64, &serde_json::Value)| {
+        serde_json::from_value(feature.clone()).map_err(|error| {
+            let message = "a checkpoint names a feature in a way that is not understood";
+            CheckpointError::caused_by(CheckpointErrorKind::Damaged, message, error)
+        })
+    };
+    all.iter().map(read).collect()
+}
+
+/// Features as a segment names them.
+pub(super) fn dictionary_of(features: &[RecordedFeature]) -> Result<Dictionary, CheckpointError> {
+    let mut dictionary = Dictionary::default();
+    for feature in features {
+        let described = serde_json::to_value(feature).map_err(|error| {
+            CheckpointError::caused_by(CheckpointErrorKind::Failed, "a feature cannot be described", error)
+        })?;
+        dictionary.add(feature.hash().0, described)?;
+    }
+    Ok(dictionary)
+}
+
+/// Takes the marks out of a key's rows. (A payload that is none is left as it is: whoever reads it finds that out.)
+#[expect(clippy::ptr_arg, reason = "it is handed on as a function of this type")]
+pub(super) fn clear_marks(payload: &mut Vec<u8>) {
+    let _ = state::clear_marks(payload);
+}
