@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use counter_machine::sink::{self, SinkErrorKind, SinkOptions, SinkTarget, open_reader};
+use counter_machine::epoch::Generation;
+use counter_machine::pipeline::Pipeline;
+use counter_machine::sink::{self, Desk, Outcome, Part, SinkErrorKind, SinkOptions, SinkTarget, open_reader};
 use counter_machine::telemetry::Metrics;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::dynamodb_fake::{FakeDynamoDb, Fault, Identity, normalised};
-use crate::dynamodb_items::{LAST_UPDATE, Row, WriteAll as _, batch, open, pipeline};
+use crate::dynamodb_items::{LAST_UPDATE, Row, WriteAll as _, batch, open, pipeline, pipeline_text};
 
 /// What must stand in the table for a row, in the service's own JSON.
 fn stored(row: &Row) -> Value {
@@ -242,4 +244,63 @@ fn a_run_that_is_asked_to_stop_no_longer_waits_for_the_service() {
     };
     assert_eq!(error.kind(), SinkErrorKind::ServiceLost);
     assert!(error.to_string().contains("asked to stop"), "{error}");
+}
+
+/// Waits for nothing after the first looks.
+struct Impatient {
+    looks: usize,
+    written: u32,
+}
+
+impl Desk for Impatient {
+    fn answer(&mut self, part: Part) {
+        self.written += if part.outcome == Outcome::Written { part.items.len() as u32 } else { 0 };
+    }
+
+    fn gives_up(&mut self) -> bool {
+        self.looks += 1;
+        self.looks > 20
+    }
+}
+
+/// The wait is one of hours here: what is written at all was not waited for.
+#[test]
+fn a_run_that_goes_on_writes_when_no_write_of_an_earlier_one_can_be_carried_out() {
+    let two_hours_ago = Instant::now().checked_sub(Duration::from_secs(7_200));
+    for (fence, alone_since, writes) in [(false, None, 0), (false, two_hours_ago, 1), (true, None, 1)] {
+        let fake = FakeDynamoDb::start(|_| Fault::None);
+        let wait = format!("settle = \"1h\"\nfence = {fence}");
+        let text = pipeline_text(&fake.endpoint(), "Fake").replace("settle = \"200ms\"", &wait);
+        let pipeline = Arc::new(Pipeline::parse(&text, "test.toml", &|_| None).unwrap());
+        let metrics = Arc::new(Metrics::default());
+        let options = SinkOptions { goes_on: true, generation: Generation(7), alone_since, ..SinkOptions::default() };
+        let mut sink = sink::open(&SinkTarget::DynamoDb, &pipeline, &options, &metrics).unwrap();
+        assert_eq!(sink.generation(), Some(Generation(7)));
+        let row = Row { key: "1".to_owned(), feature: "like".to_owned(), value: 1.0, version: 1 << 32 };
+        // Gives up, as a run that was told to stop does; where it may write, it is given time to.
+        let mut desk = Impatient { looks: 0, written: 0 };
+        if writes == 0 {
+            sink.write(&[batch(&[row])], &mut desk).unwrap();
+            assert!(metrics.sink_trouble.get().is_some_and(|why| why.contains("an earlier run")));
+        } else {
+            desk.written = sink.write_all(&[batch(&[row])]).unwrap() as u32;
+        }
+        assert_eq!((desk.written, fake.state().len()), (writes, writes as usize));
+    }
+}
+
+#[test]
+fn a_run_whose_table_has_newer_items_does_not_go_on() {
+    let fake = FakeDynamoDb::start(|_| Fault::None);
+    let (pipeline, metrics) = (pipeline(&fake.endpoint(), "Fake"), Arc::new(Metrics::default()));
+    let recorded = || sink::recorded(&SinkTarget::DynamoDb, &pipeline, &metrics).unwrap();
+    assert!(recorded().is_empty);
+    let row = |version| Row { key: "1".to_owned(), feature: "like".to_owned(), value: 1.0, version };
+    open(&pipeline, &metrics).unwrap().write_all(&[batch(&[row(9 << 31)])]).unwrap();
+    assert_eq!((recorded().generation, recorded().is_empty), (Some(Generation(9)), false));
+    for generation in [7, 8] {
+        let options = SinkOptions { goes_on: true, generation: Generation(generation), ..SinkOptions::default() };
+        let error = sink::open(&SinkTarget::DynamoDb, &pipeline, &options, &metrics).err().unwrap().to_string();
+        assert!(error.contains("generation 9") && error.contains("table Fake"), "{error}");
+    }
 }

@@ -93,6 +93,7 @@ impl Topic {
             brokers: brokers(),
             topic: self.name.clone(),
             start: StartOffset::Earliest,
+            group: None,
             options: BTreeMap::new(),
         }
     }
@@ -241,7 +242,13 @@ fn two_readers_read_eight_partitions_exactly_once() {
 /// The first so many partitions of a topic, each read to its range.
 fn positions(topic: &Topic, ranges: &[(i64, i64)]) -> KafkaPositions {
     let ranges = ranges.iter().map(|(from, to)| OffsetRange { from: *from, to: *to });
-    KafkaPositions { topic: topic.name.clone(), partitions: (0..).zip(ranges).collect(), run_start: EventTime(0) }
+    KafkaPositions {
+        topic: topic.name.clone(),
+        cluster: None,
+        topic_id: None,
+        partitions: (0..).zip(ranges).collect(),
+        run_start: EventTime(0),
+    }
 }
 
 #[test]
@@ -390,6 +397,7 @@ fn a_missing_topic_is_named_and_not_created() {
         brokers: brokers(),
         topic: "no-such-topic".to_owned(),
         start: StartOffset::Earliest,
+        group: None,
         options: BTreeMap::new(),
     };
     for _ in 0..2 {

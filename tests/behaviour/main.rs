@@ -40,6 +40,8 @@ mod publishing;
 mod readings;
 mod readme;
 mod recount;
+mod recovery;
+mod recovery_kafka;
 mod replay;
 mod replay_logs;
 mod shift;

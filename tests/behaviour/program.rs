@@ -180,6 +180,17 @@ impl Running {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it, as a machine does that runs out of memory: nothing is tidied up.
+    pub fn kill(mut self) -> Ended {
+        let _ = self.child.kill();
+        self.wait(PATIENCE)
+    }
+
     /// The memory that it holds now, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -251,6 +262,16 @@ impl Ended {
     pub fn exits(self, code: i32) -> Ended {
         assert_eq!(self.code, Some(code), "{}\n{}\n{}", self.command, self.stdout, self.stderr);
         self
+    }
+
+    /// Whether a signal has ended it that it could not catch.
+    pub fn was_killed(&self) -> bool {
+        self.code.is_none()
+    }
+
+    /// Whether it has said no: it ended by itself, and not well.
+    pub fn is_refused(&self) -> bool {
+        self.code.is_some_and(|code| code != 0)
     }
 
     /// It must have said each of these on stderr.

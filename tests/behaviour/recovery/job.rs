@@ -1,0 +1,192 @@
+//! A job over event logs that grow, with a state and a table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::Value;
+
+use super::lines::Lines;
+use super::table::{Items, Table};
+use super::watch::Watch;
+use crate::program::{Ended, Running, Workplace};
+
+/// The first group hardly decays, so that its values are counts; the second one does.
+const PIPELINE: &str = r#"name = "recovered"
+[event]
+name = "eventName"
+time = "eventTs"
+[window]
+length = "1s"
+[publish]
+every = "100ms"
+[checkpoint]
+every = "1s"
+[[counters]]
+name = "user"
+key = ["userId"]
+events = "*"
+measures = ["count"]
+decays = ["1000000000000s"]
+feature = "user.{event}"
+ttl = "none"
+[[counters]]
+name = "post"
+key = ["postId"]
+events = "*"
+measures = ["count", "uniques(userId)"]
+decays = ["1m", "1h"]
+feature = "post.{measure}"
+ttl = "none"
+"#;
+
+/// A life that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A job, and all that it must have counted.
+pub struct Job {
+    pub place: Workplace,
+    pub table: Arc<Table>,
+    pub watch: Watch,
+    pub lines: Lines,
+    pub random: StdRng,
+    logs: u64,
+}
+
+impl Job {
+    pub fn sqlite(seed: u64) -> Job {
+        let place = Workplace::new();
+        let table = Table::Sqlite(place.path("items.db"));
+        Job::new(place, table, seed)
+    }
+
+    /// With a `fence` no run waits until nothing of the one before can be carried out any more.
+    pub fn dynamodb(seed: u64, fence: bool) -> Job {
+        Job::new(Workplace::new(), Table::dynamodb(fence), seed)
+    }
+
+    fn new(place: Workplace, table: Table, seed: u64) -> Job {
+        place.write("p.toml", format!("{PIPELINE}{}", table.section()));
+        std::fs::create_dir(place.path("logs")).unwrap();
+        let table = Arc::new(table);
+        let watch = Watch::start(&table);
+        let random = StdRng::seed_from_u64(seed);
+        Job { place, table, watch, lines: Lines::new(seed, 200), random, logs: 0 }
+    }
+
+    /// Adds a log.
+    pub fn add_log(&mut self, lines: u64) {
+        let text = self.lines.next(lines);
+        self.place.write(&format!("logs/{:04}.jsonl", self.logs), text);
+        self.logs += 1;
+    }
+
+    /// Adds lines to the last log.
+    pub fn lengthen_log(&mut self, lines: u64) {
+        use std::io::Write as _;
+        let text = self.lines.next(lines);
+        let last = self.place.path(format!("logs/{:04}.jsonl", self.logs.saturating_sub(1)));
+        let mut file = std::fs::File::options().append(true).create(true).open(last).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        self.logs = self.logs.max(1);
+    }
+
+    /// Adds this many lines and some, somewhere.
+    pub fn grow(&mut self, about: u64) {
+        let lines = self.random.random_range(about / 2..=about * 3 / 2);
+        if self.random.random_ratio(1, 3) {
+            self.lengthen_log(lines);
+        } else {
+            self.add_log(lines);
+        }
+    }
+
+    /// Begins a life.
+    pub fn start(&self, workers: usize, environment: &[(&str, &str)]) -> Running {
+        self.start_with(workers, &[], environment)
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(&self, workers: usize, more: &[&str], environment: &[(&str, &str)]) -> Running {
+        let workers = workers.to_string();
+        let run =
+            ["run", "p.toml", "--events", "logs", "--state", "state", "--positions", "positions.json", "-w", &workers];
+        let out = ["--sink", self.table.name(), "--dead-letters", "letters.jsonl"];
+        let environment = [&[("RUST_LOG", "counter_machine=debug")], environment].concat();
+        let mut running = self.place.start_with(&[&run[..], &out, more].concat(), &environment);
+        running.close_stdin();
+        running
+    }
+
+    /// A life to its end, however it ends.
+    pub fn live(&self, workers: usize, environment: &[(&str, &str)]) -> Ended {
+        let ended = self.start(workers, environment).end_within(PATIENCE);
+        self.look();
+        ended
+    }
+
+    /// A life to its good end, after which everything must be as if nothing had happened.
+    #[track_caller]
+    pub fn finish(&self, workers: usize) -> Ended {
+        let ended = self.live(workers, &[]).exits(0);
+        self.assert_counted();
+        ended
+    }
+
+    /// Fails where any item has gone back.
+    #[track_caller]
+    pub fn look(&self) {
+        self.table.assert_fair();
+        if let Table::Sqlite(path) = &*self.table
+            && !path.exists()
+        {
+            return;
+        }
+        self.watch.look(self.table.items());
+    }
+
+    /// The table holds what all lines count, `verify` agrees, and each bad line has one letter.
+    #[track_caller]
+    pub fn assert_counted(&self) {
+        assert_same(&self.table.items(), &self.lines);
+        self.assert_letters();
+        let verify = ["verify", "p.toml", "--events", "logs", "--until", "positions.json", "--from", self.table.name()];
+        self.place.run(&verify).exits(0);
+    }
+
+    #[track_caller]
+    fn assert_letters(&self) {
+        let mut letters: BTreeMap<String, u64> = BTreeMap::new();
+        for line in self.place.read("letters.jsonl").lines() {
+            let letter: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            *letters.entry(letter["text"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        let twice: Vec<_> = letters.iter().filter(|(_, times)| **times != 1).take(5).collect();
+        let missing: Vec<_> = self.lines.bad.iter().filter(|line| !letters.contains_key(*line)).take(5).collect();
+        assert!(
+            twice.is_empty() && missing.is_empty(),
+            "dead letters, more than once: {twice:?}, missing: {missing:?}"
+        );
+        assert_eq!(letters.len(), self.lines.bad.len(), "letters of what is no line");
+    }
+}
+
+#[track_caller]
+fn assert_same(items: &Items, lines: &Lines) {
+    let shown = |name| items.get(name).and_then(|shown| shown.count);
+    let wrong: Vec<_> = lines.counts.iter().filter(|(name, count)| shown(name) != Some(**count)).collect();
+    let first: Vec<_> = wrong.iter().take(5).map(|(name, count)| (name, count, items.get(*name))).collect();
+    assert!(wrong.is_empty(), "{} of {} items are wrong, as {first:?}", wrong.len(), lines.counts.len());
+    let extra: Vec<_> =
+        items.iter().filter(|(name, shown)| shown.count.is_some() && !lines.counts.contains_key(*name)).collect();
+    assert!(extra.is_empty(), "no event has made {extra:?}");
+}
+
+/// How long a life is when nobody ends it.
+pub fn time_of(life: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    life();
+    began.elapsed()
+}

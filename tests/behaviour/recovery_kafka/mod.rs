@@ -1,0 +1,31 @@
+//! Faults over Kafka: a run with a state may be killed at any moment, brokers may go, topics may change; the counters come out as if
+//! nothing had happened, or the run says why they cannot.
+//!
+//! [`Job`] is a topic, a pipeline, a state and a sink; [`Sender`] writes events and keeps count of them; [`Watch`] looks at the table
+//! all the while, and notes every item that goes back.
+
+mod dynamodb;
+mod job;
+mod kills;
+mod lost;
+mod messages;
+mod outages;
+mod partitions;
+mod sender;
+mod starts;
+mod watch;
+
+pub use job::{Job, brokers};
+pub use sender::Sender;
+pub use watch::Watch;
+
+/// The rules of one series of lives: printed when it fails, so that it can be tried again.
+pub struct Seed(pub u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the series with seed {} has failed", self.0);
+        }
+    }
+}
