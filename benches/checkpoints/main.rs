@@ -1,0 +1,176 @@
+//! What checkpoints cost: the whole program over a log that first makes so many rows and then changes a tenth of them, without a
+//! state, and with a checkpoint every ten seconds and every second; and what a restart from that state takes.
+//!
+//! ```text
+//! cargo bench --bench checkpoints                                       1 and 10 million rows, 3 rounds
+//! cargo bench --bench checkpoints -- --rows 1000000 --rounds 1 --changes 20000000
+//! ```
+//!
+//! - *throughput*: events per second from the start to the end of reading, one worker; the run without a state beside it, by turns.
+//! - *longest stretch*: the longest that a worker has spent on one checkpoint between other work, by the clock of its thread's processor time,
+//!   and by the wall clock beside it: median and 99th percentile over all checkpoints of the second part of the log.
+//! - *restart*: how long it takes until all rows are back, and the most memory that takes, beside that of running.
+//!
+//! Files lie in `target/` (4 GB for 10 million rows), and in the page cache. The machine is shared and noisy: read the ratios of one round.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on says so by a panic")]
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const PIPELINE: &str = r#"
+name = "checkpoints"
+[event]
+name = "n"
+time = "t"
+[[counters]]
+name = "user"
+key = ["u"]
+events = "*"
+decays = ["1h", "1d"]
+ttl = "none"
+"#;
+
+/// What one run said.
+struct Run {
+    events_per_second: f64,
+    peak_memory: f64,
+    /// Of each checkpoint of a tenth of the rows: bytes, seconds, longest stretch in microseconds of processor time and of wall time.
+    checkpoints: Vec<[f64; 4]>,
+    restored: Option<f64>,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option = |name: &str| {
+        let place = arguments.iter().position(|argument| argument == name)?;
+        Some(arguments[place + 1].parse::<u64>().expect("a number"))
+    };
+    let rounds = option("--rounds").unwrap_or(3);
+    for rows in option("--rows").map_or(vec![1_000_000, 10_000_000], |rows| vec![rows]) {
+        measure(rows, option("--changes").unwrap_or(60_000_000), rounds);
+    }
+}
+
+fn measure(rows: u64, changes: u64, rounds: u64) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("checkpoints");
+    fs::create_dir_all(&folder).expect("a folder");
+    let log = folder.join(format!("{rows}-{changes}.jsonl"));
+    if !log.exists() {
+        write_log(&log, rows, changes);
+    }
+    println!(
+        "{rows} rows, of which a tenth changes; {changes} events behind those that make them; {rounds} rounds, one worker\n"
+    );
+    let mut all: [Vec<Run>; 3] = Default::default();
+    let mut restarts = Vec::new();
+    for _ in 0..rounds {
+        for (runs, every) in all.iter_mut().zip([None, Some("10s"), Some("1s")]) {
+            let state = folder.join("state");
+            let _ = fs::remove_dir_all(&state);
+            runs.push(run(&folder, &log, every));
+            if every == Some("1s") {
+                restarts.push(run(&folder, &log, every));
+            }
+        }
+    }
+    println!(
+        "| checkpoints | events/s | of those without | made | MB each | seconds each | stretch p50, p99 (ms of CPU) | (ms of wall) | peak memory |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    let rate = |runs: &[Run]| median(runs.iter().map(|run| run.events_per_second).collect());
+    let without = rate(&all[0]);
+    for (runs, name) in all.iter().zip(["none", "every 10 s", "every 1 s"]) {
+        let each = |which: usize| {
+            runs.iter().flat_map(|run| run.checkpoints.iter().map(move |of| of[which])).collect::<Vec<_>>()
+        };
+        let stretch = |which: usize| {
+            let ms = |part| percentile(each(which), part) / 1e3;
+            format!("{:.2}, {:.2}", ms(0.5), ms(0.99))
+        };
+        println!(
+            "| {name} | {:.2} M | {:.1} % | {} | {:.1} | {:.2} | {} | {} | {:.0} MiB |",
+            rate(runs) / 1e6,
+            100.0 * rate(runs) / without,
+            each(0).len(),
+            median(each(0)) / 1e6,
+            median(each(1)),
+            stretch(2),
+            stretch(3),
+            median(runs.iter().map(|run| run.peak_memory).collect()) / f64::from(1 << 20),
+        );
+    }
+    let seconds = median(restarts.iter().filter_map(|run| run.restored).collect());
+    let memory = median(restarts.iter().map(|run| run.peak_memory).collect());
+    let running = median(all[0].iter().map(|run| run.peak_memory).collect());
+    println!(
+        "\nRestart: all rows back in {seconds:.2} s; at most {:.0} MiB, {:.2} times what running takes without a state.\n",
+        memory / f64::from(1 << 20),
+        memory / running
+    );
+}
+
+/// First each key once, then a tenth of them, by chance.
+fn write_log(log: &Path, rows: u64, changes: u64) {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(log).expect("a log"));
+    let mut line = |key: u64, number: u64| {
+        writeln!(file, "{{\"n\":\"v\",\"u\":\"k{key}\",\"t\":{}}}", 1_700_000_000 + number / 1_000_000).expect("room");
+    };
+    (0..rows).for_each(|key| line(key, key));
+    let mut random = 88_172_645_463_325_252_u64;
+    for number in 0..changes {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        line(random % (rows / 10).max(1), rows + number);
+    }
+    file.flush().expect("room");
+}
+
+fn run(folder: &Path, log: &Path, every: Option<&str>) -> Run {
+    let pipeline = folder.join("pipeline.toml");
+    let checkpoint = every.map(|every| format!("[checkpoint]\nevery = \"{every}\"\n")).unwrap_or_default();
+    fs::write(&pipeline, PIPELINE.replace("[event]", &format!("{checkpoint}[event]"))).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_counter-machine"));
+    command.arg("run").arg(&pipeline).args(["--sink", "none", "--log-format", "json", "--events"]).arg(log);
+    if every.is_some() {
+        command.arg("--state").arg(folder.join("state"));
+    }
+    let output = command.env("RUST_LOG", "counter_machine=debug").stdout(Stdio::null()).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let field = |line: &Value, name: &str| line["fields"][name].as_f64().unwrap_or_default();
+    let summary = lines.last().expect("a summary");
+    let message = |line: &Value| line["fields"]["message"].as_str().unwrap_or_default().to_owned();
+    let made = lines.iter().filter(|line| message(line) == "a checkpoint was made");
+    let names = ["bytes", "seconds", "longest_stretch_us", "longest_stretch_wall_us"];
+    let mut checkpoints: Vec<[f64; 4]> = made.map(|line| names.map(|name| field(line, name))).collect();
+    // Those while the rows are made are larger, and the last one, of what was published, is smaller.
+    let tenth = median(checkpoints.iter().map(|of| of[0]).collect());
+    checkpoints.retain(|of| of[0] > tenth * 0.5 && of[0] < tenth * 1.5);
+    let restored = lines.iter().map(message).find_map(|message| {
+        let seconds = message.strip_prefix("restored ")?.rsplit_once(" in ")?.1.strip_suffix(" s")?;
+        seconds.parse().ok()
+    });
+    Run {
+        events_per_second: field(summary, "events_per_second"),
+        peak_memory: field(summary, "peak_memory_bytes"),
+        checkpoints,
+        restored,
+    }
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    percentile(values, 0.5)
+}
+
+fn percentile(mut values: Vec<f64>, part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = ((values.len() as f64 * part) as usize).min(values.len().saturating_sub(1));
+    values.get(place).copied().unwrap_or_default()
+}
