@@ -59,15 +59,6 @@ fn handed_over<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> BTreeMap<Path
     logs
 }
 
-/// Stores a log.
-type Store = fn(&[u8]) -> Vec<u8>;
-
-const FORMS: [(&str, Store); 3] = [
-    ("log.jsonl", <[u8]>::to_vec),
-    ("log.jsonl.gz", gzip),
-    ("log.jsonl.zst", |content| zstd::encode_all(content, 1).unwrap()),
-];
-
 #[test]
 fn a_cut_has_what_has_earlier_epochs_and_the_next_run_reads_the_rest() {
     let folder = tempfile::tempdir().unwrap();

@@ -70,6 +70,16 @@ fn a_log(lines: i64) -> Vec<u8> {
     (0..lines).map(line).collect::<String>().into_bytes()
 }
 
+/// Stores a log.
+type Store = fn(&[u8]) -> Vec<u8>;
+
+/// In what form a log may be stored, by a name that fits.
+const FORMS: [(&str, Store); 3] = [
+    ("log.jsonl", <[u8]>::to_vec),
+    ("log.jsonl.gz", gzip),
+    ("log.jsonl.zst", |content| zstd::encode_all(content, 1).unwrap()),
+];
+
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(content).unwrap();

@@ -65,14 +65,6 @@ fn contents(paths: &[PathBuf], logs: Vec<LogPositions>) -> Result<(Contents, Vec
 /// A byte-order mark.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
-type Store = fn(&[u8]) -> Vec<u8>;
-
-const FORMS: [(&str, Store); 3] = [
-    ("log.jsonl", <[u8]>::to_vec),
-    ("log.jsonl.gz", gzip),
-    ("log.jsonl.zst", |content| zstd::encode_all(content, 1).unwrap()),
-];
-
 #[test]
 fn a_log_in_any_form_is_read_to_its_position_wherever_that_lies() {
     let folder = tempfile::tempdir().unwrap();
