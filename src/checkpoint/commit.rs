@@ -109,11 +109,6 @@ impl Commits {
         if there.generation == self.claim.generation() {
             return Ok(());
         }
-        let message = format!(
-            "{} was written by another run ({}), which has this state now: this run must end",
-            self.store.place(&self.next.object()),
-            there.generation.0
-        );
-        Err(CheckpointError::caused_by(CheckpointErrorKind::InUse, message, exists))
+        Err(CheckpointError::taken(self.store.place(&self.next.object()), there.generation, exists))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use crate::epoch::Generation;
+
 /// Why a checkpoint, a journal entry or a generation could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -52,6 +54,13 @@ impl CheckpointError {
     /// Something that is not as it was written: where, and what is wrong there.
     pub(super) fn damaged(place: impl std::fmt::Display, what: impl std::fmt::Display) -> CheckpointError {
         CheckpointError::new(CheckpointErrorKind::Damaged, format!("{place} is damaged: {what}"))
+    }
+
+    /// What this run was about to write is there already: another run has written it.
+    pub(super) fn taken(place: impl std::fmt::Display, by: Generation, exists: CheckpointError) -> CheckpointError {
+        let message =
+            format!("{place} was written by another run ({}), which has this state now: this run must end", by.0);
+        CheckpointError::caused_by(CheckpointErrorKind::InUse, message, exists)
     }
 
     /// What to make of it.

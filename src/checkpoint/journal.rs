@@ -130,12 +130,7 @@ impl Journal {
         if there.generation <= self.generation {
             return Ok(());
         }
-        let message = format!(
-            "{} was written by another run ({}), which has this state now: this run must end",
-            self.store.place(&self.next.object()),
-            there.generation.0
-        );
-        Err(CheckpointError::caused_by(CheckpointErrorKind::InUse, message, exists))
+        Err(CheckpointError::taken(self.store.place(&self.next.object()), there.generation, exists))
     }
 }
 

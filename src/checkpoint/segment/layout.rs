@@ -65,16 +65,6 @@ pub(super) enum BadHeader {
 }
 
 impl Checksum {
-    /// The one that is this 128-bit XXH3.
-    pub fn from_hash(hash: u128) -> Checksum {
-        Checksum(hash)
-    }
-
-    /// As a number: the 128-bit XXH3.
-    pub fn hash(self) -> u128 {
-        self.0
-    }
-
     /// The checksum of these bytes.
     pub fn of(bytes: &[u8]) -> Checksum {
         Checksum(xxh3_128(bytes))
