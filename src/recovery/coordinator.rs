@@ -8,10 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use serde_json::Value;
-
-use super::restore::{clear_marks, dictionary_of};
-use super::snapshotter::LongestStretch;
+use super::message::{FromWorker, LongestStretch};
+use super::restore::{clear_marks, described, dictionary_of};
 use crate::checkpoint::{
     BlobEntry, Changes, CheckpointError, CheckpointErrorKind, Commits, DeadLetterFile, Manifest, ManifestNumber,
     SegmentEntry, SegmentId, SegmentIds, Store, compact, compaction, read_filter, replace, write_filter,
@@ -23,29 +21,6 @@ use crate::state::{Piece, SnapshotEnd, merge_filters};
 
 /// More objects with filters of evicted keys than this are merged.
 const MOST_FILTERS: usize = 8;
-
-/// What a worker says to the coordinator.
-#[derive(Debug)]
-pub(crate) enum FromWorker {
-    /// Some of its snapshot.
-    Piece(Piece),
-    /// Filters of evicted keys.
-    Evicted(Vec<u8>),
-    /// It has handed over all of its snapshot (and how long that took at a time), and everything of the epochs before the cut is durable, but for what a table has not
-    /// pulled yet.
-    End(SnapshotEnd, LongestStretch),
-    /// It will publish nothing more, and nothing more is read.
-    Settled,
-}
-
-/// What became of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The checkpoint is there.
-    Durable,
-    /// There will be none: the next one must hold what it held.
-    Lost,
-}
 
 /// What a coordinator is made of.
 pub(crate) struct CoordinatorParts {
@@ -168,19 +143,14 @@ impl Coordinator {
             let message = "no checkpoint is made any more: what is counted is not what was read";
             return Err(CheckpointError::new(CheckpointErrorKind::Failed, message));
         }
-        let json = |value: Result<Value, serde_json::Error>| {
-            value.map_err(|error| {
-                CheckpointError::caused_by(CheckpointErrorKind::Failed, "a checkpoint cannot be described", error)
-            })
-        };
         let bytes = written.iter().map(|segment| segment.bytes).sum();
         let segments: Vec<SegmentEntry> = self.segments.iter().cloned().chain(written).collect();
         let mut manifest = self.parts.description.clone();
         manifest.created = jiff::Timestamp::try_from(now).map(|now| now.to_string()).unwrap_or_default();
         manifest.epoch = epoch;
         manifest.window = running.window;
-        manifest.stream_clock = json(serde_json::to_value(&running.stream))?;
-        manifest.positions = json(serde_json::to_value(&positions))?;
+        manifest.stream_clock = described(&running.stream)?;
+        manifest.positions = described(&positions)?;
         manifest.dead_letters = running.dead_letters;
         manifest.segments.clone_from(&segments);
         manifest.evicted.clone_from(&evicted);
@@ -215,11 +185,8 @@ impl Coordinator {
     pub fn make_first(&mut self, epoch: Epoch, dead_letters: Option<DeadLetterFile>) -> Result<(), CheckpointError> {
         let mut manifest = self.parts.description.clone();
         manifest.epoch = epoch;
-        let positions = serde_json::to_value(self.parts.cuts.first());
-        manifest.positions = positions.map_err(|error| {
-            CheckpointError::caused_by(CheckpointErrorKind::Failed, "a checkpoint cannot be described", error)
-        })?;
-        manifest.stream_clock = serde_json::to_value(StreamTime::default()).unwrap_or_default();
+        manifest.positions = described(&self.parts.cuts.first())?;
+        manifest.stream_clock = described(&StreamTime::default())?;
         manifest.dead_letters = dead_letters;
         self.parts.commits.commit(manifest).map(drop)
     }

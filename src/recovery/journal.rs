@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use super::restore::described;
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind, Journal};
 use crate::epoch::Epoch;
 use crate::source::Cuts;
@@ -109,10 +110,7 @@ impl JournalWriter {
         let Some(wanted) = self.journaled.wanted() else { return Ok(false) };
         let Some(newest) = self.cuts.newest().filter(|newest| *newest >= wanted) else { return Ok(false) };
         let Some(positions) = self.cuts.positions(newest) else { return Ok(false) };
-        let positions = serde_json::to_value(positions).map_err(|error| {
-            CheckpointError::caused_by(CheckpointErrorKind::Failed, "positions cannot be written as JSON", error)
-        })?;
-        let number = self.journal.append(newest, positions)?;
+        let number = self.journal.append(newest, described(&positions)?)?;
         self.journaled.cover(newest);
         if let Err(error) = self.journal.prune_below(number) {
             tracing::debug!("older entries of the journal stay for now: {error}");

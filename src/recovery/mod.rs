@@ -22,6 +22,7 @@
 
 mod coordinator;
 mod journal;
+mod message;
 mod open;
 mod restore;
 #[cfg(test)]

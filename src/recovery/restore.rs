@@ -3,6 +3,8 @@
 use std::thread;
 
 use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::checkpoint::{
     CheckpointError, CheckpointErrorKind, Depth, Dictionary, Merge, Restorable, Segment, Store, read_filter,
@@ -85,7 +87,7 @@ fn not_restored(error: RestoreError) -> CheckpointError {
 fn features_of(segments: &[Segment]) -> Result<Vec<RecordedFeature>, CheckpointError> {
     let mut all = Dictionary::default();
     segments.iter().try_for_each(|segment| all.add_all(segment.dictionary()))?;
-    let read = |(_, feature): (u64, &serde_json::Value)| {
+    let read = |(_, feature): (u64, &Value)| {
         serde_json::from_value(feature.clone()).map_err(|error| {
             let message = "a checkpoint names a feature in a way that is not understood";
             CheckpointError::caused_by(CheckpointErrorKind::Damaged, message, error)
@@ -98,12 +100,16 @@ fn features_of(segments: &[Segment]) -> Result<Vec<RecordedFeature>, CheckpointE
 pub(super) fn dictionary_of(features: &[RecordedFeature]) -> Result<Dictionary, CheckpointError> {
     let mut dictionary = Dictionary::default();
     for feature in features {
-        let described = serde_json::to_value(feature).map_err(|error| {
-            CheckpointError::caused_by(CheckpointErrorKind::Failed, "a feature cannot be described", error)
-        })?;
-        dictionary.add(feature.hash().0, described)?;
+        dictionary.add(feature.hash().0, described(feature)?)?;
     }
     Ok(dictionary)
+}
+
+/// Something that a checkpoint or the journal holds, as JSON.
+pub(super) fn described(what: &impl Serialize) -> Result<Value, CheckpointError> {
+    serde_json::to_value(what).map_err(|error| {
+        CheckpointError::caused_by(CheckpointErrorKind::Failed, "a checkpoint cannot be described", error)
+    })
 }
 
 /// Takes the marks out of a key's rows. (A payload that is none is left as it is: whoever reads it finds that out.)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use super::coordinator::{FromWorker, Verdict};
+use super::message::{FromWorker, LongestStretch, Verdict};
 use crate::epoch::Epoch;
 use crate::source::{Cut, Cuts};
 use crate::state::{DecayCounters, SnapshotEnd, Written};
@@ -35,15 +35,6 @@ pub(crate) struct Snapshotter {
     /// When the last slice ended.
     rested: Option<Instant>,
     cpu_clock: ThreadCpuClock,
-}
-
-/// The longest time that a worker has spent on one snapshot between other work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LongestStretch {
-    /// By the clock of the thread's processor time.
-    pub cpu: Duration,
-    /// By the wall clock: with what else the machine did meanwhile.
-    pub wall: Duration,
 }
 
 /// How far the last snapshot is.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::coordinator::{Coordinator, FromWorker, Made, Verdict};
+use super::coordinator::{Coordinator, Made};
 use super::journal::{JournalWriter, Journaled};
+use super::message::{FromWorker, Verdict};
 use super::snapshotter::Snapshotter;
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind, DeadLetterFile};
 use crate::sink::STOP_WITHIN;

@@ -8,7 +8,7 @@ use super::life::Step;
 use super::world::World;
 use crate::checkpoint::{CheckpointErrorKind, Checksum, DeadLetterFile};
 use crate::recovery::Coordinator;
-use crate::recovery::coordinator::{FromWorker, Verdict};
+use crate::recovery::message::{FromWorker, Verdict};
 use crate::source::Cuts;
 
 /// What it does now.

@@ -22,7 +22,7 @@ use crate::epoch::{Epoch, Version, Versions, Window};
 use crate::event::{Arrival, Utf8};
 use crate::peers::Peers;
 use crate::publish::{Handed, Next};
-use crate::recovery::coordinator::FromWorker;
+use crate::recovery::message::FromWorker;
 use crate::recovery::open::Kept;
 use crate::recovery::{Coordinator, CoordinatorParts, JournalWriter, Journaled, Opened, Snapshotter, StateOptions};
 use crate::sink::{Intake, Order, Outcome};
