@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use super::input::RunEpochs;
 use super::{RunArgs, open};
 use crate::checkpoint::{
-    self, Changes, CheckpointError, CheckpointErrorKind, Checksum, DeadLetterFile, Location, Manifest, StateLock,
+    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, Location, Manifest, StateLock,
 };
 use crate::cli::CliError;
 use crate::dataflow::{Failure, KeptRun};
@@ -171,7 +171,7 @@ impl RestoredState {
         let mark = self.opened.opened.dead_letters().map(|mark| LetterMark {
             path: mark.path.clone(),
             length: mark.length,
-            head: mark.head_hash.hash(),
+            head: mark.head_hash.into(),
         });
         file.go_on(mark.as_ref())?;
         Ok(())
@@ -239,7 +239,7 @@ pub fn marks_of(marker: LetterMarker) -> Box<dyn FnMut() -> Option<DeadLetterFil
                 last = mark.map(|LetterMark { path, length, head }| DeadLetterFile {
                     path,
                     length,
-                    head_hash: Checksum::from_hash(head),
+                    head_hash: head.into(),
                 });
             }
             Err(error) => tracing::warn!("cannot tell how long the file of dead letters is: {error}"),
@@ -253,7 +253,7 @@ type HearPositions = Box<dyn FnMut(&SourcePositions) + Send>;
 
 /// What commits the offsets of checkpoints to a consumer group, for those who watch its lag.
 fn offsets_of(pipeline: &Pipeline) -> Result<HearPositions, CliError> {
-    let group = |kafka: &KafkaConfig| GroupOffsets::new(kafka, kafka.group.as_deref().unwrap_or(&pipeline.name));
+    let group = |kafka: &KafkaConfig| GroupOffsets::new(kafka, kafka.group_or(&pipeline.name));
     Ok(match pipeline.kafka.as_ref().map(group).transpose()? {
         Some(group) => Box::new(move |positions| {
             if let SourcePositions::Kafka(positions) = positions {
