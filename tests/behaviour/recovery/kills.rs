@@ -117,7 +117,7 @@ fn so_does_one_into_dynamodb_with_a_fence() {
 
 #[test]
 #[ignore = "takes minutes"]
-fn a_hundred_kills_take_minutes() {
+fn a_hundred_kills_count_as_if_nothing_had_happened_which_takes_minutes() {
     for round in 0..4 {
         killed(Job::sqlite(seed(100 + round)), 15, &[1, 2, 4, 3]);
         killed(Job::dynamodb(seed(200 + round), false), 5, &[2, 1, 3]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde_json::Value;
 
 use super::lines::Name;
@@ -72,7 +72,16 @@ impl Table {
     /// All of it.
     pub fn items(&self) -> Items {
         match self {
-            Table::Sqlite(path) => read_sqlite(path, &[]).expect("a table that nobody writes can be read"),
+            Table::Sqlite(path) => {
+                let reads = OpenFlags::SQLITE_OPEN_READ_ONLY;
+                let items = read_sqlite(path, &[], reads).or_else(|error| match error.sqlite_error_code() {
+                    // A run was killed while its file was not in WAL mode: a journal lies beside it, which whoever may write
+                    // rolls back at first.
+                    Some(ErrorCode::ReadOnly) => read_sqlite(path, &[], OpenFlags::SQLITE_OPEN_READ_WRITE),
+                    _ => Err(error),
+                });
+                items.expect("a table that nobody writes can be read")
+            }
             Table::DynamoDb(fake) | Table::Fenced(fake) => {
                 fake.state().items().into_iter().map(shown_of_dynamodb).collect()
             }
@@ -82,7 +91,7 @@ impl Table {
     /// What some keys show just now; `None`: it cannot be read just now.
     pub fn glance(&self) -> Option<Items> {
         match self {
-            Table::Sqlite(path) => read_sqlite(path, &WATCHED).ok(),
+            Table::Sqlite(path) => read_sqlite(path, &WATCHED, OpenFlags::SQLITE_OPEN_READ_ONLY).ok(),
             Table::DynamoDb(fake) | Table::Fenced(fake) => Some(glance_at_dynamodb(&fake.state())),
         }
     }
@@ -96,9 +105,9 @@ impl Table {
     }
 }
 
-/// The items of these keys, or all. Writes nothing, and waits for nobody for long.
-fn read_sqlite(path: &PathBuf, keys: &[&str]) -> rusqlite::Result<Items> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+/// The items of these keys, or all. Waits for nobody for long.
+fn read_sqlite(path: &PathBuf, keys: &[&str], flags: OpenFlags) -> rusqlite::Result<Items> {
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_millis(100))?;
     let keys: Vec<String> = keys.iter().map(|key| format!("'{key}'")).collect();
     let wanted = if keys.is_empty() { String::new() } else { format!("WHERE key IN ({})", keys.join(",")) };
