@@ -41,6 +41,6 @@ pub use names::{JournalNumber, ManifestNumber, ObjectName, SegmentId, SegmentIds
 pub use search::{PassedOver, Restorable, Search};
 pub use segment::{
     Block, Blocks, Changes, Checksum, ClearMarks, Dictionary, Record, RecordKind, Segment, SegmentEntry, SegmentWriter,
-    append_record,
+    append_record, records,
 };
 pub use store::{Contents, Location, LockHolder, ObjectWriter, StateLock, Store, set_aside};

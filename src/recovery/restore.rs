@@ -1,17 +1,24 @@
-//! Rows as the last checkpoint has them, brought back into workers' states: each worker's shards by itself, all at the same time.
+//! Rows as the last checkpoint has them, brought back into workers' states: each worker's shards by itself, all at the same time. Of
+//! each, one thread reads and checks while another one fills the state.
 
 use std::thread;
 
 use bytes::Bytes;
+use crossbeam_channel::{Sender, bounded};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::checkpoint::{
-    CheckpointError, CheckpointErrorKind, Depth, Dictionary, Merge, Restorable, Segment, Store, read_filter,
+    CheckpointError, CheckpointErrorKind, Depth, Dictionary, Merge, Restorable, Segment, Store, read_filter, records,
 };
 use crate::clock::StreamTime;
 use crate::peers::WorkerIndex;
 use crate::state::{self, DecayCounters, RecordedFeature, RestoreError, RestoredFeatures};
+
+/// As much is handed over at once: it stays in the processor's cache.
+const BATCH_BYTES: usize = 256 << 10;
+/// So often, at most, ahead of whoever takes it.
+const BATCHES_WAITING: usize = 4;
 
 /// What a worker's state is restored with.
 pub(crate) struct RestoreInto<'a> {
@@ -47,9 +54,7 @@ pub(crate) fn restore(
             .into_iter()
             .map(|worker| scope.spawn(move || restore_worker(segments, stream, features, evicted, worker)))
             .collect();
-        let panicked =
-            || Err(CheckpointError::new(CheckpointErrorKind::Failed, "restoring has panicked: this is a bug"));
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| panicked()))
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(panicked())))
     })
 }
 
@@ -68,11 +73,42 @@ fn restore_worker(
         let restored = counters.restore_evicted(worker, filters);
         restored.map_err(|error| CheckpointError::caused_by(CheckpointErrorKind::Damaged, error.to_string(), error))?;
     }
-    let mut merge = Merge::new(segments, |shard| shard.owner(workers) == worker, Depth::ToTheBase, clear_marks)?;
-    while let Some(record) = merge.next()? {
-        counters.restore_key(record.key(), record.payload(), &known, began_at).map_err(not_restored)?;
-    }
+    let merge = Merge::new(segments, |shard| shard.owner(workers) == worker, Depth::ToTheBase, clear_marks)?;
+    let (outbox, batches) = bounded(BATCHES_WAITING);
+    thread::scope(|scope| {
+        let reader = thread::Builder::new().name("read state".to_owned()).spawn_scoped(scope, || read(merge, outbox));
+        let reader = reader.map_err(|error| {
+            CheckpointError::caused_by(CheckpointErrorKind::Failed, "cannot start a thread that reads the state", error)
+        })?;
+        for batch in batches {
+            for record in records(&batch) {
+                counters.restore_key(record.key(), record.payload(), &mut known, began_at).map_err(not_restored)?;
+            }
+        }
+        reader.join().unwrap_or_else(|_| Err(panicked()))
+    })?;
+    counters.restored_all();
     Ok(())
+}
+
+/// Reads all records that hold, and hands them over; ends early where nobody takes them any more.
+fn read(mut merge: Merge, outbox: Sender<Vec<u8>>) -> Result<(), CheckpointError> {
+    let mut batch = Vec::with_capacity(BATCH_BYTES);
+    while let Some(record) = merge.next()? {
+        if batch.len() + record.bytes().len() > BATCH_BYTES && !batch.is_empty() {
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_BYTES));
+            if outbox.send(full).is_err() {
+                return Ok(());
+            }
+        }
+        batch.extend_from_slice(record.bytes());
+    }
+    let _ = outbox.send(batch);
+    Ok(())
+}
+
+fn panicked() -> CheckpointError {
+    CheckpointError::new(CheckpointErrorKind::Failed, "restoring has panicked: this is a bug")
 }
 
 fn not_restored(error: RestoreError) -> CheckpointError {

@@ -10,6 +10,9 @@ use crate::sums::KeyId;
 /// How many tables the index is cut into: growing one stops nobody for long.
 const INDEX_TABLES: usize = 64;
 
+/// Into how many parts a table of the index is cut where it is filled with many keys at once.
+const TABLE_PARTS: usize = 32;
+
 /// What a key takes in the index, in bytes, at most: a slot of eight bytes in tables that double when they are
 /// three quarters full.
 const INDEX_BYTES: usize = 22;
@@ -49,6 +52,8 @@ pub(super) struct KeyTable {
     marks: Marks,
     /// How many rows are marked.
     marked_rows: usize,
+    /// Keys that were restored, and are not in the index yet: for each of its tables, their hashes and addresses.
+    unindexed: Vec<Vec<(u32, u32)>>,
     /// Where the next look at a few keys begins: a class, and the index behind the next of its blocks.
     cursor: (u32, u32),
 }
@@ -63,6 +68,7 @@ impl KeyTable {
             rows: 0,
             marks: Marks::new(rhythms),
             marked_rows: 0,
+            unindexed: Vec::new(),
             cursor: (0, 0),
         }
     }
@@ -115,11 +121,45 @@ impl KeyTable {
     /// no row yet, so one must be [added](KeyTable::insert_row) at once.
     #[inline]
     pub fn insert(&mut self, id: KeyId, text: &[u8], since: Option<EventTime>, words: usize) -> Option<BlockAddress> {
+        let address = self.begin(id, text, since, words)?;
+        self.index[index_table(id)].insert(id.index_hash(), address.to_bits());
+        Some(address)
+    }
+
+    #[inline]
+    fn begin(&mut self, id: KeyId, text: &[u8], since: Option<EventTime>, words: usize) -> Option<BlockAddress> {
         let address = self.blocks.allocate(key_words(text.len(), since.is_some()) + words)?;
         self.blocks.get_mut(address).begin(id, text, since);
-        self.index[index_table(id)].insert(id.index_hash(), address.to_bits());
         self.keys += 1;
         Some(address)
+    }
+
+    /// The same as [`KeyTable::insert`] for one of many keys, which are found once they are [indexed](KeyTable::index_restored).
+    ///
+    /// Each new key lies in another place of the index: one after the other they would wait for memory most of the time.
+    #[inline]
+    pub fn restore(&mut self, id: KeyId, text: &[u8], since: Option<EventTime>, words: usize) -> Option<BlockAddress> {
+        let address = self.begin(id, text, since, words)?;
+        if self.unindexed.is_empty() {
+            self.unindexed = vec![Vec::new(); INDEX_TABLES];
+        }
+        self.unindexed[index_table(id)].push((id.index_hash(), address.to_bits()));
+        Some(address)
+    }
+
+    /// Lets all keys be found that were restored: part by part of each table, which the processor's nearest cache can hold.
+    pub fn index_restored(&mut self) {
+        let mut parts: [Vec<(u32, u32)>; TABLE_PARTS] = Default::default();
+        for (table, keys) in self.index.iter_mut().zip(self.unindexed.drain(..)) {
+            table.reserve(keys.len());
+            for (hash, address) in keys {
+                parts[hash as usize / (u32::MAX as usize / TABLE_PARTS + 1)].push((hash, address));
+            }
+            for (hash, address) in parts.iter_mut().flat_map(|part| part.drain(..)) {
+                table.insert(hash, address);
+            }
+        }
+        self.unindexed = Vec::new();
     }
 
     /// Adds a row, which is marked, to a key whose block has room for it.

@@ -27,6 +27,9 @@ pub(crate) struct RestoredFeatures {
     by_hash: HashMap<FeatureHash, Option<RestoredFeature>>,
     /// All rows are marked, whatever their records say.
     mark_all: bool,
+    /// Used again for each key.
+    rows: Vec<ReadyRow>,
+    words: Vec<u64>,
 }
 
 impl RestoredFeatures {
@@ -57,6 +60,7 @@ pub(crate) enum RestoreError {
 }
 
 /// One row, ready to be added.
+#[derive(Debug)]
 struct ReadyRow {
     feature: u32,
     single: bool,
@@ -96,20 +100,22 @@ impl DecayCounters {
     }
 
     /// Adds a key as its record has it; one that is there must not come again. What is marked waits since then, by milliseconds
-    /// since 1970 of the moment 0.
+    /// since 1970 of the moment 0. It is not found before [all are there](DecayCounters::restored_all).
     pub fn restore_key(
         &mut self,
         id: KeyId,
         payload: &[u8],
-        features: &RestoredFeatures,
+        features: &mut RestoredFeatures,
         began_at: i64,
     ) -> Result<(), RestoreError> {
         let key = RecordedKey::read(payload)?;
-        let (mut rows, mut words): (Vec<ReadyRow>, Vec<u64>) = (Vec::new(), Vec::new());
+        features.rows.clear();
+        features.words.clear();
         let mut is_as_recorded = true;
         for row in key.rows() {
-            is_as_recorded &= self.ready(&row?, features, &mut rows, &mut words)?;
+            is_as_recorded &= self.ready(&row?, features)?;
         }
+        let RestoredFeatures { rows, words, .. } = &*features;
         if rows.is_empty() {
             if let Some(snapshots) = &mut self.snapshots {
                 snapshots.touched.noted.gone.push(id);
@@ -117,11 +123,11 @@ impl DecayCounters {
             return Ok(());
         }
         let room = rows.iter().map(|row| row_words(row.length)).sum();
-        let Some(block) = self.keys.insert(id, key.text, key.since, room) else {
+        let Some(block) = self.keys.restore(id, key.text, key.since, room) else {
             return Err(self.no_room(key.text).into());
         };
         let mut shortest = None;
-        for row in &rows {
+        for row in rows {
             let feature = self.features.get(row.feature);
             if row.is_marked {
                 shortest = Some(shortest.map_or(feature.rhythm, |shortest| feature.rhythm.min(shortest)));
@@ -144,19 +150,19 @@ impl DecayCounters {
             let since = key.marked_since.map_or(0, |since| since.saturating_sub(began_at).max(0).cast_unsigned());
             self.keys.queue(block, rhythm, Moment(since));
         }
-        self.metrics.rows.add(rows.len() as u64);
         Ok(())
     }
 
-    /// What a row is in today's words; nothing of one that is made no longer. Returns whether it is as it was.
-    fn ready(
-        &mut self,
-        row: &RecordedRow<'_>,
-        features: &RestoredFeatures,
-        rows: &mut Vec<ReadyRow>,
-        words: &mut Vec<u64>,
-    ) -> Result<bool, InvalidRecord> {
-        let known = features.by_hash.get(&row.feature).ok_or(InvalidRecord("a feature that was not named"))?;
+    /// Every key was added that there was.
+    pub fn restored_all(&mut self) {
+        self.keys.index_restored();
+        self.metrics.rows.add(self.keys.rows() as u64);
+    }
+
+    /// Makes ready what a row is in today's words; nothing of one that is made no longer. Returns whether it is as it was.
+    fn ready(&mut self, row: &RecordedRow<'_>, features: &mut RestoredFeatures) -> Result<bool, InvalidRecord> {
+        let RestoredFeatures { by_hash, mark_all, rows, words } = features;
+        let known = by_hash.get(&row.feature).ok_or(InvalidRecord("a feature that was not named"))?;
         let Some(restored) = known else { return Ok(false) };
         let is_as_recorded = restored.places.is_none();
         let feature = self.features.get(restored.number);
@@ -203,7 +209,7 @@ impl DecayCounters {
         }
         let length = words.len() - start;
         // What has another form by now is published in it.
-        let is_marked = row.is_marked || !is_as_recorded || features.mark_all;
+        let is_marked = row.is_marked || !is_as_recorded || *mark_all;
         let (feature, last_update) = (restored.number, row.last_update);
         rows.push(ReadyRow { feature, single, is_marked, last_update, start, length });
         Ok(is_as_recorded)

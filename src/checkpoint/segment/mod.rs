@@ -33,7 +33,7 @@ pub use changes::Changes;
 pub use dictionary::Dictionary;
 pub use layout::{Checksum, SegmentEntry};
 pub use reader::{Block, Blocks, Segment};
-pub use record::{Record, RecordKind, append_record};
+pub use record::{Record, RecordKind, append_record, records};
 pub use rules::ClearMarks;
 pub use writer::SegmentWriter;
 

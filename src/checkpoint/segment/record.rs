@@ -94,7 +94,7 @@ pub fn append_record(bytes: &mut Vec<u8>, key: KeyId, kind: RecordKind, payload:
 }
 
 /// The records of these bytes, up to the first that is none.
-pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
+pub fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let record = Record::first_of(rest)?;

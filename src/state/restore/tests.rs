@@ -36,8 +36,9 @@ fn start(pipeline: &Arc<Pipeline>, state: &State) -> DecayCounters {
     let mut features = RestoredFeatures::default();
     counters.restored_features(&state.features, &mut features);
     for (id, payload) in &state.records {
-        counters.restore_key(*id, payload, &features, 0).expect("a record of ours");
+        counters.restore_key(*id, payload, &mut features, 0).expect("a record of ours");
     }
+    counters.restored_all();
     counters
 }
 

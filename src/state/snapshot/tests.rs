@@ -185,8 +185,9 @@ impl Folder {
         let segments: Vec<Segment> = self.segments.iter().map(open).collect();
         let mut merge = Merge::new(&segments, |_| true, Depth::ToTheBase, clear).unwrap();
         while let Some(record) = merge.next().unwrap() {
-            counters.restore_key(record.key(), record.payload(), &features, BEGAN_AT).unwrap();
+            counters.restore_key(record.key(), record.payload(), &mut features, BEGAN_AT).unwrap();
         }
+        counters.restored_all();
         counters
     }
 }
