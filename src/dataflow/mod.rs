@@ -2,7 +2,7 @@
 //!
 //! `graph` shows it on one page. What is computed stands elsewhere, in plain structs that know nothing of timely:
 //! `sums` before the exchange, `state` behind it. The `operators` hold only input, order and
-//! capabilities; `count_block` is what one of them does with a block. `run` starts the workers and the writers, and
+//! capabilities; `count_block` is what one of them does with a block. `run` starts the workers and the writers, `work` is what each worker does, and
 //! `gate` says from when on something may be published.
 
 mod count_block;
@@ -14,6 +14,7 @@ mod operators;
 mod run;
 #[cfg(test)]
 mod tests;
+mod work;
 mod writer;
 
 pub use failure::{Failure, RunError};

@@ -1,43 +1,32 @@
 //! Starts the workers and the writer threads of a run.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 use timely::communication::Config as Communication;
-use timely::dataflow::operators::probe::Handle as Probe;
-use timely::worker::{Config as WorkerConfig, Worker};
+use timely::worker::Config as WorkerConfig;
 
 use super::count_block::BlockCounter;
 use super::failure::Failure;
 use super::gate::Gate;
-use super::graph::{self, Changelog, Parts};
+use super::graph::Changelog;
 use super::in_flight::InFlight;
-use super::operators::Delivery;
+use super::work::{ItemOutbox, Outboxes, WorkerParts, work};
 use super::writer::{ChangelogWriter, GivenUp, KeepWriting, keep_writing, spawn_table_writer, spawn_writer};
 use crate::epoch::{Epoch, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
-use crate::publish::{
-    GivenUp as PublishingEnds, Handed, Next, Pace, Publisher, PublisherParts, RunClock, RunState, not_published,
-};
-use crate::recovery::{RecoveryParts, RecoveryThreads, Snapshotter, WorkerRecovery, Writing};
-use crate::sink::{DeadLetterBatch, DeadLetterFile, Destination, Intake, Sample, Sink, Writers};
+use crate::publish::RunClock;
+use crate::recovery::{RecoveryParts, RecoveryThreads};
+use crate::sink::{DeadLetterFile, Destination, Intake, Sample, Sink, Writers};
 use crate::source::{CaughtUp, Feed};
-use crate::state::{DecayCounters, Moment, Publishing};
+use crate::state::{DecayCounters, Publishing};
 use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
-
-/// How long a worker sleeps, at most, when nothing wakes it.
-const LONGEST_SLEEP: Duration = Duration::from_millis(100);
-
-/// The same while something of a snapshot waits for room: whoever makes it does not wake.
-const WHILE_WRITING: Duration = Duration::from_millis(1);
 
 /// What a run is made of.
 pub struct Run {
@@ -126,48 +115,6 @@ impl Execution {
     pub fn sample(&self) -> &Arc<OnceLock<Sample>> {
         &self.sample
     }
-}
-
-/// What the writer threads and the workers share.
-#[derive(Clone)]
-struct Outboxes {
-    items: ItemOutbox,
-    dead_letters: Sender<Delivery<DeadLetterBatch>>,
-}
-
-#[derive(Clone)]
-enum ItemOutbox {
-    Changelog(Changelog),
-    /// And what tells the writer that no worker waits for it any more.
-    Table {
-        handed: Sender<Handed>,
-        keep_writing: KeepWriting,
-        intake: Intake,
-        is_replay: bool,
-    },
-}
-
-/// What one worker is made of: what can be sent to its thread.
-struct WorkerParts {
-    feed: Feed,
-    counter: BlockCounter,
-    counters: DecayCounters,
-    outboxes: Outboxes,
-    clock: RunClock,
-    /// Which of so many workers of this process it is.
-    index: usize,
-    workers: usize,
-    in_flight: InFlight,
-    metrics: Arc<Metrics>,
-    pipeline: Arc<Pipeline>,
-    signalled: Arc<AtomicBool>,
-    kept: Option<WorkerRecovery>,
-    /// The newest epoch that its state contains.
-    applied: Epoch,
-    /// What is written to, for messages.
-    sink_name: Arc<str>,
-    gate: Gate,
-    failure: Failure,
 }
 
 /// Starts a run: one worker thread per feed, a writer thread for items and one for dead letters.
@@ -298,137 +245,4 @@ fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
         (workers, false) => Communication::Process(workers),
     };
     timely::Config { communication, worker: WorkerConfig::default() }
-}
-
-/// One worker, from the beginning to the end of the stream.
-fn work(worker: &mut Worker, parts: WorkerParts) {
-    let counters = Rc::new(RefCell::new(parts.counters));
-    let (clock, failure, signalled, mut gate) = (parts.clock, parts.failure, parts.signalled, parts.gate);
-    let (metrics, sink_name, applied) =
-        (Arc::clone(&parts.metrics), parts.sink_name, Rc::new(Cell::new(parts.applied)));
-    let journaled = parts.kept.as_ref().map(|kept| kept.journaled.clone());
-    let mut kept = parts.kept.map(|kept| Keeping::new(kept, Rc::clone(&counters)));
-    let (changelog, mut publisher, _keep_writing) = match parts.outboxes.items {
-        ItemOutbox::Changelog(changelog) => (Some(changelog), None, None),
-        ItemOutbox::Table { handed, keep_writing, intake, is_replay } => {
-            let publisher = Publisher::new(PublisherParts {
-                counters: Rc::clone(&counters),
-                pace: Pace::new(&parts.pipeline.publish.rhythms, is_replay),
-                intake,
-                room_bytes: intake.room_bytes / parts.workers as u64,
-                worker: parts.index,
-                outbox: handed,
-                gauge: parts.metrics.waiting.register(),
-                journaled,
-            });
-            (None, Some(publisher), Some(keep_writing))
-        }
-    };
-    let parts = Parts {
-        feed: parts.feed,
-        counter: parts.counter,
-        counters,
-        kept: kept.as_ref().map(|kept| Rc::clone(&kept.snapshotter)),
-        applied: Rc::clone(&applied),
-        clock,
-        changelog,
-        dead_letters: parts.outboxes.dead_letters,
-        in_flight: parts.in_flight,
-        failure: failure.clone(),
-    };
-    let (done, source) = graph::build(worker, parts);
-    let mut next = Next::Done;
-    let mut writing = Writing::Nothing;
-    while !done.done() || next != Next::Done || kept.as_ref().is_some_and(|kept| !kept.may_end()) {
-        match writing {
-            _ if next == Next::More => worker.step(),
-            Writing::More => worker.step(),
-            Writing::Waits => worker.step_or_park(Some(clock.until(next).min(WHILE_WRITING))),
-            Writing::Nothing => worker.step_or_park(Some(clock.until(next).min(LONGEST_SLEEP))),
-        };
-        source.wake_if_acknowledged();
-        if let Some(kept) = &mut kept {
-            writing = kept.write(&done);
-        }
-        let run = RunState {
-            is_drained: done.done(),
-            is_stopping: signalled.load(Ordering::Acquire),
-            is_held: gate.is_closed(&done),
-            applied: applied.get(),
-        };
-        if kept.as_ref().is_some_and(Keeping::has_given_up) {
-            continue;
-        }
-        next = match publisher.as_mut().map_or(Ok(Next::Done), |publisher| publisher.work(clock.now(), run)) {
-            Ok(next) => next,
-            Err(why) => match &mut kept {
-                // The state has it, and the next run publishes it.
-                Some(kept) => kept.give_up(),
-                None => {
-                    match why {
-                        PublishingEnds::TimeUp => {
-                            failure.sink(not_published(metrics.waiting.items(), &sink_name, metrics.sink_trouble.get()))
-                        }
-                        PublishingEnds::NotCaughtUp => failure.not_caught_up(metrics.waiting.items()),
-                    }
-                    Next::Wait(Moment(u64::MAX))
-                }
-            },
-        };
-        if let Some(kept) = &mut kept
-            && done.done()
-            && next == Next::Done
-        {
-            kept.settle();
-        }
-    }
-}
-
-/// A worker's state that is kept.
-struct Keeping {
-    snapshotter: Rc<RefCell<Snapshotter>>,
-    counters: Rc<RefCell<DecayCounters>>,
-    is_finished: Arc<AtomicBool>,
-    has_settled: bool,
-    has_given_up: bool,
-}
-
-impl Keeping {
-    fn new(kept: WorkerRecovery, counters: Rc<RefCell<DecayCounters>>) -> Keeping {
-        let WorkerRecovery { snapshotter, is_finished, .. } = kept;
-        let snapshotter = Rc::new(RefCell::new(snapshotter));
-        Keeping { snapshotter, counters, is_finished, has_settled: false, has_given_up: false }
-    }
-
-    /// Writes a slice of a snapshot, if there is one.
-    fn write(&mut self, done: &Probe<u64>) -> Writing {
-        if done.done() {
-            // No operator runs any more, and there are cuts still: of what was published.
-            self.snapshotter.borrow_mut().cut_before(Epoch(u64::MAX), &mut self.counters.borrow_mut());
-        }
-        self.snapshotter.borrow_mut().work(&mut self.counters.borrow_mut(), |epoch| !done.less_equal(&epoch.0))
-    }
-
-    /// What is not published by now stays so.
-    fn give_up(&mut self) -> Next {
-        self.has_given_up = true;
-        self.settle();
-        Next::Done
-    }
-
-    fn has_given_up(&self) -> bool {
-        self.has_given_up
-    }
-
-    /// Nothing more will be published.
-    fn settle(&mut self) {
-        if !std::mem::replace(&mut self.has_settled, true) {
-            self.snapshotter.borrow().settled();
-        }
-    }
-
-    /// Whether everything of the state is written that is to be written.
-    fn may_end(&self) -> bool {
-        self.is_finished.load(Ordering::Acquire)
-    }
 }

@@ -114,7 +114,7 @@ impl Worker {
         !self.gate_is_open && around.fault != Some(Fault::HasNoGate)
     }
 
-    /// Publishes, as the loop in `dataflow/run.rs` does it.
+    /// Publishes, as the loop in `dataflow/work.rs` does it.
     pub fn publish(&mut self, around: Surroundings) -> Next {
         let run = RunState {
             is_drained: around.done == u64::MAX,
