@@ -9,7 +9,7 @@ use super::message::{FromWorker, LongestStretch, Verdict};
 use crate::epoch::Epoch;
 use crate::source::{Cut, Cuts};
 use crate::state::{DecayCounters, SnapshotEnd, Written};
-use crate::telemetry::ThreadCpuClock;
+use crate::telemetry::thread_cpu_time;
 
 /// A worker writes its snapshot for a part of the time that other work has just taken, so that a snapshot ends soon also where that takes
 /// long at a time.
@@ -34,7 +34,6 @@ pub(crate) struct Snapshotter {
     longest: LongestStretch,
     /// When the last slice ended.
     rested: Option<Instant>,
-    cpu_clock: ThreadCpuClock,
 }
 
 /// How far the last snapshot is.
@@ -64,17 +63,7 @@ impl Snapshotter {
     /// Of a worker that hands its snapshots over into `outbox`, and is told what became of them.
     pub fn new(cuts: Arc<Cuts>, outbox: Sender<FromWorker>, verdicts: Receiver<Verdict>, began_at: i64) -> Snapshotter {
         let longest = LongestStretch::default();
-        Snapshotter {
-            cuts,
-            last: None,
-            phase: Phase::Idle,
-            outbox,
-            verdicts,
-            began_at,
-            longest,
-            rested: None,
-            cpu_clock: ThreadCpuClock::default(),
-        }
+        Snapshotter { cuts, last: None, phase: Phase::Idle, outbox, verdicts, began_at, longest, rested: None }
     }
 
     /// Makes the cut that is wanted, if all that it holds is applied: to be called before the epoch `next` is applied, and
@@ -101,13 +90,13 @@ impl Snapshotter {
             Phase::Undecided => return Writing::Nothing,
             Phase::Written(_) => return self.hand_over_end(is_done),
         }
-        let (began, cpu_before) = (Instant::now(), self.cpu_clock.now());
+        let (began, cpu_before) = (Instant::now(), thread_cpu_time());
         let [least, most] = SLICES;
         let slice = self.rested.map_or(least, |since| began.saturating_duration_since(since) / PART_OF_OTHER_WORK);
         let writing = self.write(counters, began + slice.clamp(least, most));
         self.rested = Some(Instant::now());
         let LongestStretch { cpu, wall } = self.longest;
-        let took = self.cpu_clock.now().saturating_sub(cpu_before);
+        let took = thread_cpu_time().saturating_sub(cpu_before);
         self.longest = LongestStretch { cpu: cpu.max(took), wall: wall.max(began.elapsed()) };
         writing
     }

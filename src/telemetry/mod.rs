@@ -22,7 +22,7 @@ pub use metrics::Metrics;
 pub use numbers::{HumanBytes, HumanCount};
 pub use printable::{Printable, printable_text, write_json};
 pub use progress::{InputProgress, Progress};
-pub(crate) use resources::ThreadCpuClock;
+pub(crate) use resources::thread_cpu_time;
 pub use resources::{Stopwatch, peak_memory_bytes};
 pub use terminal::{above_the_status, stderr_columns, stdout_columns, wrap};
 pub use trouble::Trouble;

@@ -1,9 +1,9 @@
 //! What the process has needed of the machine; `None` where the system does not say (other than on
 //! Linux).
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
 
 /// The unit of processor times in `/proc`: the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -44,25 +44,9 @@ pub fn peak_memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// The processor time of the thread that it is read on first, which must be the only one.
-#[derive(Debug, Default)]
-pub(crate) struct ThreadCpuClock(Option<File>);
-
-impl ThreadCpuClock {
-    /// How much this thread has had; nothing, where the system does not say.
-    pub fn now(&mut self) -> Duration {
-        self.read().map_or(Duration::ZERO, Duration::from_nanos)
-    }
-
-    fn read(&mut self) -> Option<u64> {
-        let file = match &mut self.0 {
-            Some(file) => file,
-            none => none.insert(File::open("/proc/thread-self/schedstat").ok()?),
-        };
-        let mut text = [0; 64];
-        let read = file.read_at(&mut text, 0).ok()?;
-        str::from_utf8(&text[..read]).ok()?.split_ascii_whitespace().next()?.parse().ok()
-    }
+/// The processor time that this thread has had; nothing, where the system does not say.
+pub(crate) fn thread_cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 fn process_cpu_seconds() -> Option<f64> {
