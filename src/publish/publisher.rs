@@ -90,7 +90,7 @@ impl Publisher {
         let (answer_sender, answers) = unbounded();
         let thread = std::thread::current();
         if let Some(journaled) = &parts.journaled {
-            journaled.wakes(thread.clone());
+            journaled.sleepers().add(thread.clone());
         }
         let (unjournaled, told) = (VecDeque::new(), Moment::default());
         Publisher { parts, answers, answer_sender, thread, unjournaled, stopping_since: None, told }

@@ -82,6 +82,11 @@ impl Coordinator {
         Coordinator { parts, names, segments, evicted, running: None }
     }
 
+    /// Whether what is counted is of no use any more: no checkpoint will be made of it.
+    pub fn is_spoilt(&self) -> bool {
+        self.parts.is_spoilt.load(Ordering::Acquire)
+    }
+
     /// Asks for a checkpoint of the epoch that ends next. The file of dead letters is as long as this, at least, and nothing that is read
     /// after the cut stands in it yet. None may be under way.
     pub fn begin(&mut self, dead_letters: Option<DeadLetterFile>) {
@@ -139,7 +144,7 @@ impl Coordinator {
         }
         let epoch = self.parts.cuts.checkpoint().ok_or_else(|| bug("a checkpoint without an epoch"))?.epoch;
         let positions = self.parts.cuts.positions(epoch).ok_or_else(|| bug("a checkpoint without positions"))?;
-        if self.parts.is_spoilt.load(Ordering::Acquire) {
+        if self.is_spoilt() {
             let message = "no checkpoint is made any more: what is counted is not what was read";
             return Err(CheckpointError::new(CheckpointErrorKind::Failed, message));
         }

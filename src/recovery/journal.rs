@@ -5,10 +5,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::restore::described;
+use super::sleepers::Sleepers;
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind, Journal};
 use crate::epoch::Epoch;
 use crate::source::Cuts;
@@ -35,7 +35,7 @@ struct Shared {
     has_ended: Mutex<bool>,
     changed: Condvar,
     /// Sleep while what they have read is not covered.
-    sleepers: Mutex<Vec<Thread>>,
+    sleepers: Sleepers,
 }
 
 impl Journaled {
@@ -52,9 +52,9 @@ impl Journaled {
         false
     }
 
-    /// Has this thread woken when more is covered.
-    pub fn wakes(&self, thread: Thread) {
-        self.shared.sleepers.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    /// Are woken when more is covered.
+    pub fn sleepers(&self) -> &Sleepers {
+        &self.shared.sleepers
     }
 
     /// Nobody will want anything any more.
@@ -71,9 +71,7 @@ impl Journaled {
 
     fn cover(&self, epoch: Epoch) {
         self.shared.covered_before.fetch_max(epoch.0.saturating_add(1), Ordering::AcqRel);
-        for thread in self.shared.sleepers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            thread.unpark();
-        }
+        self.shared.sleepers.wake();
     }
 
     /// Waits until something is wanted, or so long; whether anybody can still want anything.

@@ -27,6 +27,7 @@ mod open;
 mod restore;
 #[cfg(test)]
 mod simulator;
+mod sleepers;
 mod snapshotter;
 mod threads;
 

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::coordinator::{Coordinator, Made};
 use super::journal::{JournalWriter, Journaled};
 use super::message::{FromWorker, Verdict};
+use super::sleepers::Sleepers;
 use super::snapshotter::Snapshotter;
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind, DeadLetterFile};
 use crate::sink::STOP_WITHIN;
@@ -93,15 +94,18 @@ impl RecoveryThreads {
             metrics: parts.metrics,
             inbox,
             verdicts,
+            workers: parts.journaled.sleepers().clone(),
             settled: 0,
             failed_in_row: 0,
         };
         let fail = parts.fail;
         let coordinator = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || {
+            let workers = keeper.workers.clone();
             if let Err(error) = keeper.run() {
                 fail(error);
             }
             is_finished.store(true, Ordering::Release);
+            workers.wake();
         })?;
         Ok((RecoveryThreads { journaled: parts.journaled, coordinator, journal }, workers))
     }
@@ -125,24 +129,31 @@ struct Keeper {
     metrics: Arc<Metrics>,
     inbox: Receiver<FromWorker>,
     verdicts: Vec<Sender<Verdict>>,
+    /// Sleep between what they do.
+    workers: Sleepers,
     /// How many workers will publish nothing more.
     settled: usize,
     failed_in_row: u32,
 }
 
-/// Every worker is gone: the run is being given up.
-struct WorkersGone;
+/// No more checkpoints are made, and why is told elsewhere.
+enum GivenUp {
+    /// Every worker is gone: the run ends.
+    WorkersGone,
+    /// What is counted is not what was read.
+    Spoilt,
+}
 
 impl Keeper {
     fn run(mut self) -> Result<(), CheckpointError> {
         match self.keep() {
             Ok(result) => result,
-            Err(WorkersGone) => Ok(()),
+            Err(GivenUp::WorkersGone | GivenUp::Spoilt) => Ok(()),
         }
     }
 
     /// Checkpoints until everything is read, one of all that was counted, and one of what was published of it.
-    fn keep(&mut self) -> Result<Result<(), CheckpointError>, WorkersGone> {
+    fn keep(&mut self) -> Result<Result<(), CheckpointError>, GivenUp> {
         let mut due = Instant::now() + self.every;
         while !self.cuts.have_ended() {
             self.wait(due.min(Instant::now() + LOOK_EVERY))?;
@@ -172,19 +183,19 @@ impl Keeper {
     }
 
     /// Takes what workers say, until then.
-    fn wait(&mut self, until: Instant) -> Result<(), WorkersGone> {
+    fn wait(&mut self, until: Instant) -> Result<(), GivenUp> {
         match self.inbox.recv_deadline(until) {
             Ok(message) => {
                 self.settled += usize::from(matches!(message, FromWorker::Settled));
                 Ok(())
             }
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => Err(WorkersGone),
+            Err(RecvTimeoutError::Disconnected) => Err(GivenUp::WorkersGone),
         }
     }
 
     /// Tries until there is one, but not for ever.
-    fn last_checkpoint(&mut self) -> Result<Result<(), CheckpointError>, WorkersGone> {
+    fn last_checkpoint(&mut self) -> Result<Result<(), CheckpointError>, GivenUp> {
         let began = Instant::now();
         loop {
             let Err(error) = self.checkpoint()? else { return Ok(Ok(())) };
@@ -196,13 +207,17 @@ impl Keeper {
         }
     }
 
-    fn checkpoint(&mut self) -> Result<Result<Made, CheckpointError>, WorkersGone> {
+    fn checkpoint(&mut self) -> Result<Result<Made, CheckpointError>, GivenUp> {
+        if self.coordinator.is_spoilt() {
+            return Err(GivenUp::Spoilt);
+        }
         let began = Instant::now();
         // In this order: what the file holds now is of epochs that the cut will hold.
         let dead_letters = (self.dead_letters)();
         self.coordinator.begin(dead_letters);
+        self.workers.wake();
         loop {
-            let message = self.inbox.recv().map_err(|_| WorkersGone)?;
+            let message = self.inbox.recv().map_err(|_| GivenUp::WorkersGone)?;
             self.settled += usize::from(matches!(message, FromWorker::Settled));
             if self.coordinator.take(message) {
                 break;
@@ -213,6 +228,7 @@ impl Keeper {
         for worker in &self.verdicts {
             let _ = worker.send(verdict);
         }
+        self.workers.wake();
         match &made {
             Ok(made) => {
                 self.failed_in_row = 0;
@@ -233,6 +249,7 @@ impl Keeper {
                     tracing::warn!("older parts of the state stay for now: {error}");
                 }
             }
+            Err(_) if self.coordinator.is_spoilt() => return Err(GivenUp::Spoilt),
             Err(error) => {
                 self.failed_in_row += 1;
                 self.metrics.checkpoints.failed();

@@ -1,6 +1,7 @@
 //! A job over event logs that grow, with a state and a table.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,9 @@ decays = ["1m", "1h"]
 feature = "post.{measure}"
 ttl = "none"
 "#;
+
+/// So many lines that nobody reads them in a moment.
+pub const MANY: u64 = 400_000;
 
 /// A life that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -110,13 +114,40 @@ impl Job {
 
     /// The same with more arguments.
     pub fn start_with(&self, workers: usize, more: &[&str], environment: &[(&str, &str)]) -> Running {
-        let workers = workers.to_string();
-        let run =
-            ["run", "p.toml", "--events", "logs", "--state", "state", "--positions", "positions.json", "-w", &workers];
-        let out = ["--sink", self.table.name(), "--dead-letters", "letters.jsonl"];
+        let run = self.arguments(workers);
+        let run: Vec<&str> = run.iter().map(String::as_str).chain(more.iter().copied()).collect();
         let environment = [&[("RUST_LOG", "counter_machine=debug")], environment].concat();
-        let mut running = self.place.start_with(&[&run[..], &out, more].concat(), &environment);
+        let mut running = self.place.start_with(&run, &environment);
         running.close_stdin();
+        running
+    }
+
+    /// Begins a life as a member of this control group.
+    pub fn start_in(&self, group: &Path, workers: usize) -> Running {
+        let join = format!("echo $$ > {}/cgroup.procs; exec \"$0\" \"$@\"", group.display());
+        let run = self.arguments(workers);
+        let mut running = self.place.start_by(&join, &run.iter().map(String::as_str).collect::<Vec<_>>());
+        running.close_stdin();
+        running
+    }
+
+    /// Those of a life.
+    pub fn arguments(&self, workers: usize) -> Vec<String> {
+        let run = ["run", "p.toml", "--events", "logs", "--state", "state", "--positions", "positions.json"];
+        let out = ["--sink", self.table.name(), "--dead-letters", "letters.jsonl", "-w", &workers.to_string()];
+        run.iter().chain(&out).map(|argument| (*argument).to_owned()).collect()
+    }
+
+    /// Begins a life, and waits until it counts. [`MANY`] new lines it has mostly before it then.
+    pub fn start_and_count(&self, workers: usize) -> Running {
+        let length_of_letters = || std::fs::metadata(self.place.path("letters.jsonl")).map_or(0, |file| file.len());
+        let before = length_of_letters();
+        let running = self.start(workers, &[]);
+        let began = Instant::now();
+        while length_of_letters() == before {
+            assert!(began.elapsed() < PATIENCE, "it writes no dead letters");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         running
     }
 

@@ -2,16 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::job::Job;
+use super::job::{Job, MANY};
 use super::seed;
 use super::table::Table;
 use crate::dynamodb_fake::Trouble;
 
 /// A run that is asked to stop must have stopped by then.
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
-
-/// Long enough that nobody reads it in a moment.
-const MANY: u64 = 400_000;
 
 /// While it is away it refuses every write.
 pub fn set_away(job: &Job, is_away: bool) {
@@ -22,10 +19,6 @@ pub fn set_away(job: &Job, is_away: bool) {
     job.table.fake().expect("DynamoDB").state().trouble = is_away.then_some(trouble);
 }
 
-fn length_of_letters(job: &Job) -> u64 {
-    std::fs::metadata(job.place.path("letters.jsonl")).map_or(0, |file| file.len())
-}
-
 #[test]
 fn a_run_that_is_asked_to_stop_publishes_what_it_has_counted_and_the_next_one_goes_on() {
     for (mut job, workers) in
@@ -33,14 +26,7 @@ fn a_run_that_is_asked_to_stop_publishes_what_it_has_counted_and_the_next_one_go
     {
         for _ in 0..2 {
             job.add_log(MANY);
-            let letters = length_of_letters(&job);
-            let running = job.start(workers, &[]);
-            // By then it counts, and has most of the log before it.
-            let began = Instant::now();
-            while length_of_letters(&job) == letters {
-                assert!(began.elapsed() < Duration::from_secs(60), "it writes no dead letters");
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            let running = job.start_and_count(workers);
             running.signal("TERM");
             let asked = Instant::now();
             let ended = running.end();
