@@ -60,6 +60,11 @@ impl Log {
         self.found().filter(|file| file.form == Form::Plain).map(|file| file.length)
     }
 
+    /// Whether it is a file whose content must be decompressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.found().is_some_and(|file| file.form != Form::Plain)
+    }
+
     /// What was found, of a file.
     pub(super) fn found(&self) -> Option<&FoundFile> {
         match &self.kind {
@@ -127,6 +132,25 @@ impl Log {
 pub(super) fn head(file: &File, length: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     read_at(file, 0, length.min(BEGINNING_BYTES as u64) as usize, &mut head)?;
+    Ok(head)
+}
+
+/// The first bytes of a log's content, as far as they can be decompressed.
+pub(super) fn content_head(log: &Log) -> Result<Vec<u8>, SourceError> {
+    let Some(found) = log.found() else { return Ok(Vec::new()) };
+    let stored = FromBeginning { file: log.open_file(found)?, offset: 0 };
+    let decoded = found.form.decoded(Box::new(stored.take(found.length)));
+    let mut content = decoded.map_err(|error| unreadable(&log.name, error))?;
+    let (mut head, mut buffer) = (Vec::new(), [0; BEGINNING_BYTES]);
+    while head.len() < BEGINNING_BYTES {
+        match content.read(&mut buffer[head.len()..]) {
+            Ok(0) => break,
+            Ok(read) => head.extend_from_slice(&buffer[head.len()..][..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Whoever reads it will say so; what came before it is compared.
+            Err(_) => break,
+        }
+    }
     Ok(head)
 }
 

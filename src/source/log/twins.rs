@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::form::Form;
-use super::open::{BEGINNING_BYTES, FromBeginning, Log, unreadable};
+use super::open::{Log, content_head};
 use crate::file_id::folder_of;
 use crate::source::SourceError;
 
@@ -36,23 +35,4 @@ fn stem(log: &Path) -> PathBuf {
     let name = if Form::named(log).is_some() { log.file_stem() } else { log.file_name() };
     let folder = folder_of(log);
     fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join(name.unwrap_or_default())
-}
-
-/// The first bytes of a log's content, as far as they can be decompressed.
-fn content_head(log: &Log) -> Result<Vec<u8>, SourceError> {
-    let Some(found) = log.found() else { return Ok(Vec::new()) };
-    let stored = FromBeginning { file: log.open_file(found)?, offset: 0 };
-    let decoded = found.form.decoded(Box::new(stored.take(found.length)));
-    let mut content = decoded.map_err(|error| unreadable(&log.name, error))?;
-    let (mut head, mut buffer) = (Vec::new(), [0; BEGINNING_BYTES]);
-    while head.len() < BEGINNING_BYTES {
-        match content.read(&mut buffer[head.len()..]) {
-            Ok(0) => break,
-            Ok(read) => head.extend_from_slice(&buffer[head.len()..][..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Whoever reads it will say so; what came before it is compared.
-            Err(_) => break,
-        }
-    }
-    Ok(head)
 }

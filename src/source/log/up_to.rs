@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::LogSource;
 use super::find::some_of;
-use super::open::{Log, head, head_of, unreadable};
+use super::open::{Log, content_head, head, head_of, unreadable};
 use crate::source::{LogHead, LogPart, LogPositions, Positions, SourceError, SourcePositions};
 
 impl LogSource {
@@ -64,25 +64,29 @@ fn parts_of(logs: &[Log], read: &[&LogPositions]) -> Result<Vec<Vec<LogPart>>, S
 /// Of each log which of these it is, by its index, if any; and which of these none of the logs is.
 ///
 /// Several logs may begin alike. A log that still has its name is the one that had it; of others that look alike, the ones
-/// with more to be known by have the first choice.
+/// with more to be known by have the first choice. One that is not there any more as it was stored may have been compressed since.
 pub(super) fn found_again(
     logs: &[Log],
     read: &[&LogPositions],
 ) -> Result<(Vec<Option<usize>>, Vec<usize>), SourceError> {
-    let heads = logs.iter().map(head_bytes).collect::<Result<Vec<_>, _>>()?;
+    let stored = logs.iter().map(head_bytes).collect::<Result<Vec<_>, _>>()?;
     let mut found: Vec<Option<usize>> = vec![None; logs.len()];
-    let mut assign = |index: usize, may_be: &dyn Fn(&Log) -> bool| {
+    let mut assign = |index: usize, heads: &[Vec<u8>], may_be: &dyn Fn(&Log) -> bool| {
         let begins_so = |log: &usize| read[index].head.is_some_and(|head| begins_with(&heads[*log], head));
         let is_free = |log: &usize| found[*log].is_none() && may_be(&logs[*log]);
         let first = (0..logs.len()).filter(is_free).find(begins_so);
         first.map(|log| found[log] = Some(index)).is_some()
     };
-    let mut renamed: Vec<_> = (0..read.len())
-        .filter(|index| !assign(*index, &|log| log.name.to_string_lossy() == read[*index].path.as_str()))
+    let mut missing: Vec<_> = (0..read.len())
+        .filter(|index| !assign(*index, &stored, &|log| log.name.to_string_lossy() == read[*index].path.as_str()))
         .collect();
-    renamed.sort_by_key(|index| std::cmp::Reverse(read[*index].head.map(|head| head.bytes)));
-    renamed.retain(|index| !assign(*index, &|_| true));
-    Ok((found, renamed))
+    missing.sort_by_key(|index| std::cmp::Reverse(read[*index].head.map(|head| head.bytes)));
+    missing.retain(|index| !assign(*index, &stored, &|_| true));
+    if !missing.is_empty() {
+        let contents = logs.iter().map(content_head).collect::<Result<Vec<_>, _>>()?;
+        missing.retain(|index| !assign(*index, &contents, &Log::is_compressed));
+    }
+    Ok((found, missing))
 }
 
 /// The first bytes of a log; none of a pipe.

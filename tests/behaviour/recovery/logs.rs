@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use rand::RngExt;
 
-use super::job::Job;
+use super::job::{Job, MANY};
 use super::seed;
 
 fn append(job: &Job, log: &str, bytes: &[u8]) {
@@ -85,6 +85,31 @@ fn a_compressed_log_that_was_cut_counts_the_rest_once_it_is_whole() {
     job.finish(2);
 }
 
+/// As `logrotate` does with `compress`.
+fn compress(job: &Job, log: &str) {
+    let content = job.place.read(log);
+    job.place.write(&format!("{log}.gz"), gzip(&content));
+    std::fs::remove_file(job.place.path(log)).unwrap();
+}
+
+#[test]
+fn logs_that_were_compressed_since_are_known_again() {
+    for workers in [1, 2] {
+        let mut job = Job::sqlite(seed(48));
+        job.add_log(300);
+        job.add_log(300);
+        job.finish(workers);
+        compress(&job, "logs/0000.jsonl");
+        job.finish(3 - workers);
+        // One that has grown before.
+        job.lengthen_log(200);
+        compress(&job, "logs/0001.jsonl");
+        job.add_log(100);
+        job.finish(workers);
+        job.finish(workers);
+    }
+}
+
 #[test]
 fn a_log_that_became_shorter_is_refused_and_one_that_is_gone_stays_counted() {
     let mut job = Job::sqlite(seed(44));
@@ -107,4 +132,25 @@ fn a_log_that_became_shorter_is_refused_and_one_that_is_gone_stays_counted() {
     append(&job, "away", more.as_bytes());
     std::fs::rename(job.place.path("away"), job.place.path("logs/back.jsonl")).unwrap();
     job.finish(2);
+}
+
+#[test]
+fn a_log_that_is_cut_while_it_is_read_ends_the_run_and_the_next_one_goes_on() {
+    for workers in [1, 2] {
+        let mut job = Job::sqlite(seed(47));
+        job.add_log(1_000);
+        job.finish(workers);
+        job.add_log(MANY);
+        let log = job.place.path("logs/0001.jsonl");
+        let whole = std::fs::read(&log).unwrap();
+        let running = job.start_and_count(workers);
+        running.signal("STOP");
+        std::fs::File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+        running.signal("CONT");
+        // What it was, and not what became of checkpoints then: what is counted by now has a gap.
+        let ended = running.end().exits(1).says(&["0001.jsonl"]);
+        assert!(!ended.stderr.contains("no checkpoint ("), "{}", ended.stderr);
+        std::fs::write(&log, whole).unwrap();
+        job.finish(3 - workers);
+    }
 }
