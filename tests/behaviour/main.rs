@@ -51,3 +51,4 @@ mod verify;
 mod versions;
 mod waits;
 mod wording;
+mod wrong_clock;

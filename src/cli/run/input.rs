@@ -19,7 +19,7 @@ use crate::sink::ArrivalSource;
 use crate::source::kafka::{EventStamper, KafkaClock, KafkaOptions, KafkaSource, RecordArrivals};
 use crate::source::log::{LogOptions, LogSource, LogSpan};
 use crate::source::{CaughtUp, Cuts, Feed, Resume};
-use crate::telemetry::{Metrics, Printable};
+use crate::telemetry::{HumanBytes, HumanCount, Metrics, Printable};
 
 /// A source that was found to be there.
 pub struct Input {
@@ -121,6 +121,14 @@ impl Input {
         match &self.source {
             Source::Log(source) => source.cuts(),
             Source::Kafka(kafka) => kafka.source.cuts(workers),
+        }
+    }
+
+    /// So much of it, for people.
+    pub fn shown(&self, bytes_or_messages: u64) -> String {
+        match &self.source {
+            Source::Log(_) => HumanBytes(bytes_or_messages).to_string(),
+            Source::Kafka(_) => format!("{} messages", HumanCount(bytes_or_messages)),
         }
     }
 

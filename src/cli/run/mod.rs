@@ -2,6 +2,7 @@
 
 mod args;
 mod collision;
+mod delivery;
 mod end;
 mod findings;
 mod input;
@@ -9,6 +10,7 @@ mod open;
 mod part;
 mod positions;
 mod running;
+mod signals;
 mod state;
 mod summary;
 mod supervise;
@@ -27,6 +29,7 @@ pub(super) use running::{KafkaInput, RunningInput, start_kafka};
 
 use self::input::{Input, RunEpochs};
 use self::positions::WhichRun;
+use self::signals::Signals;
 use self::state::{OpenState, RestoredState};
 use self::summary::Summary;
 use super::CliError;
@@ -34,11 +37,11 @@ use super::load::load_pipeline;
 use super::time::parse_time;
 use crate::clock::ArrivalClock;
 use crate::counter::EventTime;
-use crate::dataflow::{self, Failure, ItemDelivery, Run};
+use crate::dataflow::{self, Failure, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
-use crate::pipeline::{HoldBack, Pipeline, StartOffset};
+use crate::pipeline::{Pipeline, StartOffset};
 use crate::sink::{self, DeadLetterFile, RunRecord, Sink, SinkError, SinkOptions, SinkTarget};
 use crate::source::PositionsFile;
 use crate::sums::HashSeed;
@@ -53,34 +56,9 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let stopwatch = Stopwatch::start();
     let mut pipeline = pipeline_of(args)?;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
-    if args.every_window && pipeline.holds_back() {
-        return Err(CliError::Usage(
-            "--every-window publishes every change, and the pipeline file says with `min_change` which to hold back: leave one of \
-             them out"
-                .to_owned(),
-        ));
-    }
-    if args.every_window && pipeline.publish.is_named() {
-        return Err(CliError::Usage(
-            "--every-window publishes every change, and the pipeline file says with `publish.every` how often to publish: leave one of \
-             them out"
-                .to_owned(),
-        ));
-    }
-    if pipeline.publish.hold_until_caught_up && (args.every_window || !target.is_table()) {
-        return Err(CliError::Usage(format!(
-            "`hold_until_caught_up` is for tables: {} gets every change when it happens; leave one of them out",
-            if args.every_window { "with --every-window a sink".to_owned() } else { format!("the sink {target}") }
-        )));
-    }
-    if args.every_window && target.is_table() && pipeline.publish.layout.holds_whole_keys() {
-        return Err(CliError::Usage(
-            "--every-window publishes the changes of a window, and an item with `layout = \"key\"` holds what has not changed, too: leave one \
-             of them out, or publish into jsonl:PATH"
-                .to_owned(),
-        ));
-    }
-    let Signals { stop, signalled } = stop_on_signals()?;
+    delivery::refuse_contradictions(args, &pipeline, &target)?;
+    let generation = generation_now()?;
+    let Signals { stop, signalled } = Signals::listen()?;
     let metrics = Arc::new(Metrics::default());
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let run_start = now.now();
@@ -90,7 +68,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let epochs = RunEpochs::of(args, &pipeline, opened.as_ref().map(OpenState::next_epoch));
     let restored = match opened {
         Some(opened) => {
-            settle(&mut pipeline, args, &target, !args.events.is_empty());
+            delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
             Some(opened.restore(&Arc::new(pipeline.clone()), peers, epochs, &metrics)?)
         }
         None => None,
@@ -114,7 +92,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         replace: args.replace,
         goes_on: restored.as_ref().is_some_and(RestoredState::goes_on),
         run_id: run_id(),
-        generation: restored.as_ref().map_or_else(generation_now, RestoredState::generation),
+        generation: restored.as_ref().map_or(generation, RestoredState::generation),
         record: None,
         starts_at_the_end: starts_at_the_end(args, &pipeline),
         alone_since: restored.as_ref().map(RestoredState::alone_since),
@@ -126,7 +104,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         (input, pipeline.shift) = input.shift_to(to, pipeline.event.time_unit, &stop)?;
     }
     let is_replay = input.is_replay();
-    settle(&mut pipeline, args, &target, is_replay);
+    delivery::settle(&mut pipeline, args, &target, is_replay);
     let pipeline = Arc::new(pipeline);
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     let by_the_clock = options.generation;
@@ -146,6 +124,9 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         pipeline.publish.hold_until_caught_up || restored.as_ref().is_some_and(RestoredState::holds_until_caught_up);
     let seed = restored.as_ref().map_or_else(HashSeed::random, RestoredState::seed);
     let cuts = restored.is_some().then(|| input.cuts(args.workers));
+    if let Some(left) = cuts.as_ref().map(|cuts| cuts.left_to_read_again()).filter(|left| *left > 0) {
+        tracing::info!("reads again {}, from the checkpoint to where an earlier run has published", input.shown(left));
+    }
     let kept = match (restored, &cuts) {
         (Some(restored), Some(cuts)) => Some(restored.start(state::Start {
             pipeline: &pipeline,
@@ -166,7 +147,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         peers,
         feeds,
         sink,
-        delivery: delivery(args, &target, is_replay),
+        delivery: delivery::of(args, &target, is_replay),
         signalled,
         hold_until: holds.then_some(caught_up),
         dead_letters,
@@ -211,28 +192,6 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     };
     summary.print(log_format);
     end.into_result()
-}
-
-/// What hangs on where items go, and on whether whole files are read.
-fn settle(pipeline: &mut Pipeline, args: &RunArgs, target: &SinkTarget, is_replay: bool) {
-    if is_replay {
-        pipeline.publish.stretch_for_a_replay();
-    }
-    if *target != SinkTarget::DynamoDb {
-        pipeline.dynamodb.budget_wcu = None;
-    }
-    if args.every_window || !target.is_table() {
-        // Who reads a changelog wants every change.
-        pipeline.publish.hold_back_of_all(HoldBack::NOTHING);
-    }
-}
-
-/// How items get to this sink.
-fn delivery(args: &RunArgs, target: &SinkTarget, is_replay: bool) -> ItemDelivery {
-    if args.every_window || !target.is_table() {
-        return ItemDelivery::Changelog(target.writers());
-    }
-    ItemDelivery::Pull { intake: target.intake(), is_replay }
 }
 
 fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError> {
@@ -290,46 +249,23 @@ fn dead_letter_file(args: &RunArgs, pipeline: &Pipeline, metrics: &Arc<Metrics>)
     DeadLetterFile::new(path.unwrap_or_else(|| DEAD_LETTERS.into()), max, Arc::clone(metrics))
 }
 
-/// What the first signal sets.
-struct Signals {
-    /// Sources stop reading. A failure sets it, too.
-    stop: Arc<AtomicBool>,
-    /// Whoever waits for a service gives up after a while.
-    signalled: Arc<AtomicBool>,
-}
-
-/// The first SIGINT or SIGTERM asks to stop; the second one ends the process at once.
-fn stop_on_signals() -> Result<Signals, CliError> {
-    const ENDED_BY_SECOND_SIGNAL: i32 = 130;
-    let signals = Signals { stop: Arc::default(), signalled: Arc::default() };
-    for signal in signal_hook::consts::TERM_SIGNALS.iter().filter(|signal| **signal != signal_hook::consts::SIGQUIT) {
-        // In this order: at the first signal the flag is not yet set.
-        signal_hook::flag::register_conditional_shutdown(
-            *signal,
-            ENDED_BY_SECOND_SIGNAL,
-            Arc::clone(&signals.signalled),
-        )
-        .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&signals.signalled)))
-        .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&signals.stop)))
-        .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
-    }
-    Ok(signals)
-}
-
 fn starts_at_the_end(args: &RunArgs, pipeline: &Pipeline) -> bool {
     let start = pipeline.kafka.as_ref().map(|kafka| kafka.start);
     args.events.is_empty() && start == Some(StartOffset::Latest)
 }
 
-fn generation_now() -> Generation {
-    let (generation, right) = Generation::at(SystemTime::now());
-    if !right {
-        tracing::warn!(
-            "this machine's clock cannot be right (it is before 2020 or after 2105): `version` may be lower in what this \
-             run publishes than in what was published before"
-        );
+/// The generation of a run without a state. A clock that cannot be right would refuse nearly every event, as one that is too far ahead of it.
+fn generation_now() -> Result<Generation, CliError> {
+    let now = SystemTime::now();
+    match Generation::at(now) {
+        (generation, true) => Ok(generation),
+        (_, false) => Err(CliError::Lost(format!(
+            "this machine's clock says {}, which cannot be right (it is before 2020 or after 2105), and times of events are judged by \
+             it: set it, and start again; nothing was read",
+            Timestamp::try_from(now)
+                .map_or_else(|_| "a year that there is not".to_owned(), |now| now.strftime("%F").to_string())
+        ))),
     }
-    generation
 }
 
 fn run_id() -> String {

@@ -153,6 +153,12 @@ impl Cuts {
         Some(passed.into_iter().max().unwrap_or_default())
     }
 
+    /// How much of what may have been published is to be read again still: bytes of logs, messages of a topic.
+    pub fn left_to_read_again(&self) -> u64 {
+        let published = |number| self.ground.published(number);
+        self.lock().readers.iter().map(|reader| reader.is_behind_by(published)).sum()
+    }
+
     /// Nobody will ask for a cut before the end of this epoch any more.
     pub fn forget_before(&self, epoch: Epoch) {
         let mut state = self.lock();

@@ -55,6 +55,15 @@ impl Reader {
         }
     }
 
+    /// How much of what may have been published it has not handed over yet.
+    pub(super) fn is_behind_by(&self, published: impl Fn(usize) -> i64) -> u64 {
+        let missing = |number: &usize| {
+            let handed_over = self.noted.get(number).map_or(0, |range| range.to);
+            u64::try_from(published(*number) - handed_over).unwrap_or_default()
+        };
+        self.behind.iter().map(missing).sum()
+    }
+
     /// Where it goes on, before its first note.
     pub(super) fn at_first(&self) -> BTreeMap<usize, OffsetRange> {
         self.settled.clone()

@@ -145,6 +145,7 @@ proptest! {
     #[test]
     fn cuts_are_what_they_are_said_to_be(steps in steps(), published in prop::array::uniform3(0..8_i64)) {
         let (ground, cuts, noters) = cuts(&published);
+        prop_assert_eq!(cuts.left_to_read_again(), published.iter().sum::<i64>() as u64);
         // Of each reader, the epochs of its messages, in order.
         let mut messages: [Vec<u64>; 3] = Default::default();
         let (mut announced, mut has_ended) = ([1_u64; 3], [false; 3]);
@@ -210,6 +211,7 @@ proptest! {
         let smallest = (0..=last).find(|epoch| cut(*epoch).is_some_and(has_passed));
         if let Some(smallest) = smallest {
             prop_assert_eq!(cuts.passed(), Some(Epoch(smallest)));
+            prop_assert_eq!(cuts.left_to_read_again(), 0);
         } else {
             // A reader that has passed its own may know before the others have left that epoch.
             prop_assert!(cuts.passed().is_none_or(|passed| cut(passed.0).is_none()));

@@ -9,12 +9,14 @@
 //! it, but a machine is never as fast twice.)
 
 mod changes;
+mod clocks;
 mod damage;
 mod disks;
 mod job;
 mod kills;
 mod lines;
 mod logs;
+mod memory;
 mod signals;
 mod steps;
 mod table;
