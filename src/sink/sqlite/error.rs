@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::sink::{SinkError, SinkErrorKind};
 
@@ -13,6 +13,10 @@ pub(super) fn sink_error(path: &Path, error: rusqlite::Error) -> SinkError {
         return SinkError::caused_by(format!("{} {message}", path.display()), error).of_kind(SinkErrorKind::Gone);
     }
     let (what, hint) = match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly) if is_half_written(&error) => (
+            "was left in the middle of a transaction by a process that was killed",
+            "the next run into it takes that back, and so does anybody else who may write",
+        ),
         Some(ErrorCode::NotADatabase) => ("is no SQLite database", "it is left as it is: name another file"),
         Some(ErrorCode::DiskFull) => ("cannot grow, the disk is full", "free some space and start again"),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -41,4 +45,9 @@ pub(super) fn has_lost_tables(error: &rusqlite::Error) -> bool {
 /// Whether somebody else is using the file just now.
 pub(super) fn is_in_use(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Whether a transaction is to be taken back that nobody will end, by whoever may only read.
+fn is_half_written(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_ROLLBACK)
 }

@@ -168,3 +168,34 @@ fn a_state_of_a_newer_version_or_of_another_pipeline_is_refused_and_left_as_it_i
     job.place.write("p.toml", pipeline);
     job.finish(1);
 }
+
+/// As a run leaves a table that is killed before the file is in WAL mode.
+fn leave_a_transaction_open(job: &Job) {
+    let table = job.place.path("items.db");
+    let open = rusqlite::Connection::open(&table).unwrap();
+    open.execute_batch(
+        "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; UPDATE states SET version = version + 1;",
+    )
+    .unwrap();
+    for (from, to) in [("items.db", "copy"), ("items.db-journal", "copy-journal")] {
+        std::fs::copy(job.place.path(from), job.place.path(to)).unwrap();
+    }
+    drop(open);
+    for (from, to) in [("copy", "items.db"), ("copy-journal", "items.db-journal")] {
+        std::fs::rename(job.place.path(from), job.place.path(to)).unwrap();
+    }
+}
+
+#[test]
+fn a_table_that_was_left_in_the_middle_of_a_transaction_is_told_and_gone_on_with() {
+    let mut job = Job::sqlite(seed(35));
+    job.add_log(20_000);
+    job.finish(1);
+    leave_a_transaction_open(&job);
+    let verify = ["verify", "p.toml", "--events", "logs", "--until", "positions.json", "--from", "sqlite:items.db"];
+    let ended = job.place.run(&verify);
+    assert!(ended.is_refused());
+    ended.says(&["in the middle of a transaction", "the next run into it takes that back"]);
+    job.add_log(500);
+    job.finish(2);
+}
