@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! STEP:kill[:N]     the process kills itself when it comes to this step for the Nth time (the first)
+//! STEP:panic[:N]    the thread that comes to this step for the Nth time (the first) panics
 //! STEP:error[:N]    the step fails, the first N times (always)
 //! STEP:wait:MS[:N]  the step takes so many milliseconds longer, the first N times (always)
 //! ```
@@ -91,7 +92,7 @@ pub struct Failpoints(Vec<Failpoint>);
 struct Failpoint {
     step: Step,
     action: Action,
-    /// With `kill` at which time; else how many times.
+    /// With `kill` and `panic` at which time; else how many times.
     count: u64,
     reached: AtomicU64,
 }
@@ -99,6 +100,7 @@ struct Failpoint {
 #[derive(Clone, Copy, Debug)]
 enum Action {
     Kill,
+    Panic,
     Error,
     Wait(Duration),
 }
@@ -130,7 +132,8 @@ impl Failpoint {
         let wrong = || {
             let steps = Step::ALL.map(Step::as_str).join(", ");
             let message = format!(
-                "{VARIABLE}: cannot read '{text}': it is STEP:kill[:N], STEP:error[:N] or STEP:wait:MS[:N], and STEP one of {steps}"
+                "{VARIABLE}: cannot read '{text}': it is STEP:kill[:N], STEP:panic[:N], STEP:error[:N] or STEP:wait:MS[:N], and \
+                 STEP one of {steps}"
             );
             CheckpointError::new(CheckpointErrorKind::Usage, message)
         };
@@ -140,6 +143,7 @@ impl Failpoint {
         let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
         let (action, default) = match parts.next() {
             Some("kill") => (Action::Kill, 1),
+            Some("panic") => (Action::Panic, 1),
             Some("error") => (Action::Error, u64::MAX),
             Some("wait") => (Action::Wait(Duration::from_millis(number(parts.next().unwrap_or_default())?)), u64::MAX),
             _ => return Err(wrong()),
@@ -155,6 +159,7 @@ impl Failpoint {
         let time = self.reached.fetch_add(1, Ordering::Relaxed) + 1;
         match self.action {
             Action::Kill if time == self.count => kill(),
+            Action::Panic if time == self.count => panic!("{VARIABLE} lets the step {} panic", self.step),
             Action::Error if time <= self.count => {
                 let message = format!("{VARIABLE} lets the step {} fail", self.step);
                 Err(CheckpointError::new(CheckpointErrorKind::Failed, message))
@@ -163,7 +168,7 @@ impl Failpoint {
                 std::thread::sleep(duration);
                 Ok(())
             }
-            Action::Kill | Action::Error | Action::Wait(_) => Ok(()),
+            Action::Kill | Action::Panic | Action::Error | Action::Wait(_) => Ok(()),
         }
     }
 }

@@ -56,11 +56,16 @@ impl Workplace {
 
     /// The same with so much memory, in MiB, for its data: when it wants more it is refused, and ends badly.
     pub fn run_within(&self, memory_mib: u64, arguments: &[&str]) -> Ended {
-        let mut limited = Command::new("sh");
-        limited.args(["-c", &format!("ulimit -d {}; exec \"$0\" \"$@\"", memory_mib << 10)]).arg(binary());
-        let mut running = self.start_command(limited, arguments, &[]);
+        let mut running = self.start_by(&format!("ulimit -d {}; exec \"$0\" \"$@\"", memory_mib << 10), arguments);
         running.close_stdin();
         running.end()
+    }
+
+    /// Starts the program by a script of the shell, which ends in `exec "$0" "$@"`.
+    pub fn start_by(&self, script: &str, arguments: &[&str]) -> Running {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(binary());
+        self.start_command(shell, arguments, &[])
     }
 
     /// Starts the program; its stdin stays open.
@@ -196,6 +201,11 @@ impl Running {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// How many files, sockets and pipes it has open now.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Whether it has ended.

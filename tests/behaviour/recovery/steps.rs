@@ -1,4 +1,4 @@
-//! Fault: killed exactly at each step of a checkpoint.
+//! Fault C2: killed exactly at each step of a checkpoint. Fault C5: a thread panics there.
 
 use counter_machine::checkpoint::failpoint::{Step, VARIABLE};
 
@@ -42,4 +42,17 @@ fn so_does_one_that_is_killed_when_it_comes_there_again() {
 #[test]
 fn so_does_one_that_is_killed_when_it_comes_there_for_the_third_time() {
     killed_at_each(3, 6);
+}
+
+#[test]
+fn a_run_of_which_a_thread_panics_ends_as_a_whole_and_is_gone_on_with() {
+    for (step, workers) in [(Step::SegmentBegun, 1), (Step::BeforeSync, 2), (Step::AfterManifest, 2)] {
+        let mut job = Job::sqlite(seed(4));
+        for _ in 0..2 {
+            job.grow(2_000);
+            let ended = job.live(workers, &[(VARIABLE, &format!("{step}:panic"))]).exits(70);
+            ended.says(&["panicked", step.as_str(), "This is a bug in counter-machine"]);
+        }
+        job.finish(1);
+    }
 }

@@ -28,7 +28,7 @@ fn killed(purpose: &str, table: &str, lives: u32, seed: u64) {
 }
 
 /// A table here, into which a run writes without waiting long for an earlier one.
-fn table(name: &str, endpoint: &str, fence: bool) -> String {
+pub fn table(name: &str, endpoint: &str, fence: bool) -> String {
     format!("dynamodb = {{ table = \"{name}\", endpoint = \"{endpoint}\", settle = \"200ms\", fence = {fence} }}")
 }
 

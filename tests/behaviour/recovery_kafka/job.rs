@@ -76,7 +76,8 @@ impl Job {
         self.start_with(workers, more, &[])
     }
 
-    fn start_with(&self, workers: &str, more: &[&str], environment: &[(&str, &str)]) -> Running {
+    /// The same in this environment.
+    pub fn start_with(&self, workers: &str, more: &[&str], environment: &[(&str, &str)]) -> Running {
         let run = ["run", "p.toml", "--state", "state", "--sink", self.sink, "--clock", self.clock, "-w", workers];
         self.place.start_with(&[run.as_slice(), more].concat(), environment)
     }
@@ -140,8 +141,8 @@ pub fn while_sending(sender: &mut Sender, act: impl FnOnce()) {
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| {
-            // 500 events a second, for ten minutes at most.
-            for _ in 0..15_000 {
+            // 500 events a second, for two hours at most.
+            for _ in 0..180_000 {
                 if stop.load(std::sync::atomic::Ordering::Relaxed) {
                     return;
                 }

@@ -4,14 +4,17 @@
 //! [`Job`] is a topic, a pipeline, a state and a sink; [`Sender`] writes events and keeps count of them; [`Watch`] looks at the table
 //! all the while, and notes every item that goes back.
 
+mod clocks;
 mod dynamodb;
 mod job;
+mod journal;
 mod kills;
 mod lost;
 mod messages;
 mod outages;
 mod partitions;
 mod sender;
+mod soak;
 mod starts;
 mod watch;
 
