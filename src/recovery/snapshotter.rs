@@ -72,17 +72,20 @@ impl Snapshotter {
         let last = self.last.map_or(0, |cut| cut.number);
         let Some(cut) = self.cuts.checkpoint_behind(last).filter(|cut| cut.epoch < next) else { return };
         debug_assert!(matches!(self.phase, Phase::Idle | Phase::Undecided), "the one before has not ended");
+        let (began, cpu_before) = (Instant::now(), thread_cpu_time());
         self.hear(counters);
         counters.cut(self.began_at);
         self.last = Some(cut);
         self.phase = Phase::Writing(None);
         self.longest = LongestStretch::default();
+        self.note_stretch(began, cpu_before);
     }
 
     /// Does what there is to do, for a moment. To be called between other work. `is_done` says whether everything of an epoch
     /// and those before it is done and durable, but for what a table has not pulled yet.
     pub fn work(&mut self, counters: &mut DecayCounters, is_done: impl Fn(Epoch) -> bool) -> Writing {
         self.hear(counters);
+        counters.release_some();
         match self.phase {
             Phase::Writing(_) => {}
             Phase::Idle => return Writing::Nothing,
@@ -95,10 +98,15 @@ impl Snapshotter {
         let slice = self.rested.map_or(least, |since| began.saturating_duration_since(since) / PART_OF_OTHER_WORK);
         let writing = self.write(counters, began + slice.clamp(least, most));
         self.rested = Some(Instant::now());
+        self.note_stretch(began, cpu_before);
+        writing
+    }
+
+    /// Takes notice that a stretch ends that began then, and before which the thread had had so much processor time.
+    fn note_stretch(&mut self, began: Instant, cpu_before: Duration) {
         let LongestStretch { cpu, wall } = self.longest;
         let took = thread_cpu_time().saturating_sub(cpu_before);
         self.longest = LongestStretch { cpu: cpu.max(took), wall: wall.max(began.elapsed()) };
-        writing
     }
 
     /// Dead letters of what the snapshot holds must be durable before the checkpoint is.

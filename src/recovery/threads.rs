@@ -167,6 +167,7 @@ impl Keeper {
                 return Ok(Err(error));
             }
         }
+        tracing::debug!("all is read: the last checkpoints are made");
         if let Err(error) = self.last_checkpoint()? {
             return Ok(Err(error));
         }

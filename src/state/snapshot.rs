@@ -6,9 +6,6 @@
 
 use std::collections::VecDeque;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashSet;
-
 use super::blocks::BlockAddress;
 use super::counters::DecayCounters;
 use super::features::FeatureTable;
@@ -16,7 +13,7 @@ use super::in_flight::InFlight;
 use super::key_table::KeyTable;
 use super::marks::Moment;
 use super::record::{RecordWriter, RecordedFeature, write_head};
-use super::touched::{Noted, TouchBits, Touched};
+use super::touched::{IdSet, Noted, TouchBits, Touched};
 use super::uniques_store::UniquesStore;
 use crate::checkpoint::RecordKind;
 use crate::clock::StreamTime;
@@ -28,6 +25,8 @@ use crate::sums::KeyId;
 const PIECE_BYTES: usize = 256 << 10;
 /// So many keys are written at once, at most: some tens of microseconds.
 const KEYS_AT_ONCE: usize = if cfg!(test) { 2 } else { 256 };
+/// So many pieces of lists that are of no use any more are given back at once: some tens of microseconds.
+const RELEASED_AT_ONCE: usize = 8;
 /// How many keys ahead of the one that is written memory is asked for.
 const AHEAD: usize = 16;
 
@@ -38,6 +37,8 @@ pub(super) struct Snapshots {
     running: Option<Snapshot>,
     /// What the last snapshot was of, until it is known to be durable.
     undecided: Option<Noted>,
+    /// What is of no use any more, and is given back in slices, too.
+    retired: Vec<Vec<KeyId>>,
     /// Counts snapshots, from 1.
     number: u32,
     /// Which worker's state it is.
@@ -54,7 +55,7 @@ struct Snapshot {
     filters: usize,
     /// Keys that were written because they changed, before all was said of what has left and was published: of them nothing more may be
     /// said.
-    early: HashSet<KeyId, RandomState>,
+    early: IdSet,
     piece: Vec<u8>,
     /// The features of rows that were written since the last full piece, and that the snapshot has not named before.
     features: Vec<RecordedFeature>,
@@ -108,7 +109,14 @@ pub(super) struct Held<'a> {
 
 impl Snapshots {
     pub fn new(worker: WorkerIndex) -> Snapshots {
-        Snapshots { touched: Touched::default(), running: None, undecided: None, number: 0, worker }
+        Snapshots {
+            touched: Touched::default(),
+            running: None,
+            undecided: None,
+            retired: Vec::new(),
+            number: 0,
+            worker,
+        }
     }
 
     /// Writes a key that the running snapshot awaits.
@@ -158,7 +166,7 @@ impl DecayCounters {
             noted,
             looked_at: [0; 3],
             filters: 0,
-            early: HashSet::default(),
+            early: IdSet::new(),
             piece: Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4),
             features: Vec::new(),
             full: VecDeque::new(),
@@ -170,8 +178,18 @@ impl DecayCounters {
 
     /// Takes notice that the last snapshot, which has ended, is durable.
     pub fn snapshot_is_durable(&mut self) {
+        if let Some(snapshots) = &mut self.snapshots
+            && let Some(Noted { touched, gone, published }) = snapshots.undecided.take()
+        {
+            [touched, gone, published].into_iter().for_each(|list| snapshots.retired.extend(list.into_pieces()));
+        }
+    }
+
+    /// Gives back some memory of snapshots that are durable. To be called between other work.
+    pub fn release_some(&mut self) {
         if let Some(snapshots) = &mut self.snapshots {
-            snapshots.undecided = None;
+            let left = snapshots.retired.len().saturating_sub(RELEASED_AT_ONCE);
+            snapshots.retired.truncate(left);
         }
     }
 
@@ -260,6 +278,7 @@ impl DecayCounters {
             snapshot.say_of(id, RecordKind::Published);
             return true;
         }
+        snapshot.early.release_some();
         let Some(id) = snapshot.noted.touched.get(*touched) else { return false };
         *touched += 1;
         if let Some(ahead) = snapshot.noted.touched.get(*touched + 2 * AHEAD) {
@@ -335,7 +354,7 @@ impl DecayCounters {
 impl Snapshot {
     /// Says that a key has left, or that it was published, unless its rows were written already.
     fn say_of(&mut self, id: KeyId, kind: RecordKind) {
-        if !self.early.contains(&id) {
+        if !self.early.contains(id) {
             write_head(id, kind, &mut self.piece);
             self.cut_piece();
         }

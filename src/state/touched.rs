@@ -5,6 +5,9 @@
 //! however many keys there are. What is noted of the interval that has ended is then written in slices, each key as it was
 //! at the cut: a key that is about to change, and was not written yet, is written first.
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+
 use crate::sums::KeyId;
 
 /// Identities, in pieces, so that adding one never copies all.
@@ -39,6 +42,42 @@ impl IdList {
 
     pub fn iter(&self) -> impl Iterator<Item = KeyId> {
         self.pieces.iter().flatten().copied()
+    }
+
+    /// Its memory, piece by piece.
+    pub fn into_pieces(self) -> Vec<Vec<KeyId>> {
+        self.pieces
+    }
+}
+
+/// A set of identities, in tables of which none takes long to grow or to give back.
+#[derive(Debug)]
+pub(super) struct IdSet {
+    tables: Vec<HashSet<KeyId, RandomState>>,
+}
+
+impl IdSet {
+    const TABLES: usize = 256;
+
+    pub fn new() -> IdSet {
+        IdSet { tables: vec![HashSet::default(); IdSet::TABLES] }
+    }
+
+    pub fn insert(&mut self, id: KeyId) {
+        self.tables[IdSet::table(id)].insert(id);
+    }
+
+    pub fn contains(&self, id: KeyId) -> bool {
+        self.tables[IdSet::table(id)].contains(&id)
+    }
+
+    /// Gives back the memory of a part of it. It is of no use after that.
+    pub fn release_some(&mut self) {
+        self.tables.pop();
+    }
+
+    fn table(id: KeyId) -> usize {
+        id.words()[1] as usize % IdSet::TABLES
     }
 }
 
