@@ -1,4 +1,4 @@
-//! What checkpoints cost: the whole program over a log that first makes so many rows and then changes a tenth of them, without a
+//! What checkpoints cost: the whole program over a log that makes so many rows, and then one that changes a tenth of them, without a
 //! state, and with a checkpoint every ten seconds and every second; and what a restart from that state takes.
 //!
 //! ```text
@@ -6,12 +6,13 @@
 //! cargo bench --bench checkpoints -- --rows 1000000 --rounds 1 --changes 20000000
 //! ```
 //!
-//! - *throughput*: events per second from the start to the end of reading, one worker; the run without a state beside it, by turns.
+//! - *throughput*: events per second while a tenth of the rows changes, one worker; a run without a state beside it, by turns (how much longer
+//!   that takes with those events than without them).
 //! - *longest stretch*: the longest that a worker has spent on one checkpoint between other work, by the clock of its thread's processor time,
-//!   and by the wall clock beside it: median and 99th percentile over all checkpoints of the second part of the log.
+//!   and by the wall clock beside it: median and 99th percentile over all checkpoints.
 //! - *restart*: how long it takes until all rows are back, and the most memory that takes, beside that of running.
 //!
-//! Files lie in `target/` (4 GB for 10 million rows), and in the page cache. The machine is shared and noisy: read the ratios of one round.
+//! Files lie in `target/` (8 GB for 10 million rows), and in the page cache. The machine is shared and noisy: read the ratios of one round.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on says so by a panic")]
 
@@ -37,7 +38,8 @@ ttl = "none"
 
 /// What one run said.
 struct Run {
-    events_per_second: f64,
+    /// How long it counted: from its start to its end, or until all was read.
+    seconds: f64,
     peak_memory: f64,
     /// Of each checkpoint of a tenth of the rows: bytes, seconds, longest stretch in microseconds of processor time and of wall time.
     checkpoints: Vec<[f64; 4]>,
@@ -52,29 +54,36 @@ fn main() {
     };
     let rounds = option("--rounds").unwrap_or(3);
     for rows in option("--rows").map_or(vec![1_000_000, 10_000_000], |rows| vec![rows]) {
-        measure(rows, option("--changes").unwrap_or(60_000_000), rounds);
+        measure(rows, option("--changes").unwrap_or(120_000_000), rounds);
     }
 }
 
 fn measure(rows: u64, changes: u64, rounds: u64) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("checkpoints");
     fs::create_dir_all(&folder).expect("a folder");
-    let log = folder.join(format!("{rows}-{changes}.jsonl"));
-    if !log.exists() {
-        write_log(&log, rows, changes);
+    let (made, changed) = (folder.join(format!("{rows}.jsonl")), folder.join(format!("{rows}-{changes}.jsonl")));
+    if !changed.exists() {
+        write_log(&made, (0..rows).map(|key| (key, key)));
+        write_log(
+            &changed,
+            random().take(changes as usize).zip(rows..).map(|(by, number)| (by % (rows / 10).max(1), number)),
+        );
     }
-    println!(
-        "{rows} rows, of which a tenth changes; {changes} events behind those that make them; {rounds} rounds, one worker\n"
-    );
+    println!("{rows} rows, of which a tenth changes, by {changes} events; {rounds} rounds, one worker\n");
     let mut all: [Vec<Run>; 3] = Default::default();
     let mut restarts = Vec::new();
     for _ in 0..rounds {
         for (runs, every) in all.iter_mut().zip([None, Some("10s"), Some("1s")]) {
             let state = folder.join("state");
             let _ = fs::remove_dir_all(&state);
-            runs.push(run(&folder, &log, every));
+            let first = run(&folder, &[made.as_path()], every.map(|_| "1h"));
+            let mut second = run(&folder, &[made.as_path(), changed.as_path()], every);
+            if every.is_none() {
+                second.seconds -= first.seconds;
+            }
+            runs.push(second);
             if every == Some("1s") {
-                restarts.push(run(&folder, &log, every));
+                restarts.push(run(&folder, &[made.as_path(), changed.as_path()], every));
             }
         }
     }
@@ -82,7 +91,7 @@ fn measure(rows: u64, changes: u64, rounds: u64) {
         "| checkpoints | events/s | of those without | made | MB each | seconds each | stretch p50, p99 (ms of CPU) | (ms of wall) | peak memory |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
-    let rate = |runs: &[Run]| median(runs.iter().map(|run| run.events_per_second).collect());
+    let rate = |runs: &[Run]| median(runs.iter().map(|run| changes as f64 / run.seconds).collect());
     let without = rate(&all[0]);
     for (runs, name) in all.iter().zip(["none", "every 10 s", "every 1 s"]) {
         let each = |which: usize| {
@@ -114,29 +123,31 @@ fn measure(rows: u64, changes: u64, rounds: u64) {
     );
 }
 
-/// First each key once, then a tenth of them, by chance.
-fn write_log(log: &Path, rows: u64, changes: u64) {
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(log).expect("a log"));
-    let mut line = |key: u64, number: u64| {
-        writeln!(file, "{{\"n\":\"v\",\"u\":\"k{key}\",\"t\":{}}}", 1_700_000_000 + number / 1_000_000).expect("room");
+/// Numbers by chance, the same in every run.
+fn random() -> impl Iterator<Item = u64> {
+    let xorshift = |random: &u64| {
+        let random = random ^ random << 13;
+        let random = random ^ random >> 7;
+        Some(random ^ random << 17)
     };
-    (0..rows).for_each(|key| line(key, key));
-    let mut random = 88_172_645_463_325_252_u64;
-    for number in 0..changes {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        line(random % (rows / 10).max(1), rows + number);
+    std::iter::successors(Some(88_172_645_463_325_252_u64), xorshift)
+}
+
+/// Events of these keys, with the number of each among all.
+fn write_log(log: &Path, events: impl Iterator<Item = (u64, u64)>) {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(log).expect("a log"));
+    for (key, number) in events {
+        writeln!(file, "{{\"n\":\"v\",\"u\":\"k{key}\",\"t\":{}}}", 1_700_000_000 + number / 1_000_000).expect("room");
     }
     file.flush().expect("room");
 }
 
-fn run(folder: &Path, log: &Path, every: Option<&str>) -> Run {
+fn run(folder: &Path, logs: &[&Path], every: Option<&str>) -> Run {
     let pipeline = folder.join("pipeline.toml");
     let checkpoint = every.map(|every| format!("[checkpoint]\nevery = \"{every}\"\n")).unwrap_or_default();
     fs::write(&pipeline, PIPELINE.replace("[event]", &format!("{checkpoint}[event]"))).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_counter-machine"));
-    command.arg("run").arg(&pipeline).args(["--sink", "none", "--log-format", "json", "--events"]).arg(log);
+    command.arg("run").arg(&pipeline).args(["--sink", "none", "--log-format", "json", "--events"]).args(logs);
     if every.is_some() {
         command.arg("--state").arg(folder.join("state"));
     }
@@ -150,19 +161,22 @@ fn run(folder: &Path, log: &Path, every: Option<&str>) -> Run {
     let made = lines.iter().filter(|line| message(line) == "a checkpoint was made");
     let names = ["bytes", "seconds", "longest_stretch_us", "longest_stretch_wall_us"];
     let mut checkpoints: Vec<[f64; 4]> = made.map(|line| names.map(|name| field(line, name))).collect();
-    // Those while the rows are made are larger, and the last one, of what was published, is smaller.
+    // The last one, of what was published, is smaller.
     let tenth = median(checkpoints.iter().map(|of| of[0]).collect());
     checkpoints.retain(|of| of[0] > tenth * 0.5 && of[0] < tenth * 1.5);
     let restored = lines.iter().map(message).find_map(|message| {
         let seconds = message.strip_prefix("restored ")?.rsplit_once(" in ")?.1.strip_suffix(" s")?;
         seconds.parse().ok()
     });
-    Run {
-        events_per_second: field(summary, "events_per_second"),
-        peak_memory: field(summary, "peak_memory_bytes"),
-        checkpoints,
-        restored,
-    }
+    let time_of = |text: &str| {
+        let line = lines.iter().find(|line| message(line).starts_with(text))?;
+        line["timestamp"].as_str()?.parse::<jiff::Timestamp>().ok()
+    };
+    let seconds = match time_of("restored ").zip(time_of("all is read")) {
+        Some((restored, read)) => restored.duration_until(read).as_secs_f64(),
+        None => field(summary, "events") / field(summary, "events_per_second"),
+    };
+    Run { seconds, peak_memory: field(summary, "peak_memory_bytes"), checkpoints, restored }
 }
 
 fn median(values: Vec<f64>) -> f64 {
