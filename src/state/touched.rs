@@ -170,6 +170,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_a_set_is_found() {
+        let id = |number: usize| KeyId::of_test_key(&number.to_le_bytes());
+        let mut set = IdSet::new();
+        (0..10_000).step_by(3).for_each(|number| set.insert(id(number)));
+        assert!((0..10_000).all(|number| set.contains(id(number)) == number.is_multiple_of(3)));
+        (0..2 * IdSet::TABLES).for_each(|_| set.release_some());
+    }
+
+    #[test]
     fn at_a_cut_the_bits_change_roles() {
         let mut touched = Touched::default();
         let first = touched.now();
