@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -196,6 +196,12 @@ impl Running {
         self.wait(PATIENCE)
     }
 
+    /// Kills it, and waits until it is gone, with its locks: another one may be started then.
+    pub fn dies(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// The memory that it holds now, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -253,8 +259,17 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let ended = self.child.try_wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            // Whatever has failed, this may be why.
+            eprintln!(
+                "{} ({ended:?}) said:\n{}",
+                self.command,
+                self.said.lock().unwrap_or_else(PoisonError::into_inner)
+            );
+        }
     }
 }
 

@@ -51,7 +51,7 @@ fn brokers_that_go_and_come_back_cost_nothing_also_over_a_restart() {
             cluster.broker_down(1).expect("down");
             moment(500);
             // It dies without a broker, and the next begins without one.
-            run.signal("KILL");
+            run.dies();
             run = job.start(workers, &[]);
             moment(1_500);
             cluster.broker_up(1).expect("up");
@@ -112,7 +112,7 @@ fn errors_of_brokers_and_other_leaders_cost_nothing() {
             cluster.partition_leader(TOPIC, partition, Some(random.random_range(1..4))).expect("a leader");
             std::thread::sleep(Duration::from_millis(random.random_range(100..700)));
             if random.random_range(0..2) == 0 {
-                run.signal("KILL");
+                run.dies();
                 cluster.request_errors(RDKafkaApiKey::ListOffsets, &[NOT_LEADER, NO_OFFSET]);
                 cluster.request_errors(RDKafkaApiKey::Metadata, &[NO_LEADER]);
                 run = job.start(["1", "2"][random.random_range(0..2)], &[]);
@@ -225,14 +225,14 @@ fn a_broker_that_is_stopped_and_killed_costs_nothing_takes_minutes() {
         for workers in ["1", "2", "1", "2"] {
             broker.signal("STOP");
             moment(3_000);
-            run.signal("KILL");
+            run.dies();
             run = job.start(workers, &[]);
             moment(3_000);
             broker.signal("CONT");
             moment(2_000);
             let line = broker.kill();
             moment(1_000);
-            run.signal("KILL");
+            run.dies();
             run = job.start(workers, &[]);
             broker.start_again(&line);
             moment(3_000);
