@@ -136,19 +136,14 @@ struct Keeper {
     failed_in_row: u32,
 }
 
-/// No more checkpoints are made, and why is told elsewhere.
-enum GivenUp {
-    /// Every worker is gone: the run ends.
-    WorkersGone,
-    /// What is counted is not what was read.
-    Spoilt,
-}
+/// No more checkpoints are made, and why is told elsewhere: every worker is gone, or what is counted is not what was read.
+struct GivenUp;
 
 impl Keeper {
     fn run(mut self) -> Result<(), CheckpointError> {
         match self.keep() {
             Ok(result) => result,
-            Err(GivenUp::WorkersGone | GivenUp::Spoilt) => Ok(()),
+            Err(GivenUp) => Ok(()),
         }
     }
 
@@ -191,7 +186,7 @@ impl Keeper {
                 Ok(())
             }
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => Err(GivenUp::WorkersGone),
+            Err(RecvTimeoutError::Disconnected) => Err(GivenUp),
         }
     }
 
@@ -210,7 +205,7 @@ impl Keeper {
 
     fn checkpoint(&mut self) -> Result<Result<Made, CheckpointError>, GivenUp> {
         if self.coordinator.is_spoilt() {
-            return Err(GivenUp::Spoilt);
+            return Err(GivenUp);
         }
         let began = Instant::now();
         // In this order: what the file holds now is of epochs that the cut will hold.
@@ -218,7 +213,7 @@ impl Keeper {
         self.coordinator.begin(dead_letters);
         self.workers.wake();
         loop {
-            let message = self.inbox.recv().map_err(|_| GivenUp::WorkersGone)?;
+            let message = self.inbox.recv().map_err(|_| GivenUp)?;
             self.settled += usize::from(matches!(message, FromWorker::Settled));
             if self.coordinator.take(message) {
                 break;
@@ -250,7 +245,7 @@ impl Keeper {
                     tracing::warn!("older parts of the state stay for now: {error}");
                 }
             }
-            Err(_) if self.coordinator.is_spoilt() => return Err(GivenUp::Spoilt),
+            Err(_) if self.coordinator.is_spoilt() => return Err(GivenUp),
             Err(error) => {
                 self.failed_in_row += 1;
                 self.metrics.checkpoints.failed();

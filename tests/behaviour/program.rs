@@ -260,8 +260,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let ended = self.child.try_wait();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.dies();
         if std::thread::panicking() {
             // Whatever has failed, this may be why.
             eprintln!(

@@ -107,14 +107,13 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     delivery::settle(&mut pipeline, args, &target, is_replay);
     let pipeline = Arc::new(pipeline);
     let observations = Arc::new(Observations::new(&pipeline, run_start));
-    let by_the_clock = options.generation;
     let record = RunRecord { run_start, arrival: input.arrival(), shift: pipeline.shift };
     let options = SinkOptions { record: Some(record), ..options };
     let sink = open_sink(&target, &pipeline, options, &stop, &metrics)?;
     positions_file.as_ref().map(PositionsFile::clear).transpose()?;
     let versions = match &restored {
         Some(restored) => restored.versions(),
-        None => Versions::new(sink.generation().unwrap_or(by_the_clock), epochs.first_window()),
+        None => Versions::new(sink.generation().unwrap_or(generation), epochs.first_window()),
     };
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();

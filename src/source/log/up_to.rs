@@ -83,7 +83,8 @@ pub(super) fn found_again(
     missing.sort_by_key(|index| std::cmp::Reverse(read[*index].head.map(|head| head.bytes)));
     missing.retain(|index| !assign(*index, &stored, &|_| true));
     if !missing.is_empty() {
-        let contents = logs.iter().map(content_head).collect::<Result<Vec<_>, _>>()?;
+        let content = |log| if Log::is_compressed(log) { content_head(log) } else { Ok(Vec::new()) };
+        let contents = logs.iter().map(content).collect::<Result<Vec<_>, _>>()?;
         missing.retain(|index| !assign(*index, &contents, &Log::is_compressed));
     }
     Ok((found, missing))

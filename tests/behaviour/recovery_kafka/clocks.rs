@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rdkafka::mocking::MockCluster;
 
 use super::job::while_sending;
-use super::{Job, Seed, Sender, Watch};
+use super::{Job, PLAYED_TOPIC, Seed, Sender, Watch, cluster};
 use crate::wrong_clock::WrongClock;
 
 const HOUR: i64 = 3_600;
@@ -17,11 +16,10 @@ const DAY: i64 = 24 * HOUR;
 fn a_clock_that_is_wrong_and_jumps_costs_nothing() {
     let told = Seed(41);
     let mut random = StdRng::seed_from_u64(told.0);
-    let cluster = MockCluster::new(1).expect("a cluster");
-    cluster.create_topic("events", 3, 1).expect("a topic");
+    let cluster = cluster(1);
     let brokers = cluster.bootstrap_servers();
-    let mut sender = Sender::new(&brokers, "events", 3, told.0);
-    let job = Job::new(&brokers, "events", "");
+    let mut sender = Sender::new(&brokers, PLAYED_TOPIC, 3, told.0);
+    let job = Job::new(&brokers, PLAYED_TOPIC, "");
     let clock = WrongClock::new(&job.place);
     let watch = Watch::begin(&job.table());
     sender.send(50);

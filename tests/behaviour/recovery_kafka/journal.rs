@@ -3,17 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
-use rdkafka::mocking::MockCluster;
-
-use super::{Job, Sender, Watch};
+use super::{Job, PLAYED_TOPIC, Sender, Watch, cluster};
 
 #[test]
 fn nothing_is_published_while_the_journal_cannot_be_written() {
-    let cluster = MockCluster::new(1).expect("a cluster");
-    cluster.create_topic("events", 3, 1).expect("a topic");
+    let cluster = cluster(1);
     let brokers = cluster.bootstrap_servers();
-    let mut sender = Sender::new(&brokers, "events", 3, 61);
-    let job = Job::new(&brokers, "events", "");
+    let mut sender = Sender::new(&brokers, PLAYED_TOPIC, 3, 61);
+    let job = Job::new(&brokers, PLAYED_TOPIC, "");
     let watch = Watch::begin(&job.table());
     let (journal, away) = (job.place.path("state/journal"), job.place.path("state/away"));
     for workers in ["1", "2"] {

@@ -18,9 +18,22 @@ mod soak;
 mod starts;
 mod watch;
 
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
 pub use job::{Job, brokers};
 pub use sender::Sender;
 pub use watch::Watch;
+
+/// The topic of [`cluster`].
+pub const PLAYED_TOPIC: &str = "events";
+
+/// So many brokers that librdkafka plays in this process, with a topic of three partitions.
+pub fn cluster(brokers: i32) -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(brokers).expect("a cluster");
+    cluster.create_topic(PLAYED_TOPIC, 3, brokers).expect("a topic");
+    cluster
+}
 
 /// The rules of one series of lives: printed when it fails, so that it can be tried again.
 pub struct Seed(pub u64);

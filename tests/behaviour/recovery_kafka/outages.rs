@@ -10,24 +10,13 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::job::while_sending;
-use super::{Job, Seed, Sender, Watch};
+use super::{Job, PLAYED_TOPIC as TOPIC, Seed, Sender, Watch, cluster};
 
 /// Clients come back soon, as the outages are short.
 const OPTIONS: &str = ", options = { \"reconnect.backoff.max.ms\" = \"200\" }";
-
-const TOPIC: &str = "events";
-
-/// So many brokers that are played, with a topic of three partitions.
-fn cluster(brokers: i32) -> MockCluster<'static, DefaultProducerContext> {
-    let cluster = MockCluster::new(brokers).expect("a cluster");
-    cluster.create_topic(TOPIC, 3, brokers).expect("a topic");
-    cluster
-}
 
 #[test]
 fn brokers_that_go_and_come_back_cost_nothing_also_over_a_restart() {
