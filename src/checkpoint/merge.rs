@@ -25,8 +25,8 @@ pub struct Merge {
     clear_marks: ClearMarks,
     /// The key of the record that was lent last: sources that have it there are still to step over it.
     last: Option<KeyId>,
-    /// A record whose marks were cleared.
-    cleared: Vec<u8>,
+    /// A record whose marks were cleared, and its payload.
+    cleared: [Vec<u8>; 2],
 }
 
 /// A segment, and where it is being read.
@@ -51,7 +51,7 @@ impl Merge {
     ) -> Result<Merge, CheckpointError> {
         let sources = segments.iter().rev().map(|segment| Source::new(segment.blocks(&wanted)));
         let sources = sources.collect::<Result<_, _>>()?;
-        Ok(Merge { sources, depth, clear_marks, last: None, cleared: Vec::new() })
+        Ok(Merge { sources, depth, clear_marks, last: None, cleared: Default::default() })
     }
 
     /// The next record. Fails where a segment is damaged; whoever goes on after that is wrong.
@@ -65,26 +65,43 @@ impl Merge {
         };
         let record = self.sources[taken.index].record();
         let Some(record) = record.filter(|_| taken.cleared) else { return Ok(record) };
-        let mut payload = record.payload().to_vec();
-        (self.clear_marks)(&mut payload);
-        self.cleared.clear();
-        append_record(&mut self.cleared, record.key(), RecordKind::Key, &payload);
-        Ok(Record::first_of(&self.cleared))
+        let [cleared, payload] = &mut self.cleared;
+        payload.clear();
+        payload.extend_from_slice(record.payload());
+        (self.clear_marks)(payload);
+        cleared.clear();
+        append_record(cleared, record.key(), RecordKind::Key, payload);
+        Ok(Record::first_of(cleared))
     }
 
     /// Goes on to the next key. Returns which source has the record that holds.
     fn take(&mut self) -> Result<Option<Taken>, CheckpointError> {
-        if self.last.is_some() {
-            let last = self.last;
-            self.sources.iter_mut().filter(|source| source.key == last).try_for_each(Source::step)?;
+        if let Some(last) = self.last {
+            self.sources.iter_mut().filter(|source| source.key == Some(last)).try_for_each(Source::step)?;
         }
-        self.last = self.sources.iter().filter_map(|source| source.key).min();
-        if self.last.is_none() {
-            return Ok(None);
+        let (mut least, mut newest_with_it, mut with_it) = (None, 0, 0);
+        for (index, source) in self.sources.iter().enumerate() {
+            match (source.key, least) {
+                (None, _) => {}
+                (Some(key), Some(least)) if key > least => {}
+                (Some(key), Some(least)) if key == least => with_it += 1,
+                (Some(key), _) => (least, newest_with_it, with_it) = (Some(key), index, 1),
+            }
         }
-        let with_it = || (0..self.sources.len()).filter(|&source| self.sources[source].key == self.last);
+        self.last = least;
+        match with_it {
+            0 => Ok(None),
+            // Most keys stand in one segment only.
+            1 => Ok(Some(Taken { index: newest_with_it, cleared: false })),
+            _ => Ok(self.newest_with(least)),
+        }
+    }
+
+    /// Which of the sources that have this key has the record that holds.
+    fn newest_with(&self, key: Option<KeyId>) -> Option<Taken> {
+        let with_it = || (0..self.sources.len()).filter(|&source| self.sources[source].key == key);
         let taken = newest(with_it().map(|source| self.sources[source].kind));
-        Ok(with_it().nth(taken.index).map(|index| Taken { index, ..taken }))
+        with_it().nth(taken.index).map(|index| Taken { index, ..taken })
     }
 }
 

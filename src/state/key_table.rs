@@ -13,6 +13,9 @@ const INDEX_TABLES: usize = 64;
 /// Into how many parts a table of the index is cut where it is filled with many keys at once.
 const TABLE_PARTS: usize = 32;
 
+/// So many keys are put into the index by two threads.
+const WORTH_A_THREAD: usize = if cfg!(test) { 64 } else { 100_000 };
+
 /// What a key takes in the index, in bytes, at most: a slot of eight bytes in tables that double when they are
 /// three quarters full.
 const INDEX_BYTES: usize = 22;
@@ -147,19 +150,19 @@ impl KeyTable {
         Some(address)
     }
 
-    /// Lets all keys be found that were restored: part by part of each table, which the processor's nearest cache can hold.
+    /// Lets all keys be found that were restored. Half of the index is filled on a thread of its own where they are many.
     pub fn index_restored(&mut self) {
-        let mut parts: [Vec<(u32, u32)>; TABLE_PARTS] = Default::default();
-        for (table, keys) in self.index.iter_mut().zip(self.unindexed.drain(..)) {
-            table.reserve(keys.len());
-            for (hash, address) in keys {
-                parts[hash as usize / (u32::MAX as usize / TABLE_PARTS + 1)].push((hash, address));
-            }
-            for (hash, address) in parts.iter_mut().flat_map(|part| part.drain(..)) {
-                table.insert(hash, address);
-            }
-        }
-        self.unindexed = Vec::new();
+        let mut restored = std::mem::take(&mut self.unindexed);
+        let half = if self.keys >= WORTH_A_THREAD { restored.len() / 2 } else { 0 };
+        let (first, second) = self.index.split_at_mut(half);
+        let (first_keys, second_keys) = restored.split_at_mut(half);
+        std::thread::scope(|scope| {
+            let other = std::thread::Builder::new().name("index".to_owned());
+            // Without a thread it is done below.
+            let _ = other.spawn_scoped(scope, || fill(&mut *first, &mut *first_keys));
+            fill(second, second_keys);
+        });
+        fill(first, first_keys);
     }
 
     /// Adds a row, which is marked, to a key whose block has room for it.
@@ -454,6 +457,21 @@ impl KeyTable {
             + index.max(self.keys * INDEX_BYTES)
             + vec_bytes(&self.index)
             + self.marks.allocated_bytes()
+    }
+}
+
+/// Moves hashes and addresses of keys into these tables of the index: part by part of each, which the processor's nearest cache can
+/// hold.
+fn fill(tables: &mut [FlatIndex], keys: &mut [Vec<(u32, u32)>]) {
+    let mut parts: [Vec<(u32, u32)>; TABLE_PARTS] = Default::default();
+    for (table, keys) in tables.iter_mut().zip(keys) {
+        table.reserve(keys.len());
+        for (hash, address) in std::mem::take(keys) {
+            parts[hash as usize / (u32::MAX as usize / TABLE_PARTS + 1)].push((hash, address));
+        }
+        for (hash, address) in parts.iter_mut().flat_map(|part| part.drain(..)) {
+            table.insert(hash, address);
+        }
     }
 }
 
