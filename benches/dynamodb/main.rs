@@ -130,7 +130,7 @@ impl Supply {
     fn batch(&mut self) -> ItemBatch {
         let mut batch = ItemBatch::default();
         let feature =
-            batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "like".to_owned() });
+            batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "like".to_owned() }, None);
         let end = (self.next + ITEMS_PER_BATCH).min(self.items);
         for item in self.next..end {
             batch.begin_key(format!("user {item}").as_bytes());

@@ -3,7 +3,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::row::{Identities, KeyId, RowId, Sample};
+use super::row::{FeatureId, Identities, KeyId, RowId, Sample};
 use crate::counter::EventTime;
 use crate::epoch::Version;
 use crate::pipeline::TimeShift;
@@ -20,6 +20,8 @@ pub(super) struct Items {
     counts: Vec<Count>,
     /// The keys of items that say since when they count, and since when.
     restarted: HashMap<KeyId, i64, RandomState>,
+    /// By feature, since when its items count at least, where all of them say so.
+    added: HashMap<FeatureId, Option<i64>, RandomState>,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,8 @@ impl Items {
             let latest = self.restarted.entry(row.key).or_insert(since);
             *latest = since.max(*latest);
         }
+        let added = self.added.entry(row.feature).or_insert(since);
+        *added = added.zip(since).map(|(one, other)| one.min(other));
         self.items.push(Stored {
             row,
             key_start: self.text.len(),
@@ -133,6 +137,11 @@ impl Items {
     /// The index of this row's item.
     pub fn find(&self, row: RowId) -> Option<usize> {
         self.items.binary_search_by_key(&row, |stored| stored.row).ok()
+    }
+
+    /// Since when this feature counts, where all items of it say so: it was added to a state then.
+    pub fn added(&self, feature: FeatureId) -> Option<i64> {
+        self.added.get(&feature).copied().flatten()
     }
 
     /// Since when this key counts, where some item of it says so: the latest.

@@ -121,7 +121,8 @@ impl<'a> Judge<'a> {
         let was_forgotten = deleted.forgotten_of_keys
             && (rules.forgotten_after.is_some_and(|time| worth.last_update.saturating_add(time) <= self.stream_end)
                 || self.found.items.since(row.key).is_some_and(|since| worth.last_update <= since));
-        if has_expired || was_forgotten { Finding::Expired } else { Finding::Missing }
+        let came_before = self.found.items.added(row.feature).is_some_and(|since| worth.last_update <= since);
+        if has_expired || was_forgotten || came_before { Finding::Expired } else { Finding::Missing }
     }
 
     /// Whether the run can have forgotten the row before its last event came, without a word.

@@ -41,6 +41,9 @@ pub struct Manifest {
     pub sink: String,
     /// By group, what gives its rows their meaning.
     pub groups: BTreeMap<String, String>,
+    /// Since when what was added to it counts.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub since: Value,
     /// What keys are hashed with.
     pub seed: HashSeed,
     /// How many shards there are.
@@ -85,6 +88,7 @@ impl Manifest {
             pipeline,
             sink: String::new(),
             groups: BTreeMap::new(),
+            since: Value::Null,
             seed,
             shards: Shard::COUNT,
             epoch: Epoch::default(),

@@ -95,6 +95,11 @@ impl Changes {
     }
 }
 
+/// The unit of the times in a state, by what it has [recorded](Pipeline::meaning).
+pub fn recorded_time_unit(recorded: &BTreeMap<String, String>) -> Option<TimeUnit> {
+    read::<EventMeaning>(recorded.get(ALL_GROUPS)?).map(|meaning| meaning.time_unit)
+}
+
 fn refused_of_all(recorded: &str, now: &Pipeline) -> Option<String> {
     let Some(was) = read::<EventMeaning>(recorded) else { return Some(UNKNOWN.to_owned()) };
     let is = now.event_meaning();

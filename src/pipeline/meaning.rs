@@ -185,4 +185,4 @@ impl GroupMeaning {
 }
 
 /// Stands for every event.
-const EVERY_EVENT: &str = "{event}";
+pub(super) const EVERY_EVENT: &str = "{event}";

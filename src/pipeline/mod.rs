@@ -4,10 +4,12 @@
 //! `raw` takes the TOML apart, `expand` (with `counters`, `condition`, `event_map` and `fields`) makes
 //! the `model` of it: its meaning with its defaults; `names` sees to it that no two features have the same name. Then
 //! `selection` takes away what no kept feature needs, and `ratio` checks ratios against the features.
-//! `meaning` says what gives rows their meaning, and `changes` what has become of it since a state was written.
+//! `meaning` says what gives rows their meaning, `changes` what has become of it since a state was written, and `beginnings` since when
+//! what was added counts.
 //! What is wrong is said with its line. A [`Pipeline`] that was made here keeps what its types and
 //! fields promise.
 
+mod beginnings;
 mod bytes;
 mod changes;
 mod checkpoint;
@@ -40,8 +42,9 @@ mod sink_target;
 #[cfg(test)]
 mod tests;
 
+pub use beginnings::{Beginnings, GroupBeginnings};
 pub use bytes::{Bytes, InvalidBytes};
-pub use changes::{Changes, FeatureChanges, GroupChange};
+pub use changes::{Changes, FeatureChanges, GroupChange, recorded_time_unit};
 pub use checkpoint::CheckpointConfig;
 pub use choices::{ClockKind, Encoding, RatioKind, StartOffset};
 pub use condition::Condition;

@@ -23,8 +23,8 @@ pub struct Item {
     /// When the item may be forgotten, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
-    /// What it counts begins only here: what came before was evicted when memory ran short. In the
-    /// event's time unit; mostly there is none.
+    /// What it counts begins only here: what came before was evicted when memory ran short, or came before the pipeline file had the
+    /// feature. In the event's time unit; mostly there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<EventTime>,
 }

@@ -34,5 +34,6 @@ mod threads;
 pub(crate) use coordinator::{Coordinator, CoordinatorParts};
 pub(crate) use journal::{JournalWriter, Journaled};
 pub(crate) use open::{Opened, StateOptions};
+pub(crate) use restore::{beginnings_of, described_beginnings};
 pub(crate) use snapshotter::{Snapshotter, Writing};
 pub(crate) use threads::{RecoveryParts, RecoveryThreads, WorkerRecovery};

@@ -6,13 +6,17 @@ use std::thread;
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::checkpoint::{
-    CheckpointError, CheckpointErrorKind, Depth, Dictionary, Merge, Restorable, Segment, Store, read_filter, records,
+    CheckpointError, CheckpointErrorKind, Depth, Dictionary, Manifest, Merge, Restorable, Segment, Store, read_filter,
+    records,
 };
 use crate::clock::StreamTime;
+use crate::counter::EventTime;
 use crate::peers::WorkerIndex;
+use crate::pipeline::Beginnings;
 use crate::state::{self, DecayCounters, RecordedFeature, RestoreError, RestoredFeatures};
 
 /// As much is handed over at once: it stays in the processor's cache.
@@ -36,44 +40,53 @@ pub(crate) struct RestoreInto<'a> {
 pub(crate) fn restore(
     store: &Store,
     checkpoint: &Restorable,
-    workers: Vec<RestoreInto<'_>>,
+    mut workers: Vec<RestoreInto<'_>>,
 ) -> Result<(), CheckpointError> {
-    let stream: StreamTime = serde_json::from_value(checkpoint.manifest.stream_clock.clone()).map_err(|error| {
-        CheckpointError::caused_by(CheckpointErrorKind::Damaged, "a checkpoint says no time that is one", error)
-    })?;
-    let features = features_of(&checkpoint.segments)?;
     let evicted = checkpoint.manifest.evicted.iter().map(|entry| read_filter(store, entry));
-    let evicted = evicted.collect::<Result<Vec<_>, _>>()?;
-    let (segments, stream, features, evicted) = (&checkpoint.segments, &stream, &features, &evicted);
-    let workers = match <[RestoreInto<'_>; 1]>::try_from(workers) {
-        Ok([only]) => return restore_worker(segments, stream, features, evicted, only),
-        Err(workers) => workers,
+    let found = &Found {
+        checkpoint,
+        stream: read_described(&checkpoint.manifest.stream_clock, "a checkpoint says no time that is one")?,
+        features: features_of(&checkpoint.segments)?,
+        evicted: evicted.collect::<Result<_, _>>()?,
     };
-    thread::scope(|scope| {
-        let threads: Vec<_> = workers
-            .into_iter()
-            .map(|worker| scope.spawn(move || restore_worker(segments, stream, features, evicted, worker)))
-            .collect();
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(panicked())))
-    })
+    let newest = match &mut workers[..] {
+        [only] => restore_worker(found, only)?,
+        many => thread::scope(|scope| {
+            let threads: Vec<_> =
+                many.iter_mut().map(|worker| scope.spawn(move || restore_worker(found, worker))).collect();
+            let newest = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
+            newest.collect::<Result<Vec<_>, _>>().map(|newest| newest.into_iter().flatten().max())
+        })?,
+    };
+    let beginnings = beginnings_of(&checkpoint.manifest)?;
+    for RestoreInto { counters, .. } in workers {
+        counters.begin_features(&checkpoint.manifest.groups, beginnings.clone(), newest);
+    }
+    Ok(())
 }
 
-fn restore_worker(
-    segments: &[Segment],
-    stream: &StreamTime,
-    features: &[RecordedFeature],
-    evicted: &[Bytes],
-    worker: RestoreInto<'_>,
-) -> Result<(), CheckpointError> {
-    let RestoreInto { counters, worker, workers, began_at, mark_all } = worker;
-    let mut known = if mark_all { RestoredFeatures::marking_all() } else { RestoredFeatures::default() };
-    counters.restored_features(features, &mut known);
+/// A checkpoint, and what it says of all workers.
+struct Found<'a> {
+    checkpoint: &'a Restorable,
+    stream: StreamTime,
+    features: Vec<RecordedFeature>,
+    evicted: Vec<Bytes>,
+}
+
+/// Returns the time of the newest event in any of its rows.
+fn restore_worker(found: &Found<'_>, into: &mut RestoreInto<'_>) -> Result<Option<EventTime>, CheckpointError> {
+    let Found { checkpoint, stream, features, evicted } = found;
+    let RestoreInto { counters, worker, workers, began_at, mark_all } = into;
+    let (worker, workers, began_at) = (*worker, *workers, *began_at);
+    let mut known = if *mark_all { RestoredFeatures::marking_all() } else { RestoredFeatures::default() };
     counters.restore_stream(stream.clone());
+    counters.restored_features(features, &mut known);
     for filters in evicted {
         let restored = counters.restore_evicted(worker, filters);
         restored.map_err(|error| CheckpointError::caused_by(CheckpointErrorKind::Damaged, error.to_string(), error))?;
     }
-    let merge = Merge::new(segments, |shard| shard.owner(workers) == worker, Depth::ToTheBase, clear_marks)?;
+    let merge =
+        Merge::new(&checkpoint.segments, |shard| shard.owner(workers) == worker, Depth::ToTheBase, clear_marks)?;
     let (outbox, batches) = bounded(BATCHES_WAITING);
     thread::scope(|scope| {
         let reader = thread::Builder::new().name("read state".to_owned()).spawn_scoped(scope, || read(merge, outbox));
@@ -88,7 +101,7 @@ fn restore_worker(
         reader.join().unwrap_or_else(|_| Err(panicked()))
     })?;
     counters.restored_all();
-    Ok(())
+    Ok(known.newest())
 }
 
 /// Reads all records that hold, and hands them over; ends early where nobody takes them any more.
@@ -130,6 +143,27 @@ fn features_of(segments: &[Segment]) -> Result<Vec<RecordedFeature>, CheckpointE
         })
     };
     all.iter().map(read).collect()
+}
+
+/// Since when what had been added to a state by then counts.
+pub(crate) fn beginnings_of(manifest: &Manifest) -> Result<Beginnings, CheckpointError> {
+    if manifest.since.is_null() {
+        return Ok(Beginnings::default());
+    }
+    read_described(
+        &manifest.since,
+        "a checkpoint says in a way that is not understood since when what was added counts",
+    )
+}
+
+/// The same, as a manifest has it; all workers know the same.
+pub(crate) fn described_beginnings(counters: &[DecayCounters]) -> Result<Value, CheckpointError> {
+    let beginnings = counters.first().map(DecayCounters::beginnings).filter(|beginnings| !beginnings.is_empty());
+    beginnings.map_or(Ok(Value::Null), |beginnings| described(beginnings))
+}
+
+fn read_described<T: DeserializeOwned>(value: &Value, otherwise: &str) -> Result<T, CheckpointError> {
+    T::deserialize(value).map_err(|error| CheckpointError::caused_by(CheckpointErrorKind::Damaged, otherwise, error))
 }
 
 /// Features as a segment names them.

@@ -17,6 +17,8 @@ use crate::reading::{Count, Item, expires_at, published};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ItemBatch {
     features: Vec<FeatureKey>,
+    /// Of each feature, since when it counts, where it was added to a state.
+    features_since: Vec<Option<EventTime>>,
     records: Vec<ItemRecord>,
     values: Vec<f64>,
     /// The texts of keys, each once for all rows of it.
@@ -39,9 +41,10 @@ struct ItemRecord {
 }
 
 impl ItemBatch {
-    /// Adds a feature that later items refer to by the index that is returned.
-    pub fn push_feature(&mut self, feature: FeatureKey) -> u32 {
+    /// Adds a feature that later items refer to by the index that is returned. It counts only `since` then, where it says so.
+    pub fn push_feature(&mut self, feature: FeatureKey, since: Option<EventTime>) -> u32 {
         self.features.push(feature);
+        self.features_since.push(since);
         (self.features.len() - 1) as u32
     }
 
@@ -90,6 +93,7 @@ impl ItemBatch {
         let names: usize = self.features.iter().map(|feature| feature.name.len()).sum();
         (names
             + size_of_val(self.features.as_slice())
+            + size_of_val(self.features_since.as_slice())
             + size_of_val(self.records.as_slice())
             + size_of_val(self.values.as_slice())
             + size_of_val(self.since.as_slice())
@@ -180,7 +184,8 @@ impl ItemBatch {
             errors,
             version: record.version,
             expires_at: group.ttl.and_then(|ttl| expires_at(last_update, ttl, units_per_second)),
-            since: since.map(published_at),
+            since: since.max(self.features_since[record.feature as usize]).map(published_at),
+            key_since: since.map(published_at),
         }
     }
 }
@@ -206,8 +211,10 @@ pub struct ItemRef<'a> {
     pub version: Version,
     /// Seconds since 1970; `None`: never.
     pub expires_at: Option<i64>,
-    /// What it counts begins only here: what came before was evicted.
+    /// What it counts begins only here: what came before was evicted, or came before the feature was added.
     pub since: Option<EventTime>,
+    /// What all features of its key count begins only here: what came before was evicted.
+    pub key_since: Option<EventTime>,
 }
 
 impl<'a> ItemRef<'a> {

@@ -58,7 +58,7 @@ impl<'a> KeyItem<'a> {
             fields: key_fields(names),
             version: features.iter().map(|feature| feature.version).max().unwrap_or_default(),
             expires_at: latest(&features),
-            since: features.iter().find_map(|feature| feature.since),
+            since: features.iter().find_map(|feature| feature.key_since),
             units_per_second: pipeline.event.time_unit.per_second(),
             features,
         })
@@ -183,7 +183,7 @@ mod tests {
         ];
         for (index, (name, group, ago)) in rows.into_iter().enumerate() {
             let name = name.to_owned();
-            let feature = batch.push_feature(FeatureKey { group: GroupId(group), measure: MeasureId(0), name });
+            let feature = batch.push_feature(FeatureKey { group: GroupId(group), measure: MeasureId(0), name }, None);
             if [0, 2, 3].contains(&index) {
                 batch.begin_key(b"7");
             }
@@ -232,7 +232,7 @@ mod tests {
         let pipeline = pipeline();
         let mut batch = ItemBatch::default();
         let name = "like".to_owned();
-        let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name });
+        let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name }, None);
         batch.begin_key(b"7");
         for (value, version) in [(1.0, 1), (2.0, 3), (3.0, 3), (4.0, 2)] {
             batch.push(feature, LAST_UPDATE, &[value; 3], Version(version));

@@ -8,8 +8,10 @@ use hashbrown::HashMap;
 use super::marks::RhythmId;
 use super::record::{FeatureHash, RecordedFeature};
 use super::shown::shown_words;
-use crate::counter::Decays;
-use crate::pipeline::{FeatureKey, Group, GroupId, HoldBack, MeasureId, NOTHING_LEFT_AFTER, Pipeline, RowShape};
+use crate::counter::{Decays, EventTime};
+use crate::pipeline::{
+    Beginnings, FeatureKey, Group, GroupId, HoldBack, MeasureId, NOTHING_LEFT_AFTER, Pipeline, RowShape,
+};
 use crate::sink::dynamodb::{typical_bytes_in_key, typical_item_bytes, write_units};
 
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
@@ -23,12 +25,16 @@ pub(super) struct FeatureTable {
     makers: HashMap<(GroupId, MeasureId), Arc<Maker>, RandomState>,
     /// The bytes of all names; each is kept twice.
     name_bytes: usize,
+    /// Since when those count that were added to a state.
+    beginnings: Beginnings,
 }
 
 /// A feature, with what it takes to work on its rows.
 #[derive(Debug)]
 pub(super) struct Feature {
     pub key: FeatureKey,
+    /// It was added to a state then, and counts nothing from before.
+    pub since: Option<EventTime>,
     pub shape: RowShape,
     /// The algebra of its rows of values.
     pub decays: Decays,
@@ -73,6 +79,7 @@ impl Feature {
         let HoldBack { min_change, max_age } = pipeline.publish.held_back_of(group);
         let mut feature = Feature {
             key: key.clone(),
+            since: None,
             shape,
             // Uniques show no squares.
             shown_words: if pipeline.remembers(group) { shown_words(decays.width()) } else { 0 },
@@ -131,13 +138,27 @@ fn kept_for(group: &Group) -> Option<i64> {
 }
 
 impl FeatureTable {
+    /// Says since when features count that were added to a state.
+    pub fn begin(&mut self, beginnings: Beginnings, pipeline: &Pipeline) {
+        for feature in self.entries.iter_mut().filter(|feature| feature.rows > 0) {
+            feature.since = beginnings.of_feature(&feature.key, pipeline);
+        }
+        self.beginnings = beginnings;
+    }
+
+    /// Since when features count that were added to a state.
+    pub fn beginnings(&self) -> &Beginnings {
+        &self.beginnings
+    }
+
     /// The number of a feature. It holds until the last row is taken from the feature.
     pub fn number_of(&mut self, key: &FeatureKey, pipeline: &Pipeline) -> u32 {
         if let Some(number) = self.numbers.get(&key.name) {
             return *number;
         }
         self.name_bytes += 2 * key.name.len();
-        let feature = Feature::new(key, self.maker(key, pipeline), pipeline);
+        let mut feature = Feature::new(key, self.maker(key, pipeline), pipeline);
+        feature.since = self.beginnings.of_feature(key, pipeline);
         let number = match self.free.pop() {
             Some(number) => {
                 self.entries[number as usize] = feature;

@@ -56,7 +56,8 @@ impl ItemWriter {
         }
         let index = &mut self.feature_indices[number as usize];
         if *index == NOT_WRITTEN {
-            *index = self.batch.push_feature(features.get(number).key.clone());
+            let feature = features.get(number);
+            *index = self.batch.push_feature(feature.key.clone(), feature.since);
         }
         self.batch.push(*index, last_update, values, self.versions.of(window));
         if let Some(since) = since {

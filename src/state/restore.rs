@@ -6,6 +6,8 @@
 //! A key of which something is left out, or has changed, is written with the next checkpoint: else what is left out now would come back with a
 //! feature that is made again later, without all that happened in between. And what has changed is marked, so that a table gets its new shape.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 
 use super::block::row_words;
@@ -18,7 +20,7 @@ use super::record::{FeatureHash, InvalidRecord, RecordedContent, RecordedFeature
 use crate::clock::StreamTime;
 use crate::counter::{DecayInterval, EventTime, Uniques};
 use crate::peers::WorkerIndex;
-use crate::pipeline::RowShape;
+use crate::pipeline::{Beginnings, Changes, RowShape};
 use crate::sums::KeyId;
 
 /// What the features of records are today.
@@ -30,9 +32,15 @@ pub(crate) struct RestoredFeatures {
     /// Used again for each key.
     rows: Vec<ReadyRow>,
     words: Vec<u64>,
+    newest: Option<EventTime>,
 }
 
 impl RestoredFeatures {
+    /// The time of the newest event in any row that was read, also of what the pipeline file makes no longer.
+    pub fn newest(&self) -> Option<EventTime> {
+        self.newest
+    }
+
     /// The same, where every row is to be published again.
     pub fn marking_all() -> RestoredFeatures {
         RestoredFeatures { mark_all: true, ..RestoredFeatures::default() }
@@ -99,6 +107,23 @@ impl DecayCounters {
         self.stream = stream;
     }
 
+    /// Says what gave groups their meaning when the state was written, and since when what had been added by then counts. What was added behind
+    /// that counts since the newest event of all that was restored, into whichever worker.
+    pub fn begin_features(
+        &mut self,
+        groups: &BTreeMap<String, String>,
+        beginnings: Beginnings,
+        newest: Option<EventTime>,
+    ) {
+        let changes = Changes::between(groups, &self.pipeline);
+        self.features.begin(beginnings.after(&changes, newest), &self.pipeline);
+    }
+
+    /// Since when what was added to the state counts.
+    pub fn beginnings(&self) -> &Beginnings {
+        self.features.beginnings()
+    }
+
     /// Adds a key as its record has it; one that is there must not come again. What is marked waits since then, by milliseconds
     /// since 1970 of the moment 0. It is not found before [all are there](DecayCounters::restored_all).
     pub fn restore_key(
@@ -113,7 +138,9 @@ impl DecayCounters {
         features.words.clear();
         let mut is_as_recorded = true;
         for row in key.rows() {
-            is_as_recorded &= self.ready(&row?, features)?;
+            let row = row?;
+            features.newest = features.newest.max(Some(row.last_update));
+            is_as_recorded &= self.ready(&row, features)?;
         }
         let RestoredFeatures { rows, words, .. } = &*features;
         if rows.is_empty() {
@@ -161,7 +188,7 @@ impl DecayCounters {
 
     /// Makes ready what a row is in today's words; nothing of one that is made no longer. Returns whether it is as it was.
     fn ready(&mut self, row: &RecordedRow<'_>, features: &mut RestoredFeatures) -> Result<bool, InvalidRecord> {
-        let RestoredFeatures { by_hash, mark_all, rows, words } = features;
+        let RestoredFeatures { by_hash, mark_all, rows, words, .. } = features;
         let known = by_hash.get(&row.feature).ok_or(InvalidRecord("a feature that was not named"))?;
         let Some(restored) = known else { return Ok(false) };
         let is_as_recorded = restored.places.is_none();

@@ -58,7 +58,7 @@ pub fn batch(rows: &[Row]) -> ItemBatch {
     let mut batch = ItemBatch::default();
     for row in rows {
         let name = row.feature.clone();
-        let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name });
+        let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name }, None);
         let values = [row.value, 2.0 * row.value, 3.0 * row.value];
         batch.begin_key(row.key.as_bytes());
         batch.push(feature, EventTime(LAST_UPDATE), &values, Version(row.version));

@@ -68,7 +68,10 @@ impl Reading {
     /// Says that something counts only from a time on.
     pub(super) fn show_since(&self, since: EventTime, out: &mut impl Write) -> io::Result<()> {
         let time = show_time(since.0, self.unit);
-        writeln!(out, "  counts only since {time}: what came before was evicted when memory ran short")
+        writeln!(
+            out,
+            "  counts only since {time}: what came before was evicted when memory ran short, or the feature is new"
+        )
     }
 
     /// Prints an item as one line: the item itself, and what it reads as.
@@ -216,7 +219,7 @@ like  (key 1234)
         AT_LAST_UPDATE.show_table(&item, &mut table).unwrap();
         AT_LAST_UPDATE.show_json(&item, &mut json).unwrap();
         let table = String::from_utf8(table).unwrap();
-        let end = "\n  counts only since 2024-02-10T22:53:10Z: what came before was evicted when memory ran short\n";
+        let end = "\n  counts only since 2024-02-10T22:53:10Z: what came before was evicted when memory ran short, or the feature is new\n";
         assert!(table.ends_with(end), "{table}");
         let json = String::from_utf8(json).unwrap();
         assert!(json.contains(r#""expiresAt":1708210399,"since":1707605590,"#), "{json}");

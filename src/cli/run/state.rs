@@ -14,7 +14,9 @@ use crate::dataflow::{Failure, KeptRun};
 use crate::epoch::{Epoch, Generation, Versions, Window};
 use crate::peers::Peers;
 use crate::pipeline::{self, KafkaConfig, Pipeline, SinkTarget};
-use crate::recovery::{Coordinator, CoordinatorParts, JournalWriter, Journaled, Opened, RecoveryParts, StateOptions};
+use crate::recovery::{
+    Coordinator, CoordinatorParts, JournalWriter, Journaled, Opened, RecoveryParts, StateOptions, described_beginnings,
+};
 use crate::sink::{self, LetterMark, LetterMarker};
 use crate::source::kafka::GroupOffsets;
 use crate::source::{Cuts, Resume, SourcePositions};
@@ -193,6 +195,7 @@ impl RestoredState {
         let mut description = Manifest::new(pipeline.name.clone(), seed, SystemTime::now());
         description.sink = sink;
         description.groups = pipeline.meaning();
+        description.since = described_beginnings(&counters)?;
         let workers = counters.len();
         let mut coordinator = Coordinator::new(CoordinatorParts {
             store: kept.store,

@@ -1,13 +1,20 @@
 //! Looks at a state. A run that uses it meanwhile may delete what is looked at: that is no damage, and is looked at anew.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use super::report::{CheckpointReport, JournalReport, SegmentReport, StateReport};
+use super::report::{AddedReport, CheckpointReport, JournalReport, SegmentReport, StateReport};
 use super::rows::count_rows;
 use crate::checkpoint::{
     CheckpointError, CheckpointErrorKind, JournalEntry, Location, Manifest, ManifestNumber, Restorable, Store,
 };
 use crate::cli::CliError;
+use crate::cli::time::show_time;
+use crate::counter::EventTime;
+use crate::event::TimeUnit;
+use crate::pipeline::{GroupBeginnings, recorded_time_unit};
+use crate::recovery::beginnings_of;
 
 /// How often a look begins again because a run has written new checkpoints meanwhile.
 const ATTEMPTS: usize = 3;
@@ -39,7 +46,7 @@ pub(super) fn look(store: &Store, verify: bool, now: Timestamp) -> Result<StateR
 }
 
 fn look_once(store: &Store, verify: bool, now: Timestamp) -> Result<StateReport, CheckpointError> {
-    let (mut checkpoints, mut rows, mut pipeline) = (Vec::new(), None, None);
+    let (mut checkpoints, mut rows, mut pipeline, mut newly) = (Vec::new(), None, None, None);
     for number in Manifest::numbers(store)?.into_iter().rev() {
         let looked = Restorable::open(store, number).and_then(|restorable| {
             if verify {
@@ -51,6 +58,9 @@ fn look_once(store: &Store, verify: bool, now: Timestamp) -> Result<StateReport,
         match looked {
             Ok((restorable, counted)) => {
                 rows = rows.or(counted);
+                if newly.is_none() {
+                    newly = Some(added(&restorable.manifest)?);
+                }
                 pipeline.get_or_insert_with(|| restorable.manifest.pipeline.clone());
                 checkpoints.push(checkpoint(&restorable.manifest, now));
             }
@@ -78,6 +88,7 @@ fn look_once(store: &Store, verify: bool, now: Timestamp) -> Result<StateReport,
         bytes: contents.bytes,
         checkpoints,
         rows,
+        added: newly.unwrap_or_default(),
         journal: journal.map(JournalReport::of),
         journal_problem,
     })
@@ -107,6 +118,27 @@ fn checkpoint(manifest: &Manifest, now: Timestamp) -> CheckpointReport {
         segments: segments.collect(),
         positions: Some(manifest.positions.clone()),
     }
+}
+
+/// What was added to the pipeline file when there was a state already.
+fn added(manifest: &Manifest) -> Result<Vec<AddedReport>, CheckpointError> {
+    let unit = recorded_time_unit(&manifest.groups).unwrap_or(TimeUnit::Seconds);
+    let beginnings = beginnings_of(manifest)?;
+    let of_group = |(group, began): (&str, &GroupBeginnings)| {
+        let own = began.group.map(|since| ("group", group.to_owned(), since));
+        let named = |what: &'static str, names: &BTreeMap<String, EventTime>| {
+            names.iter().map(|(name, since)| (what, name.clone(), *since)).collect::<Vec<_>>()
+        };
+        let all = own.into_iter().chain(named("feature", &began.features)).chain(named("decay", &began.decays));
+        let report = |(what, name, since): (&'static str, String, EventTime)| AddedReport {
+            group: group.to_owned(),
+            what,
+            name,
+            since: show_time(since.0, unit),
+        };
+        all.map(report).collect::<Vec<_>>()
+    };
+    Ok(beginnings.groups().flat_map(of_group).collect())
 }
 
 /// As much as can be known of a checkpoint that is not whole.

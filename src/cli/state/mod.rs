@@ -23,6 +23,7 @@ Examples:
   counter-machine state state/user_counters
   counter-machine state s3://bucket/user_counters --json
 
+Tells what was added to the pipeline file later, and since when it counts.
 Changes nothing and is in no run's way. Reads all rows of the newest checkpoint, to count them.
 Exit code 1: a checkpoint is not whole; a run goes on with the newest that is.";
 

@@ -27,8 +27,23 @@ pub(super) struct StateReport {
     pub checkpoints: Vec<CheckpointReport>,
     /// Of the newest that is whole.
     pub rows: Option<RowsReport>,
+    /// What was added to the pipeline file later, and so counts nothing from before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<AddedReport>,
     pub journal: Option<JournalReport>,
     pub journal_problem: Option<String>,
+}
+
+/// What was added to the pipeline file when there was a state already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct AddedReport {
+    pub group: String,
+    /// `group`, `feature` or `decay`.
+    pub what: &'static str,
+    /// Which; of a group all that it had then.
+    pub name: String,
+    /// By the times of events.
+    pub since: String,
 }
 
 /// A checkpoint. Of one that is not whole it may not be known what it was.
@@ -109,6 +124,9 @@ impl StateReport {
         if let Some(rows) = &self.rows {
             rows_of(rows, &mut text);
         }
+        if !self.added.is_empty() {
+            self.told_added(&mut text);
+        }
         let newest = self.checkpoints.iter().find(|checkpoint| checkpoint.problem.is_none());
         if let Some(newest) = newest {
             segments(newest, &mut text);
@@ -128,6 +146,17 @@ impl StateReport {
         }
         self.problems().iter().for_each(|problem| line(&mut text, &format!("problem: {}", Printable(problem))));
         text
+    }
+
+    fn told_added(&self, text: &mut String) {
+        line(text, "");
+        line(text, "added to the pipeline file later: it counts nothing from before");
+        let lines = self.added.iter().map(|AddedReport { group, what, name, since }| {
+            vec![Printable(group).to_string(), format!("{what} {}", Printable(name)), format!("since {since}")]
+        });
+        let lines: Vec<_> = lines.collect();
+        table(&lines[..lines.len().min(MOST_TOLD)], 3, text);
+        more(lines.len(), text);
     }
 
     fn checkpoints(&self, text: &mut String) {

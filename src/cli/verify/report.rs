@@ -290,8 +290,12 @@ fn name(finding: Finding) -> &'static str {
 fn meaning(finding: Finding) -> &'static str {
     match finding {
         Finding::Equal => "what the events say",
-        Finding::Restarted => "what the events say from one on before which ttl or [limits] let the run forget the row",
-        Finding::Expired => "rows without an item any more, since their ttl has passed",
+        Finding::Restarted => {
+            "what the events say from one on before which ttl or [limits] let the run forget the row, or before which the feature was added"
+        }
+        Finding::Expired => {
+            "rows without an item any more, since their ttl has passed, or they came before the feature was added"
+        }
         Finding::NotOfPipeline => "items of features that the pipeline file does not make, or does not keep",
         Finding::Newer => "items that were published later",
         Finding::Missing => "rows without an item",

@@ -147,6 +147,7 @@ impl Life {
         let Kept { store, commits, journal, epoch, .. } = opened.into_kept();
         let mut description = Manifest::new("test".to_owned(), SEED, world.wall());
         description.sink = "table".to_owned();
+        description.groups = world.pipeline.meaning();
         let mut coordinator = Coordinator::new(CoordinatorParts {
             store,
             commits,

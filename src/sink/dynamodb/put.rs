@@ -129,7 +129,7 @@ mod tests {
             batch.begin_key(format!("key {key}").as_bytes());
             for number in 0..*count {
                 let name = format!("made_up_{number}");
-                let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name });
+                let feature = batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name }, None);
                 batch.push(feature, LAST_UPDATE, &[1.0 / 3.0, 1.5, 2.5 + number as f64], Version(7));
             }
         }

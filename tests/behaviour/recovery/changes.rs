@@ -38,6 +38,8 @@ const TAGS: &str = "[[counters]]\nname = \"tag\"\nkey = [\"tag\"]\nevents = \"*\
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Holds {
     All,
+    /// A decay of a row that goes on: its item does not say so.
+    SinceInRow,
     Since,
 }
 
@@ -115,21 +117,42 @@ fn changed(name: &str, replaced: &[(&str, &str)], expected: &[Rows]) {
         place.write("p.toml", &pipeline);
         place.write("logs/b.jsonl", log(&since));
         // The second one has a checkpoint of the changed pipeline, and nothing new.
+        let mut told = Vec::new();
         for life in 0..2 {
             place.run(&[&RUN[..], &["-w", workers]].concat()).exits(0);
             let (table, all) = (dump(&place), [before.clone(), since.clone()].concat());
+            told.push(added(&place));
+            let says_since = expected.iter().any(|rows| rows.5 != Holds::All);
+            assert!(told.iter().all(|lines| *lines == told[0] && lines.is_empty() != says_since), "{name}: {told:?}");
+            if expected.iter().all(|rows| rows.5 != Holds::SinceInRow) {
+                place.run(&["verify", "p.toml", "--events", "logs", "--from", "sqlite:items.db"]).exits(0);
+            }
             for rows in expected {
                 let Rows(feature, _, _, _, decay, holds) = *rows;
                 let counts = recount(if holds == Holds::All { &all } else { &since }, *rows);
+                let newest = before.iter().map(|event| event["eventTs"].as_i64().unwrap()).max();
                 assert!(counts.len() > 5, "{rows:?}");
                 for (key, count) in counts {
                     let item = table.get(&(key.clone(), feature.to_owned()));
                     let value = item.and_then(|item| item["counts"][decay]["value"].as_f64()).map(f64::round);
                     assert_eq!(value, Some(count as f64), "{name}, life {life}: {key} of {rows:?}: {item:?}");
+                    let since = item.and_then(|item| item["since"].as_i64());
+                    assert_eq!(
+                        since,
+                        newest.filter(|_| holds == Holds::Since),
+                        "{name}, life {life}: {key} of {rows:?}"
+                    );
                 }
             }
         }
     }
+}
+
+/// What the state says was added, and since when.
+fn added(place: &Workplace) -> Vec<String> {
+    let text = place.run(&["state", "state"]).exits(0).stdout;
+    let from = text.lines().skip_while(|line| !line.starts_with("added to the pipeline file later")).skip(1);
+    from.take_while(|line| !line.is_empty()).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// The same change is refused, by these words, and changes nothing.
@@ -187,14 +210,14 @@ fn an_event_that_is_removed_leaves_the_others_as_they_are() {
 
 #[test]
 fn a_decay_that_is_added_counts_from_then_on_and_the_others_go_on() {
-    let added = |rows: Rows| Rows(rows.0, rows.1, rows.2, rows.3, LONGER, Holds::Since);
+    let added = |rows: Rows| Rows(rows.0, rows.1, rows.2, rows.3, LONGER, Holds::SinceInRow);
     let decays = USER.replace("\"500000000000s\"", "\"500000000000s\", \"1000000000000s\"");
     changed("decay added", &[(USER, &decays)], &[VIEWS, LIKES, POSTS, added(VIEWS), added(LIKES)]);
 }
 
 #[test]
 fn a_decay_that_is_changed_is_one_that_goes_and_one_that_comes() {
-    let changed_to = |rows: Rows| Rows(rows.0, rows.1, rows.2, rows.3, LONGER, Holds::Since);
+    let changed_to = |rows: Rows| Rows(rows.0, rows.1, rows.2, rows.3, LONGER, Holds::SinceInRow);
     let decays = USER.replace("\"500000000000s\"", "\"1000000000000s\"");
     changed("decay changed", &[(USER, &decays)], &[POSTS, changed_to(VIEWS), changed_to(LIKES)]);
 }
@@ -216,6 +239,28 @@ fn a_measure_that_is_replaced_is_one_that_goes_and_one_that_comes() {
         &[(USER, &measures)],
         &[POSTS, sums(VIEWS, "user.view.sum_price"), sums(LIKES, "user.like.sum_price")],
     );
+}
+
+#[test]
+fn the_state_says_what_was_added_and_since_when() {
+    let place = Workplace::new();
+    place.write("p.toml", PIPELINE);
+    place.write("logs/a.jsonl", log(&events(0, 3_000)));
+    place.run(&RUN).exits(0);
+    let decays = USER.replace("\"500000000000s\"", "\"500000000000s\", \"1000000000000s\"");
+    let changed = PIPELINE.replace(USER, &decays).replace("[\"view\", \"like\"]", "[\"share\", \"view\", \"like\"]");
+    place.write("p.toml", format!("{changed}{TAGS}"));
+    place.write("logs/b.jsonl", log(&events(3_000, 5_000)));
+    place.run(&RUN).exits(0);
+    let expected = [
+        "tag group tag since 2023-11-14T22:18:19Z",
+        "user feature user.share.count since 2023-11-14T22:18:19Z",
+        "user decay 1000000000000s since 2023-11-14T22:18:19Z",
+    ];
+    assert_eq!(added(&place), expected);
+    place.write("p.toml", PIPELINE);
+    place.run(&RUN).exits(0);
+    assert_eq!(added(&place), [""; 0], "what has gone again began nowhere");
 }
 
 #[test]

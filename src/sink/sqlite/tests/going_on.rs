@@ -168,7 +168,7 @@ fn pipeline_of(decays: &[i64], ttl: i64) -> Arc<Pipeline> {
 fn batch_of(key: &str, feature: &str, version: u64, values: &[f64]) -> ItemBatch {
     let mut batch = ItemBatch::default();
     let feature = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: feature.to_owned() };
-    let feature = batch.push_feature(feature);
+    let feature = batch.push_feature(feature, None);
     batch.begin_key(key.as_bytes());
     batch.push(feature, EventTime(1_000), values, Version(version));
     batch

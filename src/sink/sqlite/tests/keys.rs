@@ -30,7 +30,7 @@ fn batch_of(version: u64, keys: &[(&str, &[(&str, u16)])]) -> ItemBatch {
         batch.begin_key(key.as_bytes());
         for (name, group) in *features {
             let key = FeatureKey { group: GroupId(*group), measure: MeasureId(0), name: (*name).to_owned() };
-            let feature = batch.push_feature(key);
+            let feature = batch.push_feature(key, None);
             let values = [0.1 + name.len() as f64, 1.0 / 3.0, 1e-200, 0.5, 0.25, 0.25];
             let width = if [1, 2].contains(group) { 6 } else { 3 };
             batch.push(feature, EventTime(LAST_UPDATE.0 - index as i64), &values[..width], Version(version));
@@ -211,7 +211,7 @@ fn many_keys_and_one_of_very_many_features_are_written_in_several_transactions()
     let features: Vec<u32> = (0..MOST_ITEMS_A_TRANSACTION + 7)
         .map(|number| {
             let name = format!("user.{number}");
-            batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name })
+            batch.push_feature(FeatureKey { group: GroupId(0), measure: MeasureId(0), name }, None)
         })
         .collect();
     for (key, count) in [("a", 3), ("b", features.len()), ("c", 5)] {

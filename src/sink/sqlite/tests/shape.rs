@@ -63,7 +63,7 @@ fn batch_of(rows: &[AnyRow]) -> ItemBatch {
     let mut batch = ItemBatch::default();
     for (name, group, _) in FEATURES {
         let group = GroupId(group);
-        batch.push_feature(FeatureKey { group, measure: MeasureId(0), name: name.to_owned() });
+        batch.push_feature(FeatureKey { group, measure: MeasureId(0), name: name.to_owned() }, None);
     }
     for row in rows {
         let has_more = FEATURES[row.feature].2;
@@ -238,7 +238,7 @@ fn an_older_version_never_takes_the_place_of_a_newer_one() {
 fn many_items(count: usize, version: u64) -> ItemBatch {
     let mut batch = ItemBatch::default();
     let feature = FeatureKey { group: GroupId(0), measure: MeasureId(0), name: "like".to_owned() };
-    let feature = batch.push_feature(feature);
+    let feature = batch.push_feature(feature, None);
     for index in 0..count {
         batch.begin_key(format!("{}", 10_000_000 + index).as_bytes());
         let value = 1.0 + 1.0 / (index + 3) as f64;
