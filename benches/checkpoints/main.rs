@@ -61,13 +61,12 @@ fn main() {
 fn measure(rows: u64, changes: u64, rounds: u64) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("checkpoints");
     fs::create_dir_all(&folder).expect("a folder");
-    let (made, changed) = (folder.join(format!("{rows}.jsonl")), folder.join(format!("{rows}-{changes}.jsonl")));
+    let (made, changed) = (folder.join(format!("{rows}.jsonl")), folder.join(format!("{rows}-{changes}-spread.jsonl")));
     if !changed.exists() {
         write_log(&made, (0..rows).map(|key| (key, key)));
-        write_log(
-            &changed,
-            random().take(changes as usize).zip(rows..).map(|(by, number)| (by % (rows / 10).max(1), number)),
-        );
+        // Every tenth key: those that change lie between others that do not, also where all were just counted in their order.
+        let key = |by: u64| by % (rows / 10).max(1) * 10;
+        write_log(&changed, random().take(changes as usize).zip(rows..).map(|(by, number)| (key(by), number)));
     }
     println!("{rows} rows, of which a tenth changes, by {changes} events; {rounds} rounds, one worker\n");
     let mut all: [Vec<Run>; 3] = Default::default();
