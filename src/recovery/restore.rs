@@ -159,7 +159,7 @@ pub(crate) fn beginnings_of(manifest: &Manifest) -> Result<Beginnings, Checkpoin
 /// The same, as a manifest has it; all workers know the same.
 pub(crate) fn described_beginnings(counters: &[DecayCounters]) -> Result<Value, CheckpointError> {
     let beginnings = counters.first().map(DecayCounters::beginnings).filter(|beginnings| !beginnings.is_empty());
-    beginnings.map_or(Ok(Value::Null), |beginnings| described(beginnings))
+    beginnings.map_or(Ok(Value::Null), described)
 }
 
 fn read_described<T: DeserializeOwned>(value: &Value, otherwise: &str) -> Result<T, CheckpointError> {

@@ -13,7 +13,7 @@ use crate::telemetry::thread_cpu_time;
 
 /// A worker writes its snapshot for a part of the time that other work has just taken, so that a snapshot ends soon also where that takes
 /// long at a time.
-const PART_OF_OTHER_WORK: u32 = 3;
+const PART_OF_OTHER_WORK: u32 = 6;
 /// But at least so long at a time, and at most so long. (In tests it is one step: so other work comes between any two, and always the same.)
 const SLICES: [Duration; 2] =
     if cfg!(test) { [Duration::ZERO; 2] } else { [Duration::from_micros(300), Duration::from_millis(3)] };

@@ -7,6 +7,7 @@
 use super::block::{Block, BlockMut, MOST_WORDS};
 use super::slab::Slab;
 use crate::memory::{prefetch, vec_bytes};
+use crate::sums::KeyId;
 
 /// The words of the smallest class.
 const SMALLEST: usize = 8;
@@ -251,6 +252,22 @@ impl Blocks {
     /// How many blocks, holes included, one class has.
     pub fn end(&self, class: u32) -> u32 {
         self.classes.get(class as usize).map_or(self.large.blocks.len() as u32, |class| class.end)
+    }
+
+    /// Whether this may be the address of a block now: of some key, or of none.
+    #[inline]
+    pub fn has(&self, address: BlockAddress) -> bool {
+        let index = address.index();
+        match self.classes.get(address.class() as usize) {
+            Some(class) => index < class.end,
+            None => self.large.blocks.get(index as usize).is_some_and(|block| !block.is_empty()),
+        }
+    }
+
+    /// Whether this key has its block at this address, which may be an old one.
+    #[inline]
+    pub fn is_there(&self, address: BlockAddress, id: KeyId) -> bool {
+        self.has(address) && self.is_taken(address) && self.get(address).is_of(id)
     }
 
     /// Whether there is a block of a key at this address.

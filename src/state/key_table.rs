@@ -3,6 +3,7 @@
 use super::block::{Block, BlockMut, Fate, Row, RowIndex, key_words, row_words};
 use super::blocks::{BlockAddress, Blocks, Moved, words_with_room_for};
 use super::marks::{Mark, Marks, Moment, RhythmId};
+use super::touched::Note;
 use crate::counter::EventTime;
 use crate::memory::{FlatIndex, text_prefix, vec_bytes};
 use crate::sums::KeyId;
@@ -107,6 +108,20 @@ impl KeyTable {
     pub fn prefetch_block(&self, id: KeyId) {
         if let Some(bits) = self.index[index_table(id)].candidate(id.index_hash()) {
             self.blocks.prefetch(BlockAddress::from_bits(bits));
+        }
+    }
+
+    /// Finds a key by a note of it: at once where it has not moved since.
+    #[inline]
+    pub fn find_noted(&self, note: Note) -> Option<BlockAddress> {
+        if self.blocks.is_there(note.at, note.id) { Some(note.at) } else { self.find(note.id) }
+    }
+
+    /// Asks for what a [`KeyTable::find_noted`] that comes soon will most often find.
+    #[inline]
+    pub fn prefetch_noted(&self, note: Note) {
+        if self.blocks.has(note.at) {
+            self.blocks.prefetch(note.at);
         }
     }
 

@@ -13,7 +13,7 @@ use super::in_flight::InFlight;
 use super::key_table::KeyTable;
 use super::marks::Moment;
 use super::record::{RecordWriter, RecordedFeature, write_head};
-use super::touched::{IdSet, Noted, TouchBits, Touched};
+use super::touched::{IdSet, Note, Noted, Retired, TouchBits, Touched};
 use super::uniques_store::UniquesStore;
 use crate::checkpoint::RecordKind;
 use crate::clock::StreamTime;
@@ -37,8 +37,7 @@ pub(super) struct Snapshots {
     running: Option<Snapshot>,
     /// What the last snapshot was of, until it is known to be durable.
     undecided: Option<Noted>,
-    /// What is of no use any more, and is given back in slices, too.
-    retired: Vec<Vec<KeyId>>,
+    retired: Retired,
     /// Counts snapshots, from 1.
     number: u32,
     /// Which worker's state it is.
@@ -113,7 +112,7 @@ impl Snapshots {
             touched: Touched::default(),
             running: None,
             undecided: None,
-            retired: Vec::new(),
+            retired: Retired::default(),
             number: 0,
             worker,
         }
@@ -179,17 +178,16 @@ impl DecayCounters {
     /// Takes notice that the last snapshot, which has ended, is durable.
     pub fn snapshot_is_durable(&mut self) {
         if let Some(snapshots) = &mut self.snapshots
-            && let Some(Noted { touched, gone, published }) = snapshots.undecided.take()
+            && let Some(noted) = snapshots.undecided.take()
         {
-            [touched, gone, published].into_iter().for_each(|list| snapshots.retired.extend(list.into_pieces()));
+            snapshots.retired.add(noted);
         }
     }
 
     /// Gives back some memory of snapshots that are durable. To be called between other work.
     pub fn release_some(&mut self) {
         if let Some(snapshots) = &mut self.snapshots {
-            let left = snapshots.retired.len().saturating_sub(RELEASED_AT_ONCE);
-            snapshots.retired.truncate(left);
+            snapshots.retired.release_some(RELEASED_AT_ONCE);
         }
     }
 
@@ -200,8 +198,8 @@ impl DecayCounters {
         if let Some(limiter) = &mut self.limiter {
             limiter.evicted.changed_all();
         }
-        for id in touched.iter() {
-            if let Some(key) = self.keys.find(id) {
+        for note in touched.iter() {
+            if let Some(key) = self.keys.find_noted(note) {
                 self.touch(key);
             }
         }
@@ -279,16 +277,13 @@ impl DecayCounters {
             return true;
         }
         snapshot.early.release_some();
-        let Some(id) = snapshot.noted.touched.get(*touched) else { return false };
+        let Some(note) = snapshot.noted.touched.get(*touched) else { return false };
         *touched += 1;
-        if let Some(ahead) = snapshot.noted.touched.get(*touched + 2 * AHEAD) {
-            self.keys.prefetch_index(ahead);
-        }
         if let Some(ahead) = snapshot.noted.touched.get(*touched + AHEAD) {
-            self.keys.prefetch_block(ahead);
+            self.keys.prefetch_noted(ahead);
         }
         // What has left was written before it did.
-        if let Some(key) = self.keys.find(id)
+        if let Some(key) = self.keys.find_noted(note)
             && self.keys.block(key).touch_bits().contains(awaited)
         {
             self.write_awaited(key);
@@ -326,7 +321,7 @@ impl DecayCounters {
         if !bits.contains(now)
             && let Some(snapshots) = &mut self.snapshots
         {
-            snapshots.touched.noted.touched.push(id);
+            snapshots.touched.noted.touched.push(Note { id, at: key });
             self.keys.block_mut(key).set_touch_bits(bits.with(now));
         }
     }

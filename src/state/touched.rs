@@ -1,6 +1,7 @@
 //! Which keys a checkpoint has to write: those that were touched since the cut of the one before.
 //!
-//! A key that is touched for the first time since the last cut is noted, by its identity: it may move, leave, and come back. Two bits
+//! A key that is touched for the first time since the last cut is noted, by its identity: it may move, leave, and come back. (Where its block is then is
+//! noted, too: it saves a look into the index where it has not moved.) Two bits
 //! in its block say of this interval and of the one before whether it is noted; at a **cut** they change roles, which takes no time,
 //! however many keys there are. What is noted of the interval that has ended is then written in slices, each key as it was
 //! at the cut: a key that is about to change, and was not written yet, is written first.
@@ -8,26 +9,40 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
+use super::blocks::BlockAddress;
 use crate::sums::KeyId;
 
-/// Identities, in pieces, so that adding one never copies all.
-#[derive(Debug, Default)]
-pub(super) struct IdList {
-    pieces: Vec<Vec<KeyId>>,
+/// What is noted of keys, in pieces, so that adding one never copies all.
+#[derive(Debug)]
+pub(super) struct NoteList<T> {
+    pieces: Vec<Vec<T>>,
     length: usize,
 }
 
-/// So many identities lie in a piece.
+/// So many lie in a piece.
 const PIECE: usize = 1 << 13;
 
-impl IdList {
+/// A key, and where its block was when it was noted: most often it still is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub id: KeyId,
+    pub at: BlockAddress,
+}
+
+impl<T> Default for NoteList<T> {
+    fn default() -> NoteList<T> {
+        NoteList { pieces: Vec::new(), length: 0 }
+    }
+}
+
+impl<T: Copy> NoteList<T> {
     #[inline]
-    pub fn push(&mut self, id: KeyId) {
+    pub fn push(&mut self, note: T) {
         if self.length.is_multiple_of(PIECE) {
             self.pieces.push(Vec::with_capacity(PIECE));
         }
         if let Some(piece) = self.pieces.last_mut() {
-            piece.push(id);
+            piece.push(note);
         }
         self.length += 1;
     }
@@ -36,17 +51,38 @@ impl IdList {
         self.length
     }
 
-    pub fn get(&self, index: usize) -> Option<KeyId> {
+    pub fn get(&self, index: usize) -> Option<T> {
         self.pieces.get(index / PIECE)?.get(index % PIECE).copied()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = KeyId> {
+    pub fn iter(&self) -> impl Iterator<Item = T> {
         self.pieces.iter().flatten().copied()
     }
 
     /// Its memory, piece by piece.
-    pub fn into_pieces(self) -> Vec<Vec<KeyId>> {
+    pub fn into_pieces(self) -> Vec<Vec<T>> {
         self.pieces
+    }
+}
+
+/// Memory that is of no use any more, and is given back in slices, too.
+#[derive(Debug, Default)]
+pub(super) struct Retired {
+    notes: Vec<Vec<Note>>,
+    ids: Vec<Vec<KeyId>>,
+}
+
+impl Retired {
+    pub fn add(&mut self, noted: Noted) {
+        let Noted { touched, gone, published } = noted;
+        self.notes.extend(touched.into_pieces());
+        self.ids.extend([gone, published].into_iter().flat_map(NoteList::into_pieces));
+    }
+
+    /// Gives back so many pieces, at most, of either kind.
+    pub fn release_some(&mut self, pieces: usize) {
+        self.notes.truncate(self.notes.len().saturating_sub(pieces));
+        self.ids.truncate(self.ids.len().saturating_sub(pieces));
     }
 }
 
@@ -85,11 +121,11 @@ impl IdSet {
 #[derive(Debug, Default)]
 pub(super) struct Noted {
     /// Keys that were touched; some may have left since, or stand here twice because they left and came back.
-    pub touched: IdList,
+    pub touched: NoteList<Note>,
     /// Keys that have left; some have come back.
-    pub gone: IdList,
+    pub gone: NoteList<KeyId>,
     /// Keys of which nothing was marked any more, at some time when they were not touched.
-    pub published: IdList,
+    pub published: NoteList<KeyId>,
 }
 
 /// The two bits of a key, and which of them means what.
@@ -162,7 +198,7 @@ mod tests {
     #[test]
     fn what_is_noted_is_found_in_its_order() {
         let id = |number: usize| KeyId::of_test_key(&number.to_le_bytes());
-        let mut list = IdList::default();
+        let mut list = NoteList::default();
         (0..3 * PIECE + 5).for_each(|number| list.push(id(number)));
         assert_eq!(list.len(), 3 * PIECE + 5);
         assert!(list.iter().enumerate().all(|(number, found)| found == id(number)));

@@ -30,11 +30,13 @@ struct Twins {
     model: BTreeMap<u64, BTreeMap<u32, Row>>,
     /// Which keys are marked.
     marked: BTreeSet<[u64; 2]>,
+    /// What was noted of keys, at all times.
+    notes: Vec<Note>,
 }
 
 impl Twins {
     fn new() -> Twins {
-        Twins { table: KeyTable::new(1), model: BTreeMap::new(), marked: BTreeSet::new() }
+        Twins { table: KeyTable::new(1), model: BTreeMap::new(), marked: BTreeSet::new(), notes: Vec::new() }
     }
 
     /// As a merge does it: a first event makes a single row, a second one gives it all its words.
@@ -65,6 +67,7 @@ impl Twins {
             }
         };
         table.queue(address, RHYTHM, Moment(time as u64));
+        self.notes.push(Note { id: id(key), at: address });
         self.marked.insert(id(key).words());
     }
 
@@ -114,7 +117,16 @@ impl Twins {
         }
     }
 
+    /// A note of a key leads to it, whatever has moved or left since, and to no other.
+    fn assert_noted(&self) {
+        for note in &self.notes {
+            self.table.prefetch_noted(*note);
+            assert_eq!(self.table.find_noted(*note), self.table.find(note.id), "{note:?}");
+        }
+    }
+
     fn assert_alike(&mut self) {
+        self.assert_noted();
         for (key, rows) in &self.model {
             let address = self.table.find(id(*key)).unwrap_or_else(|| panic!("{key} is there"));
             let block = self.table.block(address);
@@ -172,6 +184,7 @@ proptest! {
                 Step::Remove(key, feature) => twins.remove(key, feature),
                 Step::Compact => twins.table.compact(),
             }
+            twins.assert_noted();
         }
         twins.assert_alike();
         twins.publish();
