@@ -70,7 +70,7 @@ struct Maker {
 }
 
 impl Feature {
-    fn new(key: &FeatureKey, maker: Arc<Maker>, pipeline: &Pipeline) -> Feature {
+    fn new(key: &FeatureKey, since: Option<EventTime>, maker: Arc<Maker>, pipeline: &Pipeline) -> Feature {
         let (group, shape) = (pipeline.group(key.group), pipeline.shape(key));
         let decays = group.decays_of(shape).clone();
         let width = if shape == RowShape::Uniques { 1 } else { decays.width() };
@@ -79,7 +79,7 @@ impl Feature {
         let HoldBack { min_change, max_age } = pipeline.publish.held_back_of(group);
         let mut feature = Feature {
             key: key.clone(),
-            since: None,
+            since,
             shape,
             // Uniques show no squares.
             shown_words: if pipeline.remembers(group) { shown_words(decays.width()) } else { 0 },
@@ -140,7 +140,8 @@ fn kept_for(group: &Group) -> Option<i64> {
 impl FeatureTable {
     /// Says since when features count that were added to a state.
     pub fn begin(&mut self, beginnings: Beginnings, pipeline: &Pipeline) {
-        for feature in self.entries.iter_mut().filter(|feature| feature.rows > 0) {
+        // Those without a row here, too: it may come later, and other workers have some.
+        for feature in &mut self.entries {
             feature.since = beginnings.of_feature(&feature.key, pipeline);
         }
         self.beginnings = beginnings;
@@ -157,8 +158,8 @@ impl FeatureTable {
             return *number;
         }
         self.name_bytes += 2 * key.name.len();
-        let mut feature = Feature::new(key, self.maker(key, pipeline), pipeline);
-        feature.since = self.beginnings.of_feature(key, pipeline);
+        let since = self.beginnings.of_feature(key, pipeline);
+        let feature = Feature::new(key, since, self.maker(key, pipeline), pipeline);
         let number = match self.free.pop() {
             Some(number) => {
                 self.entries[number as usize] = feature;
@@ -250,9 +251,24 @@ impl FeatureTable {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::pipeline::MeasureId;
+    use crate::pipeline::{Changes, MeasureId};
     use crate::sink::fixtures;
+
+    #[test]
+    fn a_feature_that_has_a_number_and_no_row_yet_counts_since_then_too() {
+        let pipeline = fixtures::pipeline();
+        let key = |name: &str| FeatureKey { group: GroupId(0), measure: MeasureId(0), name: name.to_owned() };
+        let mut table = FeatureTable::default();
+        // As a checkpoint names it: its rows may be other workers'.
+        let named = table.number_of(&key("named"), &pipeline);
+        let all_are_new = Changes::between(&BTreeMap::new(), &pipeline);
+        table.begin(Beginnings::default().after(&all_are_new, Some(EventTime(7))), &pipeline);
+        let later = table.number_of(&key("later"), &pipeline);
+        assert_eq!([named, later].map(|number| table.get(number).since), [Some(EventTime(7)); 2]);
+    }
 
     #[test]
     fn an_explosion_of_names_leaves_nothing_behind() {
