@@ -4,7 +4,7 @@
 //! is read at once of each segment.
 
 use super::error::CheckpointError;
-use super::segment::{Block, Blocks, ClearMarks, Record, RecordKind, Segment, Taken, append_record, newest};
+use super::segment::{Block, Blocks, ClearMarks, Cleared, Record, RecordKind, Segment, Taken, newest};
 use crate::sums::{KeyId, Shard};
 
 /// Whether there is anything below the segments that are merged.
@@ -25,8 +25,7 @@ pub struct Merge {
     clear_marks: ClearMarks,
     /// The key of the record that was lent last: sources that have it there are still to step over it.
     last: Option<KeyId>,
-    /// A record whose marks were cleared, and its payload.
-    cleared: [Vec<u8>; 2],
+    cleared: Cleared,
 }
 
 /// A segment, and where it is being read.
@@ -51,7 +50,7 @@ impl Merge {
     ) -> Result<Merge, CheckpointError> {
         let sources = segments.iter().rev().map(|segment| Source::new(segment.blocks(&wanted)));
         let sources = sources.collect::<Result<_, _>>()?;
-        Ok(Merge { sources, depth, clear_marks, last: None, cleared: Default::default() })
+        Ok(Merge { sources, depth, clear_marks, last: None, cleared: Cleared::default() })
     }
 
     /// The next record. Fails where a segment is damaged; whoever goes on after that is wrong.
@@ -65,13 +64,7 @@ impl Merge {
         };
         let record = self.sources[taken.index].record();
         let Some(record) = record.filter(|_| taken.cleared) else { return Ok(record) };
-        let [cleared, payload] = &mut self.cleared;
-        payload.clear();
-        payload.extend_from_slice(record.payload());
-        (self.clear_marks)(payload);
-        cleared.clear();
-        append_record(cleared, record.key(), RecordKind::Key, payload);
-        Ok(Record::first_of(cleared))
+        Ok(self.cleared.of(record, self.clear_marks))
     }
 
     /// Goes on to the next key. Returns which source has the record that holds.

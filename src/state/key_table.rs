@@ -168,7 +168,10 @@ impl KeyTable {
     /// Lets all keys be found that were restored. Half of the index is filled on a thread of its own where they are many.
     pub fn index_restored(&mut self) {
         let mut restored = std::mem::take(&mut self.unindexed);
-        let half = if self.keys >= WORTH_A_THREAD { restored.len() / 2 } else { 0 };
+        if self.keys < WORTH_A_THREAD {
+            return fill(&mut self.index, &mut restored);
+        }
+        let half = restored.len() / 2;
         let (first, second) = self.index.split_at_mut(half);
         let (first_keys, second_keys) = restored.split_at_mut(half);
         std::thread::scope(|scope| {

@@ -2,8 +2,8 @@
 
 use super::dictionary::Dictionary;
 use super::layout::SegmentEntry;
-use super::record::{Record, RecordKind, append_record, records};
-use super::rules::{ClearMarks, newest};
+use super::record::{Record, records};
+use super::rules::{ClearMarks, Cleared, newest};
 use super::writer::SegmentWriter;
 use crate::checkpoint::error::{CheckpointError, CheckpointErrorKind};
 use crate::checkpoint::names::SegmentIds;
@@ -88,6 +88,7 @@ fn write_sorted(
     segment: &mut SegmentWriter,
     clear_marks: ClearMarks,
 ) -> Result<(), CheckpointError> {
+    let mut cleared = Cleared::default();
     order.clear();
     let mut start = 0;
     order.extend(records(shard).map(|record| {
@@ -100,14 +101,8 @@ fn write_sorted(
         let newest_first = || same.iter().rev().filter_map(|&(_, start)| Record::first_of(&shard[start..]));
         let taken = newest(newest_first().map(|record| record.kind()));
         let Some(record) = newest_first().nth(taken.index) else { continue };
-        if !taken.cleared {
-            segment.write(record)?;
-            continue;
-        }
-        let (mut payload, mut cleared) = (record.payload().to_vec(), Vec::new());
-        clear_marks(&mut payload);
-        append_record(&mut cleared, record.key(), RecordKind::Key, &payload);
-        if let Some(record) = Record::first_of(&cleared) {
+        let record = if taken.cleared { cleared.of(record, clear_marks) } else { Some(record) };
+        if let Some(record) = record {
             segment.write(record)?;
         }
     }

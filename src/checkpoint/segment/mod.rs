@@ -37,4 +37,4 @@ pub use record::{Record, RecordKind, append_record, records};
 pub use rules::ClearMarks;
 pub use writer::SegmentWriter;
 
-pub(super) use rules::{Taken, newest};
+pub(super) use rules::{Cleared, Taken, newest};

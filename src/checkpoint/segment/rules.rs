@@ -1,9 +1,28 @@
 //! Which of several records of one key holds.
 
-use super::record::RecordKind;
+use super::record::{Record, RecordKind, append_record};
 
 /// Takes the marks out of a payload: what a row shows is known to be what the sink has.
 pub type ClearMarks = fn(&mut Vec<u8>);
+
+/// A record whose marks were taken out. Its memory is used again for the next one.
+#[derive(Debug, Default)]
+pub(in crate::checkpoint) struct Cleared {
+    record: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Cleared {
+    /// The record without its marks; `None` where it is too long for one.
+    pub fn of(&mut self, record: Record<'_>, clear_marks: ClearMarks) -> Option<Record<'_>> {
+        self.payload.clear();
+        self.payload.extend_from_slice(record.payload());
+        clear_marks(&mut self.payload);
+        self.record.clear();
+        append_record(&mut self.record, record.key(), RecordKind::Key, &self.payload);
+        Record::first_of(&self.record)
+    }
+}
 
 /// What holds of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What a pipeline file means, and how each mistake is told.
 
+mod beginnings;
 mod changes;
 mod events;
 mod features;
