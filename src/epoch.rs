@@ -79,6 +79,11 @@ impl Versions {
         Versions { generation, first }
     }
 
+    /// The run's generation, and the first window that is counted.
+    pub fn parts(self) -> (Generation, Window) {
+        (self.generation, self.first)
+    }
+
     /// The version of what is published for `window`. The first one is counted as 1. What does not fit has the last
     /// number there is: it never looks like a later run.
     pub fn of(self, window: Window) -> Version {

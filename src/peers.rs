@@ -29,6 +29,21 @@ impl Peers {
         Peers { processes, process, workers_per_process }
     }
 
+    /// How many processes there are.
+    pub fn processes(self) -> u32 {
+        self.processes
+    }
+
+    /// Which of them this is.
+    pub fn process(self) -> u32 {
+        self.process
+    }
+
+    /// Whether there are others.
+    pub fn is_cluster(self) -> bool {
+        self.processes > 1
+    }
+
     /// The workers of all processes.
     pub fn workers(self) -> u32 {
         self.processes * self.workers_per_process

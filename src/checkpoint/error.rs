@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::epoch::Generation;
 
 /// Why a checkpoint, a journal entry or a generation could not be written or read.
@@ -16,7 +18,7 @@ pub struct CheckpointError {
 }
 
 /// What to make of an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckpointErrorKind {
     /// It could not be written or read just now; the same may work later.
     Failed,
@@ -71,5 +73,25 @@ impl CheckpointError {
     /// Whether one checkpoint is not whole, so that the one before it is to be taken.
     pub fn is_damage(&self) -> bool {
         matches!(self.kind, CheckpointErrorKind::Damaged | CheckpointErrorKind::Missing)
+    }
+}
+
+/// As one process tells it to another: with the texts of its causes.
+impl Serialize for CheckpointError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = self.message.clone();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        (self.kind, text).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for CheckpointError {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CheckpointError, D::Error> {
+        let (kind, message) = <(CheckpointErrorKind, String)>::deserialize(deserializer)?;
+        Ok(CheckpointError { kind, message, source: None })
     }
 }

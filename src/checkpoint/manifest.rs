@@ -130,6 +130,15 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Sets the checkpoint of this number aside, which was found damaged by whoever has read all of it: nobody tries it again.
+    pub fn set_aside(store: &Store, number: ManifestNumber) -> Result<(), CheckpointError> {
+        let object = number.object();
+        match store.create(&number.object_aside(), &store.get(&object)?) {
+            Err(error) if error.kind() != CheckpointErrorKind::Exists => Err(error),
+            _ => store.delete(&object),
+        }
+    }
+
     /// The numbers of all manifests that are there, rising.
     pub fn numbers(store: &Store) -> Result<Vec<ManifestNumber>, CheckpointError> {
         let names = store.list(super::names::MANIFESTS)?;

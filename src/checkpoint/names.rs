@@ -82,6 +82,11 @@ impl ManifestNumber {
         ObjectName::new(MANIFESTS, format_args!("{self}.json"))
     }
 
+    /// Its object, where the checkpoint was found damaged.
+    pub(super) fn object_aside(self) -> ObjectName {
+        ObjectName::new(MANIFESTS, format_args!("{self}.damaged"))
+    }
+
     /// The number that an object of this name in the folder of manifests has.
     pub(super) fn of(name: &str) -> Option<ManifestNumber> {
         number(name.strip_suffix(".json")?).map(ManifestNumber)
@@ -132,8 +137,17 @@ impl SegmentId {
 impl SegmentIds {
     /// The names that this run gives.
     pub fn new(generation: Generation) -> SegmentIds {
-        SegmentIds { generation, next: Arc::new(AtomicU64::new(1)) }
+        SegmentIds::of_process(generation, 0)
     }
+
+    /// Those that this process of the run gives: no other process gives the same.
+    pub fn of_process(generation: Generation, process: u32) -> SegmentIds {
+        let first = (u64::from(process) << Self::SERIAL_BITS) + 1;
+        SegmentIds { generation, next: Arc::new(AtomicU64::new(first)) }
+    }
+
+    /// So many names, in bits, has each process of a run.
+    const SERIAL_BITS: u32 = 40;
 
     /// A name that was not given yet.
     pub fn next(&self) -> SegmentId {

@@ -24,6 +24,8 @@ use clap::{Parser, Subcommand};
 
 pub use exit::CliError;
 
+pub use crate::cluster::note_lost_connection;
+
 use crate::telemetry::{LogFormat, Printable, start_logging};
 
 /// Exponentially decaying counters for recommendation feeds, from an event stream to a table.

@@ -34,6 +34,9 @@ pub enum RunError {
     /// Checkpoints, or the journal, cannot be written any more, or another run has the state.
     #[error(transparent)]
     Checkpoint(CheckpointError),
+    /// Another process is lost, or this one is for the others.
+    #[error("{0}")]
+    Peer(String),
     /// Something that cannot happen did.
     #[error("internal error: {0}")]
     Bug(&'static str),
@@ -99,6 +102,11 @@ impl Failure {
     /// Reports that the state of a worker is of no use any more.
     pub(crate) fn state(&self, error: ApplyError) {
         self.tell(RunError::State(error));
+    }
+
+    /// Reports that another process is lost.
+    pub fn peer(&self, culprit: String) {
+        self.tell(RunError::Peer(culprit));
     }
 
     /// Reports what cannot happen.

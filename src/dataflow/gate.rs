@@ -8,7 +8,7 @@ use std::time::Instant;
 use timely::dataflow::operators::probe::Handle as Probe;
 
 use crate::epoch::Epoch;
-use crate::source::{CaughtUp, Cuts};
+use crate::source::{CaughtUp, KnownCuts};
 
 /// Closed until the run has caught up; then open for good.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Gate {
     /// What there was at the start is waited for; nothing any more, once it is counted.
     caught_up: Option<Arc<CaughtUp>>,
     /// What may have been published before is waited for; likewise.
-    published: Option<Arc<Cuts>>,
+    published: Option<Arc<KnownCuts>>,
     /// Set by whatever asks the sources to stop: then the end of the input is none.
     stop: Arc<AtomicBool>,
     /// Since when it is known to be closed.
@@ -29,7 +29,7 @@ impl Gate {
     /// Closed until both are reached, as far as they are waited for.
     pub fn new(
         caught_up: Option<Arc<CaughtUp>>,
-        published: Option<Arc<Cuts>>,
+        published: Option<Arc<KnownCuts>>,
         stop: Arc<AtomicBool>,
         tells: bool,
     ) -> Gate {

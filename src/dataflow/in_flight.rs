@@ -8,12 +8,18 @@
 //! Neither can wait for itself: between a batch and its writer, and between the sums of the oldest epoch and their
 //! rows, stands nothing that waits for more than that. A batch that is larger than all that may be under way goes its
 //! way alone.
+//!
+//! In a cluster what is made here may be applied or written elsewhere, and nobody says when. So there, sums are under way until their epoch
+//! is done everywhere, and batches only from where they have arrived. What another process sends is bounded by its own sums, and, of batches, by
+//! the epochs that may be in flight.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use timely::scheduling::activate::SyncActivator;
 
+use crate::epoch::Epoch;
 use crate::sink::{DeadLetterBatch, ItemBatch};
 use crate::sums::ContributionBatch;
 
@@ -39,15 +45,18 @@ impl Weigh for DeadLetterBatch {
 }
 
 /// What is under way in a process. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct InFlight {
     shared: Arc<Shared>,
+    in_cluster: bool,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     batches: Gauge,
     sums: Gauge,
+    /// In a cluster, of which epochs the sums are.
+    sums_of_epochs: Mutex<BTreeMap<Epoch, u64>>,
     /// One per source.
     activators: Mutex<Vec<SyncActivator>>,
 }
@@ -64,6 +73,11 @@ pub struct Arrived {
 }
 
 impl InFlight {
+    /// Of a process that is one of several, or is not.
+    pub fn new(in_cluster: bool) -> InFlight {
+        InFlight { shared: Arc::default(), in_cluster }
+    }
+
     /// Has this source woken whenever it need not wait any more.
     pub fn register(&self, source: SyncActivator) {
         self.shared.activators.lock().unwrap_or_else(PoisonError::into_inner).push(source);
@@ -71,12 +85,18 @@ impl InFlight {
 
     /// A batch was made.
     pub fn batch_is_made(&self, batch: &impl Weigh) {
-        self.shared.batches.add(batch.weight());
+        if !self.in_cluster {
+            self.shared.batches.add(batch.weight());
+        }
     }
 
     /// A batch, which was made before, is with its writer.
     pub fn batch_has_arrived(&self, batch: &impl Weigh) -> Arrived {
-        Arrived { in_flight: self.clone(), bytes: batch.weight() }
+        let bytes = batch.weight();
+        if self.in_cluster {
+            self.shared.batches.add(bytes);
+        }
+        Arrived { in_flight: self.clone(), bytes }
     }
 
     /// Whether writers have too much to do.
@@ -84,16 +104,46 @@ impl InFlight {
         self.shared.batches.is_full()
     }
 
-    /// Sums leave for their rows.
-    pub fn sums_are_made(&self, sums: &[ContributionBatch]) {
-        self.shared.sums.add(sums.iter().map(ContributionBatch::memory).sum());
+    /// Sums of an epoch leave for their rows.
+    pub fn sums_are_made(&self, epoch: Epoch, sums: &[ContributionBatch]) {
+        let bytes = sums.iter().map(ContributionBatch::memory).sum();
+        self.shared.sums.add(bytes);
+        if self.in_cluster {
+            *self.sums_of_epochs().entry(epoch).or_default() += bytes;
+        }
     }
 
     /// Sums, which were made before, are applied.
     pub fn sums_are_applied(&self, sums: &[ContributionBatch]) {
-        if self.shared.sums.subtract(sums.iter().map(ContributionBatch::memory).sum()) {
+        if !self.in_cluster {
+            self.sums_are_gone(sums.iter().map(ContributionBatch::memory).sum());
+        }
+    }
+
+    /// In a cluster: the sums of all epochs are applied for which this holds.
+    pub fn epochs_are_done(&self, is_done: impl Fn(Epoch) -> bool) {
+        if !self.in_cluster {
+            return;
+        }
+        let mut epochs = self.sums_of_epochs();
+        let mut bytes = 0;
+        while let Some(first) = epochs.first_entry().filter(|first| is_done(*first.key())) {
+            bytes += first.remove();
+        }
+        drop(epochs);
+        if bytes > 0 {
+            self.sums_are_gone(bytes);
+        }
+    }
+
+    fn sums_are_gone(&self, bytes: u64) {
+        if self.shared.sums.subtract(bytes) {
             self.shared.wake_sources();
         }
+    }
+
+    fn sums_of_epochs(&self) -> MutexGuard<'_, BTreeMap<Epoch, u64>> {
+        self.shared.sums_of_epochs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether too many sums wait for the end of their epoch.
@@ -150,7 +200,7 @@ mod tests {
 
     #[test]
     fn sources_wait_until_less_is_in_flight() {
-        let in_flight = InFlight::default();
+        let in_flight = InFlight::new(false);
         let sent = |bytes| {
             in_flight.batch_is_made(&Bytes(bytes));
             in_flight.batch_has_arrived(&Bytes(bytes))

@@ -18,5 +18,5 @@ mod work;
 mod writer;
 
 pub use failure::{Failure, RunError};
-pub(crate) use run::KeptRun;
-pub use run::{Execution, ItemDelivery, Run, start};
+pub use run::{Execution, ItemDelivery, ItemsTo, Mesh, Run, start};
+pub(crate) use run::{HandOn, KeptRun, TakeWriter, WriterForAll};

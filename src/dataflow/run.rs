@@ -1,12 +1,14 @@
 //! Starts the workers and the writer threads of a run.
 
+use std::any::Any;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use timely::communication::Config as Communication;
+use timely::communication::allocator::AllocatorBuilder;
 use timely::worker::Config as WorkerConfig;
 
 use super::count_block::BlockCounter;
@@ -20,8 +22,8 @@ use crate::epoch::{Epoch, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
-use crate::publish::RunClock;
-use crate::recovery::{RecoveryParts, RecoveryThreads};
+use crate::publish::{Handed, RunClock};
+use crate::recovery::Recovery;
 use crate::sink::{DeadLetterFile, Destination, Intake, Sample, Sink, Writers};
 use crate::source::{CaughtUp, Feed};
 use crate::state::{DecayCounters, Publishing};
@@ -36,8 +38,10 @@ pub struct Run {
     pub peers: Peers,
     /// One per worker of this process; workers may share one.
     pub feeds: Vec<Feed>,
+    /// The connections to the other processes, where there are any.
+    pub mesh: Option<Mesh>,
     /// Where items go.
-    pub sink: Box<dyn Sink>,
+    pub sink: ItemsTo,
     /// How they get there.
     pub delivery: ItemDelivery,
     /// Set by the first signal to stop.
@@ -62,6 +66,37 @@ pub struct Run {
     pub kept: Option<KeptRun>,
 }
 
+/// What timely reaches the other processes through.
+pub struct Mesh {
+    /// One for each worker of this process.
+    pub workers: Vec<AllocatorBuilder>,
+    /// What ends with them.
+    pub guard: Box<dyn Any + Send>,
+}
+
+/// Who writes the items of this process.
+pub enum ItemsTo {
+    /// It does.
+    Here(Box<dyn Sink>),
+    /// It does, and what other processes hand on, too: they are given the way to the writer before the run begins.
+    HereForAll(Box<dyn Sink>, TakeWriter),
+    /// Another process, which is handed what a table is to get. (A changelog goes through the dataflow.)
+    Elsewhere(HandOn, Arc<str>),
+}
+
+/// Is given the way to the writer of a table.
+pub struct TakeWriter(pub(crate) Box<dyn FnOnce(WriterForAll) + Send>);
+
+/// Hands on what is to be written, until nothing more comes.
+pub struct HandOn(pub(crate) Box<dyn FnOnce(Receiver<Handed>) + Send>);
+
+/// The way to the writer of a table, for what other processes hand on: it waits for these as long as this lives.
+#[derive(Clone)]
+pub(crate) struct WriterForAll {
+    pub handed: Sender<Handed>,
+    _keep_writing: KeepWriting,
+}
+
 /// A run whose state is kept.
 pub struct KeptRun {
     /// The states of the workers of this process, with the rows of the last checkpoint.
@@ -69,7 +104,7 @@ pub struct KeptRun {
     /// The epoch at whose end they were like this.
     pub(crate) epoch: Epoch,
     /// Who writes checkpoints and the journal.
-    pub(crate) recovery: RecoveryParts,
+    pub(crate) recovery: Recovery,
 }
 
 /// How items get to the sink.
@@ -81,6 +116,8 @@ pub enum ItemDelivery {
     Pull {
         /// How it wants them.
         intake: Intake,
+        /// How many writers it wants.
+        writers: Writers,
         /// Event logs are read to their end: nobody waits for the table.
         is_replay: bool,
     },
@@ -121,31 +158,33 @@ impl Execution {
 pub fn start(run: Run) -> std::io::Result<Execution> {
     let (done_sender, done) = bounded(0);
     let peers = run.peers;
-    let in_flight = InFlight::default();
+    let in_flight = InFlight::new(peers.is_cluster());
     let (keep_writing, given_up) = keep_writing();
-    let destination = Destination::new(run.sink, run.dead_letters.another(), Arc::clone(&run.metrics));
-    let (sample, sink_name) = (Arc::clone(destination.sample()), Arc::<str>::from(destination.name()));
+    let another = run.dead_letters.another();
+    let destination = |sink| Destination::new(sink, another, Arc::clone(&run.metrics));
+    let (to, sample, sink_name) = match run.sink {
+        ItemsTo::Here(sink) => ItemWriter::here(destination(sink), None),
+        ItemsTo::HereForAll(sink, take_writer) => ItemWriter::here(destination(sink), Some(take_writer)),
+        ItemsTo::Elsewhere(hand_on, name) => (ItemWriter::Elsewhere(hand_on), Arc::default(), name),
+    };
     let publishing = match run.delivery {
         ItemDelivery::Changelog(_) => Publishing::Changelog,
         ItemDelivery::Pull { .. } => Publishing::Pull,
     };
-    let (outboxes, writers) = spawn_writers(
-        destination,
-        run.delivery,
-        run.dead_letters,
-        &run.signalled,
-        &run.metrics,
-        &given_up,
-        &run.failure,
-    )?;
+    let (outboxes, writers) =
+        spawn_writers(to, run.delivery, run.dead_letters, &run.signalled, &run.metrics, &given_up, &run.failure)?;
     let clock = RunClock::since(run.metrics.waiting.started());
-    let workers = run.feeds.len();
+    // Those that share the room of a table's writer.
+    let workers = match run.delivery {
+        ItemDelivery::Pull { writers: Writers::OnePerCluster, .. } => peers.workers() as usize,
+        _ => run.feeds.len(),
+    };
     let mut published = None;
     let (mut restored, mut kept, mut epoch, mut threads) =
         (Vec::new().into_iter(), Vec::new().into_iter(), Epoch(0), None);
     if let Some(KeptRun { counters, epoch: at, recovery }) = run.kept {
-        published = Some(Arc::clone(&recovery.cuts));
-        let (started, workers) = RecoveryThreads::start(recovery)?;
+        published = Some(recovery.cuts());
+        let (started, workers) = recovery.start()?;
         (restored, kept, epoch, threads) = (counters.into_iter(), workers.into_iter(), at, Some(started));
     }
     // Each worker takes its own part out; a worker is built only once.
@@ -183,7 +222,11 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
         .collect();
     drop(outboxes);
     let (failure, worker_failure) = (run.failure.clone(), run.failure);
-    let guards = timely::execute(timely_config(peers, run.serialise), move |worker| {
+    let (builders, others) = match run.mesh {
+        Some(Mesh { workers, guard }) => (workers, guard),
+        None => timely_config(peers, run.serialise).try_build().map_err(std::io::Error::other)?,
+    };
+    let guards = timely::execute::execute_from(builders, others, WorkerConfig::default(), move |worker| {
         let here = peers.worker_indices_here().position(|index| index.0 as usize == worker.index());
         let parts = here.and_then(|here| parts.get(here)?.lock().ok()?.take());
         match parts {
@@ -210,39 +253,74 @@ pub fn start(run: Run) -> std::io::Result<Execution> {
 
 /// Starts the writers; they end with the outboxes, or when writing is given up.
 fn spawn_writers(
-    sink: Destination,
+    to: ItemWriter,
     delivery: ItemDelivery,
     dead_letters: DeadLetterFile,
     signalled: &Arc<AtomicBool>,
     metrics: &Arc<Metrics>,
     given_up: &GivenUp,
     failure: &Failure,
-) -> std::io::Result<(Outboxes, [JoinHandle<()>; 2])> {
+) -> std::io::Result<(Outboxes, Vec<JoinHandle<()>>)> {
     let (items, item_writer) = match delivery {
         ItemDelivery::Changelog(writers) => {
             let (outbox, inbox) = unbounded();
-            let writer = ChangelogWriter { sink, signalled: Arc::clone(signalled), metrics: Arc::clone(metrics) };
-            let writer = spawn_writer("sink", inbox, given_up.clone(), writer, failure.clone())?;
+            let writer = match to {
+                ItemWriter::Here(sink, _) => {
+                    let (signalled, metrics) = (Arc::clone(signalled), Arc::clone(metrics));
+                    let writer = ChangelogWriter { sink, signalled, metrics };
+                    Some(spawn_writer("sink", inbox, given_up.clone(), writer, failure.clone())?)
+                }
+                // Nothing comes out of the dataflow here.
+                ItemWriter::Elsewhere(_) => None,
+            };
             (ItemOutbox::Changelog(Changelog { items: outbox, writers }), writer)
         }
-        ItemDelivery::Pull { intake, is_replay } => {
+        ItemDelivery::Pull { intake, is_replay, .. } => {
             let (handed, inbox) = unbounded();
             let (keep_writing, given_up_by_workers) = keep_writing();
             let given_up = [given_up.clone(), given_up_by_workers];
-            let writer = spawn_table_writer(inbox, given_up, sink, intake.items_at_once, failure.clone())?;
-            (ItemOutbox::Table { handed, keep_writing, intake, is_replay }, writer)
+            let writer = match to {
+                ItemWriter::Here(sink, take_writer) => {
+                    if let Some(TakeWriter(take_writer)) = take_writer {
+                        take_writer(WriterForAll { handed: handed.clone(), _keep_writing: keep_writing.clone() });
+                    }
+                    spawn_table_writer(inbox, given_up, sink, intake.items_at_once, failure.clone())?
+                }
+                ItemWriter::Elsewhere(HandOn(hand_on)) => {
+                    std::thread::Builder::new().name("sink".to_owned()).spawn(move || hand_on(inbox))?
+                }
+            };
+            (ItemOutbox::Table { handed, keep_writing, intake, is_replay }, Some(writer))
         }
     };
     let (dead_letter_outbox, inbox) = unbounded();
     let dead_letter_writer = spawn_writer("dead letters", inbox, given_up.clone(), dead_letters, failure.clone())?;
-    Ok((Outboxes { items, dead_letters: dead_letter_outbox }, [item_writer, dead_letter_writer]))
+    let writers = item_writer.into_iter().chain([dead_letter_writer]).collect();
+    Ok((Outboxes { items, dead_letters: dead_letter_outbox }, writers))
 }
 
-fn timely_config(peers: Peers, serialise: bool) -> timely::Config {
-    let communication = match (peers.workers_here() as usize, serialise) {
+/// Who writes items, ready to.
+enum ItemWriter {
+    Here(Destination, Option<TakeWriter>),
+    Elsewhere(HandOn),
+}
+
+impl ItemWriter {
+    /// And some row that it has written, once there is one, and its name.
+    fn here(
+        destination: Destination,
+        take_writer: Option<TakeWriter>,
+    ) -> (ItemWriter, Arc<OnceLock<Sample>>, Arc<str>) {
+        let (sample, name) = (Arc::clone(destination.sample()), Arc::from(destination.name()));
+        (ItemWriter::Here(destination, take_writer), sample, name)
+    }
+}
+
+/// What timely runs the workers of a single process with.
+fn timely_config(peers: Peers, serialise: bool) -> Communication {
+    match (peers.workers_here() as usize, serialise) {
         (workers, true) => Communication::ProcessBinary(workers),
         (1, false) => Communication::Thread,
         (workers, false) => Communication::Process(workers),
-    };
-    timely::Config { communication, worker: WorkerConfig::default() }
+    }
 }

@@ -113,6 +113,7 @@ pub(super) fn work(worker: &mut Worker, parts: WorkerParts) {
         failure: failure.clone(),
     };
     let (done, source) = graph::build(worker, parts);
+    let pulse = metrics.pulse.register();
     let mut next = Next::Done;
     let mut writing = Writing::Nothing;
     while !done.done() || next != Next::Done || kept.as_ref().is_some_and(|kept| !kept.may_end()) {
@@ -122,6 +123,7 @@ pub(super) fn work(worker: &mut Worker, parts: WorkerParts) {
             Writing::Waits => worker.step_or_park(Some(clock.until(next).min(WHILE_WRITING))),
             Writing::Nothing => worker.step_or_park(Some(clock.until(next).min(LONGEST_SLEEP))),
         };
+        pulse.beat();
         source.wake_if_acknowledged();
         if let Some(kept) = &mut kept {
             writing = kept.write(&done);

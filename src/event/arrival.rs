@@ -1,12 +1,14 @@
 //! When an event arrived: what `max_ahead` is measured from.
 
+use serde::{Deserialize, Serialize};
+
 use super::TimeUnit;
 use crate::counter::EventTime;
 
 /// What a source knows of the arrival of an event, in the unit of the event's time.
 ///
 /// The event itself may say more, in the schema's arrival field; see `Arrival::with_field`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
     time: EventTime,
     read: EventTime,

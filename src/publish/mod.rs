@@ -15,7 +15,7 @@ mod tests;
 mod writer;
 
 pub(crate) use clock::RunClock;
-pub(crate) use message::Handed;
+pub(crate) use message::{Answer, Handed, Receipt};
 pub(crate) use pace::Pace;
 pub(crate) use publisher::{GivenUp, Next, Parts as PublisherParts, Publisher, RunState, not_published};
 pub(crate) use writer::write_table;

@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::message::{FromWorker, LongestStretch};
-use super::restore::{clear_marks, described, dictionary_of};
+use super::gather::{AboutPart, Gatherer, Part};
+use super::message::{LongestStretch, ToCoordinator};
+use super::restore::{clear_marks, described};
 use crate::checkpoint::{
-    BlobEntry, Changes, CheckpointError, CheckpointErrorKind, Commits, DeadLetterFile, Manifest, ManifestNumber,
-    SegmentEntry, SegmentId, SegmentIds, Store, compact, compaction, read_filter, replace, write_filter,
+    BlobEntry, CheckpointError, CheckpointErrorKind, Commits, DeadLetterFile, Manifest, ManifestNumber, SegmentEntry,
+    SegmentId, SegmentIds, Store, compact, compaction, read_filter, replace, write_filter,
 };
 use crate::clock::StreamTime;
-use crate::epoch::{Epoch, Window};
+use crate::epoch::Epoch;
 use crate::source::{Cuts, SourcePositions};
-use crate::state::{Piece, SnapshotEnd, merge_filters};
+use crate::state::merge_filters;
 
 /// More objects with filters of evicted keys than this are merged.
 const MOST_FILTERS: usize = 8;
@@ -29,8 +30,10 @@ pub(crate) struct CoordinatorParts {
     /// What each manifest says beside what changes.
     pub description: Manifest,
     pub cuts: Arc<Cuts>,
-    /// How many workers write snapshots.
+    /// How many workers of this process write snapshots.
     pub workers: usize,
+    /// How many processes write a part of each checkpoint, this one among them.
+    pub processes: usize,
     /// Set when what is counted is of no use any more: no checkpoint may be made of it.
     pub is_spoilt: Arc<AtomicBool>,
     /// As much as is gathered before it is written.
@@ -40,6 +43,7 @@ pub(crate) struct CoordinatorParts {
 /// Makes checkpoints, one at a time.
 pub(crate) struct Coordinator {
     parts: CoordinatorParts,
+    gatherer: Gatherer,
     names: SegmentIds,
     /// Those of the last checkpoint; some may have been merged since.
     segments: Vec<SegmentEntry>,
@@ -50,14 +54,11 @@ pub(crate) struct Coordinator {
 
 /// A checkpoint that is under way.
 struct Running {
-    gathered: Result<Changes, CheckpointError>,
     dead_letters: Option<DeadLetterFile>,
-    evicted: Vec<u8>,
-    ended: usize,
-    stream: StreamTime,
-    window: Window,
-    rows: u64,
-    longest: LongestStretch,
+    /// What all parts have written so far.
+    written: Result<(Vec<SegmentEntry>, Vec<BlobEntry>), CheckpointError>,
+    about: AboutPart,
+    parts: usize,
 }
 
 /// A checkpoint that was made.
@@ -79,7 +80,8 @@ impl Coordinator {
         let last = parts.commits.kept().last();
         let (segments, evicted) = last.map(|last| (last.segments.clone(), last.evicted.clone())).unwrap_or_default();
         let names = SegmentIds::new(parts.commits.generation());
-        Coordinator { parts, names, segments, evicted, running: None }
+        let gatherer = Gatherer::new(parts.store.clone(), names.clone(), parts.most_bytes, parts.workers);
+        Coordinator { parts, gatherer, names, segments, evicted, running: None }
     }
 
     /// Whether what is counted is of no use any more: no checkpoint will be made of it.
@@ -90,58 +92,39 @@ impl Coordinator {
     /// Asks for a checkpoint of the epoch that ends next. The file of dead letters is as long as this, at least, and nothing that is read
     /// after the cut stands in it yet. None may be under way.
     pub fn begin(&mut self, dead_letters: Option<DeadLetterFile>) {
-        let CoordinatorParts { store, most_bytes, cuts, .. } = &self.parts;
-        self.running = Some(Running {
-            gathered: Ok(Changes::new(store, &self.names, *most_bytes, clear_marks)),
-            dead_letters,
-            evicted: Vec::new(),
-            ended: 0,
-            stream: StreamTime::default(),
-            window: Window::default(),
-            rows: 0,
-            longest: LongestStretch::default(),
-        });
-        cuts.want_checkpoint();
+        let (written, about) = (Ok((Vec::new(), Vec::new())), AboutPart::default());
+        self.running = Some(Running { dead_letters, written, about, parts: 0 });
+        self.parts.cuts.want_checkpoint();
     }
 
-    /// Takes what a worker has written; whether that was the last of the checkpoint, which is then to be [ended](Coordinator::end).
-    pub fn take(&mut self, message: FromWorker) -> bool {
-        let Some(running) = &mut self.running else { return false };
-        match message {
-            FromWorker::Piece(Piece { records, features }) => {
-                if let Ok(changes) = &mut running.gathered {
-                    let added = dictionary_of(&features)
-                        .and_then(|dictionary| changes.add_features(&dictionary))
-                        .and_then(|()| changes.add(&records));
-                    if let Err(error) = added {
-                        running.gathered = Err(error);
-                    }
-                }
+    /// Takes what a worker has written, or another process; whether that was the last of the checkpoint, which is then to be
+    /// [ended](Coordinator::end).
+    pub fn take(&mut self, message: ToCoordinator) -> bool {
+        let part = match message {
+            ToCoordinator::Part(part) => Some(*part),
+            message => self.gatherer.take(message),
+        };
+        let (Some(running), Some(Part { files, about })) = (&mut self.running, part) else { return false };
+        running.parts += 1;
+        running.about.add(about);
+        match (&mut running.written, files) {
+            (Ok((segments, filters)), Ok(files)) => {
+                segments.extend(files.segments);
+                filters.extend(files.evicted);
             }
-            FromWorker::Evicted(filters) => running.evicted.extend(filters),
-            FromWorker::End(SnapshotEnd { stream, window, rows }, LongestStretch { cpu, wall }) => {
-                let LongestStretch { cpu: longest, wall: longest_wall } = running.longest;
-                running.longest = LongestStretch { cpu: longest.max(cpu), wall: longest_wall.max(wall) };
-                running.ended += 1;
-                running.rows += rows;
-                running.window = running.window.max(window);
-                // All workers learn the same times; of a worker without keys too.
-                running.stream = stream;
-            }
-            FromWorker::Settled => {}
+            (Ok(_), Err(error)) => running.written = Err(error),
+            (Err(_), _) => {}
         }
-        running.ended == self.parts.workers
+        running.parts == self.parts.processes
     }
 
     /// Commits what was gathered. The workers are to be told what became of it.
     pub fn end(&mut self, now: SystemTime) -> Result<Made, CheckpointError> {
         let bug = |what: &str| CheckpointError::new(CheckpointErrorKind::Failed, format!("{what}: this is a bug"));
         let running = self.running.take().ok_or_else(|| bug("a checkpoint ends that has not begun"))?;
-        let written = running.gathered?.finish()?;
-        let mut evicted = self.evicted.clone();
-        if !running.evicted.is_empty() {
-            evicted.push(write_filter(&self.parts.store, self.names.next(), &running.evicted)?);
-        }
+        let (written, filters) = running.written?;
+        let AboutPart { stream, window, rows, longest } = running.about;
+        let evicted: Vec<BlobEntry> = self.evicted.iter().cloned().chain(filters).collect();
         let epoch = self.parts.cuts.checkpoint().ok_or_else(|| bug("a checkpoint without an epoch"))?.epoch;
         let positions = self.parts.cuts.positions(epoch).ok_or_else(|| bug("a checkpoint without positions"))?;
         if self.is_spoilt() {
@@ -153,8 +136,8 @@ impl Coordinator {
         let mut manifest = self.parts.description.clone();
         manifest.created = jiff::Timestamp::try_from(now).map(|now| now.to_string()).unwrap_or_default();
         manifest.epoch = epoch;
-        manifest.window = running.window;
-        manifest.stream_clock = described(&running.stream)?;
+        manifest.window = window;
+        manifest.stream_clock = described(&stream)?;
         manifest.positions = described(&positions)?;
         manifest.dead_letters = running.dead_letters;
         manifest.segments.clone_from(&segments);
@@ -162,7 +145,7 @@ impl Coordinator {
         let number = self.parts.commits.commit(manifest)?;
         (self.segments, self.evicted) = (segments, evicted);
         self.parts.cuts.forget_before(epoch);
-        Ok(Made { number, epoch, positions, bytes, rows: running.rows, longest: running.longest })
+        Ok(Made { number, epoch, positions, bytes, rows, longest })
     }
 
     /// Merges segments where there are too many, and deletes what no checkpoint that is kept needs: both may fail without harm.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::others::Others;
 use super::restore::described;
 use super::sleepers::Sleepers;
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind, Journal};
@@ -57,6 +58,30 @@ impl Journaled {
         &self.shared.sleepers
     }
 
+    /// The same as [`Journaled::covers`], for another process: up to where everything is covered, where this epoch is.
+    pub fn want(&self, epoch: Epoch) -> Option<Epoch> {
+        self.covers(epoch).then(|| Epoch(self.shared.covered_before.load(Ordering::Acquire).saturating_sub(1)))
+    }
+
+    /// Everything up to this epoch is covered.
+    pub fn cover(&self, epoch: Epoch) {
+        self.shared.covered_before.fetch_max(epoch.0.saturating_add(1), Ordering::AcqRel);
+        self.shared.sleepers.wake();
+    }
+
+    /// Waits until an epoch behind this one is wanted; `None`: nobody can want anything any more.
+    pub fn next_wanted(&self, behind: Option<Epoch>) -> Option<Epoch> {
+        let mut has_ended = self.shared.has_ended.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*has_ended {
+            let wanted = self.wanted().filter(|wanted| behind.is_none_or(|behind| *wanted > behind));
+            if wanted.is_some() {
+                return wanted;
+            }
+            has_ended = self.shared.changed.wait(has_ended).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+
     /// Nobody will want anything any more.
     pub fn end(&self) {
         *self.shared.has_ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -67,11 +92,6 @@ impl Journaled {
     fn wanted(&self) -> Option<Epoch> {
         let wanted = self.shared.wanted_before.load(Ordering::Acquire);
         (wanted > self.shared.covered_before.load(Ordering::Acquire)).then(|| Epoch(wanted.saturating_sub(1)))
-    }
-
-    fn cover(&self, epoch: Epoch) {
-        self.shared.covered_before.fetch_max(epoch.0.saturating_add(1), Ordering::AcqRel);
-        self.shared.sleepers.wake();
     }
 
     /// Waits until something is wanted, or so long; whether anybody can still want anything.
@@ -87,17 +107,17 @@ impl Journaled {
 }
 
 /// Writes what is wanted.
-#[derive(Debug)]
 pub(crate) struct JournalWriter {
     journal: Journal,
     journaled: Journaled,
     cuts: Arc<Cuts>,
+    others: Arc<dyn Others>,
 }
 
 impl JournalWriter {
     /// Writes into this journal what `journaled` is asked for.
-    pub fn new(journal: Journal, journaled: Journaled, cuts: Arc<Cuts>) -> JournalWriter {
-        JournalWriter { journal, journaled, cuts }
+    pub fn new(journal: Journal, journaled: Journaled, cuts: Arc<Cuts>, others: Arc<dyn Others>) -> JournalWriter {
+        JournalWriter { journal, journaled, cuts, others }
     }
 
     /// Writes an entry, if something is wanted and the readers have come so far; whether it did.
@@ -110,6 +130,7 @@ impl JournalWriter {
         let Some(positions) = self.cuts.positions(newest) else { return Ok(false) };
         let number = self.journal.append(newest, described(&positions)?)?;
         self.journaled.cover(newest);
+        self.others.covered(newest);
         if let Err(error) = self.journal.prune_below(number) {
             tracing::debug!("older entries of the journal stay for now: {error}");
         }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::gather::Part;
 use crate::state::{Piece, SnapshotEnd};
 
-/// What a worker says to the coordinator.
+/// What the coordinator is told: by a worker of its process, but for the parts of others.
 #[derive(Debug)]
-pub(crate) enum FromWorker {
+pub(crate) enum ToCoordinator {
     /// Some of its snapshot.
     Piece(Piece),
     /// Filters of evicted keys.
@@ -16,10 +19,12 @@ pub(crate) enum FromWorker {
     End(SnapshotEnd, LongestStretch),
     /// It will publish nothing more, and nothing more is read.
     Settled,
+    /// What another process has gathered of its workers.
+    Part(Box<Part>),
 }
 
 /// What became of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Verdict {
     /// The checkpoint is there.
     Durable,
@@ -28,7 +33,7 @@ pub(crate) enum Verdict {
 }
 
 /// The longest time that a worker has spent on one snapshot between other work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LongestStretch {
     /// By the clock of the thread's processor time.
     pub cpu: Duration,

@@ -21,9 +21,12 @@
 //! What is stored, and how, is [`crate::checkpoint`].
 
 mod coordinator;
+mod gather;
 mod journal;
+mod member;
 mod message;
 mod open;
+mod others;
 mod restore;
 #[cfg(test)]
 mod simulator;
@@ -32,8 +35,12 @@ mod snapshotter;
 mod threads;
 
 pub(crate) use coordinator::{Coordinator, CoordinatorParts};
+pub(crate) use gather::Gatherer;
 pub(crate) use journal::{JournalWriter, Journaled};
-pub(crate) use open::{Opened, StateOptions};
+pub(crate) use member::{FromMember, MemberEar, MemberParts};
+pub(crate) use message::{ToCoordinator, Verdict};
+pub(crate) use open::{Opened, StateOptions, restore_as_told};
+pub(crate) use others::{NoOthers, Others};
 pub(crate) use restore::{beginnings_of, described_beginnings};
 pub(crate) use snapshotter::{Snapshotter, Writing};
-pub(crate) use threads::{RecoveryParts, RecoveryThreads, WorkerRecovery};
+pub(crate) use threads::{Messages, Recovery, RecoveryParts, WorkerRecovery};

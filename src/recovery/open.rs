@@ -143,28 +143,11 @@ impl Opened {
         mark_all: bool,
     ) -> Result<Vec<DecayCounters>, CheckpointError> {
         loop {
-            let began = Instant::now();
-            let mut counters: Vec<DecayCounters> = peers.worker_indices_here().map(|_| new()).collect();
-            for (counters, worker) in counters.iter_mut().zip(peers.worker_indices_here()) {
-                counters.keep_for_checkpoints(worker);
-            }
-            let Some(checkpoint) = &self.checkpoint else { return Ok(counters) };
-            let into = counters.iter_mut().zip(peers.worker_indices_here()).map(|(counters, worker)| RestoreInto {
-                counters,
-                worker,
-                workers: peers.workers(),
-                began_at,
-                mark_all,
-            });
+            let Some(checkpoint) = &self.checkpoint else { return Ok(new_counters(peers, new)) };
             let number = checkpoint.manifest.number;
-            match restore(&self.store, checkpoint, into.collect()) {
-                Ok(()) => {
-                    let rows: usize = counters.iter().map(DecayCounters::rows).sum();
-                    tell(&checkpoint.manifest, rows, began);
-                    return Ok(counters);
-                }
+            match restore_share(&self.store, checkpoint, peers, new, began_at, mark_all) {
                 Err(why) if why.is_damage() => self.pass_over(number, why)?,
-                Err(error) => return Err(error),
+                restored => return restored,
             }
         }
     }
@@ -189,6 +172,54 @@ impl Opened {
         self.checkpoint = self.search.next()?;
         Ok(())
     }
+}
+
+/// Brings the rows of this process back that the checkpoint with this number has; none: there is none yet. Only process 0 opens a state, and decides which
+/// checkpoint it is. Returns the epoch at whose end they were like this, too.
+pub(crate) fn restore_as_told(
+    store: &Store,
+    number: Option<ManifestNumber>,
+    peers: Peers,
+    new: NewCounters<'_>,
+    began_at: i64,
+    mark_all: bool,
+) -> Result<(Vec<DecayCounters>, Option<Epoch>), CheckpointError> {
+    let Some(number) = number else { return Ok((new_counters(peers, new), None)) };
+    let checkpoint = Restorable::open(store, number)?;
+    let counters = restore_share(store, &checkpoint, peers, new, began_at, mark_all)?;
+    Ok((counters, Some(checkpoint.manifest.epoch)))
+}
+
+fn new_counters(peers: Peers, new: NewCounters<'_>) -> Vec<DecayCounters> {
+    let counters = peers.worker_indices_here().map(|worker| {
+        let mut counters = new();
+        counters.keep_for_checkpoints(worker);
+        counters
+    });
+    counters.collect()
+}
+
+fn restore_share(
+    store: &Store,
+    checkpoint: &Restorable,
+    peers: Peers,
+    new: NewCounters<'_>,
+    began_at: i64,
+    mark_all: bool,
+) -> Result<Vec<DecayCounters>, CheckpointError> {
+    let began = Instant::now();
+    let mut counters = new_counters(peers, new);
+    let into = counters.iter_mut().zip(peers.worker_indices_here()).map(|(counters, worker)| RestoreInto {
+        counters,
+        worker,
+        workers: peers.workers(),
+        began_at,
+        mark_all,
+    });
+    restore(store, checkpoint, into.collect())?;
+    let rows: usize = counters.iter().map(DecayCounters::rows).sum();
+    tell(&checkpoint.manifest, rows, began);
+    Ok(counters)
 }
 
 fn tell(manifest: &Manifest, rows: usize, began: Instant) {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use super::message::{FromWorker, LongestStretch, Verdict};
+use super::message::{LongestStretch, ToCoordinator, Verdict};
 use crate::epoch::Epoch;
-use crate::source::{Cut, Cuts};
+use crate::source::{Cut, KnownCuts};
 use crate::state::{DecayCounters, SnapshotEnd, Written};
 use crate::telemetry::thread_cpu_time;
 
@@ -23,11 +23,11 @@ const SLICES: [Duration; 2] =
 /// A cut that is wanted is made before an epoch is applied that lies behind it; between two cuts the coordinator has said what
 /// became of the first. Of what is written no more waits here than one piece (and what the state writes early because it changes).
 pub(crate) struct Snapshotter {
-    cuts: Arc<Cuts>,
+    cuts: Arc<KnownCuts>,
     /// The last cut that was made.
     last: Option<Cut>,
     phase: Phase,
-    outbox: Sender<FromWorker>,
+    outbox: Sender<ToCoordinator>,
     verdicts: Receiver<Verdict>,
     /// Milliseconds since 1970 at the moment 0 of the run.
     began_at: i64,
@@ -41,7 +41,7 @@ enum Phase {
     /// Nothing is to be done.
     Idle,
     /// It is being written; a piece of it may have found no room yet.
-    Writing(Option<FromWorker>),
+    Writing(Option<ToCoordinator>),
     /// All of it is written.
     Written(SnapshotEnd),
     /// The coordinator has all of it.
@@ -61,7 +61,12 @@ pub(crate) enum Writing {
 
 impl Snapshotter {
     /// Of a worker that hands its snapshots over into `outbox`, and is told what became of them.
-    pub fn new(cuts: Arc<Cuts>, outbox: Sender<FromWorker>, verdicts: Receiver<Verdict>, began_at: i64) -> Snapshotter {
+    pub fn new(
+        cuts: Arc<KnownCuts>,
+        outbox: Sender<ToCoordinator>,
+        verdicts: Receiver<Verdict>,
+        began_at: i64,
+    ) -> Snapshotter {
         let longest = LongestStretch::default();
         Snapshotter { cuts, last: None, phase: Phase::Idle, outbox, verdicts, began_at, longest, rested: None }
     }
@@ -70,7 +75,7 @@ impl Snapshotter {
     /// where `next` is the first that can still come.
     pub fn cut_before(&mut self, next: Epoch, counters: &mut DecayCounters) {
         let last = self.last.map_or(0, |cut| cut.number);
-        let Some(cut) = self.cuts.checkpoint_behind(last).filter(|cut| cut.epoch < next) else { return };
+        let Some(cut) = self.cuts.behind(last).filter(|cut| cut.epoch < next) else { return };
         debug_assert!(matches!(self.phase, Phase::Idle | Phase::Undecided), "the one before has not ended");
         let (began, cpu_before) = (Instant::now(), thread_cpu_time());
         self.hear(counters);
@@ -114,9 +119,9 @@ impl Snapshotter {
         if let Phase::Written(end) = &mut self.phase
             && self.last.is_some_and(|cut| is_done(cut.epoch))
         {
-            let end = FromWorker::End(std::mem::take(end), self.longest);
+            let end = ToCoordinator::End(std::mem::take(end), self.longest);
             match self.outbox.try_send(end) {
-                Err(TrySendError::Full(FromWorker::End(end, _))) => self.phase = Phase::Written(end),
+                Err(TrySendError::Full(ToCoordinator::End(end, _))) => self.phase = Phase::Written(end),
                 _ => self.phase = Phase::Undecided,
             }
         }
@@ -136,8 +141,8 @@ impl Snapshotter {
                         return Writing::Waits;
                     }
                     match counters.write_snapshot() {
-                        Written::Records(piece) => *waiting = Some(FromWorker::Piece(piece)),
-                        Written::Evicted(filters) => *waiting = Some(FromWorker::Evicted(filters)),
+                        Written::Records(piece) => *waiting = Some(ToCoordinator::Piece(piece)),
+                        Written::Evicted(filters) => *waiting = Some(ToCoordinator::Evicted(filters)),
                         Written::NotYet => {}
                         Written::End(end) => self.phase = Phase::Written(end),
                         Written::Nothing => self.phase = Phase::Idle,
@@ -152,7 +157,7 @@ impl Snapshotter {
 
     /// Says that nothing more will be published, and nothing more is read.
     pub fn settled(&self) {
-        let _ = self.outbox.send(FromWorker::Settled);
+        let _ = self.outbox.send(ToCoordinator::Settled);
     }
 
     fn hear(&mut self, counters: &mut DecayCounters) {

@@ -9,12 +9,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::coordinator::{Coordinator, Made};
 use super::journal::{JournalWriter, Journaled};
-use super::message::{FromWorker, Verdict};
+use super::member::{MemberParts, forward_parts, forward_wants};
+use super::message::{ToCoordinator, Verdict};
+use super::others::Others;
 use super::sleepers::Sleepers;
 use super::snapshotter::Snapshotter;
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind, DeadLetterFile};
 use crate::sink::STOP_WITHIN;
-use crate::source::{Cuts, SourcePositions};
+use crate::source::{Cuts, KnownCuts, SourcePositions};
 use crate::telemetry::Metrics;
 
 /// So many pieces of snapshots wait for the coordinator, at most.
@@ -27,8 +29,19 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What a run gives its recovery.
+pub(crate) enum Recovery {
+    /// Process 0, which makes the checkpoints of all.
+    Leads(Box<RecoveryParts>),
+    /// Another one, which writes its part of each.
+    Follows(MemberParts),
+}
+
+/// What process 0 gives its recovery.
 pub(crate) struct RecoveryParts {
     pub coordinator: Coordinator,
+    /// What the coordinator is told.
+    pub messages: Messages,
+    pub others: Arc<dyn Others>,
     pub journal: JournalWriter,
     pub journaled: Journaled,
     pub cuts: Arc<Cuts>,
@@ -46,6 +59,26 @@ pub(crate) struct RecoveryParts {
     /// Milliseconds since 1970 at the moment 0 of the run.
     pub began_at: i64,
     pub workers: usize,
+    /// Of all processes.
+    pub all_workers: usize,
+}
+
+/// The way to the coordinator.
+pub(crate) struct Messages {
+    sender: Sender<ToCoordinator>,
+    receiver: Receiver<ToCoordinator>,
+}
+
+impl Messages {
+    pub fn new() -> Messages {
+        let (sender, receiver) = bounded(PIECES_WAITING);
+        Messages { sender, receiver }
+    }
+
+    /// For the parts of other processes.
+    pub fn sender(&self) -> Sender<ToCoordinator> {
+        self.sender.clone()
+    }
 }
 
 /// A worker's part of it.
@@ -59,63 +92,100 @@ pub(crate) struct WorkerRecovery {
 /// The threads.
 pub(crate) struct RecoveryThreads {
     journaled: Journaled,
-    coordinator: JoinHandle<()>,
-    journal: JoinHandle<()>,
+    threads: [JoinHandle<()>; 2],
+}
+
+impl Recovery {
+    /// What is told of cuts to the workers of this process.
+    pub fn cuts(&self) -> Arc<KnownCuts> {
+        match self {
+            Recovery::Leads(parts) => parts.cuts.known(),
+            Recovery::Follows(parts) => Arc::clone(&parts.cuts),
+        }
+    }
+
+    /// Starts its threads; each worker of this process gets its part.
+    pub fn start(self) -> std::io::Result<(RecoveryThreads, Vec<WorkerRecovery>)> {
+        match self {
+            Recovery::Leads(parts) => lead(*parts),
+            Recovery::Follows(parts) => follow(parts),
+        }
+    }
 }
 
 impl RecoveryThreads {
-    /// Starts them; each worker gets its part.
-    pub fn start(parts: RecoveryParts) -> std::io::Result<(RecoveryThreads, Vec<WorkerRecovery>)> {
-        let (outbox, inbox) = bounded(PIECES_WAITING);
-        let is_finished = Arc::<AtomicBool>::default();
-        let (mut workers, mut verdicts) = (Vec::new(), Vec::new());
-        for _ in 0..parts.workers {
-            let (verdict, heard) = bounded(1);
-            verdicts.push(verdict);
-            workers.push(WorkerRecovery {
-                snapshotter: Snapshotter::new(Arc::clone(&parts.cuts), outbox.clone(), heard, parts.began_at),
-                journaled: parts.journaled.clone(),
-                is_finished: Arc::clone(&is_finished),
-            });
-        }
-        let (journal, fail) = (parts.journal, Arc::clone(&parts.fail));
-        let journal = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            if let Err(error) = journal.run() {
-                fail(error);
-            }
-        })?;
-        let keeper = Keeper {
-            coordinator: parts.coordinator,
-            cuts: parts.cuts,
-            every: parts.every,
-            dead_letters: parts.dead_letters,
-            made: parts.made,
-            signalled: parts.signalled,
-            metrics: parts.metrics,
-            inbox,
-            verdicts,
-            workers: parts.journaled.sleepers().clone(),
-            settled: 0,
-            failed_in_row: 0,
-        };
-        let fail = parts.fail;
-        let coordinator = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || {
-            let workers = keeper.workers.clone();
-            if let Err(error) = keeper.run() {
-                fail(error);
-            }
-            is_finished.store(true, Ordering::Release);
-            workers.wake();
-        })?;
-        Ok((RecoveryThreads { journaled: parts.journaled, coordinator, journal }, workers))
-    }
-
     /// Waits for them, once the workers have ended; whether both have ended well.
     pub fn join(self) -> bool {
         self.journaled.end();
-        let coordinator = self.coordinator.join();
-        self.journal.join().is_ok() && coordinator.is_ok()
+        let joined = self.threads.map(JoinHandle::join);
+        joined.iter().all(Result::is_ok)
     }
+}
+
+fn lead(parts: RecoveryParts) -> std::io::Result<(RecoveryThreads, Vec<WorkerRecovery>)> {
+    let Messages { sender: outbox, receiver: inbox } = parts.messages;
+    let is_finished = Arc::<AtomicBool>::default();
+    let (mut workers, mut verdicts) = (Vec::new(), Vec::new());
+    for _ in 0..parts.workers {
+        let (verdict, heard) = bounded(1);
+        verdicts.push(verdict);
+        workers.push(WorkerRecovery {
+            snapshotter: Snapshotter::new(parts.cuts.known(), outbox.clone(), heard, parts.began_at),
+            journaled: parts.journaled.clone(),
+            is_finished: Arc::clone(&is_finished),
+        });
+    }
+    let (journal, fail) = (parts.journal, Arc::clone(&parts.fail));
+    let journal = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+        if let Err(error) = journal.run() {
+            fail(error);
+        }
+    })?;
+    let keeper = Keeper {
+        coordinator: parts.coordinator,
+        cuts: parts.cuts,
+        every: parts.every,
+        dead_letters: parts.dead_letters,
+        made: parts.made,
+        signalled: parts.signalled,
+        metrics: parts.metrics,
+        inbox,
+        verdicts,
+        others: Arc::clone(&parts.others),
+        workers: parts.journaled.sleepers().clone(),
+        all_workers: parts.all_workers,
+        settled: 0,
+        failed_in_row: 0,
+    };
+    let (fail, others) = (parts.fail, parts.others);
+    let coordinator = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || {
+        let workers = keeper.workers.clone();
+        if let Err(error) = keeper.run() {
+            fail(error);
+        }
+        is_finished.store(true, Ordering::Release);
+        others.finished();
+        workers.wake();
+    })?;
+    Ok((RecoveryThreads { journaled: parts.journaled, threads: [coordinator, journal] }, workers))
+}
+
+fn follow(parts: MemberParts) -> std::io::Result<(RecoveryThreads, Vec<WorkerRecovery>)> {
+    let (outbox, inbox) = bounded(PIECES_WAITING);
+    let workers = parts.heard.into_iter().map(|heard| WorkerRecovery {
+        snapshotter: Snapshotter::new(Arc::clone(&parts.cuts), outbox.clone(), heard, parts.began_at),
+        journaled: parts.journaled.clone(),
+        is_finished: Arc::clone(&parts.is_finished),
+    });
+    let workers = workers.collect();
+    let (journaled, tell) = (parts.journaled.clone(), Arc::clone(&parts.tell));
+    let wants =
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || forward_wants(&journaled, &*tell))?;
+    let (gatherer, is_spoilt, tell) = (parts.gatherer, parts.is_spoilt, parts.tell);
+    let parts_of_checkpoints = std::thread::Builder::new()
+        .name("checkpoints".to_owned())
+        .spawn(move || forward_parts(gatherer, &inbox, &is_spoilt, &*tell))?;
+    Ok((RecoveryThreads { journaled: parts.journaled, threads: [parts_of_checkpoints, wants] }, workers))
 }
 
 /// Moves the coordinator.
@@ -127,11 +197,13 @@ struct Keeper {
     made: Box<dyn FnMut(&SourcePositions) + Send>,
     signalled: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
-    inbox: Receiver<FromWorker>,
+    inbox: Receiver<ToCoordinator>,
     verdicts: Vec<Sender<Verdict>>,
+    others: Arc<dyn Others>,
     /// Sleep between what they do.
     workers: Sleepers,
-    /// How many workers will publish nothing more.
+    /// How many there are, of all processes, and how many of them will publish nothing more.
+    all_workers: usize,
     settled: usize,
     failed_in_row: u32,
 }
@@ -167,7 +239,7 @@ impl Keeper {
             return Ok(Err(error));
         }
         let mut due = Instant::now() + self.every;
-        while self.settled < self.verdicts.len() {
+        while self.settled < self.all_workers {
             self.wait(due)?;
             if Instant::now() >= due {
                 due = Instant::now() + self.every;
@@ -182,7 +254,7 @@ impl Keeper {
     fn wait(&mut self, until: Instant) -> Result<(), GivenUp> {
         match self.inbox.recv_deadline(until) {
             Ok(message) => {
-                self.settled += usize::from(matches!(message, FromWorker::Settled));
+                self.settled += usize::from(matches!(message, ToCoordinator::Settled));
                 Ok(())
             }
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -214,7 +286,7 @@ impl Keeper {
         self.workers.wake();
         loop {
             let message = self.inbox.recv().map_err(|_| GivenUp)?;
-            self.settled += usize::from(matches!(message, FromWorker::Settled));
+            self.settled += usize::from(matches!(message, ToCoordinator::Settled));
             if self.coordinator.take(message) {
                 break;
             }
@@ -224,6 +296,7 @@ impl Keeper {
         for worker in &self.verdicts {
             let _ = worker.send(verdict);
         }
+        self.others.decided(verdict);
         self.workers.wake();
         match &made {
             Ok(made) => {

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::SinkError;
 use super::item::ItemBatch;
@@ -52,7 +52,7 @@ use crate::reading::Item;
 pub const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// What a sink says of items that it was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// They are durable, or newer ones are.
     Written,

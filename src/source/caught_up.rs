@@ -1,13 +1,21 @@
 //! Whether readers have reached the ends that were found at the start.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::epoch::Epoch;
 
 /// Told by each reader, once, when everything that there was at the start has been handed over.
-#[derive(Debug)]
-pub struct CaughtUp(Mutex<State>);
+///
+/// In a cluster process 0 knows of all readers; the others tell it of theirs, and are told when all have.
+pub struct CaughtUp {
+    state: Mutex<State>,
+    /// Is told of each reader, and when the last one has got there.
+    tells: OnceLock<TellCaughtUp>,
+}
+
+/// Tells other processes of a reader that has got there in this epoch, and whether it was the last of all.
+pub(crate) type TellCaughtUp = Box<dyn Fn(Epoch, bool) + Send + Sync>;
 
 #[derive(Debug)]
 struct State {
@@ -20,20 +28,46 @@ struct State {
 impl CaughtUp {
     /// Of so many readers; of none, where only the end of the input is an end.
     pub fn new(readers: Option<usize>) -> CaughtUp {
-        CaughtUp(Mutex::new(State { missing: readers.unwrap_or(usize::MAX), latest: Epoch(0) }))
+        let state = State { missing: readers.unwrap_or(usize::MAX), latest: Epoch(0) };
+        CaughtUp { state: Mutex::new(state), tells: OnceLock::new() }
+    }
+
+    /// Tells other processes from now on.
+    pub(crate) fn tell(&self, tells: TellCaughtUp) {
+        let _ = self.tells.set(tells);
+    }
+
+    /// All readers of all processes have got there, the last of them in this epoch.
+    pub(crate) fn all_reached(&self, epoch: Epoch) {
+        *self.lock() = State { missing: 0, latest: epoch };
     }
 
     /// One more reader has got there; the last of it stands in this epoch.
     pub fn reached(&self, epoch: Epoch) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.missing = state.missing.saturating_sub(1);
         state.latest = state.latest.max(epoch);
+        let (is_last, latest) = (state.missing == 0, state.latest);
+        drop(state);
+        if let Some(tells) = self.tells.get() {
+            tells(latest, is_last);
+        }
     }
 
     /// The epoch with which everything is counted that there was at the start; `None`: some reader is not there yet.
     pub fn epoch(&self) -> Option<Epoch> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         (state.missing == 0).then_some(state.latest)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CaughtUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CaughtUp").field(&self.state).finish()
     }
 }
 

@@ -6,12 +6,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 use timely::scheduling::activate::SyncActivator;
 
-use super::{Block, Noter};
+use super::{Block, Noting};
 use crate::epoch::Epoch;
 
 /// How many blocks wait in a feed: enough that no worker waits for the reader, few enough that
@@ -31,7 +32,7 @@ pub struct Feed {
 pub struct FeedSender {
     blocks: Option<Sender<Block>>,
     shared: Arc<Shared>,
-    noter: Option<Noter>,
+    noter: Option<Box<dyn Noting>>,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +67,11 @@ impl Shared {
         Epoch(self.announced.load(Ordering::Acquire))
     }
 
+    fn announce(&self, epoch: Epoch) {
+        self.announced.fetch_max(epoch.0, Ordering::AcqRel);
+        self.wake();
+    }
+
     fn wake(&self) {
         for activator in self.activators.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             // An error means that the worker is gone, and with it the need to wake it.
@@ -81,9 +87,9 @@ pub struct Closed;
 impl FeedSender {
     /// The same, and from now on the reader's positions are noted each time before a later epoch is announced, and before
     /// the stream ends.
-    pub fn noting(mut self, noter: Noter) -> FeedSender {
+    pub fn noting(mut self, noter: impl Noting + 'static) -> FeedSender {
         noter.begins(self.shared.announced());
-        self.noter = Some(noter);
+        self.noter = Some(Box::new(noter));
         self
     }
 
@@ -119,18 +125,27 @@ impl FeedSender {
         if let Some(noter) = &self.noter {
             noter.announces(epoch);
         }
-        self.shared.announced.fetch_max(epoch.0, Ordering::AcqRel);
-        self.shared.wake();
+        self.shared.announce(epoch);
     }
 }
 
 impl Drop for FeedSender {
     fn drop(&mut self) {
-        if let Some(noter) = self.noter.take() {
-            noter.ends();
+        let (noter, blocks, shared) = (self.noter.take(), self.blocks.take(), Arc::clone(&self.shared));
+        let waits = noter.as_ref().is_some_and(|noter| noter.waits());
+        let end = move || {
+            if let Some(noter) = noter {
+                noter.ends(&|epoch| shared.announce(epoch));
+            }
+            // Workers see the end only once the channel is disconnected, so that comes first.
+            drop(blocks);
+            shared.wake();
+        };
+        if waits {
+            // Whoever has ended has more to say than that. A system that refuses a thread drops the closure, which ends the stream.
+            let _ = thread::Builder::new().name("follow".to_owned()).spawn(end);
+        } else {
+            end();
         }
-        // Workers see the end only once the channel is disconnected, so that comes first.
-        self.blocks = None;
-        self.shared.wake();
     }
 }

@@ -9,6 +9,7 @@ mod block;
 mod caught_up;
 mod cuts;
 mod feed;
+mod followed;
 pub mod kafka;
 pub mod log;
 mod positions;
@@ -17,10 +18,11 @@ mod split;
 
 pub use block::{BecameShorter, Block, HEAD_BYTES, LogBytes, Message, Payload, read_at};
 pub use caught_up::CaughtUp;
-#[cfg(test)]
 pub(crate) use cuts::Ground;
-pub use cuts::{Cut, Cuts, Noter};
+pub use cuts::{Cut, Cuts, KnownCuts, Noter, Noting};
+pub(crate) use cuts::{CutNews, NoterElsewhere, ReaderNote, TellNote};
 pub use feed::{Closed, Feed, FeedSender, feed};
+pub use followed::Followed;
 pub use positions::{
     KafkaPositions, LogHead, LogPart, LogPositions, OffsetRange, Positions, PositionsError, PositionsFile,
     SourcePositions,

@@ -40,7 +40,7 @@ impl Evictions {
     /// and then once in a while.
     pub fn observe(&self, rows: u64, largest_worth: f64) {
         self.rows.add(rows);
-        self.largest_worth.fetch_max(largest_worth.to_bits(), Ordering::Relaxed);
+        self.note_worth(largest_worth);
         if let Some(new_rows) = self.due() {
             tracing::warn!(
                 "[limits] is reached: {new_rows} rows were evicted, {} in all, none of them worth more than {}. What starts \
@@ -50,6 +50,11 @@ impl Evictions {
                 show_worth(self.largest_worth()),
             );
         }
+    }
+
+    /// Some rows that were evicted were worth at most this.
+    pub(super) fn note_worth(&self, largest_worth: f64) {
+        self.largest_worth.fetch_max(largest_worth.to_bits(), Ordering::Relaxed);
     }
 
     /// What no evicted row was worth more than, in any of its intervals.

@@ -3,6 +3,7 @@
 use super::checkpoints::Checkpoints;
 use super::counter::Counter;
 use super::evictions::Evictions;
+use super::pulse::Pulse;
 use super::trouble::Trouble;
 use super::waiting::Waiting;
 use crate::event::Reason;
@@ -29,6 +30,8 @@ pub struct Metrics {
     pub rows_expired: Counter,
     /// Rows that were evicted because memory ran short.
     pub evictions: Evictions,
+    /// That workers get on.
+    pub pulse: Pulse,
     /// What is not known to be in the table yet.
     pub waiting: Waiting,
     /// Items that the sink acknowledged.
@@ -50,6 +53,10 @@ impl Metrics {
     /// The counter of dead letters of this reason.
     pub fn dead_letters(&self, reason: Reason) -> &Counter {
         &self.dead_letters[reason.index()]
+    }
+
+    pub(super) fn each_dead_letters(&self) -> impl Iterator<Item = &Counter> {
+        self.dead_letters.iter()
     }
 
     /// All dead letters.

@@ -1,11 +1,12 @@
 //! The arguments of `run`, and what of the pipeline file they replace.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
 use crate::cli::CliError;
-use crate::pipeline::ClockKind;
+use crate::pipeline::{ClockKind, parse_duration};
 use crate::sink::SinkTarget;
 
 /// Count events and publish the counters.
@@ -95,21 +96,34 @@ pub struct RunArgs {
     #[arg(long)]
     pub skip_lost: bool,
 
-    /// Processes of the cluster (in a later version).
+    /// Processes of the run, which share its work: start one for each index.
     #[arg(short = 'n', value_name = "PROCESSES")]
-    processes: Option<usize>,
+    pub processes: Option<u32>,
 
-    /// The index of this process (in a later version).
+    /// The index of this process, from 0.
     #[arg(short = 'p', value_name = "INDEX")]
-    process: Option<usize>,
+    pub process: Option<u32>,
 
-    /// A file of `host:port` lines, one per process (in a later version); alone, `-h` prints help.
+    /// A file of `host:port` lines, one per process [default: ports of this machine from 2101 on]; alone, `-h` prints help.
     #[arg(short = 'h', value_name = "HOSTFILE")]
-    hosts: Option<PathBuf>,
+    pub hosts: Option<PathBuf>,
+
+    /// With -n: a process that is not heard of for so long is lost, and ends the run for all.
+    #[arg(long, value_name = "DURATION", value_parser = parse_peer_timeout, default_value = "10s")]
+    pub peer_timeout: Duration,
 
     /// Print help.
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
+}
+
+/// At least a second: less would take a busy machine for a lost one.
+fn parse_peer_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&timeout) {
+        return Ok(timeout);
+    }
+    Err("it is from 1s to 1h".to_owned())
 }
 
 /// More workers than this need so many channels, one from each to each, that they do nothing else: 256 on two cores
@@ -120,14 +134,8 @@ const MOST_WORKERS: usize = 256;
 const MOST_WORKERS_PER_CORE: usize = 4;
 
 impl RunArgs {
-    /// Refuses what does not go together, and what this version cannot do yet.
+    /// Refuses what does not go together.
     pub fn check(&self) -> Result<(), CliError> {
-        let later = |flag: &str, what: &str| {
-            Err(CliError::Usage(format!("{flag}: {what} come with a later version; leave the flag out")))
-        };
-        if self.processes.is_some() || self.process.is_some() || self.hosts.is_some() {
-            return later("-n/-p/-h", "clusters of several processes");
-        }
         check_workers(self.workers)?;
         if self.until_end && !self.events.is_empty() {
             return Err(CliError::Usage(

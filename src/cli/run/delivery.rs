@@ -57,5 +57,5 @@ pub fn of(args: &RunArgs, target: &SinkTarget, is_replay: bool) -> ItemDelivery 
     if args.every_window || !target.is_table() {
         return ItemDelivery::Changelog(target.writers());
     }
-    ItemDelivery::Pull { intake: target.intake(), is_replay }
+    ItemDelivery::Pull { intake: target.intake(), writers: target.writers(), is_replay }
 }

@@ -51,6 +51,7 @@ impl RunEnd {
                 RunEnd::failed(Part::Program, CliError::Failed(error.to_string()))
             }
             RunError::Checkpoint(error) => RunEnd::failed(Part::State, error),
+            RunError::Peer(culprit) => RunEnd::failed(Part::Peer, CliError::Lost(culprit)),
             RunError::State(_) => RunEnd::failed(Part::Rows, CliError::Failed(error.to_string())),
         }
     }

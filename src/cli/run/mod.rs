@@ -1,11 +1,13 @@
 //! `counter-machine run`: from the source to the sink, and then says what it did.
 
 mod args;
+mod cluster;
 mod collision;
 mod delivery;
 mod end;
 mod findings;
 mod input;
+mod member;
 mod open;
 mod part;
 mod positions;
@@ -25,8 +27,9 @@ use jiff::Timestamp;
 
 pub use args::RunArgs;
 pub(super) use args::check_workers;
-pub(super) use running::{KafkaInput, RunningInput, start_kafka};
+pub(super) use running::{KafkaInput, Notes, RunningInput, start_kafka};
 
+use self::cluster::{Cluster, Forming};
 use self::input::{Input, RunEpochs};
 use self::positions::WhichRun;
 use self::signals::Signals;
@@ -36,12 +39,14 @@ use super::CliError;
 use super::load::load_pipeline;
 use super::time::parse_time;
 use crate::clock::ArrivalClock;
+use crate::cluster::{LeaderParts, RestoreFacts, StartFacts};
 use crate::counter::EventTime;
-use crate::dataflow::{self, Failure, Run};
+use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
 use crate::peers::Peers;
 use crate::pipeline::{Pipeline, StartOffset};
+use crate::recovery::{Journaled, Messages, NoOthers, Others};
 use crate::sink::{self, DeadLetterFile, RunRecord, Sink, SinkError, SinkOptions, SinkTarget};
 use crate::source::PositionsFile;
 use crate::sums::HashSeed;
@@ -53,6 +58,10 @@ const DEAD_LETTERS: &str = "dead_letters.jsonl";
 /// Runs a pipeline until its input ends or it is asked to stop.
 pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     args.check()?;
+    let cluster = Cluster::of(args)?;
+    if let Some(cluster) = cluster.as_ref().filter(|cluster| !cluster.leads()) {
+        return member::run(args, cluster.clone(), log_format);
+    }
     let stopwatch = Stopwatch::start();
     let mut pipeline = pipeline_of(args)?;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
@@ -63,9 +72,19 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let run_start = now.now();
     let shift_to = shift_to(args, &pipeline)?;
-    let peers = Peers::alone(args.workers as u32);
+    let peers = cluster.as_ref().map_or_else(|| Peers::alone(args.workers as u32), Cluster::peers);
     let opened = OpenState::open(args, &pipeline, &target, &stop, &metrics)?;
     let epochs = RunEpochs::of(args, &pipeline, opened.as_ref().map(OpenState::next_epoch));
+    let fresh_seed = HashSeed::random();
+    let forming = match cluster {
+        Some(cluster) => {
+            let facts = opened
+                .as_ref()
+                .map_or_else(|| facts_without_state(generation, fresh_seed, epochs), |opened| opened.facts(epochs));
+            Some(cluster.lead(facts, &metrics, &stop)?)
+        }
+        None => None,
+    };
     let restored = match opened {
         Some(opened) => {
             delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
@@ -88,14 +107,16 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         restored.pass_known_letters(&mut dead_letters)?;
     }
     let positions_file = args.positions.as_deref().map(PositionsFile::try_out).transpose()?;
+    let alone_since = restored.as_ref().map(|restored| alone_since(restored.alone_since(), args, peers));
+    let run_id = new_run_id();
     let options = SinkOptions {
         replace: args.replace,
         goes_on: restored.as_ref().is_some_and(RestoredState::goes_on),
-        run_id: run_id(),
+        run_id: run_id.clone(),
         generation: restored.as_ref().map_or(generation, RestoredState::generation),
         record: None,
         starts_at_the_end: starts_at_the_end(args, &pipeline),
-        alone_since: restored.as_ref().map(RestoredState::alone_since),
+        alone_since,
         stop: Arc::clone(&signalled),
     };
     if let Some(to) = shift_to {
@@ -117,14 +138,44 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     };
     let (failure, errors) = Failure::new(Arc::clone(&stop));
     let reading_began = Instant::now();
-    let caught_up = Arc::new(input.caught_up(args.workers));
+    let caught_up = Arc::new(input.caught_up(peers.workers() as usize));
     let reached = input.reached();
     let holds =
         pipeline.publish.hold_until_caught_up || restored.as_ref().is_some_and(RestoredState::holds_until_caught_up);
-    let seed = restored.as_ref().map_or_else(HashSeed::random, RestoredState::seed);
-    let cuts = restored.is_some().then(|| input.cuts(args.workers));
+    let seed = restored.as_ref().map_or(fresh_seed, RestoredState::seed);
+    let is_noted = restored.is_some() || peers.is_cluster() && input.is_topic();
+    let cuts = is_noted.then(|| input.cuts(peers.workers() as usize));
     if let Some(left) = cuts.as_ref().map(|cuts| cuts.left_to_read_again()).filter(|left| *left > 0) {
         tracing::info!("reads again {}, from the checkpoint to where an earlier run has published", input.shown(left));
+    }
+    let mut led = forming.map(Forming::join).transpose()?;
+    let (journaled, messages) = (Journaled::default(), Messages::new());
+    if let Some(led) = &led {
+        let (generation, first_window) = versions.parts();
+        let topic = input.topic();
+        let facts = StartFacts {
+            run_start,
+            first_epoch: epochs.first(),
+            generation,
+            first_window,
+            seed,
+            topic: topic.as_ref().map(|(starts, ..)| starts.clone()),
+            is_replay,
+            shift: pipeline.shift,
+            run_id,
+            alone_for: alone_since.map(|since| since.elapsed()),
+            holds,
+        };
+        let parts = LeaderParts {
+            cuts: cuts.clone(),
+            topic: topic.map(|(_, progress, clock)| (progress, clock)),
+            caught_up: Arc::clone(&caught_up),
+            coordinator: restored.is_some().then(|| messages.sender()),
+            journaled: restored.is_some().then(|| journaled.clone()),
+            stop: Arc::clone(&stop),
+            signalled: Arc::clone(&signalled),
+        };
+        led.start(parts, &facts, &failure)?;
     }
     let kept = match (restored, &cuts) {
         (Some(restored), Some(cuts)) => Some(restored.start(state::Start {
@@ -134,17 +185,27 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
             signalled: Arc::clone(&signalled),
             failure: &failure,
             metrics: &metrics,
+            peers,
+            others: led.as_ref().map_or_else(|| Arc::new(NoOthers) as Arc<dyn Others>, |led| led.leader.others()),
+            messages,
+            journaled,
         })?),
         _ => None,
     };
     let is_kept = kept.is_some();
     // Locked until the run has ended.
     let (kept, _lock) = kept.unzip();
-    let (feeds, input) = input.start(args.workers, &stop, &metrics, &caught_up, &failure, cuts)?;
+    let (known, is_topic) = (cuts.as_ref().map(|cuts| cuts.known()), input.is_topic());
+    let (feeds, input) = input.start(peers, &stop, &metrics, &caught_up, &failure, &Notes::of(cuts))?;
+    let (mesh, sink) = match &mut led {
+        Some(led) => (Some(led.begin(peers, &feeds, known, is_topic, &failure)?), led.items_to(sink, &target)),
+        None => (None, ItemsTo::Here(sink)),
+    };
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         peers,
         feeds,
+        mesh,
         sink,
         delivery: delivery::of(args, &target, is_replay),
         signalled,
@@ -164,6 +225,10 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         Progress::new(log_format == LogFormat::Json || target == SinkTarget::Stdout && io::stdout().is_terminal());
     let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
     let end = if is_kept { end.leaving(metrics.waiting.items()) } else { end };
+    let end = match &led {
+        Some(led) => led.settle(end, &metrics),
+        None => end,
+    };
     let observed = observations.observed();
     findings::warn(&pipeline, &args.pipeline, &observations, &observed);
     let end = end.or_nothing_counted(&metrics, &observed, &dead_letter_path);
@@ -191,6 +256,17 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     };
     summary.print(log_format);
     end.into_result()
+}
+
+/// Since when no other run of the state can begin to send anything: of several processes, those that are cut off end only when they notice.
+fn alone_since(locked: Instant, args: &RunArgs, peers: Peers) -> Instant {
+    if peers.is_cluster() { locked + args.peer_timeout } else { locked }
+}
+
+/// With what the other processes of a run without a state begin.
+fn facts_without_state(generation: Generation, seed: HashSeed, epochs: RunEpochs) -> RestoreFacts {
+    let (first_window, before) = (epochs.first_window(), epochs.before());
+    RestoreFacts { is_kept: false, manifest: None, seed, generation, first_window, mark_all: false, before }
 }
 
 fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError> {
@@ -267,6 +343,6 @@ fn generation_now() -> Result<Generation, CliError> {
     }
 }
 
-fn run_id() -> String {
+fn new_run_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }

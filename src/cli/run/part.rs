@@ -31,6 +31,8 @@ pub enum Part {
     NotCaughtUp,
     /// Checkpoints, or the journal, could not be written any more.
     State,
+    /// Another process of the run is lost.
+    Peer,
     /// Everything is published, but its positions could not be written.
     Positions,
     /// The program itself.
@@ -85,6 +87,7 @@ impl Part {
             Part::SinkGone => Published::Gone,
             Part::NotCaughtUp => Published::Nothing,
             Part::State
+            | Part::Peer
             | Part::Sink
             | Part::Service
             | Part::DeadLetters
@@ -109,6 +112,7 @@ impl Part {
             Part::Rows => "too many rows",
             Part::NotCaughtUp => "stopped before it had caught up",
             Part::State => "the state could not be kept",
+            Part::Peer => "another process is lost",
             Part::Positions => "the positions could not be written",
             Part::Program => "a bug",
         }

@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use crate::cli::CliError;
 use crate::dataflow::Failure;
 use crate::epoch::Epoch;
+use crate::peers::Peers;
 use crate::source::kafka::{KafkaClock, KafkaProgress, KafkaSource, RecordArrivals};
 use crate::source::log::{LogEnd, LogProgress, LogSource};
-use crate::source::{CaughtUp, Cuts, Feed, FeedSender, SourceError, feed};
+use crate::source::{CaughtUp, Cuts, Feed, FeedSender, Followed, Ground, NoterElsewhere, SourceError, TellNote, feed};
 use crate::telemetry::{InputProgress, Metrics};
 
 /// A topic, and how it is to be read.
@@ -35,18 +36,45 @@ pub struct RunningInput {
 enum ProgressOf {
     Log(Arc<LogProgress>),
     Kafka(Arc<KafkaProgress>),
+    /// What process 0 hands on.
+    HandedOn {
+        metrics: Arc<Metrics>,
+        stop: Arc<AtomicBool>,
+    },
 }
 
-/// Starts to read event logs. The reader notes its positions in `cuts`.
+/// Where readers note how far they are.
+pub enum Notes {
+    /// Nobody asks.
+    Nowhere,
+    /// In this process.
+    Here(Arc<Cuts>),
+    /// At process 0.
+    Elsewhere {
+        /// Tells it.
+        tell: TellNote,
+        /// What it announces.
+        followed: Arc<Followed>,
+    },
+}
+
+impl Notes {
+    /// In this process, where somebody asks.
+    pub fn of(cuts: Option<Arc<Cuts>>) -> Notes {
+        cuts.map_or(Notes::Nowhere, Notes::Here)
+    }
+}
+
+/// Starts to read event logs.
 pub fn start_log(
     source: LogSource,
-    cuts: Option<Arc<Cuts>>,
+    notes: &Notes,
     first_epoch: Epoch,
     workers: usize,
     stop: &Arc<AtomicBool>,
     failure: &Failure,
 ) -> Result<(Vec<Feed>, RunningInput), CliError> {
-    let (sender, shared) = noting_feed(cuts.as_ref(), 0, first_epoch);
+    let (sender, shared) = noting_feed(notes, None, 0, first_epoch);
     let progress = source.progress();
     let stop = Arc::clone(stop);
     let reader = spawn("reader".to_owned(), failure, move || source.run(sender, &stop))?;
@@ -55,13 +83,13 @@ pub fn start_log(
     Ok((vec![shared; workers], running))
 }
 
-/// Starts to read a topic. The readers, as many as there are workers, note their positions in `cuts`.
+/// Starts to read a topic: as many readers as there are workers.
 #[expect(clippy::too_many_arguments, reason = "what a source is started with, once")]
 pub fn start_kafka(
     kafka: KafkaInput,
-    cuts: Option<Arc<Cuts>>,
+    notes: &Notes,
     first_epoch: Epoch,
-    workers: usize,
+    peers: Peers,
     stop: &Arc<AtomicBool>,
     metrics: &Arc<Metrics>,
     caught_up: &Arc<CaughtUp>,
@@ -71,9 +99,10 @@ pub fn start_kafka(
     let progress = source.progress();
     let (clock, arrivals) = (Arc::new(clock), Arc::new(arrivals));
     let (mut feeds, mut readers) = (Vec::new(), Vec::new());
-    let (kafka_readers, watcher) = source.into_readers(workers)?;
-    for (index, reader) in kafka_readers.into_iter().enumerate() {
-        let (sender, feed) = noting_feed(cuts.as_ref(), index, first_epoch);
+    let ground = source.ground(peers.workers() as usize);
+    let (kafka_readers, watcher) = source.readers_of(peers)?;
+    for (index, reader) in peers.worker_indices_here().map(|worker| worker.0 as usize).zip(kafka_readers) {
+        let (sender, feed) = noting_feed(notes, Some(&ground), index, first_epoch);
         feeds.push(feed);
         let (clock, stop, metrics) = (Arc::clone(&clock), Arc::clone(stop), Arc::clone(metrics));
         let (arrivals, caught_up) = (Arc::clone(&arrivals), Arc::clone(caught_up));
@@ -87,13 +116,35 @@ pub fn start_kafka(
     Ok((feeds, RunningInput { progress: ProgressOf::Kafka(progress), readers, runs_until_stopped: !until_end }))
 }
 
-/// The feed of this reader.
-fn noting_feed(cuts: Option<&Arc<Cuts>>, reader: usize, first_epoch: Epoch) -> (FeedSender, Feed) {
+/// The feed of this reader, of so many of a topic.
+fn noting_feed(
+    notes: &Notes,
+    ground: Option<&Arc<dyn Ground>>,
+    reader: usize,
+    first_epoch: Epoch,
+) -> (FeedSender, Feed) {
     let (sender, feed) = feed(first_epoch);
-    match cuts {
-        Some(cuts) => (sender.noting(cuts.noter(reader)), feed),
-        None => (sender, feed),
-    }
+    let sender = match (notes, ground) {
+        (Notes::Here(cuts), _) => sender.noting(cuts.noter(reader)),
+        (Notes::Elsewhere { tell, followed }, Some(ground)) => {
+            let (ground, tell, followed) = (Arc::clone(ground), Arc::clone(tell), Arc::clone(followed));
+            sender.noting(NoterElsewhere { reader, ground, tell, followed })
+        }
+        (Notes::Elsewhere { .. }, None) | (Notes::Nowhere, _) => sender,
+    };
+    (sender, feed)
+}
+
+/// What process 0 hands on of event logs, for so many workers; and where it comes in.
+pub fn handed_on(
+    first_epoch: Epoch,
+    workers: usize,
+    stop: &Arc<AtomicBool>,
+    metrics: &Arc<Metrics>,
+) -> (FeedSender, Vec<Feed>, RunningInput) {
+    let (sender, shared) = feed(first_epoch);
+    let progress = ProgressOf::HandedOn { metrics: Arc::clone(metrics), stop: Arc::clone(stop) };
+    (sender, vec![shared; workers], RunningInput { progress, readers: Vec::new(), runs_until_stopped: false })
 }
 
 /// Starts a thread that reads, whose error is heard at once: nobody joins it before the run is over.
@@ -118,13 +169,17 @@ impl RunningInput {
         match &self.progress {
             ProgressOf::Log(log) => InputProgress::Bytes { read: log.bytes_read(), total: log.total_bytes() },
             ProgressOf::Kafka(kafka) => InputProgress::Lag(kafka.lag()),
+            ProgressOf::HandedOn { metrics, .. } => InputProgress::Bytes { read: metrics.bytes.get(), total: None },
         }
     }
 
     /// Waits for the readers, which have ended or are about to, and says how: the worst of their ends. Their errors are
     /// told to [`Failure`].
     pub fn join(self) -> Result<LogEnd, CliError> {
-        let mut end = LogEnd::Finished;
+        let mut end = match &self.progress {
+            ProgressOf::HandedOn { stop, .. } if stop.load(Ordering::Acquire) => LogEnd::Interrupted,
+            _ => LogEnd::Finished,
+        };
         for reader in self.readers {
             match reader.join().map_err(|_| CliError::Failed("a reader has panicked".to_owned()))? {
                 LogEnd::Finished => {}

@@ -7,19 +7,22 @@ use std::time::{Instant, SystemTime};
 use super::input::RunEpochs;
 use super::{RunArgs, open};
 use crate::checkpoint::{
-    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, Location, Manifest, StateLock,
+    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, Location, Manifest, SegmentIds, StateLock,
+    Store,
 };
 use crate::cli::CliError;
+use crate::cluster::RestoreFacts;
 use crate::dataflow::{Failure, KeptRun};
 use crate::epoch::{Epoch, Generation, Versions, Window};
 use crate::peers::Peers;
 use crate::pipeline::{self, KafkaConfig, Pipeline, SinkTarget};
 use crate::recovery::{
-    Coordinator, CoordinatorParts, JournalWriter, Journaled, Opened, RecoveryParts, StateOptions, described_beginnings,
+    Coordinator, CoordinatorParts, FromMember, Gatherer, JournalWriter, Journaled, MemberEar, MemberParts, Messages,
+    Opened, Others, Recovery, RecoveryParts, StateOptions, described_beginnings, restore_as_told,
 };
 use crate::sink::{self, LetterMark, LetterMarker};
 use crate::source::kafka::GroupOffsets;
-use crate::source::{Cuts, Resume, SourcePositions};
+use crate::source::{Cuts, KnownCuts, Resume, SourcePositions};
 use crate::state::{DecayCounters, Publishing};
 use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
@@ -54,6 +57,64 @@ pub struct Start<'a> {
     pub signalled: Arc<AtomicBool>,
     pub failure: &'a Failure,
     pub metrics: &'a Arc<Metrics>,
+    pub peers: Peers,
+    /// The other processes, and the way from them.
+    pub others: Arc<dyn Others>,
+    pub messages: Messages,
+    pub journaled: Journaled,
+}
+
+/// The rows of a process that is not process 0.
+pub struct MemberState {
+    store: Store,
+    generation: Generation,
+    counters: Vec<DecayCounters>,
+    epoch: Epoch,
+    began_at: i64,
+}
+
+impl MemberState {
+    /// Where it is kept.
+    pub fn location(args: &RunArgs, pipeline: &Pipeline) -> Result<Location, CliError> {
+        args.state(pipeline)?.ok_or_else(|| {
+            let message = "process 0 keeps a state and this process does not: start all with the same --state, or dir in [checkpoint]";
+            CliError::Usage(message.to_owned())
+        })
+    }
+
+    /// Brings back what process 0 says.
+    pub fn restore(
+        location: &Location,
+        pipeline: &Pipeline,
+        facts: &RestoreFacts,
+        peers: Peers,
+        metrics: &Arc<Metrics>,
+    ) -> Result<MemberState, CheckpointError> {
+        let store = Store::open_existing(location)?;
+        let began_at = began_at(metrics);
+        let versions = Versions::new(facts.generation, facts.first_window);
+        let pipeline = Arc::new(pipeline.clone());
+        let new = || DecayCounters::new(Arc::clone(&pipeline), versions, peers, Publishing::Pull, Arc::clone(metrics));
+        let (counters, epoch) = restore_as_told(&store, facts.manifest, peers, &new, began_at, facts.mark_all)?;
+        let epoch = epoch.unwrap_or(facts.before);
+        Ok(MemberState { store, generation: facts.generation, counters, epoch, began_at })
+    }
+
+    /// What keeps it while the run goes on, and through what that hears process 0.
+    pub fn start(
+        self,
+        cuts: Arc<KnownCuts>,
+        failure: &Failure,
+        tell: Arc<dyn Fn(FromMember) + Send + Sync>,
+        peers: Peers,
+    ) -> (KeptRun, MemberEar) {
+        let MemberState { store, generation, counters, epoch, began_at } = self;
+        let names = SegmentIds::of_process(generation, peers.process());
+        let workers = counters.len();
+        let gatherer = Gatherer::new(store, names, Changes::MOST_BYTES, workers);
+        let (parts, ear) = MemberParts::new(gatherer, workers, cuts, failure.is_spoilt(), tell, began_at);
+        (KeptRun { counters, epoch, recovery: Recovery::Follows(parts) }, ear)
+    }
 }
 
 impl OpenState {
@@ -112,6 +173,19 @@ impl OpenState {
     /// The first epoch that the run may have.
     pub fn next_epoch(&self) -> Epoch {
         self.opened.next_epoch()
+    }
+
+    /// With what the other processes go on.
+    pub fn facts(&self, epochs: RunEpochs) -> RestoreFacts {
+        RestoreFacts {
+            is_kept: true,
+            manifest: self.opened.manifest().map(|manifest| manifest.number),
+            seed: self.seed,
+            generation: self.opened.generation(),
+            first_window: Window(epochs.before().0),
+            mark_all: self.sink_is_behind,
+            before: epochs.before(),
+        }
     }
 
     /// Brings the rows back.
@@ -189,7 +263,8 @@ impl RestoredState {
     /// What keeps it while the run goes on. Makes the first checkpoint of a new state, with where reading begins. The lock is to be held until
     /// the run has ended.
     pub fn start(self, start: Start<'_>) -> Result<(KeptRun, StateLock), CliError> {
-        let Start { pipeline, cuts, mut dead_letters, signalled, failure, metrics } = start;
+        let Start { pipeline, cuts, mut dead_letters, signalled, failure, metrics, peers, others, messages, journaled } =
+            start;
         let RestoredState { opened: OpenState { opened, sink, seed, .. }, counters, began_at, before, .. } = self;
         let kept = opened.into_kept();
         let mut description = Manifest::new(pipeline.name.clone(), seed, SystemTime::now());
@@ -203,6 +278,7 @@ impl RestoredState {
             description,
             cuts: Arc::clone(&cuts),
             workers,
+            processes: peers.processes() as usize,
             is_spoilt: failure.is_spoilt(),
             most_bytes: Changes::MOST_BYTES,
         });
@@ -213,11 +289,12 @@ impl RestoredState {
                 before
             }
         };
-        let journaled = Journaled::default();
         let fail = failure.clone();
         let recovery = RecoveryParts {
             coordinator,
-            journal: JournalWriter::new(kept.journal, journaled.clone(), Arc::clone(&cuts)),
+            messages,
+            journal: JournalWriter::new(kept.journal, journaled.clone(), Arc::clone(&cuts), Arc::clone(&others)),
+            others,
             journaled,
             cuts,
             every: pipeline.checkpoint.every,
@@ -228,8 +305,9 @@ impl RestoredState {
             metrics: Arc::clone(metrics),
             began_at,
             workers,
+            all_workers: peers.workers() as usize,
         };
-        Ok((KeptRun { counters, epoch, recovery }, kept.lock))
+        Ok((KeptRun { counters, epoch, recovery: Recovery::Leads(Box::new(recovery)) }, kept.lock))
     }
 }
 

@@ -9,11 +9,12 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::Receiver;
 
 use crate::cli::CliError;
-use crate::cli::run::{KafkaInput, RunningInput as RunningTopic, start_kafka};
+use crate::cli::run::{KafkaInput, Notes, RunningInput as RunningTopic, start_kafka};
 use crate::clock::{ArrivalClock, WallClock};
 use crate::counter::EventTime;
 use crate::dataflow::{Failure, RunError};
 use crate::epoch::{Epoch, Version};
+use crate::peers::Peers;
 use crate::pipeline::{ClockKind, Pipeline, TimeShift};
 use crate::sink::{ArrivalSource, ItemReader, RunRecord};
 use crate::source::kafka::{KafkaClock, KafkaOptions, KafkaSource, RecordArrivals};
@@ -170,8 +171,16 @@ impl Input {
                 let (failure, errors) = Failure::new(Arc::clone(&stop));
                 let caught_up = Arc::new(CaughtUp::new(Some(workers)));
                 // What is decoded is counted by whoever decodes; readers count what they leave out.
-                let (feeds, topic) =
-                    start_kafka(*topic, None, Epoch(1), workers, &stop, metrics, &caught_up, &failure)?;
+                let (feeds, topic) = start_kafka(
+                    *topic,
+                    &Notes::Nowhere,
+                    Epoch(1),
+                    Peers::alone(workers as u32),
+                    &stop,
+                    metrics,
+                    &caught_up,
+                    &failure,
+                )?;
                 Ok(RunningInput { feeds, again: None, reader: Reader::Topic { topic, errors } })
             }
         }
@@ -198,7 +207,7 @@ fn open_topic(pipeline: &Pipeline, known: &KnownOfRun, now: ArrivalClock) -> Res
         ));
     };
     let source = KafkaSource::connect_up_to(config, topic, KafkaOptions::default(), &AtomicBool::new(false))?;
-    let clock = KafkaClock::Wall(WallClock::new(pipeline.window.length, Epoch(1)));
+    let clock = KafkaClock::Wall(WallClock::new(pipeline.window.length, Epoch(1)).into());
     Ok(Input::Topic(Box::new(KafkaInput { source, clock, arrivals: RecordArrivals::new(now), until_end: true })))
 }
 

@@ -35,7 +35,7 @@ pub fn source<'scope>(
     let handle_waits_for = Rc::clone(&waits_for);
     let mut activator = None;
     let handle_activator = &mut activator;
-    let probe = acknowledged.clone();
+    let (probe, handle_under_way) = (acknowledged.clone(), under_way.clone());
     let blocks = timely_source::<_, CapacityContainerBuilder<Vec<Block>>, _, _>(scope, "source", |capability, info| {
         let again = scope.activator_for(info.address.clone());
         *handle_activator = Some(scope.activator_for(info.address.clone()));
@@ -66,7 +66,7 @@ pub fn source<'scope>(
             }
         }
     });
-    (blocks, SourceHandle { waits_for: handle_waits_for, acknowledged: probe, activator })
+    (blocks, SourceHandle { under_way: handle_under_way, waits_for: handle_waits_for, acknowledged: probe, activator })
 }
 
 /// The last few epochs of a source. (Their numbers may lie far apart: an epoch may be many windows.)
@@ -88,6 +88,7 @@ impl EpochsInFlight {
 
 /// Wakes a source that waits for acknowledgements: nothing else would.
 pub struct SourceHandle {
+    under_way: InFlight,
     waits_for: Rc<Cell<Option<u64>>>,
     acknowledged: Probe<u64>,
     activator: Option<Activator>,
@@ -96,6 +97,7 @@ pub struct SourceHandle {
 impl SourceHandle {
     /// To be called after every step of the worker.
     pub fn wake_if_acknowledged(&self) {
+        self.under_way.epochs_are_done(|epoch| !self.acknowledged.less_equal(&epoch.0));
         let (Some(must_be_done), Some(activator)) = (self.waits_for.get(), &self.activator) else { return };
         if !self.acknowledged.less_than(&must_be_done) {
             activator.activate();

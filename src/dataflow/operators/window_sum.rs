@@ -49,7 +49,7 @@ pub fn window_sum<'scope>(
             let mut dead_letter_handle = dead_letter_output.activate();
             let mut close = |counter: &mut BlockCounter, ended: OpenEpoch| {
                 let sums = counter.end_epoch();
-                in_flight.sums_are_made(&sums);
+                in_flight.sums_are_made(ended.epoch, &sums);
                 contribution_handle.session(&ended.contributions).give_iterator(sums.into_iter());
             };
             // In the order of arrival: grouping by stamp may reorder the blocks of one epoch.

@@ -8,7 +8,7 @@ use super::life::Step;
 use super::world::World;
 use crate::checkpoint::{CheckpointErrorKind, Checksum, DeadLetterFile};
 use crate::recovery::Coordinator;
-use crate::recovery::message::{FromWorker, Verdict};
+use crate::recovery::message::{ToCoordinator, Verdict};
 use crate::source::Cuts;
 
 /// What it does now.
@@ -38,7 +38,7 @@ enum Stage {
 /// Moves a coordinator.
 pub(super) struct Keeper {
     coordinator: Coordinator,
-    inbox: Receiver<FromWorker>,
+    inbox: Receiver<ToCoordinator>,
     verdicts: Vec<Sender<Verdict>>,
     settled: usize,
     doing: Doing,
@@ -46,7 +46,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub fn new(coordinator: Coordinator, inbox: Receiver<FromWorker>, verdicts: Vec<Sender<Verdict>>) -> Keeper {
+    pub fn new(coordinator: Coordinator, inbox: Receiver<ToCoordinator>, verdicts: Vec<Sender<Verdict>>) -> Keeper {
         Keeper { coordinator, inbox, verdicts, settled: 0, doing: Doing::Nothing, stage: Stage::Reads }
     }
 
@@ -63,7 +63,7 @@ impl Keeper {
             Doing::Nothing => self.begin_some(world, cuts, letters),
             Doing::Gathers => {
                 let Ok(message) = self.inbox.try_recv() else { return Step::GoesOn };
-                self.settled += usize::from(matches!(message, FromWorker::Settled));
+                self.settled += usize::from(matches!(message, ToCoordinator::Settled));
                 if self.coordinator.take(message) {
                     self.doing = Doing::Commits;
                 }
@@ -83,7 +83,7 @@ impl Keeper {
 
     fn begin_some(&mut self, world: &mut World, cuts: &Cuts, letters: u64) {
         if let Ok(message) = self.inbox.try_recv() {
-            self.settled += usize::from(matches!(message, FromWorker::Settled));
+            self.settled += usize::from(matches!(message, ToCoordinator::Settled));
         }
         match self.stage {
             Stage::Reads if cuts.have_ended() => self.stage = Stage::AllIsCounted,

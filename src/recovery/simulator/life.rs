@@ -22,9 +22,11 @@ use crate::epoch::{Epoch, Version, Versions, Window};
 use crate::event::{Arrival, Utf8};
 use crate::peers::Peers;
 use crate::publish::{Handed, Next};
-use crate::recovery::message::FromWorker;
+use crate::recovery::message::ToCoordinator;
 use crate::recovery::open::Kept;
-use crate::recovery::{Coordinator, CoordinatorParts, JournalWriter, Journaled, Opened, Snapshotter, StateOptions};
+use crate::recovery::{
+    Coordinator, CoordinatorParts, JournalWriter, Journaled, NoOthers, Opened, Snapshotter, StateOptions,
+};
 use crate::sink::{Intake, Order, Outcome};
 use crate::source::{Cuts, Feed, FeedSender, feed};
 use crate::state::{DecayCounters, Handover, Moment, Publishing, RhythmId, Selection};
@@ -76,7 +78,7 @@ pub(super) struct Life {
     /// By worker.
     batches: Vec<Batches>,
     workers: Vec<Worker>,
-    outbox: Sender<FromWorker>,
+    outbox: Sender<ToCoordinator>,
     keeper: Keeper,
     journal: JournalWriter,
     letters: VecDeque<Letter>,
@@ -154,6 +156,7 @@ impl Life {
             description,
             cuts: Arc::clone(&cuts),
             workers,
+            processes: 1,
             is_spoilt: Arc::new(AtomicBool::new(false)),
             most_bytes: 1 + world.dice.below(600),
         });
@@ -175,7 +178,7 @@ impl Life {
         for counters in counters {
             let (verdict, heard) = bounded(1);
             verdicts.push(verdict);
-            let snapshotter = Snapshotter::new(Arc::clone(&cuts), outbox.clone(), heard, began_at);
+            let snapshotter = Snapshotter::new(cuts.known(), outbox.clone(), heard, began_at);
             let waits_for = (!world.has(Fault::PublishesUnjournaled)).then(|| journaled.clone());
             all.push(Worker::new(counters, snapshotter, waits_for, &pipeline, &metrics, epoch, room_bytes));
         }
@@ -194,7 +197,7 @@ impl Life {
             workers: all,
             outbox,
             keeper: Keeper::new(coordinator, inbox, verdicts),
-            journal: JournalWriter::new(journal, journaled, Arc::clone(&cuts)),
+            journal: JournalWriter::new(journal, journaled, Arc::clone(&cuts), Arc::new(NoOthers)),
             cuts,
             letters: VecDeque::new(),
             known_letters,

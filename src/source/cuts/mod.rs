@@ -8,18 +8,30 @@
 //! about to announce, or that of the newest epoch which any reader has announced, whichever is later. So everything is in it that was
 //! handed over before somebody asked; and no worker can have passed it, because this reader has not announced a later epoch yet.
 
+//!
+//! In a cluster all of this is in process 0. The readers of the others note there (see [`Noting`]), and announce no epoch that process 0 has not
+//! announced to them. So they, too, have not left a cut's epoch when it is told ([`CutNews`]), and every process hears of a cut before it hears of
+//! a later epoch. A reader of theirs that has ended goes on announcing until all have: its process must not run ahead of what it hears.
+
+mod elsewhere;
+mod known;
+mod news;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use elsewhere::{Noted, NoterElsewhere, ReaderNote, TellNote};
+pub use known::{Cut, KnownCuts};
+pub(crate) use news::CutNews;
+use news::HearCuts;
+use reader::Reader;
 
 use super::{OffsetRange, SourcePositions};
 use crate::epoch::Epoch;
-use reader::Reader;
 
 /// What the readers of a run read: partitions or logs, each with a number.
 pub(crate) trait Ground: fmt::Debug + Send + Sync {
@@ -38,34 +50,25 @@ pub(crate) trait Ground: fmt::Debug + Send + Sync {
     fn positions(&self, handed_over: &BTreeMap<usize, OffsetRange>) -> SourcePositions;
 }
 
-/// Which cut is to be a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Counts them, from 1. At the end of the input several may be at the end of one epoch.
-    pub number: u64,
-    /// The last epoch that it holds.
-    pub epoch: Epoch,
-}
-
 /// The notes of all readers of a run.
 #[derive(Debug)]
 pub struct Cuts {
     ground: Box<dyn Ground>,
     first: SourcePositions,
-    /// How many checkpoints have got their cut.
-    cuts: AtomicU64,
+    known: Arc<KnownCuts>,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
 struct State {
     readers: Vec<Reader>,
     /// Somebody wants a checkpoint, and no epoch has ended since.
     is_wanted: bool,
-    /// The newest checkpoint's.
-    cut: Option<Cut>,
     /// Cuts before the end of this epoch are not known any more.
     forgotten: Epoch,
+    /// The other processes.
+    others: Option<HearCuts>,
+    /// The newest epoch that they know of.
+    told: Epoch,
 }
 
 impl Cuts {
@@ -74,13 +77,50 @@ impl Cuts {
         let at_first = |reader| Reader::new(ground.all_of(reader), |number| ground.published(number));
         let readers: Vec<_> = (0..readers).map(at_first).collect();
         let first = ground.positions(&readers.iter().flat_map(Reader::at_first).collect());
-        let state = State { readers, is_wanted: false, cut: None, forgotten: Epoch(0) };
-        Cuts { ground, first, cuts: AtomicU64::new(0), state: Mutex::new(state) }
+        let state = State { readers, is_wanted: false, forgotten: Epoch(0), others: None, told: Epoch(0) };
+        let known = Arc::<KnownCuts>::default();
+        if let Some(passed) = state.passed() {
+            known.passed_at(passed);
+        }
+        Cuts { ground, first, known, state: Mutex::new(state) }
+    }
+
+    /// What workers are told of them.
+    pub fn known(&self) -> Arc<KnownCuts> {
+        Arc::clone(&self.known)
     }
 
     /// Through which this reader notes its positions.
     pub fn noter(self: &Arc<Cuts>, reader: usize) -> Noter {
         Noter { cuts: Arc::clone(self), reader }
+    }
+
+    /// Tells the other processes from now on, and how it stands: before any reader begins.
+    pub(crate) fn tell(&self, others: HearCuts) {
+        let mut state = self.lock();
+        if let Some(passed) = state.passed() {
+            others(CutNews::Passed(passed));
+        }
+        state.others = Some(others);
+    }
+
+    /// A reader of another process notes; what it has handed over is known to the ground by now.
+    pub(crate) fn note_elsewhere(&self, reader: usize, what: Noted) {
+        match what {
+            Noted::Begins(epoch) => self.begin(reader, epoch),
+            Noted::Announces(next) => self.note(reader, Some(next)),
+            Noted::Ends => self.note(reader, None),
+        }
+    }
+
+    /// Announces this epoch to the other processes, whose readers announce no other, unless it was already.
+    pub(crate) fn announce_elsewhere(&self, next: Epoch) {
+        let mut state = self.lock();
+        if next > state.told {
+            self.cut_if_wanted(Some(next), &mut state);
+            state.told = next;
+            state.tell(CutNews::Announced(next));
+        }
     }
 
     /// Asks for a checkpoint at the end of an epoch that ends soon: the first that has everything which was handed over
@@ -98,13 +138,7 @@ impl Cuts {
 
     /// The cut of the newest checkpoint that was asked for; `None` before the first.
     pub fn checkpoint(&self) -> Option<Cut> {
-        self.lock().cut
-    }
-
-    /// The same, if it has come behind the one with this number. Cheap: workers ask before each epoch.
-    #[inline]
-    pub fn checkpoint_behind(&self, number: u64) -> Option<Cut> {
-        if self.cuts.load(Ordering::Acquire) == number { None } else { self.checkpoint() }
+        self.known.cut()
     }
 
     /// The positions before anything of this run is read.
@@ -149,8 +183,7 @@ impl Cuts {
     /// From which epoch's end on everything has been read again that an earlier run may have published: the smallest whose
     /// whole cut has it. `None` until that is known.
     pub fn passed(&self) -> Option<Epoch> {
-        let passed = self.lock().readers.iter().map(Reader::passed).collect::<Option<Vec<_>>>()?;
-        Some(passed.into_iter().max().unwrap_or_default())
+        self.lock().passed()
     }
 
     /// How much of what may have been published is to be read again still: bytes of logs, messages of a topic.
@@ -177,25 +210,52 @@ impl Cuts {
     fn note(&self, reader: usize, next: Option<Epoch>) {
         let changed = self.ground.changed(reader);
         let mut state = self.lock();
-        if std::mem::take(&mut state.is_wanted) {
-            let before_next = Epoch(next.map_or(0, |next| next.0.saturating_sub(1)));
-            let epoch = before_next.max(state.last_epoch());
-            self.cut_at(epoch, &mut state);
-        }
+        self.cut_if_wanted(next, &mut state);
+        let had_passed = state.passed().is_some();
         if let Some(reader) = state.readers.get_mut(reader) {
             reader.note(next, changed, |number| self.ground.published(number));
+        }
+        if let Some(passed) = state.passed().filter(|_| !had_passed) {
+            self.known.passed_at(passed);
+            state.tell(CutNews::Passed(passed));
+        }
+        if next.is_none() && state.have_ended() {
+            state.tell(CutNews::AllEnded);
+        }
+    }
+
+    /// This epoch is about to be announced, or, with `None`, nothing any more: the cut that is wanted is before that.
+    fn cut_if_wanted(&self, next: Option<Epoch>, state: &mut State) {
+        if std::mem::take(&mut state.is_wanted) {
+            let before_next = Epoch(next.map_or(0, |next| next.0.saturating_sub(1)));
+            let epoch = before_next.max(state.last_epoch()).max(state.told);
+            self.cut_at(epoch, state);
         }
     }
 
     /// The next checkpoint is at the end of this epoch, or where the one before was, if that is later.
     fn cut_at(&self, epoch: Epoch, state: &mut State) {
-        let (number, before) = state.cut.map_or((0, epoch), |cut| (cut.number, cut.epoch));
-        state.cut = Some(Cut { number: number + 1, epoch: epoch.max(before) });
-        self.cuts.store(number + 1, Ordering::Release);
+        let (number, before) = self.known.cut().map_or((0, epoch), |cut| (cut.number, cut.epoch));
+        let cut = Cut { number: number + 1, epoch: epoch.max(before) };
+        // Before any process can know of a later epoch.
+        state.tell(CutNews::Cut(cut));
+        self.known.cut_at(cut);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let State { readers, is_wanted, forgotten, others: _, told: _ } = self;
+        let mut state = f.debug_struct("State");
+        state
+            .field("readers", readers)
+            .field("is_wanted", is_wanted)
+            .field("forgotten", forgotten)
+            .finish_non_exhaustive()
     }
 }
 
@@ -207,6 +267,34 @@ impl State {
     fn last_epoch(&self) -> Epoch {
         self.readers.iter().map(Reader::last).max().unwrap_or_default()
     }
+
+    fn passed(&self) -> Option<Epoch> {
+        let passed = self.readers.iter().map(Reader::passed).collect::<Option<Vec<_>>>()?;
+        Some(passed.into_iter().max().unwrap_or_default())
+    }
+
+    fn tell(&self, news: CutNews) {
+        if let Some(others) = &self.others {
+            others(news);
+        }
+    }
+}
+
+/// How a reader notes its positions, wherever that is done.
+pub trait Noting: fmt::Debug + Send + Sync {
+    /// The reader begins in this epoch.
+    fn begins(&self, epoch: Epoch);
+
+    /// The reader is about to announce this epoch, which is later than all before.
+    fn announces(&self, next: Epoch);
+
+    /// Whether [`Noting::ends`] waits for others.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// The reader will hand over nothing more. Returns when its feed may end; until then `follow` announces epochs on it.
+    fn ends(&self, follow: &dyn Fn(Epoch));
 }
 
 /// Through which one reader notes its positions; see [`FeedSender::noting`](super::FeedSender::noting).
@@ -216,19 +304,16 @@ pub struct Noter {
     reader: usize,
 }
 
-impl Noter {
-    /// The reader begins in this epoch.
-    pub(super) fn begins(&self, epoch: Epoch) {
+impl Noting for Noter {
+    fn begins(&self, epoch: Epoch) {
         self.cuts.begin(self.reader, epoch);
     }
 
-    /// The reader is about to announce this epoch, which is later than all before.
-    pub(super) fn announces(&self, next: Epoch) {
+    fn announces(&self, next: Epoch) {
         self.cuts.note(self.reader, Some(next));
     }
 
-    /// The reader will hand over nothing more.
-    pub(super) fn ends(&self) {
+    fn ends(&self, _follow: &dyn Fn(Epoch)) {
         self.cuts.note(self.reader, None);
     }
 }

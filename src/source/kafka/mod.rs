@@ -16,6 +16,7 @@ mod arrivals;
 mod batch;
 mod clock;
 mod context;
+mod elsewhere;
 mod end_wait;
 mod ends;
 mod go_on;
@@ -46,7 +47,8 @@ use rdkafka::ClientConfig;
 use rdkafka::topic_partition_list::Offset;
 
 pub use arrivals::RecordArrivals;
-pub use clock::KafkaClock;
+pub use clock::{FollowedClock, KafkaClock, TellSize};
+pub(crate) use elsewhere::TopicStarts;
 pub use group::GroupOffsets;
 pub use producer::TopicProducer;
 pub use progress::KafkaProgress;
@@ -62,8 +64,9 @@ use settings::{consumer_settings, watchful};
 use topic_address::TopicAddress;
 
 use crate::counter::EventTime;
+use crate::peers::Peers;
 use crate::pipeline::{KafkaConfig, StartOffset};
-use crate::source::{Cuts, SourceError};
+use crate::source::{Cuts, Ground, SourceError};
 
 /// How a topic is read.
 #[derive(Clone, Copy, Debug)]
@@ -153,20 +156,31 @@ impl KafkaSource {
         Arc::new(Cuts::new(Box::new(ReadersOfTopic { progress: self.progress(), readers }), readers))
     }
 
-    /// One reader per worker, in the order of the workers, and the one that watches the topic for them; each is to run
+    /// What they note about.
+    pub(crate) fn ground(&self, readers: usize) -> Arc<dyn Ground> {
+        Arc::new(ReadersOfTopic { progress: self.progress(), readers })
+    }
+
+    /// The readers of so many workers of a single process: see [`KafkaSource::readers_of`].
+    pub fn into_readers(self, workers: usize) -> Result<(Vec<KafkaReader>, TopicWatcher), SourceError> {
+        self.readers_of(Peers::alone(workers as u32))
+    }
+
+    /// One reader per worker of this process, in the order of the workers, and the one that watches the topic for them; each is to run
     /// on a thread of its own. A worker beyond the number of partitions has nothing to read, but its reader still tells
     /// it the time.
-    pub fn into_readers(self, workers: usize) -> Result<(Vec<KafkaReader>, TopicWatcher), SourceError> {
-        let settings = watchful(consumer_settings(&self.config, workers)?);
+    pub fn readers_of(self, peers: Peers) -> Result<(Vec<KafkaReader>, TopicWatcher), SourceError> {
+        let readers = peers.workers() as usize;
+        let settings = watchful(consumer_settings(&self.config, peers.workers_here() as usize)?);
         let outages = Arc::new(OutageLog::default());
         let (reading, finished) = bounded(0);
         let ends: Arc<[i64]> = self.ends.as_slice().into();
-        let readers = (0..workers).map(|index| KafkaReader {
+        let reader = |index: usize| KafkaReader {
             topic: self.topic.clone(),
             settings: settings.clone(),
             index,
-            readers: workers,
-            partitions: self.partitions.iter().skip(index).step_by(workers).copied().collect(),
+            readers,
+            partitions: self.partitions.iter().skip(index).step_by(readers).copied().collect(),
             partition_count: self.partitions.len(),
             until_end: self.options.until_end,
             ends: Arc::clone(&ends),
@@ -174,15 +188,16 @@ impl KafkaSource {
             outages: Arc::clone(&outages),
             transactions_within: self.options.transactions_within,
             _reading: reading.clone(),
-        });
-        let readers = readers.collect();
+        };
+        let readers = peers.worker_indices_here().map(|worker| reader(worker.0 as usize)).collect();
         let watcher = TopicWatcher {
             cluster_id: self.probe.cluster_id(),
             probe: self.probe,
             topic: self.topic,
             progress: self.progress,
             look_every: self.options.look_every,
-            until_end: self.options.until_end,
+            // Process 0 finds new partitions, for all.
+            is_told: self.options.until_end || peers.process() > 0,
             ends: self.ends,
             finished,
         };

@@ -98,12 +98,40 @@ impl KafkaProgress {
         self.ends_unknown.store(!known, Ordering::Relaxed);
     }
 
-    pub(super) fn partition_count(&self) -> usize {
+    pub(crate) fn partition_count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
+    /// Where the partitions from this number on begin that were found later, and where they end.
+    pub(crate) fn partitions_from(&self, first: usize) -> Vec<(i64, i64)> {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        let bounds = |of: &PartitionProgress| (of.from.load(Ordering::Relaxed), of.end.load(Ordering::Relaxed));
+        partitions.iter().skip(first).map(bounds).collect()
+    }
+
+    /// Where reading each partition began, and before where something may have been published.
+    pub(super) fn starts(&self) -> Vec<(i64, i64)> {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        partitions.iter().map(|partition| (partition.from.load(Ordering::Relaxed), partition.published)).collect()
+    }
+
+    /// The topic's own id, where it is known.
+    pub(super) fn topic_id(&self) -> Option<String> {
+        self.topic_id.clone()
+    }
+
+    /// A reader of another process has handed over so much of this partition.
+    pub(crate) fn hear(&self, partition: usize, range: OffsetRange) {
+        let Ok(partition) = i32::try_from(partition) else { return };
+        self.with(partition, |partition| {
+            partition.is_taken_on.store(true, Ordering::Relaxed);
+            partition.from.store(range.from, Ordering::Relaxed);
+            partition.next.fetch_max(range.to, Ordering::Relaxed);
+        });
+    }
+
     /// A partition that was found later, and that some reader will read from `next`. It ends at `end`.
-    pub(super) fn add_partition(&self, next: i64, end: i64) {
+    pub(crate) fn add_partition(&self, next: i64, end: i64) {
         self.add(PartitionProgress {
             from: next.into(),
             next: next.into(),

@@ -68,7 +68,7 @@ fn arrivals() -> RecordArrivals {
 }
 
 fn wall_clock() -> KafkaClock {
-    KafkaClock::Wall(WallClock::new(Duration::from_millis(100), Epoch(0)))
+    KafkaClock::Wall(WallClock::new(Duration::from_millis(100), Epoch(0)).into())
 }
 
 /// The payloads of a block, with partition and offset.

@@ -28,8 +28,8 @@ pub struct TopicWatcher {
     pub(super) topic: TopicAddress,
     pub(super) progress: Arc<KafkaProgress>,
     pub(super) look_every: Duration,
-    /// New partitions and later ends are not read.
-    pub(super) until_end: bool,
+    /// New partitions and later ends are not read, or told from elsewhere.
+    pub(super) is_told: bool,
     /// The cluster of the start.
     pub(super) cluster_id: Option<String>,
     /// The last end of each partition that was heard of.
@@ -79,7 +79,7 @@ impl TopicWatcher {
                 return Ok(Some(format!("partition {id} ended at offset {was} and ends at {end} now")));
             }
         }
-        if !self.until_end {
+        if !self.is_told {
             self.note(&ends)?;
         }
         Ok(None)

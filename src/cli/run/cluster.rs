@@ -1,0 +1,251 @@
+//! A run of several processes: how they come together, and how they end.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::RunArgs;
+use super::end::{Part, RunEnd};
+use crate::cli::CliError;
+use crate::cluster::{Leader, LeaderParts, MemberOfRun, PeerError, RestoreFacts, StartFacts};
+use crate::dataflow::{self, Failure, ItemsTo};
+use crate::mesh::{self, ClusterError, ClusterId, Connections, Members, MeshOptions, Role, Secret, into_timely};
+use crate::peers::Peers;
+use crate::pipeline::ClockKind;
+use crate::sink::{Sink, SinkTarget, Writers};
+use crate::source::{Feed, KnownCuts};
+use crate::telemetry::{Metrics, Printable};
+
+/// How long a process waits for all others.
+const FORM_WITHIN: Duration = Duration::from_secs(120);
+
+/// The processes of this run.
+#[derive(Clone)]
+pub struct Cluster {
+    members: Members,
+    secret: Option<Secret>,
+    id: ClusterId,
+    workers: usize,
+    within: Duration,
+}
+
+/// Process 0 and its connections with all others.
+pub struct Led {
+    pub leader: Leader,
+    data: Vec<Option<TcpStream>>,
+}
+
+/// Another process and its connections.
+pub struct Followed {
+    pub member: MemberOfRun,
+    data: Vec<Option<TcpStream>>,
+}
+
+/// The others, while process 0 opens what it needs.
+pub struct Forming(JoinHandle<Result<Led, CliError>>);
+
+impl Cluster {
+    /// Those that the arguments name; `None`: there is one.
+    pub fn of(args: &RunArgs) -> Result<Option<Cluster>, CliError> {
+        let usage = |message: &str| Err(CliError::Usage(message.to_owned()));
+        let Some(processes) = args.processes else {
+            return match args.process.is_some() || args.hosts.is_some() {
+                true => usage("-p and -h are for runs of several processes: add -n PROCESSES, or leave them out"),
+                false => Ok(None),
+            };
+        };
+        let Some(process) = args.process.or((processes == 1).then_some(0)) else {
+            return usage("-n PROCESSES: which of them is this one? Add -p INDEX, from 0");
+        };
+        let members = Members::read(processes, process, args.hosts.as_deref())?;
+        if processes == 1 {
+            return Ok(None);
+        }
+        if args.events.is_empty() && args.clock == Some(ClockKind::Event) {
+            return usage(
+                "--clock event: over several processes a topic is read by the wall clock of process 0, which they all follow; leave \
+                 it out",
+            );
+        }
+        let (id, secret) = (id_of(args)?, Secret::from_environment());
+        Ok(Some(Cluster { members, secret, id, workers: args.workers, within: args.peer_timeout }))
+    }
+
+    /// Whether this is process 0.
+    pub fn leads(&self) -> bool {
+        self.members.process() == 0
+    }
+
+    /// This process among the others.
+    pub fn peers(&self) -> Peers {
+        Peers::of_process(self.members.process(), self.members.processes(), self.workers as u32)
+    }
+
+    /// Process 0 waits for the others, and tells them with what they go on, while it opens what it needs itself.
+    pub fn lead(
+        self,
+        facts: RestoreFacts,
+        metrics: &Arc<Metrics>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Forming, CliError> {
+        let (metrics, stop) = (Arc::clone(metrics), Arc::clone(stop));
+        let form = move || {
+            let (members, within) = (self.members.clone(), self.within);
+            let Connections { data, links } = self.connect(Role::Leader(facts.generation), &stop)?;
+            let leader = Leader::begin(&members, links, within, metrics).map_err(PeerError::System)?;
+            leader.restore(&facts);
+            Ok(Led { leader, data })
+        };
+        let thread = std::thread::Builder::new().name("cluster".to_owned()).spawn(form);
+        thread.map(Forming).map_err(|error| PeerError::System(error).into())
+    }
+
+    /// Another process waits for process 0 and all others.
+    pub fn follow(self, metrics: &Arc<Metrics>, stop: &AtomicBool) -> Result<Followed, CliError> {
+        let (members, within) = (self.members.clone(), self.within);
+        let Connections { data, links } = self.connect(Role::Member, stop)?;
+        let Some(link) = links.into_iter().next() else {
+            return Err(CliError::Failed("internal error: no connection with process 0".to_owned()));
+        };
+        let member = MemberOfRun::begin(&members, link, within, Arc::clone(metrics)).map_err(PeerError::System)?;
+        Ok(Followed { member, data })
+    }
+
+    fn connect(self, role: Role, stop: &AtomicBool) -> Result<Connections, CliError> {
+        let Cluster { members, secret, id: cluster, within, .. } = self;
+        let name = members.name(members.process());
+        tracing::info!("this is {name} of {}", members.processes());
+        let options = MeshOptions { members, cluster, secret, role, within: FORM_WITHIN };
+        let mesh = mesh::form(options, stop)?;
+        tracing::info!("all processes are there: run {}", mesh.generation().0);
+        let connections = mesh.into_connections();
+        connections.allow_silence(within).map_err(PeerError::System)?;
+        Ok(connections)
+    }
+}
+
+impl Forming {
+    /// Process 0, when all others are there.
+    pub fn join(self) -> Result<Led, CliError> {
+        self.0
+            .join()
+            .unwrap_or_else(|_| Err(CliError::Failed("internal error: forming the cluster panicked".to_owned())))
+    }
+}
+
+/// What timely is given of a process's connections.
+fn to_timely(data: Vec<Option<TcpStream>>, peers: Peers) -> Result<dataflow::Mesh, CliError> {
+    let (workers, guard) = into_timely(data, peers.process() as usize, peers.workers_here() as usize)?;
+    Ok(dataflow::Mesh { workers, guard })
+}
+
+impl Led {
+    /// Begins the run of all: see [`Leader::start`]. A checkpoint that another process finds damaged is set aside.
+    pub fn start(&self, parts: LeaderParts, facts: &StartFacts, failure: &Failure) -> Result<(), CliError> {
+        self.leader.start(parts, facts, failure).map_err(CliError::from)
+    }
+
+    /// Has epochs announced, or blocks of event logs handed on, and gives what timely reaches the others through: to be taken right before the workers
+    /// start.
+    pub fn begin(
+        &mut self,
+        peers: Peers,
+        feeds: &[Feed],
+        cuts: Option<Arc<KnownCuts>>,
+        is_topic: bool,
+        failure: &Failure,
+    ) -> Result<dataflow::Mesh, CliError> {
+        if is_topic {
+            self.leader.announce().map_err(PeerError::System)?;
+        } else if let Some(feed) = feeds.first() {
+            self.leader.hand_on(feed, cuts, failure).map_err(PeerError::System)?;
+        }
+        to_timely(std::mem::take(&mut self.data), peers)
+    }
+
+    /// Where the items of process 0 go, and with them those of all others where the sink wants one writer.
+    pub fn items_to(&self, sink: Box<dyn Sink>, target: &SinkTarget) -> ItemsTo {
+        match target.writers() {
+            Writers::OnePerCluster => ItemsTo::HereForAll(sink, self.leader.take_writer()),
+            Writers::OnePerProcess => ItemsTo::Here(sink),
+        }
+    }
+
+    /// The end of the run for all, with what the others have counted.
+    pub fn settle(&self, end: RunEnd, metrics: &Metrics) -> RunEnd {
+        if let RunEnd::Failed { error, .. } = &end {
+            self.leader.fail(&error.to_string());
+            return end;
+        }
+        match self.leader.end() {
+            Ok(all) => {
+                all.iter().for_each(|totals| metrics.add(totals));
+                end
+            }
+            Err(error) => RunEnd::failed(Part::Peer, error),
+        }
+    }
+}
+
+impl Followed {
+    /// What timely reaches the others through: to be taken right before the workers start.
+    pub fn mesh(&mut self, peers: Peers) -> Result<dataflow::Mesh, CliError> {
+        to_timely(std::mem::take(&mut self.data), peers)
+    }
+
+    /// The end of the run of this process, once it has ended for all.
+    pub fn settle(&self, end: RunEnd, metrics: &Metrics) -> RunEnd {
+        if let RunEnd::Failed { error, .. } = &end {
+            self.member.fail(&error.to_string());
+            return end;
+        }
+        match self.member.end(metrics.totals()) {
+            Ok(()) => end,
+            Err(error) => RunEnd::failed(Part::Peer, error),
+        }
+    }
+}
+
+/// What all processes must have alike: a run of two pipelines, or of two versions of the program, is none.
+fn id_of(args: &RunArgs) -> Result<ClusterId, CliError> {
+    let pipeline = std::fs::read(&args.pipeline)
+        .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", Printable(args.pipeline.display()))))?;
+    let alike = format!(
+        "{}\n{}\n{:?}\n{:?}\n{}\n{}\n{}\n",
+        env!("CARGO_PKG_VERSION"),
+        args.workers,
+        args.sink,
+        args.clock,
+        args.every_window,
+        args.events.is_empty(),
+        args.state.is_some() || !args.no_state,
+    );
+    Ok(ClusterId(Sha256::new().chain_update(alike).chain_update(pipeline).finalize().into()))
+}
+
+impl From<ClusterError> for CliError {
+    fn from(error: ClusterError) -> CliError {
+        let text = error.to_string();
+        match error {
+            ClusterError::Missing { .. } | ClusterError::Lost { .. } => CliError::Lost(text),
+            ClusterError::Interrupted => CliError::Interrupted(text),
+            ClusterError::System { .. } | ClusterError::Listen { .. } => CliError::Failed(text),
+            _ => CliError::Usage(text),
+        }
+    }
+}
+
+impl From<PeerError> for CliError {
+    fn from(error: PeerError) -> CliError {
+        match error {
+            PeerError::State(error) => error.into(),
+            PeerError::Lost(culprit) => CliError::Lost(culprit),
+            PeerError::Stopped => CliError::Interrupted(error.to_string()),
+            PeerError::System(_) => CliError::Failed(error.to_string()),
+        }
+    }
+}

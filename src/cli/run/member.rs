@@ -1,0 +1,142 @@
+//! A process that is not process 0: it restores its keys, reads its partitions or what is handed on to it, and counts.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::cluster::Cluster;
+use super::input::{MemberInput, Told};
+use super::signals::Signals;
+use super::state::MemberState;
+use super::summary::Summary;
+use super::{RunArgs, dead_letter_file, delivery, findings, open_sink, pipeline_of, supervise};
+use crate::checkpoint::CheckpointError;
+use crate::cli::CliError;
+use crate::clock::ArrivalClock;
+use crate::cluster::{MemberRun, RestoreFacts, StartFacts};
+use crate::dataflow::{self, Failure, ItemsTo, Run};
+use crate::epoch::Versions;
+use crate::findings::Observations;
+use crate::sink::{SinkOptions, SinkTarget, Writers};
+use crate::source::{CaughtUp, KnownCuts};
+use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
+
+/// Runs this process's share until the run of all ends.
+pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<(), CliError> {
+    let stopwatch = Stopwatch::start();
+    let mut pipeline = pipeline_of(args)?;
+    let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
+    delivery::refuse_contradictions(args, &pipeline, &target)?;
+    let Signals { stop, signalled } = Signals::listen()?;
+    let metrics = Arc::new(Metrics::default());
+    let peers = cluster.peers();
+    let mut followed = cluster.follow(&metrics, &stop)?;
+    let member = &followed.member;
+    let facts: RestoreFacts = member.restore_facts(&stop)?;
+    delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
+    let (failure, errors) = Failure::new(Arc::clone(&stop));
+    let cuts = Arc::<KnownCuts>::default();
+    let kept = if facts.is_kept {
+        let location = MemberState::location(args, &pipeline)?;
+        let restored = MemberState::restore(&location, &pipeline, &facts, peers, &metrics);
+        let told = restored.as_ref().map(drop);
+        member.restored(told.map_err(|error| CheckpointError::new(error.kind(), error.to_string())));
+        Some(restored?)
+    } else {
+        None
+    };
+    let facts_of_start: StartFacts = member.start_facts(&stop)?;
+    let StartFacts { run_start, is_replay, shift, .. } = facts_of_start;
+    pipeline.shift = shift;
+    delivery::settle(&mut pipeline, args, &target, is_replay);
+    let pipeline = Arc::new(pipeline);
+    let observations = Arc::new(Observations::new(&pipeline, run_start));
+    let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
+    let told = Told { facts: &facts_of_start, tell_note: member.tell_note(), tell_size: member.tell_size() };
+    let input = MemberInput::open(args, &pipeline, told, now, &stop)?;
+    let dead_letters = dead_letter_file(args, &pipeline, &metrics);
+    let dead_letter_path = dead_letters.path().to_owned();
+    let sink = match target.writers() {
+        Writers::OnePerCluster => ItemsTo::Elsewhere(member.hand_on(), target.to_string().into()),
+        Writers::OnePerProcess => {
+            let options = SinkOptions {
+                goes_on: true,
+                run_id: facts_of_start.run_id.clone(),
+                generation: facts_of_start.generation,
+                // What the service has been sent before, process 0 has waited for.
+                alone_since: facts_of_start.alone_for.and_then(|since| Instant::now().checked_sub(since)),
+                stop: Arc::clone(&signalled),
+                ..SinkOptions::default()
+            };
+            ItemsTo::Here(open_sink(&target, &pipeline, options, &stop, &metrics)?)
+        }
+    };
+    let versions = Versions::new(facts_of_start.generation, facts_of_start.first_window);
+    let caught_up = Arc::new(CaughtUp::new(None));
+    let (kept, recovery) = match kept {
+        Some(kept) => {
+            let (kept, ear) = kept.start(Arc::clone(&cuts), &failure, member.tell_recovery(), peers);
+            (Some(kept), Some(ear))
+        }
+        None => (None, None),
+    };
+    let is_kept = kept.is_some();
+    let followed_epochs = input.followed();
+    let topic = input.topic();
+    let (feed, feeds, input) = input.start(peers, &stop, &metrics, &caught_up, &failure)?;
+    let run = MemberRun {
+        cuts,
+        followed: followed_epochs,
+        topic,
+        feed,
+        caught_up: Arc::clone(&caught_up),
+        recovery,
+        stop: Arc::clone(&stop),
+        signalled: Arc::clone(&signalled),
+    };
+    member.start(run, &failure);
+    let reading_began = Instant::now();
+    let mesh = followed.mesh(peers)?;
+    let execution = dataflow::start(Run {
+        pipeline: Arc::clone(&pipeline),
+        peers,
+        feeds,
+        mesh: Some(mesh),
+        sink,
+        delivery: delivery::of(args, &target, is_replay),
+        signalled,
+        hold_until: facts_of_start.holds.then_some(caught_up),
+        dead_letters,
+        seed: facts_of_start.seed,
+        versions,
+        serialise: false,
+        metrics: Arc::clone(&metrics),
+        observations: Arc::clone(&observations),
+        failure,
+        kept,
+    })
+    .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
+    let sample = Arc::clone(execution.sample());
+    let progress = Progress::new(log_format == LogFormat::Json);
+    let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
+    let end = if is_kept { end.leaving(metrics.waiting.items()) } else { end };
+    let end = followed.settle(end, &metrics);
+    let observed = observations.observed();
+    findings::warn(&pipeline, &args.pipeline, &observations, &observed);
+    let summary = Summary {
+        pipeline: &pipeline,
+        run_start,
+        pipeline_path: &args.pipeline,
+        target: &target,
+        target_is_from_flag: args.sink.is_some(),
+        dead_letter_path: &dead_letter_path,
+        metrics: &metrics,
+        observed: &observed,
+        doubt_of_times: None,
+        sample: &sample,
+        stopwatch,
+        reading_took: reading_began.elapsed(),
+        end: &end,
+    };
+    summary.print(log_format);
+    end.into_result()
+}

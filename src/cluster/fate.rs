@@ -1,0 +1,84 @@
+//! Whether the run goes on: one process that is lost ends it for all, and the first that was is named by all.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::dataflow::Failure;
+
+/// What became of the other processes, as this one knows it.
+pub(super) struct Fate {
+    culprit: Mutex<Option<String>>,
+    /// Hears of it once the run has begun.
+    failure: OnceLock<Failure>,
+    /// They may go now.
+    is_over: AtomicBool,
+    /// Disconnected with the first loss.
+    goes_on: Mutex<Option<Sender<()>>>,
+    lost: Receiver<()>,
+}
+
+impl Fate {
+    pub fn new() -> Fate {
+        let (goes_on, lost) = bounded(0);
+        Fate {
+            culprit: Mutex::default(),
+            failure: OnceLock::new(),
+            is_over: AtomicBool::new(false),
+            goes_on: Mutex::new(Some(goes_on)),
+            lost,
+        }
+    }
+
+    /// The run cannot go on because of this; whether that is the first that is heard.
+    pub fn lose(&self, culprit: String) -> bool {
+        if self.is_over.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut first = self.culprit.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_some() {
+            return false;
+        }
+        tracing::debug!("the run is over: {culprit}");
+        *first = Some(culprit.clone());
+        drop(first);
+        if let Some(failure) = self.failure.get() {
+            failure.peer(culprit);
+        }
+        self.goes_on.lock().unwrap_or_else(PoisonError::into_inner).take();
+        true
+    }
+
+    /// Why the run cannot go on.
+    pub fn culprit(&self) -> Option<String> {
+        self.culprit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells the run from now on.
+    pub fn tell(&self, failure: Failure) {
+        if let Some(culprit) = self.culprit() {
+            failure.peer(culprit);
+        }
+        let _ = self.failure.set(failure);
+    }
+
+    /// Whatever happens to the others from now on, the run has ended.
+    pub fn is_over(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
+    /// Whether there is nothing to watch any more.
+    pub fn has_ended(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Disconnected when the run cannot go on.
+    pub fn lost(&self) -> &Receiver<()> {
+        &self.lost
+    }
+}
+
+/// How long the others are waited for once this process has ended.
+pub(super) const END_WITHIN: Duration = Duration::from_secs(20);

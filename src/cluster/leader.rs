@@ -1,0 +1,421 @@
+//! Process 0: it hears what the others note, and tells them what is decided.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
+
+use super::PeerError;
+use super::blocks::hand_on_blocks;
+use super::fate::{END_WITHIN, Fate};
+use super::frame::split;
+use super::items::ItemsOfMember;
+use super::link::{Outbox, converse};
+use super::message::{BulkToLeader, RestoreFacts, StartFacts, ToLeader, ToMember};
+use super::watch::{Heard, Watch};
+use crate::checkpoint::CheckpointError;
+use crate::clock::WallClock;
+use crate::dataflow::{Failure, TakeWriter};
+use crate::epoch::Epoch;
+use crate::mesh::{Link, Members};
+use crate::recovery::{FromMember, Journaled, Others, ToCoordinator, Verdict};
+use crate::source::kafka::KafkaProgress;
+use crate::source::{CaughtUp, Cuts, Feed, KnownCuts};
+use crate::telemetry::{Metrics, Totals};
+
+/// So many messages wait for a connection, at most.
+const CONTROL_WAITING: usize = 4_096;
+const BULK_WAITING: usize = 2;
+/// How often epochs are announced, where they go by the wall clock.
+const ANNOUNCE_EVERY: Duration = Duration::from_millis(5);
+
+/// What the run of process 0 is made of, as far as the others have to do with it.
+pub(crate) struct LeaderParts {
+    pub cuts: Option<Arc<Cuts>>,
+    /// Of a topic, how far it is read, and the clock.
+    pub topic: Option<(Arc<KafkaProgress>, Arc<WallClock>)>,
+    pub caught_up: Arc<CaughtUp>,
+    /// Of a run with a state.
+    pub coordinator: Option<Sender<ToCoordinator>>,
+    pub journaled: Option<Journaled>,
+    pub stop: Arc<AtomicBool>,
+    pub signalled: Arc<AtomicBool>,
+}
+
+/// Process 0's side of the connections with all others.
+pub(crate) struct Leader {
+    shared: Arc<Shared>,
+    early: Receiver<(usize, Early)>,
+}
+
+/// What a process says before it begins, or at its end.
+enum Early {
+    Restored(Result<(), CheckpointError>),
+    Ready,
+    Ended(Totals),
+}
+
+struct Shared {
+    members: Vec<Member>,
+    fate: Arc<Fate>,
+    parts: OnceLock<LeaderParts>,
+    early: Sender<(usize, Early)>,
+    /// How many partitions the others know.
+    partitions: Mutex<usize>,
+    /// They were told to read no further: 1, and 2 where a signal said so.
+    stop_told: Mutex<u8>,
+}
+
+/// One of the others.
+struct Member {
+    name: String,
+    heard: Arc<Heard>,
+    control: OnceLock<Outbox>,
+    bulk: OnceLock<Outbox>,
+    items: OnceLock<ItemsOfMember>,
+    /// It has closed its side.
+    has_left: AtomicBool,
+}
+
+impl Leader {
+    /// Begins to talk to the others. They are lost when nothing is heard of them for so long.
+    pub fn begin(members: &Members, links: Vec<Link>, within: Duration, metrics: Arc<Metrics>) -> io::Result<Leader> {
+        let (early, heard_early) = unbounded();
+        let member = |link: &Link| Member {
+            name: members.name(link.peer),
+            heard: Heard::of(members.name(link.peer)),
+            control: OnceLock::new(),
+            bulk: OnceLock::new(),
+            items: OnceLock::new(),
+            has_left: AtomicBool::new(false),
+        };
+        let shared = Arc::new(Shared {
+            members: links.iter().map(member).collect(),
+            fate: Arc::new(Fate::new()),
+            parts: OnceLock::new(),
+            early,
+            partitions: Mutex::new(usize::MAX),
+            stop_told: Mutex::new(0),
+        });
+        for (index, Link { control, bulk, .. }) in links.into_iter().enumerate() {
+            let name = format!("p{}", index + 1);
+            let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
+            let control = converse(
+                &name,
+                control,
+                CONTROL_WAITING,
+                move |message| hears.hear(index, message),
+                move |why| loses.lose(index, why),
+            )?;
+            let hears = Arc::clone(&shared);
+            let bulk = converse(&name, bulk, BULK_WAITING, move |message| hears.hear_bulk(index, message), |_| ())?;
+            let member = &shared.members[index];
+            let _ = (member.control.set(control), member.bulk.set(bulk));
+        }
+        let watching = Arc::clone(&shared);
+        let ticking = Arc::clone(&shared);
+        let names = members.clone();
+        Watch {
+            name: members.name(0),
+            peers: shared.members.iter().map(|member| Arc::clone(&member.heard)).collect(),
+            within,
+            metrics,
+            fate: Arc::clone(&shared.fate),
+            name_of: Box::new(move |process| names.name(process)),
+            beat: Box::new(move || watching.try_tell_all(&ToMember::Beat)),
+            tick: Box::new(move || ticking.tick()),
+        }
+        .start()?;
+        Ok(Leader { shared, early: heard_early })
+    }
+
+    /// Tells with what the others go on.
+    pub fn restore(&self, facts: &RestoreFacts) {
+        self.shared.tell_all(&ToMember::Restore(facts.clone()));
+    }
+
+    /// What recovery tells the others.
+    pub fn others(&self) -> Arc<dyn Others> {
+        Arc::clone(&self.shared) as Arc<dyn Others>
+    }
+
+    /// Gives them the way to the writer of a table, once there is one.
+    pub fn take_writer(&self) -> TakeWriter {
+        let shared = Arc::clone(&self.shared);
+        TakeWriter(Box::new(move |writer| {
+            for (index, member) in shared.members.iter().enumerate() {
+                let control = member.control.get().cloned();
+                if let Some(control) = control
+                    && let Ok(items) = ItemsOfMember::new(index, writer.clone(), control)
+                {
+                    let _ = member.items.set(items);
+                }
+            }
+        }))
+    }
+
+    /// Begins the run of all: from now on they are heard. Returns when all others have said that they are ready.
+    pub fn start(&self, parts: LeaderParts, facts: &StartFacts, failure: &Failure) -> Result<(), PeerError> {
+        let shared = &self.shared;
+        if let Some((topic, _)) = &parts.topic {
+            *shared.partitions.lock().unwrap_or_else(PoisonError::into_inner) = topic.partition_count();
+        }
+        let cuts = parts.cuts.clone();
+        let tells = Arc::clone(shared);
+        parts.caught_up.tell(Box::new(move |epoch, is_last| {
+            if is_last {
+                tells.tell_all(&ToMember::CaughtUp(epoch));
+            }
+        }));
+        let stop = Arc::clone(&parts.stop);
+        let _ = shared.parts.set(parts);
+        shared.tell_all(&ToMember::Start(facts.clone()));
+        let mut missing: Vec<bool> = vec![true; shared.members.len()];
+        while missing.contains(&true) {
+            match self.wait_early(Duration::from_millis(100))? {
+                Some((index, Early::Ready)) => missing[index] = false,
+                Some((index, Early::Restored(Err(error)))) => {
+                    let why = format!("{}: {error}", shared.members[index].name);
+                    shared.fail(why);
+                    return Err(PeerError::State(error));
+                }
+                Some(_) => {}
+                None if stop.load(Ordering::Acquire) => return Err(PeerError::Stopped),
+                None => {}
+            }
+        }
+        // They take what they are told from here on.
+        if let Some(cuts) = cuts {
+            let tells = Arc::clone(shared);
+            cuts.tell(Box::new(move |news| tells.tell_all(&ToMember::Cuts(news))));
+        }
+        shared.fate.tell(failure.clone());
+        Ok(())
+    }
+
+    /// Announces epochs by the wall clock of this process, until all readers have ended.
+    pub fn announce(&self) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        std::thread::Builder::new().name("epochs".to_owned()).spawn(move || {
+            let Some(LeaderParts { cuts: Some(cuts), topic: Some((_, clock)), journaled, .. }) = shared.parts.get()
+            else {
+                return;
+            };
+            while !cuts.have_ended() && shared.fate.culprit().is_none() {
+                let (epoch, _) = clock.now();
+                cuts.announce_elsewhere(epoch);
+                if journaled.is_none() {
+                    // Nobody asks for an older cut.
+                    cuts.forget_before(cuts.newest().unwrap_or_default());
+                }
+                std::thread::sleep(ANNOUNCE_EVERY);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Hands blocks of this feed on to the others, as far as they have room.
+    pub fn hand_on(&self, feed: &Feed, cuts: Option<Arc<KnownCuts>>, failure: &Failure) -> io::Result<()> {
+        for (index, member) in self.shared.members.iter().enumerate() {
+            let Some(bulk) = member.bulk.get().cloned() else { continue };
+            let (feed, cuts, failure) = (feed.clone(), cuts.clone(), failure.clone());
+            let name = format!("blocks p{}", index + 1);
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || hand_on_blocks(&feed, cuts.as_deref(), &bulk, &failure))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the others, which have ended well or are about to, and gives back what they have counted.
+    pub fn end(&self) -> Result<Vec<Totals>, PeerError> {
+        let until = Instant::now() + END_WITHIN;
+        let mut ended: Vec<Option<Totals>> = self.shared.members.iter().map(|_| None).collect();
+        while let Some(missing) = ended.iter().position(Option::is_none) {
+            match self.wait_early(Duration::from_millis(100))? {
+                Some((index, Early::Ended(totals))) => ended[index] = Some(totals),
+                Some(_) => {}
+                None if Instant::now() >= until => {
+                    let name = &self.shared.members[missing].name;
+                    return Err(PeerError::Lost(format!("{name} has not ended with the others")));
+                }
+                None => {}
+            }
+        }
+        self.shared.fate.is_over();
+        self.shared.tell_all(&ToMember::Bye);
+        // They hear it before this process is gone.
+        while Instant::now() < until
+            && !self.shared.members.iter().all(|member| member.has_left.load(Ordering::Acquire))
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(ended.into_iter().flatten().collect())
+    }
+
+    /// The run is over, because of this: all others end with the same word.
+    pub fn fail(&self, why: &str) {
+        self.shared.fail(why.to_owned());
+        // Whoever is stopped does not hear it, and is not waited for.
+        std::thread::sleep(Duration::from_millis(200));
+    }
+
+    fn wait_early(&self, at_most: Duration) -> Result<Option<(usize, Early)>, PeerError> {
+        select! {
+            recv(self.early) -> early => Ok(early.ok()),
+            recv(self.shared.fate.lost()) -> _ => Err(PeerError::Lost(self.shared.fate.culprit().unwrap_or_default())),
+            default(at_most) => Ok(None),
+        }
+    }
+}
+
+impl Shared {
+    fn tell_all(&self, message: &ToMember) {
+        self.controls().for_each(|control| control.tell(message));
+    }
+
+    fn try_tell_all(&self, message: &ToMember) {
+        for control in self.controls() {
+            // Whoever takes nothing is lost without this.
+            let _ = control.try_tell(message);
+        }
+    }
+
+    fn controls(&self) -> impl Iterator<Item = &Outbox> {
+        self.members.iter().filter_map(|member| member.control.get())
+    }
+
+    /// Tells all others once why the run is over.
+    fn fail(&self, why: String) {
+        self.fate.lose(why.clone());
+        self.try_tell_all(&ToMember::Failed(self.fate.culprit().unwrap_or(why)));
+    }
+
+    fn lose(&self, index: usize, why: io::Result<()>) {
+        let member = &self.members[index];
+        member.has_left.store(true, Ordering::Release);
+        // Its items are not waited for any more.
+        if let Some(items) = member.items.get() {
+            items.end();
+        }
+        let how = why.map_or_else(|error| error.to_string(), |()| "it has closed its connection".to_owned());
+        self.fail(format!("{} is gone: {how}", member.name));
+    }
+
+    fn hear(&self, index: usize, message: &[u8]) -> io::Result<()> {
+        let member = &self.members[index];
+        member.heard.now();
+        let message: ToLeader = serde_json::from_slice(message)?;
+        let early = |early| {
+            let _ = self.early.send((index, early));
+        };
+        match message {
+            ToLeader::Beat => {}
+            ToLeader::Restored(restored) => early(Early::Restored(restored)),
+            ToLeader::Ready => early(Early::Ready),
+            ToLeader::Ended(totals) => early(Early::Ended(totals)),
+            ToLeader::Failed(why) => self.fail(format!("{}: {why}", member.name)),
+            later => self.hear_later(later),
+        }
+        Ok(())
+    }
+
+    /// Of a run that has begun.
+    fn hear_later(&self, message: ToLeader) {
+        let Some(parts) = self.parts.get() else { return };
+        match message {
+            ToLeader::Note(note) => {
+                if let (Some((topic, _)), Some(cuts)) = (&parts.topic, &parts.cuts) {
+                    note.handed_over.iter().for_each(|(partition, range)| topic.hear(*partition, *range));
+                    cuts.note_elsewhere(note.reader, note.what);
+                }
+            }
+            ToLeader::Read { epoch, events, bytes } => {
+                if let Some((_, clock)) = &parts.topic {
+                    clock.after_block(epoch, events, bytes);
+                }
+            }
+            ToLeader::CaughtUp(epoch) => parts.caught_up.reached(epoch),
+            ToLeader::Recovery(FromMember::Wanted(epoch)) => {
+                if let Some(covered) = parts.journaled.as_ref().and_then(|journaled| journaled.want(epoch)) {
+                    self.covered(covered);
+                }
+            }
+            ToLeader::Recovery(FromMember::Part(part)) => Self::coordinate(parts, ToCoordinator::Part(part)),
+            ToLeader::Recovery(FromMember::Settled) => Self::coordinate(parts, ToCoordinator::Settled),
+            ToLeader::Stop { by_signal } => {
+                if by_signal {
+                    parts.signalled.store(true, Ordering::Release);
+                }
+                parts.stop.store(true, Ordering::Release);
+            }
+            _ => {}
+        }
+    }
+
+    fn coordinate(parts: &LeaderParts, message: ToCoordinator) {
+        if let Some(coordinator) = &parts.coordinator {
+            let _ = coordinator.send(message);
+        }
+    }
+
+    fn hear_bulk(&self, index: usize, message: &[u8]) -> io::Result<()> {
+        let member = &self.members[index];
+        member.heard.now();
+        let (head, body) = split(message).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+        // The way to the writer is there as soon as this process has started its own workers.
+        let items = loop {
+            match member.items.get() {
+                Some(items) => break items,
+                None if self.fate.culprit().is_some() => return Ok(()),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        match serde_json::from_slice(head)? {
+            BulkToLeader::Items { batch, worker, more_follows } => items.take(batch, worker, more_follows, body),
+            BulkToLeader::End => {
+                items.end();
+                Ok(())
+            }
+        }
+    }
+
+    /// What is told that nobody else tells. Whether the watch goes on.
+    fn tick(&self) -> bool {
+        if let Some(parts) = self.parts.get() {
+            let wanted =
+                u8::from(parts.stop.load(Ordering::Acquire)) + u8::from(parts.signalled.load(Ordering::Acquire));
+            let mut told = self.stop_told.lock().unwrap_or_else(PoisonError::into_inner);
+            if wanted > *told {
+                *told = wanted;
+                self.tell_all(&ToMember::Stop { by_signal: wanted > 1 });
+            }
+            drop(told);
+            if let Some((topic, _)) = &parts.topic {
+                let mut told = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+                let new = topic.partitions_from(*told);
+                if !new.is_empty() {
+                    *told += new.len();
+                    self.tell_all(&ToMember::Partitions(new));
+                }
+            }
+        }
+        !self.fate.has_ended()
+    }
+}
+
+impl Others for Shared {
+    fn decided(&self, verdict: Verdict) {
+        self.tell_all(&ToMember::Decided(verdict));
+    }
+
+    fn covered(&self, epoch: Epoch) {
+        self.tell_all(&ToMember::Covered(epoch));
+    }
+
+    fn finished(&self) {
+        self.tell_all(&ToMember::Finished);
+    }
+}

@@ -1,0 +1,83 @@
+//! A connection to another process: a thread that writes what is to be told, and one that hears.
+
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use serde::Serialize;
+
+use super::frame::{join, read_frame, write_frame};
+
+/// Takes what is to be told. Cheap to clone; the connection's own direction ends with the last of them.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    frames: Sender<Vec<u8>>,
+}
+
+impl Outbox {
+    /// Tells it, once there is room; so many messages wait, at most. Where the connection is lost nobody hears it, and whoever listens there
+    /// says so.
+    pub fn tell(&self, message: &impl Serialize) {
+        let _ = self.frames.send(encode(message));
+    }
+
+    /// The same, unless there is no room.
+    pub fn try_tell(&self, message: &impl Serialize) -> bool {
+        !matches!(self.frames.try_send(encode(message)), Err(TrySendError::Full(_)))
+    }
+
+    /// Tells something that has bytes.
+    pub fn tell_with(&self, head: &impl Serialize, body: &[u8]) {
+        let _ = self.frames.send(join(&encode(head), body));
+    }
+}
+
+/// Messages are our own structs, which can always be written.
+fn encode(message: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(message).unwrap_or_default()
+}
+
+/// Begins a conversation over this connection: `hear` is called with each message, until it says that one cannot be, and then `ended` with why
+/// nothing more is heard.
+pub(super) fn converse(
+    name: &str,
+    stream: TcpStream,
+    waiting: usize,
+    mut hear: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    ended: impl FnOnce(io::Result<()>) + Send + 'static,
+) -> io::Result<Outbox> {
+    let (frames, to_write) = bounded(waiting);
+    let writes = stream.try_clone()?;
+    thread::Builder::new().name(format!("tell {name}")).spawn(move || write_all(writes, &to_write))?;
+    thread::Builder::new().name(format!("hear {name}")).spawn(move || {
+        let mut from = BufReader::new(&stream);
+        let heard = loop {
+            match read_frame(&mut from) {
+                Ok(Some(message)) => {
+                    if let Err(error) = hear(&message) {
+                        break Err(error);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        ended(heard);
+    })?;
+    Ok(Outbox { frames })
+}
+
+/// Writes until nothing more can come, or the other side does not take it: then it is for whoever listens to say so.
+fn write_all(stream: TcpStream, frames: &Receiver<Vec<u8>>) {
+    let mut to = BufWriter::with_capacity(1 << 16, &stream);
+    for frame in frames {
+        let written = write_frame(&mut to, &frame);
+        // What follows at once goes with it.
+        if written.is_err() || frames.is_empty() && to.flush().is_err() {
+            return;
+        }
+    }
+    let _ = to.flush();
+    let _ = stream.shutdown(Shutdown::Write);
+}

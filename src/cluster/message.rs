@@ -1,0 +1,156 @@
+//! What the processes of a run tell each other, each with process 0.
+//!
+//! On the *control* connection everything is small and in order; on the *bulk* connection are blocks of event logs, to where there is room for
+//! them, and items, to whoever writes them. Data of the dataflow itself goes between all processes, and is timely's.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{CheckpointError, ManifestNumber};
+use crate::counter::EventTime;
+use crate::epoch::{Epoch, Generation, Window};
+use crate::event::Arrival;
+use crate::pipeline::TimeShift;
+use crate::recovery::{FromMember, Verdict};
+use crate::sink::Outcome;
+use crate::source::kafka::TopicStarts;
+use crate::source::{Cut, CutNews, ReaderNote};
+use crate::sums::HashSeed;
+use crate::telemetry::Totals;
+
+/// What process 0 tells the others.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToMember {
+    /// With what they go on.
+    Restore(RestoreFacts),
+    /// How they begin.
+    Start(StartFacts),
+    /// Of cuts and epochs.
+    Cuts(CutNews),
+    /// All readers have reached what there was at the start.
+    CaughtUp(Epoch),
+    /// What became of a checkpoint.
+    Decided(Verdict),
+    /// The journal covers this epoch.
+    Covered(Epoch),
+    /// Nothing of the state is to be written any more.
+    Finished,
+    /// What became of some items that were handed on.
+    Answer { batch: u64, from: u32, to: u32, outcome: Outcome },
+    /// Partitions that were found later: where they begin, and end.
+    Partitions(Vec<(i64, i64)>),
+    /// Read no further.
+    Stop { by_signal: bool },
+    /// It lives, and gets on.
+    Beat,
+    /// The run is over, because of this.
+    Failed(String),
+    /// The run has ended well, for all.
+    Bye,
+}
+
+/// What the others tell process 0.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToLeader {
+    /// The rows are back, or not.
+    Restored(Result<(), CheckpointError>),
+    /// Everything is open.
+    Ready,
+    /// A reader notes.
+    Note(ReaderNote),
+    /// So many events and bytes were read in this epoch.
+    Read { epoch: Epoch, events: u64, bytes: u64 },
+    /// A reader has reached what there was at the start.
+    CaughtUp(Epoch),
+    /// Of checkpoints and the journal.
+    Recovery(FromMember),
+    /// Read no further.
+    Stop { by_signal: bool },
+    /// It lives, and gets on.
+    Beat,
+    /// The run is over, because of this.
+    Failed(String),
+    /// It has ended well, and has counted so much.
+    Ended(Totals),
+}
+
+/// With what a process goes on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RestoreFacts {
+    /// Whether there is a state.
+    pub is_kept: bool,
+    /// The checkpoint; none: there is none yet.
+    pub manifest: Option<ManifestNumber>,
+    /// What keys are hashed with.
+    pub seed: HashSeed,
+    pub generation: Generation,
+    /// The first window that versions count from.
+    pub first_window: Window,
+    /// Every row is to be published again.
+    pub mark_all: bool,
+    /// The epoch before the first that is read.
+    pub before: Epoch,
+}
+
+/// How a process begins.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StartFacts {
+    pub run_start: EventTime,
+    pub first_epoch: Epoch,
+    /// Of a run without a state.
+    pub generation: Generation,
+    pub first_window: Window,
+    pub seed: HashSeed,
+    /// The topic; without one, event logs are handed on.
+    pub topic: Option<TopicStarts>,
+    /// Files are read to their end.
+    pub is_replay: bool,
+    pub shift: Option<TimeShift>,
+    pub run_id: String,
+    /// For how long no earlier run of the state has been able to send anything.
+    pub alone_for: Option<Duration>,
+    /// Nothing is published before all is read that there was at the start.
+    pub holds: bool,
+}
+
+/// What process 0 hands on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum BulkToMember {
+    /// A piece of an event log; its bytes follow.
+    Block(BlockHead),
+    /// Later blocks have at least this epoch.
+    Announced(Epoch, Option<Cut>),
+    /// There are no more.
+    End,
+}
+
+/// What a block is without its bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct BlockHead {
+    pub epoch: Epoch,
+    /// The newest cut when it was handed on.
+    pub cut: Option<Cut>,
+    pub window_starts: Vec<(usize, Window)>,
+    pub file: String,
+    pub offset: u64,
+    pub what: BlockBytes,
+}
+
+/// What its bytes are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum BlockBytes {
+    /// Whole lines.
+    Lines(Arrival),
+    /// The head of a line that is too long.
+    LineTooLong { length: u64 },
+}
+
+/// What is handed on to process 0.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum BulkToLeader {
+    /// Items for the table, which follow.
+    Items { batch: u64, worker: usize, more_follows: bool },
+    /// There are no more.
+    End,
+}

@@ -1,0 +1,162 @@
+//! Watches over the processes of a run: each sees to it that it gets on itself, and that it hears of those it talks to.
+//!
+//! A process that is stopped, hung or cut off keeps its connections, and nothing else would ever notice. What is waited for is progress and not
+//! mere life: a worker comes to the end of a step at least ten times a second, whatever it waits for, unless it hangs in one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::fate::Fate;
+use crate::telemetry::Metrics;
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// So many times within the time that is allowed a process says that it gets on.
+const BEATS: u32 = 10;
+/// A connection of the dataflow that is lost has mostly a better reason, which comes by another way.
+const BETTER_REASON_WITHIN: Duration = Duration::from_secs(1);
+
+/// When something was last heard of a process.
+#[derive(Debug)]
+pub(super) struct Heard {
+    name: String,
+    started: Instant,
+    milliseconds: AtomicU64,
+}
+
+impl Heard {
+    pub fn of(name: String) -> Arc<Heard> {
+        Arc::new(Heard { name, started: Instant::now(), milliseconds: AtomicU64::new(0) })
+    }
+
+    /// Something was heard.
+    pub fn now(&self) {
+        self.milliseconds.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn since(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.milliseconds.load(Ordering::Relaxed)))
+    }
+}
+
+/// What is watched, and what is done meanwhile.
+pub(super) struct Watch {
+    /// This process.
+    pub name: String,
+    pub peers: Vec<Arc<Heard>>,
+    /// What nothing is heard of for so long is lost.
+    pub within: Duration,
+    pub metrics: Arc<Metrics>,
+    pub fate: Arc<Fate>,
+    /// The name of a process.
+    pub name_of: Box<dyn Fn(u32) -> String + Send>,
+    /// Says to the others that this process gets on.
+    pub beat: Box<dyn FnMut() + Send>,
+    /// What else is to be done now and then; whether the watch goes on.
+    pub tick: Box<dyn FnMut() -> bool + Send>,
+}
+
+impl Watch {
+    pub fn start(self) -> std::io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("watch".to_owned()).spawn(move || self.run())
+    }
+
+    fn run(mut self) {
+        let mut last = Instant::now();
+        let mut next_beat = last;
+        let mut stalls = Stalls::default();
+        while (self.tick)() {
+            thread::sleep(LOOK_EVERY);
+            let now = Instant::now();
+            let gap = now - std::mem::replace(&mut last, now);
+            if let Some(culprit) = self.look(gap, now, &mut stalls) {
+                self.fate.lose(culprit);
+            } else if now >= next_beat && self.fate.culprit().is_none() {
+                next_beat = now + self.within / BEATS;
+                (self.beat)();
+            }
+        }
+    }
+
+    fn look(&self, gap: Duration, now: Instant, stalls: &mut Stalls) -> Option<String> {
+        let seconds = |time: Duration| time.as_secs_f64();
+        if gap >= self.within {
+            return Some(format!("{} was stopped for {:.1} s", self.name, seconds(gap)));
+        }
+        if let Some(worker) = stalls.longest(&self.metrics.pulse.steps(), now).filter(|stall| stall.1 >= self.within) {
+            let (worker, stalled) = worker;
+            return Some(format!(
+                "worker {worker} of {} hangs: no step has ended for {:.1} s",
+                self.name,
+                seconds(stalled)
+            ));
+        }
+        if let Some(silent) = self.peers.iter().find(|peer| peer.since() >= self.within) {
+            return Some(format!(
+                "{} has not been heard of for {:.1} s: it is stopped, hangs, or is cut off",
+                silent.name,
+                seconds(silent.since())
+            ));
+        }
+        let (process, why) = lost_connection(now)?;
+        Some(match process {
+            Some(process) => format!("the connection with {} was lost: {why}", (self.name_of)(process)),
+            None => format!("a connection with another process was lost: {why}"),
+        })
+    }
+}
+
+/// Since when each worker has been in its step.
+#[derive(Default)]
+struct Stalls(Vec<(u64, Instant)>);
+
+impl Stalls {
+    /// The worker that has been in one step for the longest time; `None` of its steps: it has ended.
+    fn longest(&mut self, steps: &[Option<u64>], now: Instant) -> Option<(usize, Duration)> {
+        self.0.resize(steps.len(), (0, now));
+        let stalled = |(worker, (steps, known)): (usize, (&Option<u64>, &mut (u64, Instant)))| {
+            let steps = (*steps)?;
+            if steps != known.0 {
+                *known = (steps, now);
+            }
+            Some((worker, now - known.1))
+        };
+        steps.iter().zip(&mut self.0).enumerate().filter_map(stalled).max_by_key(|(_, stalled)| *stalled)
+    }
+}
+
+/// The first connection of the dataflow that was lost: when, with which process, and why.
+static LOST: Mutex<Option<(Instant, Option<u32>, String)>> = Mutex::new(None);
+
+/// Takes notice that the dataflow has lost a connection, in a thread of this name: timely says so by a panic, and what shares memory with that thread
+/// must not go on after it.
+pub fn note_lost_connection(thread: Option<&str>, why: &str) {
+    let process = thread.and_then(|name| name.rsplit_once('-')).and_then(|(_, index)| index.parse().ok());
+    let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    lost.get_or_insert_with(|| (Instant::now(), process, why.to_owned()));
+}
+
+fn lost_connection(now: Instant) -> Option<(Option<u32>, String)> {
+    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    let (since, process, why) = lost.as_ref()?;
+    (now.saturating_duration_since(*since) >= BETTER_REASON_WITHIN).then(|| (*process, why.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_hangs_whose_steps_do_not_end() {
+        let mut stalls = Stalls::default();
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        assert_eq!(stalls.longest(&[], at(0)), None);
+        assert_eq!(stalls.longest(&[Some(1), Some(1)], at(0)).unwrap().1, Duration::ZERO);
+        assert_eq!(stalls.longest(&[Some(1), Some(9)], at(7)), Some((0, Duration::from_secs(7))));
+        assert_eq!(stalls.longest(&[Some(2), Some(9)], at(9)), Some((1, Duration::from_secs(2))));
+        assert_eq!(stalls.longest(&[Some(2), None], at(30)), Some((0, Duration::from_secs(21))), "one has ended");
+    }
+}
