@@ -21,6 +21,7 @@ pub mod epoch;
 pub mod event;
 pub mod file_id;
 pub mod findings;
+pub mod lease;
 mod memory;
 pub mod mesh;
 mod outputs;

@@ -3,6 +3,7 @@
 //! | object | what |
 //! |---|---|
 //! | `lock` | of a folder only: locked while a run uses the state |
+//! | `lease.json` | who has the state, and how that is getting on (`lease.rs`) |
 //! | `generations/<generation>` | a run has begun (`generation.rs`) |
 //! | `manifests/<number>.json` | a checkpoint (`manifest.rs`) |
 //! | `segments/<generation>-<serial>` | records of keys (`segment`) |
@@ -37,6 +38,11 @@ pub struct ObjectName(String);
 impl ObjectName {
     fn new(folder: &str, name: impl fmt::Display) -> ObjectName {
         ObjectName(format!("{folder}/{name}"))
+    }
+
+    /// The one that says who has the state.
+    pub(super) fn lease() -> ObjectName {
+        ObjectName("lease.json".to_owned())
     }
 
     /// As text.

@@ -1,6 +1,7 @@
 //! What a person types: one file or folder per command, each with its arguments and what it does.
 
 pub mod check;
+pub mod cluster;
 pub mod dump;
 mod exit;
 pub mod generate;
@@ -10,6 +11,7 @@ mod output;
 pub mod produce;
 pub mod run;
 pub mod state;
+pub mod status;
 pub mod table;
 mod time;
 pub mod verify;
@@ -47,6 +49,8 @@ pub struct Cli {
 enum Command {
     /// Count events and publish the counters
     Run(run::RunArgs),
+    /// Run a pipeline in several processes of this machine, and start all again when one is lost
+    Cluster(cluster::ClusterArgs),
     /// Print the counters of one key
     Get(get::GetArgs),
     /// Print every item that a sink holds
@@ -59,6 +63,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Print what a state holds
     State(state::StateArgs),
+    /// Tell how the run of a pipeline is getting on: processes, lag, freshness, checkpoints
+    Status(status::StatusArgs),
     /// Write a synthetic event log
     Generate(generate::GenerateArgs),
     /// Send event logs to the pipeline's Kafka topic
@@ -89,12 +95,14 @@ impl Cli {
         let mut out = BufWriter::new(std::io::stdout());
         let result = match &self.command {
             Command::Run(args) => run::run(args, self.log_format),
+            Command::Cluster(args) => cluster::cluster(args),
             Command::Get(args) => get::run(args, &mut out),
             Command::Dump(args) => dump::run(args, &mut out),
             Command::Check(args) => check::run(args, &mut out),
             Command::Table(args) => table::run(args, &mut out),
             Command::Verify(args) => verify::run(args, self.log_format, &mut out),
             Command::State(args) => state::run(args, &mut out),
+            Command::Status(args) => status::run(args, &mut out),
             Command::Generate(args) => generate::run(args),
             Command::Produce(args) => produce::run(args),
         };

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
 use super::link::Outbox;
 use super::message::{BulkToLeader, ToMember};
@@ -81,9 +81,14 @@ impl HandedOn {
         }
     }
 
-    /// Hands on what workers give, until nothing more comes.
-    pub fn hand_on(self: &Arc<HandedOn>, inbox: &Receiver<Handed>, bulk: &Outbox) {
-        for (batch, Handed { items, worker, more_follows, receipt }) in (0..).zip(inbox) {
+    /// Hands on what workers give, until nothing more comes, or it is given up.
+    pub fn hand_on(self: &Arc<HandedOn>, inbox: &Receiver<Handed>, given_up: &Receiver<()>, bulk: &Outbox) {
+        for batch in 0.. {
+            let handed = select! {
+                recv(inbox) -> handed => handed.ok(),
+                recv(given_up) -> _ => None,
+            };
+            let Some(Handed { items, worker, more_follows, receipt }) = handed else { break };
             // They are our own structs, which can always be written.
             let bytes = postcard::to_allocvec(&items).unwrap_or_default();
             if !items.is_empty() {

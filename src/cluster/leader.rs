@@ -19,6 +19,7 @@ use crate::checkpoint::CheckpointError;
 use crate::clock::WallClock;
 use crate::dataflow::{Failure, TakeWriter};
 use crate::epoch::Epoch;
+use crate::lease::Leave;
 use crate::mesh::{Link, Members};
 use crate::recovery::{FromMember, Journaled, Others, ToCoordinator, Verdict};
 use crate::source::kafka::KafkaProgress;
@@ -60,6 +61,7 @@ enum Early {
 struct Shared {
     members: Vec<Member>,
     fate: Arc<Fate>,
+    metrics: Arc<Metrics>,
     parts: OnceLock<LeaderParts>,
     early: Sender<(usize, Early)>,
     /// How many partitions the others know.
@@ -81,7 +83,13 @@ struct Member {
 
 impl Leader {
     /// Begins to talk to the others. They are lost when nothing is heard of them for so long.
-    pub fn begin(members: &Members, links: Vec<Link>, within: Duration, metrics: Arc<Metrics>) -> io::Result<Leader> {
+    pub fn begin(
+        members: &Members,
+        links: Vec<Link>,
+        within: Duration,
+        metrics: Arc<Metrics>,
+        leave: Leave,
+    ) -> io::Result<Leader> {
         let (early, heard_early) = unbounded();
         let member = |link: &Link| Member {
             name: members.name(link.peer),
@@ -94,6 +102,7 @@ impl Leader {
         let shared = Arc::new(Shared {
             members: links.iter().map(member).collect(),
             fate: Arc::new(Fate::new()),
+            metrics: Arc::clone(&metrics),
             parts: OnceLock::new(),
             early,
             partitions: Mutex::new(usize::MAX),
@@ -120,6 +129,7 @@ impl Leader {
         Watch {
             name: members.name(0),
             peers: shared.members.iter().map(|member| Arc::clone(&member.heard)).collect(),
+            leave,
             within,
             metrics,
             fate: Arc::clone(&shared.fate),
@@ -312,7 +322,7 @@ impl Shared {
             let _ = self.early.send((index, early));
         };
         match message {
-            ToLeader::Beat => {}
+            ToLeader::Beat(gauges) => self.metrics.elsewhere.hear(index, gauges),
             ToLeader::Restored(restored) => early(Early::Restored(restored)),
             ToLeader::Ready => early(Early::Ready),
             ToLeader::Ended(totals) => early(Early::Ended(totals)),

@@ -17,6 +17,7 @@ use super::message::{RestoreFacts, StartFacts, ToLeader, ToMember};
 use super::watch::{Heard, Watch};
 use crate::checkpoint::CheckpointError;
 use crate::dataflow::{Failure, HandOn};
+use crate::lease::Leave;
 use crate::mesh::{Link, Members};
 use crate::recovery::{FromMember, MemberEar};
 use crate::source::kafka::KafkaProgress;
@@ -71,7 +72,13 @@ struct Shared {
 
 impl MemberOfRun {
     /// Begins to talk to process 0, which is lost when nothing is heard of it for so long.
-    pub fn begin(members: &Members, link: Link, within: Duration, metrics: Arc<Metrics>) -> io::Result<MemberOfRun> {
+    pub fn begin(
+        members: &Members,
+        link: Link,
+        within: Duration,
+        metrics: Arc<Metrics>,
+        leave: Leave,
+    ) -> io::Result<MemberOfRun> {
         let (early, heard_early) = unbounded();
         let heard = Heard::of(members.name(0));
         let shared = Arc::new(Shared {
@@ -98,15 +105,16 @@ impl MemberOfRun {
         let bulk = converse("p0", link.bulk, BULK_WAITING, move |message| hears.hear_bulk(message), |_| ())?;
         let _ = (shared.control.set(control.clone()), shared.bulk.set(bulk));
         let ticking = Arc::clone(&shared);
-        let names = members.clone();
+        let (names, beats) = (members.clone(), Arc::clone(&metrics));
         Watch {
             name: members.name(members.process()),
             peers: vec![heard],
+            leave,
             within,
             metrics,
             fate: Arc::clone(&shared.fate),
             name_of: Box::new(move |process| names.name(process)),
-            beat: Box::new(move || _ = control.try_tell(&ToLeader::Beat)),
+            beat: Box::new(move || _ = control.try_tell(&ToLeader::Beat(beats.gauges()))),
             tick: Box::new(move || ticking.tick()),
         }
         .start()?;
@@ -168,9 +176,9 @@ impl MemberOfRun {
     /// Hands items on to process 0.
     pub fn hand_on(&self) -> HandOn {
         let shared = Arc::clone(&self.shared);
-        HandOn(Box::new(move |inbox| {
+        HandOn(Box::new(move |inbox, given_up| {
             if let Some(bulk) = shared.bulk.get() {
-                shared.items.hand_on(&inbox, bulk);
+                shared.items.hand_on(&inbox, &given_up, bulk);
             }
         }))
     }

@@ -17,7 +17,7 @@ use crate::sink::Outcome;
 use crate::source::kafka::TopicStarts;
 use crate::source::{Cut, CutNews, ReaderNote};
 use crate::sums::HashSeed;
-use crate::telemetry::Totals;
+use crate::telemetry::{Gauges, Totals};
 
 /// What process 0 tells the others.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,8 +67,8 @@ pub(super) enum ToLeader {
     Recovery(FromMember),
     /// Read no further.
     Stop { by_signal: bool },
-    /// It lives, and gets on.
-    Beat,
+    /// It lives, and gets on so.
+    Beat(Gauges),
     /// The run is over, because of this.
     Failed(String),
     /// It has ended well, and has counted so much.

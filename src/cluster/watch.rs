@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::fate::Fate;
+use crate::lease::Leave;
 use crate::telemetry::Metrics;
 
 /// How often it looks.
@@ -36,6 +37,11 @@ impl Heard {
         self.milliseconds.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
+    /// When that was.
+    fn at(&self) -> Instant {
+        self.started + Duration::from_millis(self.milliseconds.load(Ordering::Relaxed))
+    }
+
     fn since(&self) -> Duration {
         self.started.elapsed().saturating_sub(Duration::from_millis(self.milliseconds.load(Ordering::Relaxed)))
     }
@@ -46,6 +52,8 @@ pub(super) struct Watch {
     /// This process.
     pub name: String,
     pub peers: Vec<Arc<Heard>>,
+    /// As long as all are heard of, this process may write.
+    pub leave: Leave,
     /// What nothing is heard of for so long is lost.
     pub within: Duration,
     pub metrics: Arc<Metrics>,
@@ -73,11 +81,18 @@ impl Watch {
             let gap = now - std::mem::replace(&mut last, now);
             if let Some(culprit) = self.look(gap, now, &mut stalls) {
                 self.fate.lose(culprit);
-            } else if now >= next_beat && self.fate.culprit().is_none() {
+                continue;
+            }
+            if self.fate.culprit().is_none() {
+                let heard = self.peers.iter().map(|peer| peer.at()).min();
+                heard.into_iter().for_each(|heard| self.leave.until(heard + self.within));
+            }
+            if now >= next_beat && self.fate.culprit().is_none() {
                 next_beat = now + self.within / BEATS;
                 (self.beat)();
             }
         }
+        self.leave.for_good();
     }
 
     fn look(&self, gap: Duration, now: Instant, stalls: &mut Stalls) -> Option<String> {

@@ -87,8 +87,8 @@ pub enum ItemsTo {
 /// Is given the way to the writer of a table.
 pub struct TakeWriter(pub(crate) Box<dyn FnOnce(WriterForAll) + Send>);
 
-/// Hands on what is to be written, until nothing more comes.
-pub struct HandOn(pub(crate) Box<dyn FnOnce(Receiver<Handed>) + Send>);
+/// Hands on what is to be written, until nothing more comes, or it is given up.
+pub struct HandOn(pub(crate) Box<dyn FnOnce(Receiver<Handed>, GivenUp) + Send>);
 
 /// The way to the writer of a table, for what other processes hand on: it waits for these as long as this lives.
 #[derive(Clone)]
@@ -278,6 +278,7 @@ fn spawn_writers(
         ItemDelivery::Pull { intake, is_replay, .. } => {
             let (handed, inbox) = unbounded();
             let (keep_writing, given_up_by_workers) = keep_writing();
+            let by_the_run = given_up.clone();
             let given_up = [given_up.clone(), given_up_by_workers];
             let writer = match to {
                 ItemWriter::Here(sink, take_writer) => {
@@ -287,7 +288,7 @@ fn spawn_writers(
                     spawn_table_writer(inbox, given_up, sink, intake.items_at_once, failure.clone())?
                 }
                 ItemWriter::Elsewhere(HandOn(hand_on)) => {
-                    std::thread::Builder::new().name("sink".to_owned()).spawn(move || hand_on(inbox))?
+                    std::thread::Builder::new().name("sink".to_owned()).spawn(move || hand_on(inbox, by_the_run))?
                 }
             };
             (ItemOutbox::Table { handed, keep_writing, intake, is_replay }, Some(writer))

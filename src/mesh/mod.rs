@@ -24,5 +24,5 @@ mod timely;
 pub use error::ClusterError;
 pub use form::{Connections, Link, Mesh, MeshOptions, Role, form};
 pub use members::Members;
-pub use secret::{ClusterId, Secret};
+pub use secret::{ClusterId, SECRET_VARIABLE, Secret};
 pub use timely::{TimelyParts, into_timely};

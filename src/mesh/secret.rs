@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 /// The environment variable that holds the secret.
-pub(super) const SECRET_VARIABLE: &str = "COUNTER_MACHINE_SECRET";
+pub const SECRET_VARIABLE: &str = "COUNTER_MACHINE_SECRET";
 
 /// What SHA-256 takes at a time: the size of an HMAC key.
 const BLOCK_BYTES: usize = 64;

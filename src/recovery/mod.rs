@@ -23,6 +23,7 @@
 mod coordinator;
 mod gather;
 mod journal;
+mod lease;
 mod member;
 mod message;
 mod open;
@@ -37,6 +38,7 @@ mod threads;
 pub(crate) use coordinator::{Coordinator, CoordinatorParts};
 pub(crate) use gather::Gatherer;
 pub(crate) use journal::{JournalWriter, Journaled};
+pub(crate) use lease::LeaseKeeper;
 pub(crate) use member::{FromMember, MemberEar, MemberParts};
 pub(crate) use message::{ToCoordinator, Verdict};
 pub(crate) use open::{Opened, StateOptions, restore_as_told};

@@ -4,8 +4,8 @@ use std::time::{Instant, SystemTime};
 
 use super::restore::{RestoreInto, restore};
 use crate::checkpoint::{
-    CheckpointError, CheckpointErrorKind, Claim, Commits, DeadLetterFile, Journal, KeptEntries, Location, Manifest,
-    ManifestNumber, Restorable, Search, StateLock, Store,
+    CheckpointError, CheckpointErrorKind, Claim, Commits, DeadLetterFile, Journal, KeptEntries, LeaseRecord, Location,
+    Manifest, ManifestNumber, Restorable, Search, StateLock, Store,
 };
 use crate::epoch::{Epoch, Generation};
 use crate::peers::Peers;
@@ -77,6 +77,7 @@ impl Opened {
             refuse_other_sink(&found.manifest, options)?;
             (options.accept)(&found.manifest)?;
         }
+        LeaseRecord::wait_for_none(&store)?;
         let recorded = options.recorded.max(looked_at.map(|found| found.manifest.generation));
         let claim = Claim::take(&store, recorded, options.now)?;
         let mut search = Search::begin(&store, options.pipeline)?;

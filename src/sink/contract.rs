@@ -45,6 +45,7 @@ use super::error::SinkError;
 use super::item::ItemBatch;
 use super::record::RunRecord;
 use crate::epoch::Generation;
+use crate::lease::Lease;
 use crate::reading::Item;
 
 /// How long a table is waited for once a run was asked to stop and has read everything. A supervisor often kills after ten
@@ -224,6 +225,8 @@ pub struct SinkOptions {
     /// Since when no earlier run of the same state can send anything any more: since this one holds the state's lock, for
     /// instance. `None`: since the sink is opened.
     pub alone_since: Option<Instant>,
+    /// Nothing is sent to a service without it.
+    pub lease: Lease,
     /// Set by the first signal to stop: a sink that waits for its service then gives up, opening at once and writing
     /// after a while.
     pub stop: Arc<AtomicBool>,

@@ -213,7 +213,7 @@ impl DecayCounters {
 
 /// A worker's share of what its process may write.
 fn allowance(pipeline: &Pipeline, peers: Peers) -> Option<Allowance> {
-    let units = pipeline.dynamodb.budget_wcu? as f64 / f64::from(peers.workers_here());
+    let units = pipeline.dynamodb.budget_wcu? as f64 / f64::from(peers.workers());
     let round = pipeline.publish.rhythms.first().map_or(pipeline.window.length, |rhythm| rhythm.every);
     Some(Allowance::new(units, round.as_secs_f64()))
 }

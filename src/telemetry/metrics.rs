@@ -2,6 +2,7 @@
 
 use super::checkpoints::Checkpoints;
 use super::counter::Counter;
+use super::elsewhere::Elsewhere;
 use super::evictions::Evictions;
 use super::pulse::Pulse;
 use super::trouble::Trouble;
@@ -30,6 +31,8 @@ pub struct Metrics {
     pub rows_expired: Counter,
     /// Rows that were evicted because memory ran short.
     pub evictions: Evictions,
+    /// How other processes get on.
+    pub elsewhere: Elsewhere,
     /// That workers get on.
     pub pulse: Pulse,
     /// What is not known to be in the table yet.

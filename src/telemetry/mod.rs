@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod counter;
+mod elsewhere;
 mod evictions;
 mod logs;
 mod metrics;
@@ -10,6 +11,7 @@ mod printable;
 mod progress;
 mod pulse;
 mod resources;
+mod service;
 mod terminal;
 mod totals;
 mod trouble;
@@ -18,6 +20,7 @@ mod warn_limiter;
 
 pub use checkpoints::Checkpoints;
 pub use counter::Counter;
+pub use elsewhere::{Elsewhere, Gauges};
 pub use evictions::Evictions;
 pub use logs::{LogFormat, OUTCOME, start_logging};
 pub use metrics::Metrics;
@@ -27,6 +30,7 @@ pub use progress::{InputProgress, Progress};
 pub use pulse::{Beating, Pulse};
 pub(crate) use resources::thread_cpu_time;
 pub use resources::{Stopwatch, peak_memory_bytes};
+pub(crate) use service::{SUPERVISOR_VARIABLE, Service};
 pub use terminal::{above_the_status, stderr_columns, stdout_columns, wrap};
 pub use totals::Totals;
 pub use trouble::Trouble;

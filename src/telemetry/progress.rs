@@ -31,6 +31,7 @@ pub struct Progress {
     on_terminal: bool,
     /// Whether there is something to say of what is written.
     publishes: bool,
+    is_silent: bool,
     last: Instant,
     last_events: u64,
 }
@@ -39,7 +40,12 @@ impl Progress {
     /// A bar if stderr is a terminal, unless only log lines are wanted.
     pub fn new(log_lines_only: bool) -> Progress {
         let on_terminal = !log_lines_only && has_status_line();
-        Progress { on_terminal, publishes: true, last: Instant::now(), last_events: 0 }
+        Progress { on_terminal, publishes: true, is_silent: false, last: Instant::now(), last_events: 0 }
+    }
+
+    /// Of a process that says nothing of it, as another one does.
+    pub fn silent() -> Progress {
+        Progress { is_silent: true, ..Progress::new(true) }
     }
 
     /// The same, of work that writes nothing.
@@ -50,7 +56,7 @@ impl Progress {
     /// To be called often; shows something when it is time.
     pub fn tick(&mut self, input: InputProgress, metrics: &Metrics) {
         let interval = if self.on_terminal { REDRAW_EVERY } else { LOG_EVERY };
-        if self.last.elapsed() < interval {
+        if self.is_silent || self.last.elapsed() < interval {
             return;
         }
         let facts = self.facts(input, metrics);
@@ -71,8 +77,8 @@ impl Progress {
 
     /// What there is to say, the most important first.
     fn facts(&mut self, input: InputProgress, metrics: &Metrics) -> Vec<String> {
-        let events = metrics.events.get();
-        let rate = (events - self.last_events) as f64 / self.last.elapsed().as_secs_f64();
+        let events = metrics.events.get() + metrics.elsewhere.events();
+        let rate = events.saturating_sub(self.last_events) as f64 / self.last.elapsed().as_secs_f64();
         (self.last, self.last_events) = (Instant::now(), events);
         let input = match input {
             InputProgress::Bytes { read, total: Some(total) } => {

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::open::make_folder;
 use super::{Location, Store};
 use crate::checkpoint::error::{CheckpointError, CheckpointErrorKind};
-use crate::checkpoint::names::{FOLDERS, GENERATIONS, MANIFESTS};
+use crate::checkpoint::names::{FOLDERS, GENERATIONS, MANIFESTS, ObjectName};
 use crate::file_id::folder_of;
 
 /// Moves the folder of a state, with all that is in it, to `DIR.aside-YYYYMMDDTHHMMSSZ` beside it, and makes an empty one in its place.
@@ -54,7 +54,11 @@ fn holds_a_state(folder: &Path) -> Result<bool, CheckpointError> {
     if is_there(MANIFESTS) || is_there(GENERATIONS) {
         return Ok(true);
     }
-    let is_known = |name: &OsString| name == super::lock::LOCK_FILE || FOLDERS.iter().any(|folder| name == folder);
+    let is_known = |name: &OsString| {
+        name == super::lock::LOCK_FILE
+            || *name == *ObjectName::lease().as_str()
+            || FOLDERS.iter().any(|folder| name == folder)
+    };
     match entries.iter().find(|entry| !is_known(&entry.file_name())) {
         None => Ok(false),
         Some(other) => {

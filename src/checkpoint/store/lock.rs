@@ -53,6 +53,7 @@ impl Store {
         }
         // Who it is only makes the message better.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        remove_half_written(state).map_err(failed)?;
         for folder in FOLDERS {
             remove_half_written(&state.join(folder)).map_err(failed)?;
         }

@@ -177,7 +177,8 @@ impl Store {
         })
     }
 
-    fn put(&self, name: &ObjectName, content: Bytes) -> Result<(), CheckpointError> {
+    /// Writes an object, whether it is there or not.
+    pub(super) fn put(&self, name: &ObjectName, content: Bytes) -> Result<(), CheckpointError> {
         let put = self.wait(self.0.objects.put(&self.path(name), PutPayload::from_bytes(content)));
         put.map(drop).map_err(|error| self.cannot_write(name, error))
     }

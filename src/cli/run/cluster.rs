@@ -13,6 +13,7 @@ use super::end::{Part, RunEnd};
 use crate::cli::CliError;
 use crate::cluster::{Leader, LeaderParts, MemberOfRun, PeerError, RestoreFacts, StartFacts};
 use crate::dataflow::{self, Failure, ItemsTo};
+use crate::lease::Leave;
 use crate::mesh::{self, ClusterError, ClusterId, Connections, Members, MeshOptions, Role, Secret, into_timely};
 use crate::peers::Peers;
 use crate::pipeline::ClockKind;
@@ -91,12 +92,13 @@ impl Cluster {
         facts: RestoreFacts,
         metrics: &Arc<Metrics>,
         stop: &Arc<AtomicBool>,
+        leave: Leave,
     ) -> Result<Forming, CliError> {
         let (metrics, stop) = (Arc::clone(metrics), Arc::clone(stop));
         let form = move || {
             let (members, within) = (self.members.clone(), self.within);
             let Connections { data, links } = self.connect(Role::Leader(facts.generation), &stop)?;
-            let leader = Leader::begin(&members, links, within, metrics).map_err(PeerError::System)?;
+            let leader = Leader::begin(&members, links, within, metrics, leave).map_err(PeerError::System)?;
             leader.restore(&facts);
             Ok(Led { leader, data })
         };
@@ -105,14 +107,14 @@ impl Cluster {
     }
 
     /// Another process waits for process 0 and all others.
-    pub fn follow(self, metrics: &Arc<Metrics>, stop: &AtomicBool) -> Result<Followed, CliError> {
+    pub fn follow(self, metrics: &Arc<Metrics>, stop: &AtomicBool, leave: Leave) -> Result<Followed, CliError> {
         let (members, within) = (self.members.clone(), self.within);
         let Connections { data, links } = self.connect(Role::Member, stop)?;
         let Some(link) = links.into_iter().next() else {
             return Err(CliError::Failed("internal error: no connection with process 0".to_owned()));
         };
-        let member = MemberOfRun::begin(&members, link, within, Arc::clone(metrics)).map_err(PeerError::System)?;
-        Ok(Followed { member, data })
+        let member = MemberOfRun::begin(&members, link, within, Arc::clone(metrics), leave);
+        Ok(Followed { member: member.map_err(PeerError::System)?, data })
     }
 
     fn connect(self, role: Role, stop: &AtomicBool) -> Result<Connections, CliError> {

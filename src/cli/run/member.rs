@@ -16,6 +16,7 @@ use crate::cluster::{MemberRun, RestoreFacts, StartFacts};
 use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::Versions;
 use crate::findings::Observations;
+use crate::lease::Lease;
 use crate::sink::{SinkOptions, SinkTarget, Writers};
 use crate::source::{CaughtUp, KnownCuts};
 use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
@@ -29,7 +30,9 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
     let Signals { stop, signalled } = Signals::listen()?;
     let metrics = Arc::new(Metrics::default());
     let peers = cluster.peers();
-    let mut followed = cluster.follow(&metrics, &stop)?;
+    let mut lease = Lease::default();
+    let leave = lease.from_another(args.peer_timeout);
+    let mut followed = cluster.follow(&metrics, &stop, leave)?;
     let member = &followed.member;
     let facts: RestoreFacts = member.restore_facts(&stop)?;
     delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
@@ -64,6 +67,7 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
                 generation: facts_of_start.generation,
                 // What the service has been sent before, process 0 has waited for.
                 alone_since: facts_of_start.alone_for.and_then(|since| Instant::now().checked_sub(since)),
+                lease,
                 stop: Arc::clone(&signalled),
                 ..SinkOptions::default()
             };
@@ -96,6 +100,7 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
     member.start(run, &failure);
     let reading_began = Instant::now();
     let mesh = followed.mesh(peers)?;
+    let asked = Arc::clone(&signalled);
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         peers,
@@ -116,8 +121,9 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
     })
     .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
     let sample = Arc::clone(execution.sample());
-    let progress = Progress::new(log_format == LogFormat::Json);
-    let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
+    // Process 0 says how the run of all gets on.
+    let progress = Progress::silent();
+    let end = supervise::wait(execution, &errors, input, &stop, &asked, &metrics, progress);
     let end = if is_kept { end.leaving(metrics.waiting.items()) } else { end };
     let end = followed.settle(end, &metrics);
     let observed = observations.observed();

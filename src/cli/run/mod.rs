@@ -14,6 +14,7 @@ mod positions;
 mod running;
 mod signals;
 mod state;
+mod status;
 mod summary;
 mod supervise;
 mod which_state;
@@ -44,6 +45,7 @@ use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::{Generation, Versions};
 use crate::findings::Observations;
+use crate::lease::Lease;
 use crate::peers::Peers;
 use crate::pipeline::{Pipeline, StartOffset};
 use crate::recovery::{Journaled, Messages, NoOthers, Others};
@@ -73,7 +75,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let run_start = now.now();
     let shift_to = shift_to(args, &pipeline)?;
     let peers = cluster.as_ref().map_or_else(|| Peers::alone(args.workers as u32), Cluster::peers);
-    let opened = OpenState::open(args, &pipeline, &target, &stop, &metrics)?;
+    let mut lease = Lease::default();
+    let opened = OpenState::open(args, &pipeline, &target, &stop, &metrics, &mut lease)?;
     let epochs = RunEpochs::of(args, &pipeline, opened.as_ref().map(OpenState::next_epoch));
     let fresh_seed = HashSeed::random();
     let forming = match cluster {
@@ -81,7 +84,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
             let facts = opened
                 .as_ref()
                 .map_or_else(|| facts_without_state(generation, fresh_seed, epochs), |opened| opened.facts(epochs));
-            Some(cluster.lead(facts, &metrics, &stop)?)
+            Some(cluster.lead(facts, &metrics, &stop, lease.from_another(args.peer_timeout))?)
         }
         None => None,
     };
@@ -117,6 +120,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
         record: None,
         starts_at_the_end: starts_at_the_end(args, &pipeline),
         alone_since,
+        lease,
         stop: Arc::clone(&signalled),
     };
     if let Some(to) = shift_to {
@@ -194,13 +198,18 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     };
     let is_kept = kept.is_some();
     // Locked until the run has ended.
-    let (kept, _lock) = kept.unzip();
+    let (kept, hold) = kept.unzip();
+
     let (known, is_topic) = (cuts.as_ref().map(|cuts| cuts.known()), input.is_topic());
     let (feeds, input) = input.start(peers, &stop, &metrics, &caught_up, &failure, &Notes::of(cuts))?;
+    if let Some(hold) = &hold {
+        hold.show(status::of(&metrics, peers, input.reading()));
+    }
     let (mesh, sink) = match &mut led {
         Some(led) => (Some(led.begin(peers, &feeds, known, is_topic, &failure)?), led.items_to(sink, &target)),
         None => (None, ItemsTo::Here(sink)),
     };
+    let asked = Arc::clone(&signalled);
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         peers,
@@ -223,7 +232,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let sample = Arc::clone(execution.sample());
     let progress =
         Progress::new(log_format == LogFormat::Json || target == SinkTarget::Stdout && io::stdout().is_terminal());
-    let end = supervise::wait(execution, &errors, input, &stop, &metrics, progress);
+    let end = supervise::wait(execution, &errors, input, &stop, &asked, &metrics, progress);
     let end = if is_kept { end.leaving(metrics.waiting.items()) } else { end };
     let end = match &led {
         Some(led) => led.settle(end, &metrics),
@@ -267,6 +276,12 @@ fn alone_since(locked: Instant, args: &RunArgs, peers: Peers) -> Instant {
 fn facts_without_state(generation: Generation, seed: HashSeed, epochs: RunEpochs) -> RestoreFacts {
     let (first_window, before) = (epochs.first_window(), epochs.before());
     RestoreFacts { is_kept: false, manifest: None, seed, generation, first_window, mark_all: false, before }
+}
+
+/// Whether a run with these arguments goes on where it was, when it is started again; an error where it cannot be started.
+pub(super) fn keeps_state(args: &RunArgs) -> Result<bool, CliError> {
+    args.check()?;
+    Ok(args.state(&load_pipeline(&args.pipeline)?)?.is_some())
 }
 
 fn try_out(mut dead_letters: DeadLetterFile) -> Result<DeadLetterFile, SinkError> {

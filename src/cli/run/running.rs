@@ -33,6 +33,28 @@ pub struct RunningInput {
     pub runs_until_stopped: bool,
 }
 
+/// How far a source has come, now and later. Cheap to clone.
+#[derive(Clone)]
+pub struct Reading(ProgressOf);
+
+impl Reading {
+    /// How far it has come.
+    pub fn progress(&self) -> InputProgress {
+        match &self.0 {
+            ProgressOf::Log(log) => InputProgress::Bytes { read: log.bytes_read(), total: log.total_bytes() },
+            ProgressOf::Kafka(kafka) => InputProgress::Lag(kafka.lag()),
+            ProgressOf::HandedOn { metrics, .. } => InputProgress::Bytes { read: metrics.bytes.get(), total: None },
+        }
+    }
+
+    /// Of a topic, by partition, where the next message is, and where it ends as far as is known.
+    pub fn partitions(&self) -> Option<Vec<(i64, i64)>> {
+        let ProgressOf::Kafka(kafka) = &self.0 else { return None };
+        Some(kafka.next_and_ends())
+    }
+}
+
+#[derive(Clone)]
 enum ProgressOf {
     Log(Arc<LogProgress>),
     Kafka(Arc<KafkaProgress>),
@@ -166,11 +188,12 @@ fn spawn(
 impl RunningInput {
     /// How far it has come.
     pub fn progress(&self) -> InputProgress {
-        match &self.progress {
-            ProgressOf::Log(log) => InputProgress::Bytes { read: log.bytes_read(), total: log.total_bytes() },
-            ProgressOf::Kafka(kafka) => InputProgress::Lag(kafka.lag()),
-            ProgressOf::HandedOn { metrics, .. } => InputProgress::Bytes { read: metrics.bytes.get(), total: None },
-        }
+        self.reading().progress()
+    }
+
+    /// The same, now and later.
+    pub fn reading(&self) -> Reading {
+        Reading(self.progress.clone())
     }
 
     /// Waits for the readers, which have ended or are about to, and says how: the worst of their ends. Their errors are

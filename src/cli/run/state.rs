@@ -2,23 +2,26 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
 
 use super::input::RunEpochs;
 use super::{RunArgs, open};
 use crate::checkpoint::{
-    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, Location, Manifest, SegmentIds, StateLock,
-    Store,
+    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, LeaseRecord, Location, Manifest, SegmentIds,
+    StateLock, Store,
 };
 use crate::cli::CliError;
 use crate::cluster::RestoreFacts;
 use crate::dataflow::{Failure, KeptRun};
 use crate::epoch::{Epoch, Generation, Versions, Window};
+use crate::lease::{Lease, Leave};
 use crate::peers::Peers;
 use crate::pipeline::{self, KafkaConfig, Pipeline, SinkTarget};
 use crate::recovery::{
-    Coordinator, CoordinatorParts, FromMember, Gatherer, JournalWriter, Journaled, MemberEar, MemberParts, Messages,
-    Opened, Others, Recovery, RecoveryParts, StateOptions, described_beginnings, restore_as_told,
+    Coordinator, CoordinatorParts, FromMember, Gatherer, JournalWriter, Journaled, LeaseKeeper, MemberEar, MemberParts,
+    Messages, Opened, Others, Recovery, RecoveryParts, StateOptions, described_beginnings, restore_as_told,
 };
 use crate::sink::{self, LetterMark, LetterMarker};
 use crate::source::kafka::GroupOffsets;
@@ -37,6 +40,30 @@ pub struct OpenState {
     seed: HashSeed,
     /// Since then no other run of this state can begin to send anything.
     since: Instant,
+    keeper: Option<LeaseKeeper>,
+}
+
+/// Holds the state for this run, until it has ended.
+pub struct Hold {
+    _lock: StateLock,
+    keeper: Option<LeaseKeeper>,
+}
+
+impl Hold {
+    /// From now on this says how the run is getting on.
+    pub fn show(&self, status: Arc<dyn Fn() -> Value + Send + Sync>) {
+        if let Some(keeper) = &self.keeper {
+            keeper.show(status);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.give_back();
+        }
+    }
 }
 
 /// Its rows, in the states of the workers.
@@ -125,6 +152,7 @@ impl OpenState {
         target: &SinkTarget,
         stop: &AtomicBool,
         metrics: &Arc<Metrics>,
+        lease: &mut Lease,
     ) -> Result<Option<OpenState>, CliError> {
         let Some(location) = args.state(pipeline)? else { return Ok(None) };
         if args.every_window || !target.is_table() {
@@ -137,7 +165,13 @@ impl OpenState {
         let what = format!("the state in {location}, and {target}");
         let (is_fresh, is_emptied) = (args.fresh, args.replace);
         let (pipeline, target, metrics) = (pipeline.clone(), target.clone(), Arc::clone(metrics));
-        let take = move || OpenState::take(&location, is_fresh, is_emptied, &pipeline, &target, &metrics);
+        // A folder's lock gives leave by itself.
+        let valid_for = args.peer_timeout;
+        let leave = matches!(location, Location::Bucket { .. }).then(|| lease.from_another(valid_for));
+        let take = move || {
+            let opened = OpenState::take(&location, is_fresh, is_emptied, &pipeline, &target, &metrics)?;
+            opened.keep_lease(valid_for, leave)
+        };
         Ok(Some(open::or_stop(&what, stop, take)??))
     }
 
@@ -167,7 +201,14 @@ impl OpenState {
         let lacks_items = sink_is_emptied || recorded.generation.map_or(recorded.is_empty, is_of_another);
         let sink_is_behind = opened.manifest().is_some() && *target != SinkTarget::None && lacks_items;
         let seed = opened.seed().unwrap_or_else(HashSeed::random);
-        Ok(OpenState { opened, sink, sink_is_behind, seed, since: Instant::now() })
+        Ok(OpenState { opened, sink, sink_is_behind, seed, since: Instant::now(), keeper: None })
+    }
+
+    /// Says from now on that this run has the state.
+    fn keep_lease(mut self, valid_for: Duration, leave: Option<Leave>) -> Result<OpenState, CliError> {
+        let lease = LeaseRecord::new(self.opened.generation(), valid_for);
+        self.keeper = Some(LeaseKeeper::start(&self.opened.store, lease, leave)?);
+        Ok(self)
     }
 
     /// The first epoch that the run may have.
@@ -260,13 +301,15 @@ impl RestoredState {
         Ok(Some(Resume { counted, published: opened.published.clone(), skip_lost }))
     }
 
-    /// What keeps it while the run goes on. Makes the first checkpoint of a new state, with where reading begins. The lock is to be held until
-    /// the run has ended.
-    pub fn start(self, start: Start<'_>) -> Result<(KeptRun, StateLock), CliError> {
+    /// What keeps it while the run goes on. Makes the first checkpoint of a new state, with where reading begins. The state is to be held until the
+    /// run has ended.
+    pub fn start(self, start: Start<'_>) -> Result<(KeptRun, Hold), CliError> {
         let Start { pipeline, cuts, mut dead_letters, signalled, failure, metrics, peers, others, messages, journaled } =
             start;
-        let RestoredState { opened: OpenState { opened, sink, seed, .. }, counters, began_at, before, .. } = self;
+        let RestoredState { opened: OpenState { opened, sink, seed, keeper, .. }, counters, began_at, before, .. } =
+            self;
         let kept = opened.into_kept();
+        let hold = Hold { _lock: kept.lock, keeper };
         let mut description = Manifest::new(pipeline.name.clone(), seed, SystemTime::now());
         description.sink = sink;
         description.groups = pipeline.meaning();
@@ -307,7 +350,7 @@ impl RestoredState {
             workers,
             all_workers: peers.workers() as usize,
         };
-        Ok((KeptRun { counters, epoch, recovery: Recovery::Leads(Box::new(recovery)) }, kept.lock))
+        Ok((KeptRun { counters, epoch, recovery: Recovery::Leads(Box::new(recovery)) }, hold))
     }
 }
 

@@ -10,7 +10,7 @@ use super::running::RunningInput;
 use crate::cli::CliError;
 use crate::dataflow::{Execution, RunError};
 use crate::source::log::LogEnd;
-use crate::telemetry::{Metrics, Printable, Progress};
+use crate::telemetry::{Metrics, Printable, Progress, Service};
 
 /// Returns when everything that was read is durable, or when that cannot come true any more.
 pub fn wait(
@@ -18,9 +18,11 @@ pub fn wait(
     errors: &Receiver<RunError>,
     input: RunningInput,
     stop: &AtomicBool,
+    signalled: &AtomicBool,
     metrics: &Metrics,
     mut progress: Progress,
 ) -> RunEnd {
+    let mut service = Service::begins();
     let mut unreadable: Option<RunEnd> = None;
     let mut stopping = false;
     loop {
@@ -42,8 +44,14 @@ pub fn wait(
             }
             News::None => progress.tick(input.progress(), metrics),
         }
+        service.tick(metrics);
+        if service.is_orphan() && !signalled.swap(true, Ordering::AcqRel) {
+            tracing::warn!("whoever has started this process as one of several is gone");
+            stop.store(true, Ordering::Release);
+        }
         if !stopping && stop.load(Ordering::Acquire) {
             stopping = true;
+            service.stops();
             // Before a second signal, after which nobody can take the bar away.
             progress.finish();
             let by_signal = unreadable.is_none() && errors.is_empty();

@@ -21,6 +21,7 @@ use super::retry::{FailedAttempts, pause};
 use super::schedule::{End, Verdict, Write};
 use super::unsettled::{ItemId, Unsettled};
 use crate::epoch::{Generation, Version};
+use crate::lease::Lease;
 use crate::pipeline::{Layout, Pipeline};
 use crate::sink::newest::{Origin, older_items};
 use crate::sink::{Desk, ItemBatch, ItemRef, Outcome, Part, RefusedItem, SinkError, SinkErrorKind};
@@ -50,6 +51,7 @@ pub(super) struct Flow {
     failures: Failures,
     expiry: Expiry,
     first_write: FirstWrite,
+    lease: Lease,
 }
 
 /// Failures since a request was answered last.
@@ -79,13 +81,14 @@ impl Flow {
         generation: Generation,
         expiry: Expiry,
         first_write: FirstWrite,
+        lease: Lease,
     ) -> Flow {
         let (first, most) = if pipeline.dynamodb.fence { SINGLE_REQUESTS } else { REQUESTS };
         let concurrency = Concurrency::new(first, most, ITEMS_PER_REQUEST);
         // A condition keeps what comes late from doing harm.
         let settle = if pipeline.dynamodb.fence { Duration::ZERO } else { pipeline.dynamodb.settle };
         let (unsettled, failures) = (Unsettled::new(settle), Failures::default());
-        Flow { service, pipeline, metrics, generation, concurrency, unsettled, failures, expiry, first_write }
+        Flow { service, pipeline, metrics, generation, concurrency, unsettled, failures, expiry, first_write, lease }
     }
 
     /// The table, to be shown.
@@ -184,6 +187,10 @@ impl Flow {
             let next = self.concurrency.next(requests.len(), now)?;
             if next > now {
                 return Some(next);
+            }
+            if !self.lease.is_held() {
+                // This process was stopped or cut off: it ends, or soon hears that it may go on.
+                return None;
             }
             let writes = call.schedule.next_request(writes_at_once)?;
             let begun = self.concurrency.begin(now);

@@ -49,7 +49,7 @@ impl DynamoDbSink {
         let prepared = runtime.block_on(unless_stopped(&service, options, preparing))?;
         let Prepared { generation, expiry, is_empty } = prepared;
         let first_write = FirstWrite::new(&pipeline.dynamodb, options, opened, is_empty);
-        let flow = Flow::new(service, pipeline, metrics, generation, expiry, first_write);
+        let flow = Flow::new(service, pipeline, metrics, generation, expiry, first_write, options.lease.clone());
         Ok(DynamoDbSink { runtime, flow, generation })
     }
 

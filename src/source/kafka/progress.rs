@@ -109,6 +109,13 @@ impl KafkaProgress {
         partitions.iter().skip(first).map(bounds).collect()
     }
 
+    /// By partition, the offset of the next message to hand over, and where it ends as far as is known.
+    pub fn next_and_ends(&self) -> Vec<(i64, i64)> {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |of: &PartitionProgress| (of.next.load(Ordering::Relaxed), of.end.load(Ordering::Relaxed));
+        partitions.iter().map(of).collect()
+    }
+
     /// Where reading each partition began, and before where something may have been published.
     pub(super) fn starts(&self) -> Vec<(i64, i64)> {
         let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
