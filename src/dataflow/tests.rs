@@ -131,7 +131,8 @@ impl Setup {
             pipeline: Arc::clone(&self.pipeline),
             peers: Peers::alone(self.workers as u32),
             feeds: vec![shared; self.workers],
-            sink,
+            mesh: None,
+            sink: ItemsTo::Here(sink),
             delivery: self.delivery,
             signalled: Arc::default(),
             hold_until: None,
@@ -262,8 +263,9 @@ fn intake(order: Order) -> Intake {
 fn delivery() -> impl Strategy<Value = ItemDelivery> {
     prop_oneof![
         prop_oneof![Just(Writers::OnePerProcess), Just(Writers::OnePerCluster)].prop_map(ItemDelivery::Changelog),
-        (prop_oneof![Just(Order::Waiting), Just(Order::Key)], any::<bool>())
-            .prop_map(|(order, is_replay)| ItemDelivery::Pull { intake: intake(order), is_replay }),
+        (prop_oneof![Just(Order::Waiting), Just(Order::Key)], any::<bool>()).prop_map(|(order, is_replay)| {
+            ItemDelivery::Pull { intake: intake(order), writers: Writers::OnePerProcess, is_replay }
+        }),
     ]
 }
 
@@ -387,7 +389,7 @@ fn a_table_that_takes_nothing_holds_nobody_up_and_gets_the_newest_at_last() {
     const EPOCHS: u64 = 300;
     for (workers, order) in [(1, Order::Key), (2, Order::Waiting)] {
         let setup = Setup {
-            delivery: ItemDelivery::Pull { intake: intake(order), is_replay: false },
+            delivery: ItemDelivery::Pull { intake: intake(order), writers: Writers::OnePerProcess, is_replay: false },
             ..Setup::new("none", workers)
         };
         let items = Arc::new(Mutex::new(Vec::new()));

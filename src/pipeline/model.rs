@@ -191,7 +191,7 @@ pub struct DynamoDbConfig {
     pub request_timeout: Duration,
     /// A request that was given up may still be carried out within this time, and no longer.
     pub settle: Duration,
-    /// So many write units a second each process may take; `None`: as many as it needs.
+    /// So many write units a second the run may take; `None`: as many as it needs.
     pub budget_wcu: Option<u64>,
 }
 

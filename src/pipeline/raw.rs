@@ -236,7 +236,7 @@ pub(super) struct RawDynamoDb {
     /// by default.
     #[schemars(with = "Option<String>")]
     pub settle: Option<Text>,
-    /// So many write units a second a process may take, at most: what has changed least is put off; `none` by default.
+    /// So many write units a second, at most: what has changed least is put off; `none` by default.
     #[schemars(with = "Option<RawBudget>")]
     pub budget_wcu: Option<Spanned<RawBudget>>,
 }

@@ -211,7 +211,7 @@ impl DecayCounters {
     }
 }
 
-/// A worker's share of what its process may write.
+/// A worker's share of what the run may write.
 fn allowance(pipeline: &Pipeline, peers: Peers) -> Option<Allowance> {
     let units = pipeline.dynamodb.budget_wcu? as f64 / f64::from(peers.workers());
     let round = pipeline.publish.rhythms.first().map_or(pipeline.window.length, |rhythm| rhythm.every);

@@ -159,8 +159,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.events.add(303_000_000);
         metrics.rows.add(1_234_567);
-        let mut progress =
-            Progress { on_terminal: true, publishes: true, last: Instant::now(), last_events: 303_000_000 };
+        let mut progress = Progress { last_events: 303_000_000, on_terminal: true, ..Progress::new(true) };
         bar(input, &progress.facts(input, &metrics), columns)
     }
 

@@ -164,7 +164,7 @@ struct Run {
 
 /// Runs the readers, each with a feed of its own, and `act` beside them, which may stop them.
 fn run((readers, watcher): (Vec<KafkaReader>, TopicWatcher), act: impl FnOnce(&[Feed], &AtomicBool)) -> Run {
-    let clock = KafkaClock::Wall(WallClock::new(Duration::from_millis(200), Epoch(0)));
+    let clock = KafkaClock::Wall(WallClock::new(Duration::from_millis(200), Epoch(0)).into());
     let arrivals = RecordArrivals::new(ArrivalClock::of_this_machine(TimeUnit::Seconds));
     let (metrics, stop) = (Metrics::default(), AtomicBool::new(false));
     let caught_up = CaughtUp::new(Some(readers.len()));

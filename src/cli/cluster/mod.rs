@@ -35,8 +35,10 @@ pub struct ClusterArgs {
 
 /// How often it looks after its processes.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Once one is lost, or was asked to stop, the others end by themselves within this and the time that is allowed for silence.
-const END_WITHIN: Duration = Duration::from_secs(15);
+/// Once one is lost, the others end by themselves within this: those that do not are stopped, or hang.
+const END_WITHIN: Duration = Duration::from_secs(8);
+/// Those that were asked to stop have more to do: a checkpoint, and what waits for the table.
+const STOP_WITHIN: Duration = Duration::from_secs(90);
 
 /// Runs them until they end well, or a signal comes, or starting again cannot help.
 pub fn cluster(args: &ClusterArgs) -> Result<(), CliError> {
@@ -57,7 +59,7 @@ pub fn cluster(args: &ClusterArgs) -> Result<(), CliError> {
     loop {
         let began = Instant::now();
         let mut children = Children::start(&command)?;
-        let (ended, was_asked) = watch(&mut children, &mut signals, run.peer_timeout);
+        let (ended, was_asked) = watch(&mut children, &mut signals);
         let worst = Ended::worst(&ended);
         if was_asked || !worst.may_pass() {
             return worst.into_result();
@@ -81,22 +83,23 @@ pub fn cluster(args: &ClusterArgs) -> Result<(), CliError> {
 }
 
 /// Waits until all have ended: the first that ends not well, or a signal, ends all others. Whether one has come.
-fn watch(children: &mut Children, signals: &mut Signals, peer_timeout: Duration) -> (Vec<Ended>, bool) {
-    let mut deadline: Option<Instant> = None;
-    let mut was_asked = false;
+fn watch(children: &mut Children, signals: &mut Signals) -> (Vec<Ended>, bool) {
+    let (mut lost, mut was_asked) = (None, None);
     while !children.look() {
         for _ in signals.pending() {
             tracing::info!("stopping all processes");
-            was_asked = true;
+            was_asked.get_or_insert_with(Instant::now);
             children.stop();
         }
-        if children.one_is_lost() || was_asked {
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + peer_timeout + END_WITHIN);
-            if Instant::now() >= deadline {
+        if children.one_is_lost() {
+            let since: Instant = *lost.get_or_insert_with(Instant::now);
+            if since.elapsed() >= END_WITHIN {
                 children.kill();
             }
+        } else if was_asked.is_some_and(|since| since.elapsed() >= STOP_WITHIN) {
+            children.kill();
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    (children.ended(), was_asked)
+    (children.ended(), was_asked.is_some())
 }

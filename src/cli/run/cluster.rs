@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::RunArgs;
 use super::end::{Part, RunEnd};
 use crate::cli::CliError;
-use crate::cluster::{Leader, LeaderParts, MemberOfRun, PeerError, RestoreFacts, StartFacts};
+use crate::cluster::{Leader, MemberOfRun, PeerError, RestoreFacts};
 use crate::dataflow::{self, Failure, ItemsTo};
 use crate::lease::Leave;
 use crate::mesh::{self, ClusterError, ClusterId, Connections, Members, MeshOptions, Role, Secret, into_timely};
@@ -146,11 +146,6 @@ fn to_timely(data: Vec<Option<TcpStream>>, peers: Peers) -> Result<dataflow::Mes
 }
 
 impl Led {
-    /// Begins the run of all: see [`Leader::start`]. A checkpoint that another process finds damaged is set aside.
-    pub fn start(&self, parts: LeaderParts, facts: &StartFacts, failure: &Failure) -> Result<(), CliError> {
-        self.leader.start(parts, facts, failure).map_err(CliError::from)
-    }
-
     /// Has epochs announced, or blocks of event logs handed on, and gives what timely reaches the others through: to be taken right before the workers
     /// start.
     pub fn begin(

@@ -40,7 +40,7 @@ use super::CliError;
 use super::load::load_pipeline;
 use super::time::parse_time;
 use crate::clock::ArrivalClock;
-use crate::cluster::{LeaderParts, RestoreFacts, StartFacts};
+use crate::cluster::{LeaderParts, PeerError, RestoreFacts, StartFacts};
 use crate::counter::EventTime;
 use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::{Generation, Versions};
@@ -179,7 +179,9 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
             stop: Arc::clone(&stop),
             signalled: Arc::clone(&signalled),
         };
-        led.start(parts, &facts, &failure)?;
+        if let Err(error) = led.leader.start(parts, &facts, &failure) {
+            return Err(refused_by_others(error, restored.as_ref()));
+        }
     }
     let kept = match (restored, &cuts) {
         (Some(restored), Some(cuts)) => Some(restored.start(state::Start {
@@ -265,6 +267,17 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     };
     summary.print(log_format);
     end.into_result()
+}
+
+/// Why the others cannot begin. A checkpoint that one of them finds damaged is set aside.
+fn refused_by_others(error: PeerError, restored: Option<&RestoredState>) -> CliError {
+    match (&error, restored) {
+        (PeerError::State(damage), Some(restored)) if damage.is_damage() => match restored.set_aside() {
+            Ok(()) => CliError::Lost(damage.to_string()),
+            Err(other) => other.into(),
+        },
+        _ => error.into(),
+    }
 }
 
 /// Since when no other run of the state can begin to send anything: of several processes, those that are cut off end only when they notice.

@@ -270,6 +270,14 @@ impl RestoredState {
         self.opened.since
     }
 
+    /// Another process has found the checkpoint damaged that this one goes on from: nobody tries it again.
+    pub fn set_aside(&self) -> Result<(), CheckpointError> {
+        let opened = &self.opened.opened;
+        let Some(manifest) = opened.manifest() else { return Ok(()) };
+        tracing::warn!("checkpoint {} is set aside: the next start takes the one before it", manifest.number);
+        Manifest::set_aside(&opened.store, manifest.number)
+    }
+
     /// Whether an earlier run of this state has filled the sink.
     pub fn goes_on(&self) -> bool {
         self.opened.opened.manifest().is_some()

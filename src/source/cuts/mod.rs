@@ -116,7 +116,7 @@ impl Cuts {
     /// Announces this epoch to the other processes, whose readers announce no other, unless it was already.
     pub(crate) fn announce_elsewhere(&self, next: Epoch) {
         let mut state = self.lock();
-        if next > state.told {
+        if next > state.told && !state.have_ended() {
             self.cut_if_wanted(Some(next), &mut state);
             state.told = next;
             state.tell(CutNews::Announced(next));

@@ -68,11 +68,11 @@ fn a_cut_is_known_when_every_reader_has_left_its_epoch() {
     noters[1].announces(Epoch(9));
     assert_eq!((of(4), of(5), cuts.newest()), (Some(vec![10, 7]), None, Some(Epoch(4))));
     ground.hand_over_to(0, 12);
-    noters[0].ends();
+    noters[0].ends(&|_| ());
     assert_eq!([of(5), of(8), of(9)], [Some(vec![12, 7]), Some(vec![12, 7]), None]);
     assert_eq!((cuts.newest(), cuts.have_ended(), cuts.last_epoch()), (Some(Epoch(8)), false, Epoch(9)));
     ground.hand_over_to(1, 30);
-    noters[1].ends();
+    noters[1].ends(&|_| ());
     cuts.forget_before(Epoch(5));
     assert_eq!([of(4), of(8), of(9), of(1_000)], [None, Some(vec![12, 7]), Some(vec![12, 30]), Some(vec![12, 30])]);
     assert_eq!((cuts.newest(), cuts.have_ended(), at(cuts.first())), (Some(Epoch(9)), true, vec![0, 0]));
@@ -101,7 +101,7 @@ fn a_checkpoint_is_of_the_epoch_that_ends_next_and_has_what_others_have_announce
 fn at_the_end_a_checkpoint_is_of_the_last_epoch_whenever_it_is_asked_for() {
     let (_, before, noters) = cuts(&[0]);
     before.want_checkpoint();
-    noters[0].ends();
+    noters[0].ends(&|_| ());
     assert_eq!(
         before.checkpoint().map(|cut| cut.epoch),
         Some(Epoch(1)),
@@ -110,10 +110,10 @@ fn at_the_end_a_checkpoint_is_of_the_last_epoch_whenever_it_is_asked_for() {
     let (_, behind, noters) = cuts(&[0, 0]);
     noters[0].announces(Epoch(9));
     behind.want_checkpoint();
-    noters[1].ends();
+    noters[1].ends(&|_| ());
     assert_eq!(behind.checkpoint().map(|cut| cut.epoch), Some(Epoch(9)));
     noters[0].announces(Epoch(12));
-    noters[0].ends();
+    noters[0].ends(&|_| ());
     assert_eq!(behind.checkpoint().map(|cut| cut.epoch), Some(Epoch(9)));
     behind.want_checkpoint();
     assert_eq!(behind.checkpoint().map(|cut| cut.epoch), Some(Epoch(12)));
@@ -175,7 +175,7 @@ proptest! {
                     announced[reader] += ahead;
                 }
                 Step::End => {
-                    noters[reader].ends();
+                    noters[reader].ends(&|_| ());
                     has_ended[reader] = true;
                 }
             }
@@ -216,5 +216,66 @@ proptest! {
             // A reader that has passed its own may know before the others have left that epoch.
             prop_assert!(cuts.passed().is_none_or(|passed| cut(passed.0).is_none()));
         }
+    }
+}
+
+proptest! {
+    /// Readers here go by a clock of their own, those elsewhere by what they are told. Whatever comes when: a cut is told before any later epoch is, and no
+    /// reader has left it by then.
+    #[test]
+    fn every_process_hears_of_a_cut_before_it_hears_of_a_later_epoch(
+        steps in prop::collection::vec((0..4_usize, 0..6_u8, 1..4_u64), 1..120),
+    ) {
+        let (ground, cuts, noters) = cuts(&[0; 4]);
+        let news = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&news);
+        cuts.tell(Box::new(move |one| hears.lock().unwrap().push(one)));
+        let (mut announced, mut has_ended, mut clock, mut told) = ([1_u64; 4], [false; 4], 1, 1);
+        let mut heard = 0;
+        for (reader, what, ahead) in steps {
+            let is_here = reader < 2;
+            match what {
+                0 => cuts.want_checkpoint(),
+                1 => {
+                    clock += ahead;
+                    cuts.announce_elsewhere(Epoch(clock));
+                    told = clock;
+                }
+                2 if has_ended[reader] => {}
+                2 => {
+                    has_ended[reader] = true;
+                    if is_here { noters[reader].ends(&|_| ()) } else { cuts.note_elsewhere(reader, Noted::Ends) }
+                }
+                _ if has_ended[reader] => {}
+                _ => {
+                    // Here a reader may look at the clock before it is announced to the others.
+                    let next = if is_here { clock.max(announced[reader]) } else { told };
+                    clock = clock.max(next);
+                    if next > announced[reader] {
+                        ground.hand_over_to(reader, next as i64);
+                        if is_here { noters[reader].announces(Epoch(next)) } else { cuts.note_elsewhere(reader, Noted::Announces(Epoch(next))) }
+                        announced[reader] = next;
+                    }
+                }
+            }
+            let all = news.lock().unwrap().clone();
+            for (index, one) in all.iter().enumerate().skip(heard) {
+                // Where all have ended, nothing is behind the last epoch that they have announced, whatever they were told.
+                if let CutNews::Cut(cut) = one
+                    && !cuts.have_ended()
+                {
+                    let told_before = all[..index].iter().filter_map(|one| match one {
+                        CutNews::Announced(epoch) => Some(*epoch),
+                        _ => None,
+                    });
+                    prop_assert!(told_before.max() <= Some(cut.epoch));
+                    // Whoever reads on now was not told of a later epoch, or announces it only after this.
+                    let left = (0..4).filter(|other| !has_ended[*other] && *other != reader && announced[*other] > cut.epoch.0);
+                    prop_assert_eq!(left.count(), 0);
+                }
+            }
+            heard = all.len();
+        }
+        prop_assert_eq!(cuts.have_ended(), news.lock().unwrap().contains(&CutNews::AllEnded));
     }
 }
