@@ -4,9 +4,9 @@
 //! *key x event x measure x decay* that a [`pipeline`] file asks for as exponentially decaying
 //! counters, and publishes the changed ones to a [`sink`], from where a ranker reads them.
 //!
-//! Imports point downwards only: [`cli`] -> [`dataflow`] -> `publish` -> [`source`], [`sink`], `state`,
+//! Imports point downwards only: [`cli`] -> `cluster` -> [`mesh`], [`dataflow`] -> `publish` -> [`source`], [`sink`], `state`,
 //! [`checkpoint`], [`sums`], [`findings`] ->
-//! [`reading`] -> [`pipeline`], [`clock`], `outputs` -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`], [`peers`],
+//! [`reading`] -> [`pipeline`], [`clock`], `outputs` -> [`event`] -> [`counter`]. [`telemetry`], [`epoch`], [`peers`], [`lease`],
 //! [`file_id`] and `memory` may be used from everywhere. Two stand beside them: [`synthetic`], with which `generate` writes events, and
 //! [`audit`], which recounts what a run has counted; a run knows nothing of either.
 

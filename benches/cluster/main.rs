@@ -18,9 +18,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_counter-machine");
@@ -58,9 +55,9 @@ fn main() {
         });
         if let Ok(brokers) = std::env::var("KAFKA_BROKERS") {
             let topic = format!("cluster-bench-{name}-{}", std::process::id());
-            create_topic(&brokers, &topic);
             let produced = Command::new(PROGRAM)
                 .args(["produce".as_ref(), pipeline.as_os_str(), log.as_os_str()])
+                .args(["--create-partitions", "4"])
                 .env("KAFKA_TOPIC", &topic)
                 .env("KAFKA_BROKERS", &brokers)
                 .stderr(Stdio::null())
@@ -139,15 +136,6 @@ fn generate(log: &Path, pipeline: &Path, is_feed: bool, events: u64) {
         command.arg("--pipeline").arg(pipeline);
     }
     assert!(command.stderr(Stdio::null()).status().expect("it starts").success());
-}
-
-fn create_topic(brokers: &str, name: &str) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a client");
-    let topic = NewTopic::new(name, 4, TopicReplication::Fixed(1));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let created = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).expect("an answer");
-    created.into_iter().for_each(|topic| drop(topic.expect("a topic")));
 }
 
 fn host_file(processes: u32, folder: &Path) -> PathBuf {

@@ -63,6 +63,11 @@ impl Claim {
         Ok(claim)
     }
 
+    /// Whether a run of this generation has claimed what is seen from here: where several hosts have a folder each of one name, it has not.
+    pub fn is_seen(store: &Store, generation: Generation) -> Result<bool, CheckpointError> {
+        Ok(list(store)?.contains(&generation))
+    }
+
     /// The number.
     pub fn generation(&self) -> Generation {
         self.generation

@@ -87,3 +87,81 @@ pub(super) fn take_block(
         BulkToMember::End => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::cluster::frame::split;
+    use crate::cluster::link::converse;
+    use crate::counter::EventTime;
+    use crate::epoch::{Epoch, Window};
+    use crate::event::Arrival;
+    use crate::source::{Cut, feed};
+
+    fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (one, listener.accept().unwrap().0)
+    }
+
+    fn lines(epoch: u64, offset: u64, bytes: &[u8]) -> Block {
+        let (file, arrival) = (Path::new("a.jsonl").into(), Arrival::before(EventTime(9)));
+        let payload = Payload::Lines { file, offset, bytes: LogBytes::Read(bytes.to_vec()), arrival };
+        Block { epoch: Epoch(epoch), window_starts: vec![(3, Window(epoch + 1))], payload }
+    }
+
+    /// What another process gets, block by block, with the newest cut that is known there by then.
+    #[test]
+    fn another_process_gets_the_same_blocks_and_no_epoch_before_its_cut() {
+        let (here, there) = connection();
+        let (to, from) = feed(Epoch(1));
+        let cuts = Arc::<KnownCuts>::default();
+        let (failure, errors) = Failure::new(Arc::default());
+        let bulk = converse("p1", here, 2, |_| Ok(()), |_| ()).unwrap();
+        let known = Arc::clone(&cuts);
+        let hands_on = std::thread::spawn(move || hand_on_blocks(&from, Some(&known), &bulk, &failure));
+
+        let (in_there, out_there) = feed(Epoch(1));
+        let cuts_there = Arc::<KnownCuts>::default();
+        let (known_there, mut in_there) = (Arc::clone(&cuts_there), Some(in_there));
+        let hear = move |message: &[u8]| {
+            let (head, body) = split(message).unwrap();
+            if let Some(sender) = &in_there {
+                let taken = take_block(serde_json::from_slice(head)?, body, sender, &known_there).unwrap();
+                if taken.is_none() {
+                    in_there = None;
+                }
+            }
+            Ok(())
+        };
+        let _back = converse("p0", there, 2, hear, |_| ()).unwrap();
+
+        to.send(lines(1, 0, b"one\n")).unwrap();
+        let first = out_there.blocks.recv().unwrap();
+        assert_eq!((first.epoch, &first.window_starts[..]), (Epoch(1), &[(3, Window(2))][..]));
+        let Payload::Lines { file, offset: 0, bytes: LogBytes::Read(bytes), arrival } = first.payload else { panic!("lines") };
+        assert_eq!((&*file, &bytes[..], arrival), (Path::new("a.jsonl"), &b"one\n"[..], Arrival::before(EventTime(9))));
+
+        // As `Cuts` has it: the cut is known before a later epoch is announced.
+        cuts.cut_at(Cut { number: 1, epoch: Epoch(1) });
+        to.announce(Epoch(5));
+        while out_there.announced() < Epoch(5) {
+            std::thread::yield_now();
+        }
+        assert_eq!(cuts_there.cut(), Some(Cut { number: 1, epoch: Epoch(1) }));
+        cuts.cut_at(Cut { number: 2, epoch: Epoch(6) });
+        let (file, head) = (Path::new("b.jsonl").into(), b"xxx".to_vec());
+        let payload = Payload::LineTooLong { file, offset: 7, length: 9_999, head };
+        to.send(Block { epoch: Epoch(7), window_starts: Vec::new(), payload }).unwrap();
+        let second = out_there.blocks.recv().unwrap();
+        assert_eq!((second.epoch, cuts_there.cut()), (Epoch(7), Some(Cut { number: 2, epoch: Epoch(6) })));
+        assert!(matches!(&second.payload, Payload::LineTooLong { offset: 7, length: 9_999, head, .. } if head == b"xxx"));
+
+        drop(to);
+        assert!(out_there.blocks.recv().is_err(), "and the end");
+        hands_on.join().unwrap();
+        assert!(errors.is_empty());
+    }
+}

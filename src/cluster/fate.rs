@@ -82,3 +82,31 @@ impl Fate {
 
 /// How long the others are waited for once this process has ended.
 pub(super) const END_WITHIN: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::dataflow::RunError;
+
+    #[test]
+    fn the_first_that_is_lost_is_the_one_that_is_told() {
+        let fate = Fate::new();
+        assert!(fate.lose("process 2".to_owned()) && !fate.lose("process 0".to_owned()));
+        assert_eq!(fate.culprit().as_deref(), Some("process 2"));
+        assert!(fate.lost().recv().is_err(), "whoever waits is woken");
+        let (failure, errors) = Failure::new(Arc::<AtomicBool>::default());
+        fate.tell(failure);
+        let told = errors.try_recv();
+        assert!(matches!(&told, Ok(RunError::Peer(culprit)) if culprit == "process 2"), "{told:?}");
+    }
+
+    #[test]
+    fn whoever_leaves_behind_the_end_is_not_lost() {
+        let fate = Fate::new();
+        fate.is_over();
+        assert!(!fate.lose("process 1".to_owned()) && fate.culprit().is_none() && fate.has_ended());
+    }
+}

@@ -47,6 +47,8 @@ pub(crate) struct LeaderParts {
 
 /// Process 0's side of the connections with all others.
 pub(crate) struct Leader {
+    /// This process.
+    name: String,
     shared: Arc<Shared>,
     early: Receiver<(usize, Early)>,
 }
@@ -134,11 +136,11 @@ impl Leader {
             metrics,
             fate: Arc::clone(&shared.fate),
             name_of: Box::new(move |process| names.name(process)),
-            beat: Box::new(move || watching.try_tell_all(&ToMember::Beat)),
+            beat: Box::new(move || _ = watching.try_tell_all(&ToMember::Beat)),
             tick: Box::new(move || ticking.tick()),
         }
         .start()?;
-        Ok(Leader { shared, early: heard_early })
+        Ok(Leader { name: members.name(0), shared, early: heard_early })
     }
 
     /// Tells with what the others go on.
@@ -267,7 +269,7 @@ impl Leader {
 
     /// The run is over, because of this: all others end with the same word.
     pub fn fail(&self, why: &str) {
-        self.shared.fail(why.to_owned());
+        self.shared.fail(format!("{}: {why}", self.name));
         // Whoever is stopped does not hear it, and is not waited for.
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -286,11 +288,10 @@ impl Shared {
         self.controls().for_each(|control| control.tell(message));
     }
 
-    fn try_tell_all(&self, message: &ToMember) {
-        for control in self.controls() {
-            // Whoever takes nothing is lost without this.
-            let _ = control.try_tell(message);
-        }
+    /// The same without waiting for anybody; whether there was room everywhere.
+    fn try_tell_all(&self, message: &ToMember) -> bool {
+        // All are told that have room, whoever has none.
+        self.controls().fold(true, |all, control| control.try_tell(message) && all)
     }
 
     fn controls(&self) -> impl Iterator<Item = &Outbox> {
@@ -398,17 +399,17 @@ impl Shared {
             let wanted =
                 u8::from(parts.stop.load(Ordering::Acquire)) + u8::from(parts.signalled.load(Ordering::Acquire));
             let mut told = self.stop_told.lock().unwrap_or_else(PoisonError::into_inner);
-            if wanted > *told {
+            // Who watches must not wait: where there is no room it is told again.
+            if wanted > *told && self.try_tell_all(&ToMember::Stop { by_signal: wanted > 1 }) {
                 *told = wanted;
-                self.tell_all(&ToMember::Stop { by_signal: wanted > 1 });
             }
             drop(told);
             if let Some((topic, _)) = &parts.topic {
                 let mut told = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
                 let new = topic.partitions_from(*told);
-                if !new.is_empty() {
-                    *told += new.len();
-                    self.tell_all(&ToMember::Partitions(new));
+                let known = *told + new.len();
+                if !new.is_empty() && self.try_tell_all(&ToMember::Partitions { from: *told, bounds: new }) {
+                    *told = known;
                 }
             }
         }

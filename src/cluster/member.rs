@@ -269,9 +269,11 @@ impl Shared {
             ToMember::Decided(verdict) => run.recovery.iter().for_each(|recovery| recovery.decided(verdict)),
             ToMember::Covered(epoch) => run.recovery.iter().for_each(|recovery| recovery.covered(epoch)),
             ToMember::Finished => run.recovery.iter().for_each(MemberEar::finished),
-            ToMember::Partitions(new) => {
+            ToMember::Partitions { from, bounds } => {
                 if let Some(topic) = &run.topic {
-                    new.iter().for_each(|(begin, end)| topic.add_partition(*begin, *end));
+                    // Some may be known: it is told again where another process had no room.
+                    let known = topic.partition_count().saturating_sub(from);
+                    bounds.iter().skip(known).for_each(|(begin, end)| topic.add_partition(*begin, *end));
                 }
             }
             ToMember::Stop { by_signal } => {
@@ -306,9 +308,10 @@ impl Shared {
         if let Some(run) = self.run.get() {
             let wanted = u8::from(run.stop.load(Ordering::Acquire)) + u8::from(run.signalled.load(Ordering::Acquire));
             let mut told = self.stop_told.lock().unwrap_or_else(PoisonError::into_inner);
-            if wanted > *told {
+            // Who watches must not wait: where there is no room it is told again.
+            let message = ToLeader::Stop { by_signal: wanted > 1 };
+            if wanted > *told && self.control.get().is_some_and(|control| control.try_tell(&message)) {
                 *told = wanted;
-                self.tell(&ToLeader::Stop { by_signal: wanted > 1 });
             }
         }
         !self.fate.has_ended()

@@ -3,8 +3,6 @@
 //! On the *control* connection everything is small and in order; on the *bulk* connection are blocks of event logs, to where there is room for
 //! them, and items, to whoever writes them. Data of the dataflow itself goes between all processes, and is timely's.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, ManifestNumber};
@@ -38,8 +36,8 @@ pub(super) enum ToMember {
     Finished,
     /// What became of some items that were handed on.
     Answer { batch: u64, from: u32, to: u32, outcome: Outcome },
-    /// Partitions that were found later: where they begin, and end.
-    Partitions(Vec<(i64, i64)>),
+    /// Partitions that were found later, from this number on: where they begin, and end.
+    Partitions { from: usize, bounds: Vec<(i64, i64)> },
     /// Read no further.
     Stop { by_signal: bool },
     /// It lives, and gets on.
@@ -108,8 +106,8 @@ pub(crate) struct StartFacts {
     pub is_replay: bool,
     pub shift: Option<TimeShift>,
     pub run_id: String,
-    /// For how long no earlier run of the state has been able to send anything.
-    pub alone_for: Option<Duration>,
+    /// In so many milliseconds, or before, as many ago, the last of what an earlier run of the state may have begun to send was sent.
+    pub alone_in_ms: Option<i64>,
     /// Nothing is published before all is read that there was at the start.
     pub holds: bool,
 }

@@ -48,9 +48,8 @@ fn what_does_not_exist_is_told_before_anything_is_written() {
 }
 
 #[test]
-fn what_this_version_cannot_do_is_refused() {
+fn what_does_not_go_together_is_refused() {
     let place = reference();
-    run(&place, &["-n", "2", "-p", "0", "-h", "hosts"]).exits(2).says(&["-n/-p/-h", "later version"]);
     for workers in ["0", "100000"] {
         run(&place, &["-w", workers]).exits(2).says(&[&format!("-w {workers}")]);
     }

@@ -103,7 +103,7 @@ fn help_is_where_it_is_looked_for() {
         place.run(arguments).exits(0).prints(&["Usage: counter-machine"]);
     }
     let refused = reference().run(&["run", "p.toml", "-h", "hosts.txt"]).exits(2);
-    refused.says(&["come with a later version"]);
+    refused.says(&["add -n PROCESSES"]);
 }
 
 #[test]

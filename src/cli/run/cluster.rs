@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::RunArgs;
-use super::end::{Part, RunEnd};
+use super::end::{Part, Published, RunEnd};
 use crate::cli::CliError;
 use crate::cluster::{Leader, MemberOfRun, PeerError, RestoreFacts};
 use crate::dataflow::{self, Failure, ItemsTo};
@@ -174,8 +174,14 @@ impl Led {
 
     /// The end of the run for all, with what the others have counted.
     pub fn settle(&self, end: RunEnd, metrics: &Metrics) -> RunEnd {
-        if let RunEnd::Failed { error, .. } = &end {
-            self.leader.fail(&error.to_string());
+        // What was read is published everywhere, whatever else is to be said of it.
+        let why = match &end {
+            RunEnd::Failed { error, .. } if end.published() != Published::All => Some(error.to_string()),
+            RunEnd::ReaderLeft => Some("whoever read the items has left".to_owned()),
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.leader.fail(&why);
             return end;
         }
         match self.leader.end() {

@@ -1,7 +1,7 @@
 //! A process that is not process 0: it restores its keys, reads its partitions or what is handed on to it, and counts.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cluster::Cluster;
 use super::input::{MemberInput, Told};
@@ -66,7 +66,7 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
                 run_id: facts_of_start.run_id.clone(),
                 generation: facts_of_start.generation,
                 // What the service has been sent before, process 0 has waited for.
-                alone_since: facts_of_start.alone_for.and_then(|since| Instant::now().checked_sub(since)),
+                alone_since: facts_of_start.alone_in_ms.and_then(moment_in),
                 lease,
                 stop: Arc::clone(&signalled),
                 ..SinkOptions::default()
@@ -145,4 +145,10 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
     };
     summary.print(log_format);
     end.into_result()
+}
+
+/// The moment in so many milliseconds; negative: as many ago. `None`: before this machine began.
+fn moment_in(milliseconds: i64) -> Option<Instant> {
+    let by = Duration::from_millis(milliseconds.unsigned_abs());
+    if milliseconds < 0 { Instant::now().checked_sub(by) } else { Instant::now().checked_add(by) }
 }

@@ -39,6 +39,7 @@ use self::summary::Summary;
 use super::CliError;
 use super::load::load_pipeline;
 use super::time::parse_time;
+use crate::checkpoint::CheckpointErrorKind;
 use crate::clock::ArrivalClock;
 use crate::cluster::{LeaderParts, PeerError, RestoreFacts, StartFacts};
 use crate::counter::EventTime;
@@ -167,7 +168,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
             is_replay,
             shift: pipeline.shift,
             run_id,
-            alone_for: alone_since.map(|since| since.elapsed()),
+            alone_in_ms: alone_since.map(milliseconds_until),
             holds,
         };
         let parts = LeaderParts {
@@ -272,10 +273,12 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
 /// Why the others cannot begin. A checkpoint that one of them finds damaged is set aside.
 fn refused_by_others(error: PeerError, restored: Option<&RestoredState>) -> CliError {
     match (&error, restored) {
-        (PeerError::State(damage), Some(restored)) if damage.is_damage() => match restored.set_aside() {
-            Ok(()) => CliError::Lost(damage.to_string()),
-            Err(other) => other.into(),
-        },
+        (PeerError::State(damage), Some(restored)) if damage.kind() == CheckpointErrorKind::Damaged => {
+            match restored.set_aside() {
+                Ok(()) => CliError::Lost(damage.to_string()),
+                Err(other) => other.into(),
+            }
+        }
         _ => error.into(),
     }
 }
@@ -283,6 +286,13 @@ fn refused_by_others(error: PeerError, restored: Option<&RestoredState>) -> CliE
 /// Since when no other run of the state can begin to send anything: of several processes, those that are cut off end only when they notice.
 fn alone_since(locked: Instant, args: &RunArgs, peers: Peers) -> Instant {
     if peers.is_cluster() { locked + args.peer_timeout } else { locked }
+}
+
+/// Negative: it was before.
+fn milliseconds_until(moment: Instant) -> i64 {
+    let until = |to: Instant, from: Instant| to.saturating_duration_since(from).as_millis() as i64;
+    let now = Instant::now();
+    until(moment, now) - until(now, moment)
 }
 
 /// With what the other processes of a run without a state begin.

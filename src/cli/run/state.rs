@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::input::RunEpochs;
 use super::{RunArgs, open};
 use crate::checkpoint::{
-    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, LeaseRecord, Location, Manifest, SegmentIds,
-    StateLock, Store,
+    self, Changes, CheckpointError, CheckpointErrorKind, Claim, DeadLetterFile, LeaseRecord, Location, Manifest,
+    SegmentIds, StateLock, Store,
 };
 use crate::cli::CliError;
 use crate::cluster::RestoreFacts;
@@ -118,6 +118,13 @@ impl MemberState {
         metrics: &Arc<Metrics>,
     ) -> Result<MemberState, CheckpointError> {
         let store = Store::open_existing(location)?;
+        if !Claim::is_seen(&store, facts.generation)? {
+            let message = format!(
+                "{location}: process 0 has written there, and this process does not see it: over several hosts, a state is kept in a bucket, or in a \
+                 folder that all of them mount"
+            );
+            return Err(CheckpointError::new(CheckpointErrorKind::Usage, message));
+        }
         let began_at = began_at(metrics);
         let versions = Versions::new(facts.generation, facts.first_window);
         let pipeline = Arc::new(pipeline.clone());
