@@ -141,7 +141,9 @@ mod tests {
         to.send(lines(1, 0, b"one\n")).unwrap();
         let first = out_there.blocks.recv().unwrap();
         assert_eq!((first.epoch, &first.window_starts[..]), (Epoch(1), &[(3, Window(2))][..]));
-        let Payload::Lines { file, offset: 0, bytes: LogBytes::Read(bytes), arrival } = first.payload else { panic!("lines") };
+        let Payload::Lines { file, offset: 0, bytes: LogBytes::Read(bytes), arrival } = first.payload else {
+            panic!("lines")
+        };
         assert_eq!((&*file, &bytes[..], arrival), (Path::new("a.jsonl"), &b"one\n"[..], Arrival::before(EventTime(9))));
 
         // As `Cuts` has it: the cut is known before a later epoch is announced.
@@ -157,7 +159,9 @@ mod tests {
         to.send(Block { epoch: Epoch(7), window_starts: Vec::new(), payload }).unwrap();
         let second = out_there.blocks.recv().unwrap();
         assert_eq!((second.epoch, cuts_there.cut()), (Epoch(7), Some(Cut { number: 2, epoch: Epoch(6) })));
-        assert!(matches!(&second.payload, Payload::LineTooLong { offset: 7, length: 9_999, head, .. } if head == b"xxx"));
+        assert!(
+            matches!(&second.payload, Payload::LineTooLong { offset: 7, length: 9_999, head, .. } if head == b"xxx")
+        );
 
         drop(to);
         assert!(out_there.blocks.recv().is_err(), "and the end");

@@ -10,8 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::RunArgs;
 use super::end::{Part, Published, RunEnd};
+use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
 use crate::cli::CliError;
-use crate::cluster::{Leader, MemberOfRun, PeerError, RestoreFacts};
+use crate::cluster::{Leader, LeaderParts, MemberOfRun, PeerError, RestoreFacts, StartFacts};
 use crate::dataflow::{self, Failure, ItemsTo};
 use crate::lease::Leave;
 use crate::mesh::{self, ClusterError, ClusterId, Connections, Members, MeshOptions, Role, Secret, into_timely};
@@ -146,6 +147,23 @@ fn to_timely(data: Vec<Option<TcpStream>>, peers: Peers) -> Result<dataflow::Mes
 }
 
 impl Led {
+    /// Has the other processes begin. A checkpoint that one of them finds damaged is `set_aside`: the next start takes the one before it.
+    pub fn start(
+        &self,
+        parts: LeaderParts,
+        facts: &StartFacts,
+        failure: &Failure,
+        set_aside: impl FnOnce() -> Result<Option<()>, CheckpointError>,
+    ) -> Result<(), CliError> {
+        match self.leader.start(parts, facts, failure) {
+            Err(PeerError::State(damage)) if damage.kind() == CheckpointErrorKind::Damaged => {
+                set_aside()?;
+                Err(CliError::Lost(damage.to_string()))
+            }
+            started => Ok(started?),
+        }
+    }
+
     /// Has epochs announced, or blocks of event logs handed on, and gives what timely reaches the others through: to be taken right before the workers
     /// start.
     pub fn begin(
@@ -171,27 +189,6 @@ impl Led {
             Writers::OnePerProcess => ItemsTo::Here(sink),
         }
     }
-
-    /// The end of the run for all, with what the others have counted.
-    pub fn settle(&self, end: RunEnd, metrics: &Metrics) -> RunEnd {
-        // What was read is published everywhere, whatever else is to be said of it.
-        let why = match &end {
-            RunEnd::Failed { error, .. } if end.published() != Published::All => Some(error.to_string()),
-            RunEnd::ReaderLeft => Some("whoever read the items has left".to_owned()),
-            _ => None,
-        };
-        if let Some(why) = why {
-            self.leader.fail(&why);
-            return end;
-        }
-        match self.leader.end() {
-            Ok(all) => {
-                all.iter().for_each(|totals| metrics.add(totals));
-                end
-            }
-            Err(error) => RunEnd::failed(Part::Peer, error),
-        }
-    }
 }
 
 impl Followed {
@@ -199,17 +196,41 @@ impl Followed {
     pub fn mesh(&mut self, peers: Peers) -> Result<dataflow::Mesh, CliError> {
         to_timely(std::mem::take(&mut self.data), peers)
     }
+}
 
-    /// The end of the run of this process, once it has ended for all.
+/// Who takes part in a run beside this process.
+pub enum Company {
+    /// Nobody.
+    None,
+    /// This is process 0.
+    Led(Led),
+    /// This is another one.
+    Followed(Followed),
+}
+
+impl Company {
+    /// The end of the run for all, of which this process has ended so; process 0 takes in what the others have counted.
     pub fn settle(&self, end: RunEnd, metrics: &Metrics) -> RunEnd {
-        if let RunEnd::Failed { error, .. } = &end {
-            self.member.fail(&error.to_string());
-            return end;
-        }
-        match self.member.end(metrics.totals()) {
-            Ok(()) => end,
-            Err(error) => RunEnd::failed(Part::Peer, error),
-        }
+        let failed = match &end {
+            RunEnd::Failed { error, .. } => Some(error.to_string()),
+            RunEnd::ReaderLeft => Some("whoever read the items has left".to_owned()),
+            _ => None,
+        };
+        let ended = match (self, failed) {
+            (Company::None, _) => return end,
+            // What was read is published everywhere, whatever else is to be said of it.
+            (Company::Led(led), Some(why)) if end.published() != Published::All => {
+                led.leader.fail(&why);
+                return end;
+            }
+            (Company::Led(led), _) => led.leader.end().map(|all| all.iter().for_each(|totals| metrics.add(totals))),
+            (Company::Followed(followed), Some(why)) => {
+                followed.member.fail(&why);
+                return end;
+            }
+            (Company::Followed(followed), None) => followed.member.end(metrics.totals()),
+        };
+        ended.map_or_else(|error| RunEnd::failed(Part::Peer, error), |()| end)
     }
 }
 

@@ -198,11 +198,17 @@ impl Input {
         matches!(self.source, Source::Kafka(_))
     }
 
-    /// Of a topic, as it was found; how far it is read, and the clock by which that goes.
-    pub fn topic(&self) -> Option<(TopicStarts, Arc<KafkaProgress>, Arc<WallClock>)> {
+    /// Of a topic, as it was found.
+    pub fn topic_starts(&self) -> Option<TopicStarts> {
+        let Source::Kafka(kafka) = &self.source else { return None };
+        Some(kafka.source.starts())
+    }
+
+    /// Of a topic, how far it is read, and the wall clock by which that goes.
+    pub fn topic(&self) -> Option<(Arc<KafkaProgress>, Arc<WallClock>)> {
         let Source::Kafka(kafka) = &self.source else { return None };
         let KafkaClock::Wall(clock) = &kafka.clock else { return None };
-        Some((kafka.source.starts(), kafka.source.progress(), Arc::clone(clock)))
+        Some((kafka.source.progress(), Arc::clone(clock)))
     }
 }
 

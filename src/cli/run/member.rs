@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cluster::Cluster;
+use super::begun::{Begun, not_started};
+use super::cluster::{Cluster, Company};
 use super::input::{MemberInput, Told};
-use super::signals::Signals;
+use super::opening::open_sink;
 use super::state::MemberState;
-use super::summary::Summary;
-use super::{RunArgs, dead_letter_file, delivery, findings, open_sink, pipeline_of, supervise};
+use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::CheckpointError;
 use crate::cli::CliError;
 use crate::clock::ArrivalClock;
@@ -17,37 +17,34 @@ use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::lease::Lease;
+use crate::pipeline::Pipeline;
 use crate::sink::{SinkOptions, SinkTarget, Writers};
 use crate::source::{CaughtUp, KnownCuts};
-use crate::telemetry::{LogFormat, Metrics, Progress, Stopwatch};
 
 /// Runs this process's share until the run of all ends.
-pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<(), CliError> {
-    let stopwatch = Stopwatch::start();
-    let mut pipeline = pipeline_of(args)?;
+pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Around) -> Result<(), CliError> {
+    let Around { stop, signalled, metrics, .. } = around;
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     delivery::refuse_contradictions(args, &pipeline, &target)?;
-    let Signals { stop, signalled } = Signals::listen()?;
-    let metrics = Arc::new(Metrics::default());
     let peers = cluster.peers();
     let mut lease = Lease::default();
     let leave = lease.from_another(args.peer_timeout);
-    let mut followed = cluster.follow(&metrics, &stop, leave)?;
+    let mut followed = cluster.follow(metrics, stop, leave)?;
     let member = &followed.member;
-    let facts: RestoreFacts = member.restore_facts(&stop)?;
+    let facts: RestoreFacts = member.restore_facts(stop)?;
     delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
-    let (failure, errors) = Failure::new(Arc::clone(&stop));
+    let (failure, errors) = Failure::new(Arc::clone(stop));
     let cuts = Arc::<KnownCuts>::default();
     let kept = if facts.is_kept {
         let location = MemberState::location(args, &pipeline)?;
-        let restored = MemberState::restore(&location, &pipeline, &facts, peers, &metrics);
+        let restored = MemberState::restore(&location, &pipeline, &facts, peers, metrics);
         let told = restored.as_ref().map(drop);
         member.restored(told.map_err(|error| CheckpointError::new(error.kind(), error.to_string())));
         Some(restored?)
     } else {
         None
     };
-    let facts_of_start: StartFacts = member.start_facts(&stop)?;
+    let facts_of_start: StartFacts = member.start_facts(stop)?;
     let StartFacts { run_start, is_replay, shift, .. } = facts_of_start;
     pipeline.shift = shift;
     delivery::settle(&mut pipeline, args, &target, is_replay);
@@ -55,8 +52,8 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let told = Told { facts: &facts_of_start, tell_note: member.tell_note(), tell_size: member.tell_size() };
-    let input = MemberInput::open(args, &pipeline, told, now, &stop)?;
-    let dead_letters = dead_letter_file(args, &pipeline, &metrics);
+    let input = MemberInput::open(args, &pipeline, told, now, stop)?;
+    let dead_letters = dead_letter_file(args, &pipeline, metrics);
     let dead_letter_path = dead_letters.path().to_owned();
     let sink = match target.writers() {
         Writers::OnePerCluster => ItemsTo::Elsewhere(member.hand_on(), target.to_string().into()),
@@ -68,10 +65,10 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
                 // What the service has been sent before, process 0 has waited for.
                 alone_since: facts_of_start.alone_in_ms.and_then(moment_in),
                 lease,
-                stop: Arc::clone(&signalled),
+                stop: Arc::clone(signalled),
                 ..SinkOptions::default()
             };
-            ItemsTo::Here(open_sink(&target, &pipeline, options, &stop, &metrics)?)
+            ItemsTo::Here(open_sink(&target, &pipeline, options, stop, metrics)?)
         }
     };
     let versions = Versions::new(facts_of_start.generation, facts_of_start.first_window);
@@ -86,7 +83,7 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
     let is_kept = kept.is_some();
     let followed_epochs = input.followed();
     let topic = input.topic();
-    let (feed, feeds, input) = input.start(peers, &stop, &metrics, &caught_up, &failure)?;
+    let (feed, feeds, input) = input.start(peers, stop, metrics, &caught_up, &failure)?;
     let run = MemberRun {
         cuts,
         followed: followed_epochs,
@@ -94,13 +91,12 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
         feed,
         caught_up: Arc::clone(&caught_up),
         recovery,
-        stop: Arc::clone(&stop),
-        signalled: Arc::clone(&signalled),
+        stop: Arc::clone(stop),
+        signalled: Arc::clone(signalled),
     };
     member.start(run, &failure);
     let reading_began = Instant::now();
     let mesh = followed.mesh(peers)?;
-    let asked = Arc::clone(&signalled);
     let execution = dataflow::start(Run {
         pipeline: Arc::clone(&pipeline),
         peers,
@@ -108,43 +104,34 @@ pub fn run(args: &RunArgs, cluster: Cluster, log_format: LogFormat) -> Result<()
         mesh: Some(mesh),
         sink,
         delivery: delivery::of(args, &target, is_replay),
-        signalled,
+        signalled: Arc::clone(signalled),
         hold_until: facts_of_start.holds.then_some(caught_up),
         dead_letters,
         seed: facts_of_start.seed,
         versions,
         serialise: false,
-        metrics: Arc::clone(&metrics),
+        metrics: Arc::clone(metrics),
         observations: Arc::clone(&observations),
         failure,
         kept,
-    })
-    .map_err(|error| CliError::Failed(format!("cannot start the workers: {error}")))?;
-    let sample = Arc::clone(execution.sample());
-    // Process 0 says how the run of all gets on.
-    let progress = Progress::silent();
-    let end = supervise::wait(execution, &errors, input, &stop, &asked, &metrics, progress);
-    let end = if is_kept { end.leaving(metrics.waiting.items()) } else { end };
-    let end = followed.settle(end, &metrics);
-    let observed = observations.observed();
-    findings::warn(&pipeline, &args.pipeline, &observations, &observed);
-    let summary = Summary {
-        pipeline: &pipeline,
+    });
+    let begun = Begun {
+        pipeline,
+        target,
         run_start,
-        pipeline_path: &args.pipeline,
-        target: &target,
-        target_is_from_flag: args.sink.is_some(),
-        dead_letter_path: &dead_letter_path,
-        metrics: &metrics,
-        observed: &observed,
-        doubt_of_times: None,
-        sample: &sample,
-        stopwatch,
-        reading_took: reading_began.elapsed(),
-        end: &end,
+        versions,
+        observations,
+        dead_letter_path,
+        positions: None,
+        reading_began,
+        execution: execution.map_err(not_started)?,
+        errors,
+        input,
+        is_kept,
+        _hold: None,
+        company: Company::Followed(followed),
     };
-    summary.print(log_format);
-    end.into_result()
+    begun.end(args, around)
 }
 
 /// The moment in so many milliseconds; negative: as many ago. `None`: before this machine began.
