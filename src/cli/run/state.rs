@@ -9,8 +9,7 @@ use serde_json::Value;
 use super::input::RunEpochs;
 use super::{RunArgs, open};
 use crate::checkpoint::{
-    self, Changes, CheckpointError, CheckpointErrorKind, Claim, DeadLetterFile, LeaseRecord, Location, Manifest,
-    SegmentIds, StateLock, Store,
+    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, LeaseRecord, Location, Manifest, StateLock,
 };
 use crate::cli::CliError;
 use crate::cluster::RestoreFacts;
@@ -20,12 +19,12 @@ use crate::lease::{Lease, Leave};
 use crate::peers::Peers;
 use crate::pipeline::{self, KafkaConfig, Pipeline, SinkTarget};
 use crate::recovery::{
-    Coordinator, CoordinatorParts, FromMember, Gatherer, JournalWriter, Journaled, LeaseKeeper, MemberEar, MemberParts,
-    Messages, Opened, Others, Recovery, RecoveryParts, StateOptions, described_beginnings, restore_as_told,
+    Coordinator, CoordinatorParts, JournalWriter, Journaled, LeaseKeeper, Messages, Opened, Others, Recovery,
+    RecoveryParts, StateOptions, described_beginnings,
 };
 use crate::sink::{self, LetterMark, LetterMarker};
 use crate::source::kafka::GroupOffsets;
-use crate::source::{Cuts, KnownCuts, Resume, SourcePositions};
+use crate::source::{Cuts, Resume, SourcePositions};
 use crate::state::{DecayCounters, Publishing};
 use crate::sums::HashSeed;
 use crate::telemetry::Metrics;
@@ -89,66 +88,6 @@ pub struct Start<'a> {
     pub others: Arc<dyn Others>,
     pub messages: Messages,
     pub journaled: Journaled,
-}
-
-/// The rows of a process that is not process 0.
-pub struct MemberState {
-    store: Store,
-    generation: Generation,
-    counters: Vec<DecayCounters>,
-    epoch: Epoch,
-    began_at: i64,
-}
-
-impl MemberState {
-    /// Where it is kept.
-    pub fn location(args: &RunArgs, pipeline: &Pipeline) -> Result<Location, CliError> {
-        args.state(pipeline)?.ok_or_else(|| {
-            let message = "process 0 keeps a state and this process does not: start all with the same --state, or dir in [checkpoint]";
-            CliError::Usage(message.to_owned())
-        })
-    }
-
-    /// Brings back what process 0 says.
-    pub fn restore(
-        location: &Location,
-        pipeline: &Pipeline,
-        facts: &RestoreFacts,
-        peers: Peers,
-        metrics: &Arc<Metrics>,
-    ) -> Result<MemberState, CheckpointError> {
-        let store = Store::open_existing(location)?;
-        if !Claim::is_seen(&store, facts.generation)? {
-            let message = format!(
-                "{location}: process 0 has written there, and this process does not see it: over several hosts, a state is kept in a bucket, or in a \
-                 folder that all of them mount"
-            );
-            return Err(CheckpointError::new(CheckpointErrorKind::Usage, message));
-        }
-        let began_at = began_at(metrics);
-        let versions = Versions::new(facts.generation, facts.first_window);
-        let pipeline = Arc::new(pipeline.clone());
-        let new = || DecayCounters::new(Arc::clone(&pipeline), versions, peers, Publishing::Pull, Arc::clone(metrics));
-        let (counters, epoch) = restore_as_told(&store, facts.manifest, peers, &new, began_at, facts.mark_all)?;
-        let epoch = epoch.unwrap_or(facts.before);
-        Ok(MemberState { store, generation: facts.generation, counters, epoch, began_at })
-    }
-
-    /// What keeps it while the run goes on, and through what that hears process 0.
-    pub fn start(
-        self,
-        cuts: Arc<KnownCuts>,
-        failure: &Failure,
-        tell: Arc<dyn Fn(FromMember) + Send + Sync>,
-        peers: Peers,
-    ) -> (KeptRun, MemberEar) {
-        let MemberState { store, generation, counters, epoch, began_at } = self;
-        let names = SegmentIds::of_process(generation, peers.process());
-        let workers = counters.len();
-        let gatherer = Gatherer::new(store, names, Changes::MOST_BYTES, workers);
-        let (parts, ear) = MemberParts::new(gatherer, workers, cuts, failure.is_spoilt(), tell, began_at);
-        (KeptRun { counters, epoch, recovery: Recovery::Follows(parts) }, ear)
-    }
 }
 
 impl OpenState {
@@ -410,7 +349,7 @@ fn accept(manifest: &Manifest, pipeline: &Pipeline, location: &Location) -> Resu
 }
 
 /// Milliseconds since 1970 at the moment 0 of a run, by the wall clock as it is now.
-fn began_at(metrics: &Metrics) -> i64 {
+pub(super) fn began_at(metrics: &Metrics) -> i64 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
     let elapsed = i64::try_from(metrics.waiting.started().elapsed().as_millis()).unwrap_or(i64::MAX);

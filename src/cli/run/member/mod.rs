@@ -1,13 +1,16 @@
 //! A process that is not process 0: it restores its keys, reads its partitions or what is handed on to it, and counts.
 
+mod input;
+mod state;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::input::{MemberInput, Told};
+use self::state::MemberState;
 use super::begun::{Begun, not_started};
 use super::cluster::{Cluster, Company};
-use super::input::{MemberInput, Told};
 use super::opening::open_sink;
-use super::state::MemberState;
 use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::CheckpointError;
 use crate::cli::CliError;
