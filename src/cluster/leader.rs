@@ -135,6 +135,7 @@ impl Leader {
             within,
             metrics,
             fate: Arc::clone(&shared.fate),
+            watches_run: true,
             name_of: Box::new(move |process| names.name(process)),
             beat: Box::new(move || _ = watching.try_tell_all(&ToMember::Beat)),
             tick: Box::new(move || ticking.tick()),

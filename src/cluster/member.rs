@@ -113,6 +113,7 @@ impl MemberOfRun {
             within,
             metrics,
             fate: Arc::clone(&shared.fate),
+            watches_run: false,
             name_of: Box::new(move |process| names.name(process)),
             beat: Box::new(move || _ = control.try_tell(&ToLeader::Beat(beats.gauges()))),
             tick: Box::new(move || ticking.tick()),

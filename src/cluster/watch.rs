@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::fate::Fate;
 use crate::lease::Leave;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, WorkerProgress};
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -58,6 +58,8 @@ pub(super) struct Watch {
     pub within: Duration,
     pub metrics: Arc<Metrics>,
     pub fate: Arc<Fate>,
+    /// Whether this process looks after the progress of the whole run: it hears of all that is counted, and has the writers.
+    pub watches_run: bool,
     /// The name of a process.
     pub name_of: Box<dyn Fn(u32) -> String + Send>,
     /// Says to the others that this process gets on.
@@ -74,7 +76,7 @@ impl Watch {
     fn run(mut self) {
         let mut last = Instant::now();
         let mut next_beat = last;
-        let mut stalls = Stalls::default();
+        let mut stalls = Stalls { run: (RunProgress::default(), Instant::now()), workers: Vec::new() };
         while (self.tick)() {
             thread::sleep(LOOK_EVERY);
             let now = Instant::now();
@@ -115,6 +117,16 @@ impl Watch {
                 seconds(silent.since())
             ));
         }
+        if self.watches_run
+            && let Some((epoch, stalled)) =
+                stalls.of_run(&RunProgress::of(&self.metrics), now).filter(|stall| stall.1 >= self.within)
+        {
+            return Some(format!(
+                "the run stands still: epoch {epoch} is not done, nothing was counted for {:.1} s, and nobody waits for a writer; data between two \
+                 processes does not arrive",
+                seconds(stalled)
+            ));
+        }
         let (process, why) = lost_connection(now)?;
         Some(match process {
             Some(process) => format!("the connection with {} was lost: {why}", (self.name_of)(process)),
@@ -123,14 +135,48 @@ impl Watch {
     }
 }
 
-/// Since when each worker has been in its step.
-#[derive(Default)]
-struct Stalls(Vec<(u64, Instant)>);
+/// How far the whole run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct RunProgress {
+    events: u64,
+    workers: Vec<WorkerProgress>,
+}
+
+impl RunProgress {
+    fn of(metrics: &Metrics) -> RunProgress {
+        let events = metrics.events.get() + metrics.elsewhere.events();
+        RunProgress { events, workers: metrics.pulse.progress() }
+    }
+
+    /// The first epoch that is not done though it could be, and nobody waits for a writer.
+    fn behind(&self) -> Option<u64> {
+        if self.workers.iter().any(|worker| worker.waits_for_writers) {
+            return None;
+        }
+        let behind = self.workers.iter().filter(|worker| worker.done_before < worker.announced);
+        behind.map(|worker| worker.done_before).min()
+    }
+}
+
+/// Since when each worker has been in its step, and since when the run has been as far as it is.
+struct Stalls {
+    workers: Vec<(u64, Instant)>,
+    run: (RunProgress, Instant),
+}
 
 impl Stalls {
+    /// The epoch that is not done, and for how long nothing has moved.
+    fn of_run(&mut self, progress: &RunProgress, now: Instant) -> Option<(u64, Duration)> {
+        let (known, since) = &mut self.run;
+        if known != progress || progress.behind().is_none() {
+            (*known, *since) = (progress.clone(), now);
+        }
+        Some((progress.behind()?, now - *since))
+    }
+
     /// The worker that has been in one step for the longest time; `None` of its steps: it has ended.
     fn longest(&mut self, steps: &[Option<u64>], now: Instant) -> Option<(usize, Duration)> {
-        self.0.resize(steps.len(), (0, now));
+        self.workers.resize(steps.len(), (0, now));
         let stalled = |(worker, (steps, known)): (usize, (&Option<u64>, &mut (u64, Instant)))| {
             let steps = (*steps)?;
             if steps != known.0 {
@@ -138,7 +184,7 @@ impl Stalls {
             }
             Some((worker, now - known.1))
         };
-        steps.iter().zip(&mut self.0).enumerate().filter_map(stalled).max_by_key(|(_, stalled)| *stalled)
+        steps.iter().zip(&mut self.workers).enumerate().filter_map(stalled).max_by_key(|(_, stalled)| *stalled)
     }
 }
 
@@ -165,13 +211,29 @@ mod tests {
 
     #[test]
     fn a_worker_hangs_whose_steps_do_not_end() {
-        let mut stalls = Stalls::default();
         let began = Instant::now();
+        let mut stalls = Stalls { workers: Vec::new(), run: (RunProgress::default(), began) };
         let at = |seconds| began + Duration::from_secs(seconds);
         assert_eq!(stalls.longest(&[], at(0)), None);
         assert_eq!(stalls.longest(&[Some(1), Some(1)], at(0)).unwrap().1, Duration::ZERO);
         assert_eq!(stalls.longest(&[Some(1), Some(9)], at(7)), Some((0, Duration::from_secs(7))));
         assert_eq!(stalls.longest(&[Some(2), Some(9)], at(9)), Some((1, Duration::from_secs(2))));
         assert_eq!(stalls.longest(&[Some(2), None], at(30)), Some((0, Duration::from_secs(21))), "one has ended");
+    }
+
+    #[test]
+    fn a_run_stands_still_that_has_something_to_do_and_does_not_move() {
+        let began = Instant::now();
+        let mut stalls = Stalls { workers: Vec::new(), run: (RunProgress::default(), began) };
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let worker = |done_before, announced| WorkerProgress { done_before, announced, waits_for_writers: false };
+        let run = |events, workers: &[WorkerProgress]| RunProgress { events, workers: workers.to_vec() };
+        assert_eq!(stalls.of_run(&run(5, &[worker(9, 9)]), at(50)), None, "there is nothing to do");
+        assert_eq!(stalls.of_run(&run(5, &[worker(9, 10)]), at(51)), Some((9, Duration::ZERO)));
+        assert_eq!(stalls.of_run(&run(6, &[worker(9, 11)]), at(58)), Some((9, Duration::ZERO)), "it counts");
+        assert_eq!(stalls.of_run(&run(6, &[worker(9, 11)]), at(70)), Some((9, Duration::from_secs(12))));
+        let waits = WorkerProgress { waits_for_writers: true, ..worker(9, 11) };
+        assert_eq!(stalls.of_run(&run(6, &[waits]), at(80)), None, "a writer is waited for");
+        assert_eq!(stalls.of_run(&run(6, &[worker(9, 11)]), at(81)), Some((9, Duration::ZERO)));
     }
 }

@@ -99,6 +99,11 @@ impl InFlight {
         Arrived { in_flight: self.clone(), bytes }
     }
 
+    /// Whether something is with a writer, or on its way there.
+    pub fn has_batches(&self) -> bool {
+        self.shared.batches.0.load(Ordering::Acquire) > 0
+    }
+
     /// Whether writers have too much to do.
     pub fn too_many_batches(&self) -> bool {
         self.shared.batches.is_full()

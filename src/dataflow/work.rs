@@ -26,7 +26,7 @@ use crate::recovery::{Snapshotter, WorkerRecovery, Writing};
 use crate::sink::{DeadLetterBatch, Intake};
 use crate::source::Feed;
 use crate::state::{DecayCounters, Moment};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, WorkerProgress};
 
 /// How long a worker sleeps, at most, when nothing wakes it.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
@@ -100,6 +100,7 @@ pub(super) fn work(worker: &mut Worker, parts: WorkerParts) {
             (None, Some(publisher), Some(keep_writing))
         }
     };
+    let in_flight = parts.in_flight.clone();
     let parts = Parts {
         feed: parts.feed,
         counter: parts.counter,
@@ -123,7 +124,11 @@ pub(super) fn work(worker: &mut Worker, parts: WorkerParts) {
             Writing::Waits => worker.step_or_park(Some(clock.until(next).min(WHILE_WRITING))),
             Writing::Nothing => worker.step_or_park(Some(clock.until(next).min(LONGEST_SLEEP))),
         };
-        pulse.beat();
+        pulse.beat(WorkerProgress {
+            done_before: done.with_frontier(|frontier| frontier.first().copied().unwrap_or(u64::MAX)),
+            announced: source.announced().0,
+            waits_for_writers: in_flight.has_batches(),
+        });
         source.wake_if_acknowledged();
         if let Some(kept) = &mut kept {
             writing = kept.write(&done);

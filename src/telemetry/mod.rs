@@ -27,7 +27,7 @@ pub use metrics::Metrics;
 pub use numbers::{HumanBytes, HumanCount};
 pub use printable::{Printable, printable_text, write_json};
 pub use progress::{InputProgress, Progress};
-pub use pulse::{Beating, Pulse};
+pub use pulse::{Beating, Pulse, WorkerProgress};
 pub(crate) use resources::thread_cpu_time;
 pub use resources::{Stopwatch, peak_memory_bytes};
 pub(crate) use service::{SUPERVISOR_VARIABLE, Service};

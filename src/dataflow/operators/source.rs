@@ -35,7 +35,7 @@ pub fn source<'scope>(
     let handle_waits_for = Rc::clone(&waits_for);
     let mut activator = None;
     let handle_activator = &mut activator;
-    let (probe, handle_under_way) = (acknowledged.clone(), under_way.clone());
+    let (probe, handle_under_way, handle_feed) = (acknowledged.clone(), under_way.clone(), feed.clone());
     let blocks = timely_source::<_, CapacityContainerBuilder<Vec<Block>>, _, _>(scope, "source", |capability, info| {
         let again = scope.activator_for(info.address.clone());
         *handle_activator = Some(scope.activator_for(info.address.clone()));
@@ -66,7 +66,16 @@ pub fn source<'scope>(
             }
         }
     });
-    (blocks, SourceHandle { under_way: handle_under_way, waits_for: handle_waits_for, acknowledged: probe, activator })
+    (
+        blocks,
+        SourceHandle {
+            feed: handle_feed,
+            under_way: handle_under_way,
+            waits_for: handle_waits_for,
+            acknowledged: probe,
+            activator,
+        },
+    )
 }
 
 /// The last few epochs of a source. (Their numbers may lie far apart: an epoch may be many windows.)
@@ -88,6 +97,7 @@ impl EpochsInFlight {
 
 /// Wakes a source that waits for acknowledgements: nothing else would.
 pub struct SourceHandle {
+    feed: Feed,
     under_way: InFlight,
     waits_for: Rc<Cell<Option<u64>>>,
     acknowledged: Probe<u64>,
@@ -95,6 +105,11 @@ pub struct SourceHandle {
 }
 
 impl SourceHandle {
+    /// What its feed has announced.
+    pub fn announced(&self) -> Epoch {
+        self.feed.announced()
+    }
+
     /// To be called after every step of the worker.
     pub fn wake_if_acknowledged(&self) {
         self.under_way.epochs_are_done(|epoch| !self.acknowledged.less_equal(&epoch.0));
