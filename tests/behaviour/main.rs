@@ -4,6 +4,7 @@
 
 mod arrival;
 mod clocks;
+mod cluster;
 mod commands;
 mod commands_run;
 mod dynamodb;

@@ -158,10 +158,20 @@ impl Running {
     /// Waits until it has said this on stderr.
     pub fn says(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.said.lock().unwrap().contains(text) {
+        while !self.has_said(text) {
             assert!(Instant::now() < deadline, "{} does not say `{text}`", self.command);
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Whether it has said this on stderr by now.
+    pub fn has_said(&self, text: &str) -> bool {
+        self.said.lock().unwrap().contains(text)
+    }
+
+    /// Whether one line of what it has said on stderr by now has all of this.
+    pub fn has_said_at_once(&self, texts: &[&str]) -> bool {
+        self.said.lock().unwrap().lines().any(|line| texts.iter().all(|text| line.contains(text)))
     }
 
     /// Waits until a signal asks the program to stop, instead of ending the process as it does before.
@@ -286,6 +296,11 @@ impl Ended {
     pub fn exits(self, code: i32) -> Ended {
         assert_eq!(self.code, Some(code), "{}\n{}\n{}", self.command, self.stdout, self.stderr);
         self
+    }
+
+    /// What it exited with; `None`: a signal has ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.code
     }
 
     /// Whether a signal has ended it that it could not catch.

@@ -140,15 +140,20 @@ impl Job {
 
     /// Begins a life, and waits until it counts. [`MANY`] new lines it has mostly before it then.
     pub fn start_and_count(&self, workers: usize) -> Running {
+        self.until_it_counts(|| self.start(workers, &[]))
+    }
+
+    /// Begins a life of any kind, and waits until it counts.
+    pub fn until_it_counts<T>(&self, begin: impl FnOnce() -> T) -> T {
         let length_of_letters = || std::fs::metadata(self.place.path("letters.jsonl")).map_or(0, |file| file.len());
         let before = length_of_letters();
-        let running = self.start(workers, &[]);
+        let begun = begin();
         let began = Instant::now();
         while length_of_letters() == before {
             assert!(began.elapsed() < PATIENCE, "it writes no dead letters");
             std::thread::sleep(Duration::from_millis(1));
         }
-        running
+        begun
     }
 
     /// A life to its end, however it ends.
@@ -181,31 +186,55 @@ impl Job {
     /// The table holds what all lines count, `verify` agrees, and each bad line has one letter.
     #[track_caller]
     pub fn assert_counted(&self) {
-        assert_same(&self.table.items(), &self.lines);
+        self.assert_items();
         self.assert_letters();
+    }
+
+    /// The table holds what all lines count, and `verify` agrees.
+    #[track_caller]
+    pub fn assert_items(&self) {
+        assert_same(&self.table.items(), &self.lines);
+        self.assert_verified();
+    }
+
+    /// `verify` agrees with what was read.
+    #[track_caller]
+    pub fn assert_verified(&self) {
         let verify = ["verify", "p.toml", "--events", "logs", "--until", "positions.json", "--from", self.table.name()];
         self.place.run(&verify).exits(0);
     }
 
     #[track_caller]
     fn assert_letters(&self) {
+        let letters = self.letters();
+        let twice: Vec<_> = letters.iter().filter(|(_, times)| **times != 1).take(5).collect();
+        assert!(twice.is_empty(), "dead letters, more than once: {twice:?}");
+        self.assert_no_letter_is_missing();
+        assert_eq!(letters.len(), self.lines.bad.len(), "letters of what is no line");
+    }
+
+    /// Each bad line has a letter, or more.
+    #[track_caller]
+    pub fn assert_no_letter_is_missing(&self) {
+        let letters = self.letters();
+        let missing: Vec<_> = self.lines.bad.iter().filter(|line| !letters.contains_key(*line)).take(5).collect();
+        assert!(missing.is_empty(), "missing dead letters: {missing:?}");
+    }
+
+    /// How often each line is among the dead letters.
+    fn letters(&self) -> BTreeMap<String, u64> {
         let mut letters: BTreeMap<String, u64> = BTreeMap::new();
         for line in self.place.read("letters.jsonl").lines() {
             let letter: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
             *letters.entry(letter["text"].as_str().unwrap().to_owned()).or_default() += 1;
         }
-        let twice: Vec<_> = letters.iter().filter(|(_, times)| **times != 1).take(5).collect();
-        let missing: Vec<_> = self.lines.bad.iter().filter(|line| !letters.contains_key(*line)).take(5).collect();
-        assert!(
-            twice.is_empty() && missing.is_empty(),
-            "dead letters, more than once: {twice:?}, missing: {missing:?}"
-        );
-        assert_eq!(letters.len(), self.lines.bad.len(), "letters of what is no line");
+        letters
     }
 }
 
+/// The items of so many events of each name, and no others.
 #[track_caller]
-fn assert_same(items: &Items, lines: &Lines) {
+pub fn assert_same(items: &Items, lines: &Lines) {
     let shown = |name| items.get(name).and_then(|shown| shown.count);
     let wrong: Vec<_> = lines.counts.iter().filter(|(name, count)| shown(name) != Some(**count)).collect();
     let first: Vec<_> = wrong.iter().take(5).map(|(name, count)| (name, count, items.get(*name))).collect();

@@ -90,7 +90,7 @@ fn killed(mut job: Job, kills: u32, workers: &[usize]) {
 }
 
 /// Gives it a quarter of the time, for so long.
-fn slowed_down(running: &Running, how_long: Duration) {
+pub fn slowed_down(running: &Running, how_long: Duration) {
     let began = Instant::now();
     while began.elapsed() < how_long {
         std::thread::sleep(Duration::from_millis(10));

@@ -12,20 +12,20 @@ mod changes;
 mod clocks;
 mod damage;
 mod disks;
-mod job;
-mod kills;
-mod lines;
+pub mod job;
+pub mod kills;
+pub mod lines;
 mod logs;
 mod memory;
 mod signals;
 mod steps;
-mod table;
+pub mod table;
 mod together;
 mod watch;
 mod workers;
 
 /// The seed of a test: this one, unless the environment names another.
-fn seed(usual: u64) -> u64 {
+pub fn seed(usual: u64) -> u64 {
     let seed = std::env::var("COUNTER_MACHINE_SEED").ok().map_or(usual, |seed| seed.parse().expect("a number"));
     eprintln!(
         "seed {seed}; to run it again: COUNTER_MACHINE_SEED={seed} cargo test --test behaviour NAME_OF_THIS_TEST"

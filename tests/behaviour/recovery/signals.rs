@@ -34,9 +34,7 @@ fn a_run_that_is_asked_to_stop_publishes_what_it_has_counted_and_the_next_one_go
             ended.exits(130).says(&["a checkpoint was made"]);
             job.look();
             // What stands in the table is all that was read, and nothing else.
-            let verify =
-                ["verify", "p.toml", "--events", "logs", "--until", "positions.json", "--from", job.table.name()];
-            job.place.run(&verify).exits(0);
+            job.assert_verified();
         }
         job.finish(workers);
     }

@@ -115,12 +115,17 @@ fn read_sqlite(path: &PathBuf, keys: &[&str], flags: OpenFlags) -> rusqlite::Res
     let rows = rows.query_map([], |row| {
         let (key, feature, counts): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(3)?);
         let counts: Value = serde_json::from_str(&counts).expect("counts are JSON");
-        let count = counts.as_object().and_then(|counts| counts.values().next()?["value"].as_f64());
         let version = row.get::<_, i64>(2)?.unsigned_abs();
-        let count = count_of(&feature, count);
-        Ok(((key, feature), Shown { version, count }))
+        Ok(shown(key, feature, version, &counts))
     })?;
     rows.collect()
+}
+
+/// An item with these counts, by decay.
+pub fn shown(key: String, feature: String, version: u64, counts: &Value) -> (Name, Shown) {
+    let count = counts.as_object().and_then(|counts| counts.values().next()?["value"].as_f64());
+    let count = count_of(&feature, count);
+    ((key, feature), Shown { version, count })
 }
 
 fn glance_at_dynamodb(state: &State) -> Items {

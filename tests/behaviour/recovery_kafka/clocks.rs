@@ -5,8 +5,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::job::while_sending;
-use super::{Job, PLAYED_TOPIC, Seed, Sender, Watch, cluster};
+use super::{Job, PLAYED_TOPIC, Seed, Sender, Watch, cluster, while_sending};
 use crate::wrong_clock::WrongClock;
 
 const HOUR: i64 = 3_600;

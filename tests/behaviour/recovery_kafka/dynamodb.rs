@@ -3,8 +3,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::job::while_sending;
-use super::{Job, Seed, Sender, brokers};
+use super::{Job, Seed, Sender, brokers, while_sending};
 use crate::dynamodb_fake::{FakeDynamoDb, Fault, TABLE};
 use crate::dynamodb_local::{endpoint, new_name};
 use crate::kafka::Topic;

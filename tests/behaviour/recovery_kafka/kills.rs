@@ -5,8 +5,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::job::while_sending;
-use super::{Job, Seed, Sender, Watch, brokers};
+use super::{Job, Seed, Sender, Watch, brokers, while_sending};
 use crate::kafka::Topic;
 
 /// A series of so many lives that are killed, while events come all the time.

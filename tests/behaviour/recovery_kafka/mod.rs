@@ -21,7 +21,7 @@ mod watch;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-pub use job::{Job, brokers};
+pub use job::{Job, brokers, while_sending};
 pub use sender::Sender;
 pub use watch::Watch;
 

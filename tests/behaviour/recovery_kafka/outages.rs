@@ -12,8 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use super::job::while_sending;
-use super::{Job, PLAYED_TOPIC as TOPIC, Seed, Sender, Watch, cluster};
+use super::{Job, PLAYED_TOPIC as TOPIC, Seed, Sender, Watch, cluster, while_sending};
 
 /// Clients come back soon, as the outages are short.
 const OPTIONS: &str = ", options = { \"reconnect.backoff.max.ms\" = \"200\" }";

@@ -3,8 +3,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::job::while_sending;
-use super::{Job, Seed, Sender, Watch, brokers};
+use super::{Job, Seed, Sender, Watch, brokers, while_sending};
 use crate::kafka::Topic;
 
 #[test]

@@ -6,8 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::dynamodb::table;
-use super::job::while_sending;
-use super::{Job, Seed, Sender, brokers};
+use super::{Job, Seed, Sender, brokers, while_sending};
 use crate::dynamodb_fake::{FakeDynamoDb, Fault, TABLE, Trouble};
 use crate::kafka::Topic;
 use crate::program::Running;

@@ -1,0 +1,81 @@
+//! One of the processes is stopped for a while, or asked to stop.
+
+use std::time::{Duration, Instant};
+
+use super::{SOON, finish, start};
+use crate::recovery::job::{Job, MANY};
+use crate::recovery::seed;
+
+/// A run that is asked to stop must have stopped by then.
+const STOPS_WITHIN: Duration = Duration::from_secs(20);
+
+/// One of three is stopped for longer than the others wait.
+fn stopped_for_too_long(own_seed: u64, stopped: usize) {
+    let mut job = Job::sqlite(seed(own_seed));
+    job.add_log(MANY);
+    let mut run = job.until_it_counts(|| start(&job, 3, 1, &SOON));
+    let sleeper = run.take(stopped);
+    sleeper.signal("STOP");
+    run.lose(stopped);
+    let before = job.table.items();
+    if stopped == 0 {
+        // The table and the state are its own until it is gone.
+        let refused = job.start(1, &[]).end();
+        assert!(refused.is_refused(), "{refused:?}");
+        refused.says(&["another run"]);
+    }
+    sleeper.signal("CONT");
+    let ended = sleeper.end().exits(75);
+    let last = ended.stderr.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: process "), "{last}");
+    assert_eq!(before, job.table.items(), "process {stopped} has written after all others had ended");
+    job.look();
+    finish(&job, 2, 1);
+}
+
+#[test]
+fn a_process_that_is_stopped_for_too_long_ends_the_run_and_writes_nothing_more() {
+    stopped_for_too_long(620, 1);
+}
+
+#[test]
+fn so_does_process_0() {
+    stopped_for_too_long(621, 0);
+}
+
+#[test]
+fn a_process_that_is_stopped_for_a_moment_is_waited_for() {
+    let mut job = Job::sqlite(seed(622));
+    job.add_log(MANY);
+    let run = job.until_it_counts(|| start(&job, 2, 1, &["--peer-timeout", "5s"]));
+    for stopped in [1, 0] {
+        run[stopped].signal("STOP");
+        std::thread::sleep(Duration::from_millis(700));
+        run[stopped].signal("CONT");
+    }
+    run.end_well();
+    job.look();
+    job.assert_counted();
+}
+
+#[test]
+fn whichever_process_is_asked_to_stop_all_stop_and_the_next_run_goes_on() {
+    let mut job = Job::sqlite(seed(623));
+    for (asked, workers) in [(0, 1), (1, 2)] {
+        // So much that process 0 has not read it when it is asked.
+        job.add_log(MANY * 3 / 2);
+        let run = job.until_it_counts(|| start(&job, 2, workers, &[]));
+        run[asked].signal("TERM");
+        let began = Instant::now();
+        for ended in run.all_exit(130) {
+            ended.says(&["interrupted before the end"]);
+        }
+        assert!(began.elapsed() < STOPS_WITHIN, "{:?}", began.elapsed());
+        job.look();
+        // What stands in the table is all that was read, and nothing else.
+        job.assert_verified();
+    }
+    start(&job, 2, 1, &[]).end_well();
+    job.look();
+    job.assert_counted();
+}
