@@ -11,10 +11,11 @@ use super::PeerError;
 use super::blocks::hand_on_blocks;
 use super::fate::{END_WITHIN, Fate};
 use super::frame::split;
+use super::heard::Heard;
 use super::items::ItemsOfMember;
 use super::link::{Outbox, converse};
-use super::message::{BulkToLeader, RestoreFacts, StartFacts, ToLeader, ToMember};
-use super::watch::{Heard, Watch};
+use super::message::{BulkToLeader, HowItEnded, RestoreFacts, StartFacts, ToLeader, ToMember};
+use super::watch::Watch;
 use crate::checkpoint::CheckpointError;
 use crate::clock::WallClock;
 use crate::dataflow::{Failure, TakeWriter};
@@ -103,7 +104,7 @@ impl Leader {
         };
         let shared = Arc::new(Shared {
             members: links.iter().map(member).collect(),
-            fate: Arc::new(Fate::new()),
+            fate: Arc::new(Fate::new(members.name(0), within)),
             metrics: Arc::clone(&metrics),
             parts: OnceLock::new(),
             early,
@@ -126,7 +127,7 @@ impl Leader {
             let _ = (member.control.set(control), member.bulk.set(bulk));
         }
         let watching = Arc::clone(&shared);
-        let ticking = Arc::clone(&shared);
+        let (ticking, losing) = (Arc::clone(&shared), Arc::clone(&shared));
         let names = members.clone();
         Watch {
             name: members.name(0),
@@ -136,6 +137,7 @@ impl Leader {
             metrics,
             fate: Arc::clone(&shared.fate),
             watches_run: true,
+            lose: Box::new(move |culprit| losing.fail(culprit)),
             name_of: Box::new(move |process| names.name(process)),
             beat: Box::new(move || _ = watching.try_tell_all(&ToMember::Beat)),
             tick: Box::new(move || ticking.tick()),
@@ -242,8 +244,8 @@ impl Leader {
         Ok(())
     }
 
-    /// Waits for the others, which have ended well or are about to, and gives back what they have counted.
-    pub fn end(&self) -> Result<Vec<Totals>, PeerError> {
+    /// Waits for the others, which have ended well or are about to, tells them how the run has ended, and gives back what they have counted.
+    pub fn end(&self, how: HowItEnded) -> Result<Vec<Totals>, PeerError> {
         let until = Instant::now() + END_WITHIN;
         let mut ended: Vec<Option<Totals>> = self.shared.members.iter().map(|_| None).collect();
         while let Some(missing) = ended.iter().position(Option::is_none) {
@@ -258,7 +260,7 @@ impl Leader {
             }
         }
         self.shared.fate.is_over();
-        self.shared.tell_all(&ToMember::Bye);
+        self.shared.tell_all(&ToMember::Bye(how));
         // They hear it before this process is gone.
         while Instant::now() < until
             && !self.shared.members.iter().all(|member| member.has_left.load(Ordering::Acquire))
@@ -302,6 +304,10 @@ impl Shared {
     /// Tells all others once why the run is over.
     fn fail(&self, why: String) {
         self.fate.lose(why.clone());
+        if self.fate.has_ended() {
+            // Whoever leaves now has heard that the run has ended well; the others are about to.
+            return;
+        }
         self.try_tell_all(&ToMember::Failed(self.fate.culprit().unwrap_or(why)));
     }
 
@@ -329,6 +335,7 @@ impl Shared {
             ToLeader::Ready => early(Early::Ready),
             ToLeader::Ended(totals) => early(Early::Ended(totals)),
             ToLeader::Failed(why) => self.fail(format!("{}: {why}", member.name)),
+            ToLeader::Lost(culprit) => self.fail(culprit),
             later => self.hear_later(later),
         }
         Ok(())

@@ -11,10 +11,11 @@ use super::PeerError;
 use super::blocks::take_block;
 use super::fate::{END_WITHIN, Fate};
 use super::frame::split;
+use super::heard::Heard;
 use super::items::HandedOn;
 use super::link::{Outbox, converse};
-use super::message::{RestoreFacts, StartFacts, ToLeader, ToMember};
-use super::watch::{Heard, Watch};
+use super::message::{HowItEnded, RestoreFacts, StartFacts, ToLeader, ToMember};
+use super::watch::Watch;
 use crate::checkpoint::CheckpointError;
 use crate::dataflow::{Failure, HandOn};
 use crate::lease::Leave;
@@ -52,7 +53,7 @@ pub(crate) struct MemberOfRun {
 enum Early {
     Restore(RestoreFacts),
     Start(Box<StartFacts>),
-    Bye,
+    Bye(HowItEnded),
 }
 
 struct Shared {
@@ -84,7 +85,7 @@ impl MemberOfRun {
         let shared = Arc::new(Shared {
             leader: members.name(0),
             heard: Arc::clone(&heard),
-            fate: Arc::new(Fate::new()),
+            fate: Arc::new(Fate::new(members.name(members.process()), within)),
             control: OnceLock::new(),
             bulk: OnceLock::new(),
             early,
@@ -104,7 +105,7 @@ impl MemberOfRun {
         let hears = Arc::clone(&shared);
         let bulk = converse("p0", link.bulk, BULK_WAITING, move |message| hears.hear_bulk(message), |_| ())?;
         let _ = (shared.control.set(control.clone()), shared.bulk.set(bulk));
-        let ticking = Arc::clone(&shared);
+        let (ticking, losing) = (Arc::clone(&shared), Arc::clone(&shared));
         let (names, beats) = (members.clone(), Arc::clone(&metrics));
         Watch {
             name: members.name(members.process()),
@@ -114,6 +115,7 @@ impl MemberOfRun {
             metrics,
             fate: Arc::clone(&shared.fate),
             watches_run: false,
+            lose: Box::new(move |culprit| losing.lose_for_all(culprit)),
             name_of: Box::new(move |process| names.name(process)),
             beat: Box::new(move || _ = control.try_tell(&ToLeader::Beat(beats.gauges()))),
             tick: Box::new(move || ticking.tick()),
@@ -184,14 +186,13 @@ impl MemberOfRun {
         }))
     }
 
-    /// Says that the run has ended well, with so much counted, and waits until it has for all.
-    pub fn end(&self, totals: Totals) -> Result<(), PeerError> {
+    /// Says that the run has ended well, with so much counted, and waits until it has for all, and how.
+    pub fn end(&self, totals: Totals) -> Result<HowItEnded, PeerError> {
         self.shared.tell(&ToLeader::Ended(totals));
         loop {
             select! {
-                recv(self.early) -> early => if let Ok(Early::Bye) = early {
-                    self.shared.fate.is_over();
-                    return Ok(());
+                recv(self.early) -> early => if let Ok(Early::Bye(how)) = early {
+                    return Ok(how);
                 },
                 recv(self.shared.fate.lost()) -> _ => return Err(self.lost()),
                 default(END_WITHIN) => return Err(PeerError::Lost(format!("{} does not end", self.shared.leader))),
@@ -230,6 +231,16 @@ impl Shared {
         }
     }
 
+    /// The run is over for all, because of this.
+    fn lose_for_all(&self, culprit: String) {
+        if self.fate.lose(culprit)
+            && let Some((control, culprit)) = self.control.get().zip(self.fate.culprit())
+        {
+            // Whoever is to blame may be whom this tells.
+            let _ = control.try_tell(&ToLeader::Lost(culprit));
+        }
+    }
+
     fn lose(&self, why: io::Result<()>) {
         let how = why.map_or_else(|error| error.to_string(), |()| "it has closed its connection".to_owned());
         self.fate.lose(format!("{} is gone: {how}", self.leader));
@@ -244,9 +255,9 @@ impl Shared {
             ToMember::Beat => {}
             ToMember::Restore(facts) => early(Early::Restore(facts)),
             ToMember::Start(facts) => early(Early::Start(Box::new(facts))),
-            ToMember::Bye => {
+            ToMember::Bye(how) => {
                 self.fate.is_over();
-                early(Early::Bye);
+                early(Early::Bye(how));
             }
             ToMember::Failed(why) => _ = self.fate.lose(why),
             ToMember::Answer { batch, from, to, outcome } => self.items.answer(batch, from..to, outcome),

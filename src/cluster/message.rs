@@ -44,8 +44,21 @@ pub(super) enum ToMember {
     Beat,
     /// The run is over, because of this.
     Failed(String),
-    /// The run has ended well, for all.
-    Bye,
+    /// The run has ended well, for all, and so.
+    Bye(HowItEnded),
+}
+
+/// How a run has ended of which everything that was read is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum HowItEnded {
+    /// Its input was read to the end.
+    Done,
+    /// It was asked to stop.
+    Stopped,
+    /// It was asked to stop before the end of its input.
+    Interrupted,
+    /// In another way, which is process 0's own.
+    Otherwise,
 }
 
 /// What the others tell process 0.
@@ -67,8 +80,10 @@ pub(super) enum ToLeader {
     Stop { by_signal: bool },
     /// It lives, and gets on so.
     Beat(Gauges),
-    /// The run is over, because of this.
+    /// It has failed, because of this.
     Failed(String),
+    /// It has found that this process is lost, or a connection with it.
+    Lost(String),
     /// It has ended well, and has counted so much.
     Ended(Totals),
 }

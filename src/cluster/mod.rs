@@ -22,6 +22,7 @@
 mod blocks;
 mod fate;
 mod frame;
+mod heard;
 mod items;
 mod leader;
 mod link;
@@ -33,7 +34,7 @@ use crate::checkpoint::CheckpointError;
 
 pub(crate) use leader::{Leader, LeaderParts};
 pub(crate) use member::{MemberOfRun, MemberRun};
-pub(crate) use message::{RestoreFacts, StartFacts};
+pub(crate) use message::{HowItEnded, RestoreFacts, StartFacts};
 pub use watch::note_lost_connection;
 
 /// Why a run of several processes does not go on.

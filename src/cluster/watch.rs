@@ -3,12 +3,12 @@
 //! A process that is stopped, hung or cut off keeps its connections, and nothing else would ever notice. What is waited for is progress and not
 //! mere life: a worker comes to the end of a step at least ten times a second, whatever it waits for, unless it hangs in one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::fate::Fate;
+use super::heard::Heard;
 use crate::lease::Leave;
 use crate::telemetry::{Metrics, WorkerProgress};
 
@@ -18,34 +18,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const BEATS: u32 = 10;
 /// A connection of the dataflow that is lost has mostly a better reason, which comes by another way.
 const BETTER_REASON_WITHIN: Duration = Duration::from_secs(1);
-
-/// When something was last heard of a process.
-#[derive(Debug)]
-pub(super) struct Heard {
-    name: String,
-    started: Instant,
-    milliseconds: AtomicU64,
-}
-
-impl Heard {
-    pub fn of(name: String) -> Arc<Heard> {
-        Arc::new(Heard { name, started: Instant::now(), milliseconds: AtomicU64::new(0) })
-    }
-
-    /// Something was heard.
-    pub fn now(&self) {
-        self.milliseconds.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
-    }
-
-    /// When that was.
-    fn at(&self) -> Instant {
-        self.started + Duration::from_millis(self.milliseconds.load(Ordering::Relaxed))
-    }
-
-    fn since(&self) -> Duration {
-        self.started.elapsed().saturating_sub(Duration::from_millis(self.milliseconds.load(Ordering::Relaxed)))
-    }
-}
 
 /// What is watched, and what is done meanwhile.
 pub(super) struct Watch {
@@ -60,6 +32,8 @@ pub(super) struct Watch {
     pub fate: Arc<Fate>,
     /// Whether this process looks after the progress of the whole run: it hears of all that is counted, and has the writers.
     pub watches_run: bool,
+    /// Ends the run for all, because of this.
+    pub lose: Box<dyn Fn(String) + Send>,
     /// The name of a process.
     pub name_of: Box<dyn Fn(u32) -> String + Send>,
     /// Says to the others that this process gets on.
@@ -82,9 +56,11 @@ impl Watch {
             let now = Instant::now();
             let gap = now - std::mem::replace(&mut last, now);
             if let Some(culprit) = self.look(gap, now, &mut stalls) {
-                self.fate.lose(culprit);
+                (self.lose)(culprit);
+                self.fate.is_awake();
                 continue;
             }
+            self.fate.is_awake();
             if self.fate.culprit().is_none() {
                 let heard = self.peers.iter().map(|peer| peer.at()).min();
                 heard.into_iter().for_each(|heard| self.leave.until(heard + self.within));
@@ -122,8 +98,8 @@ impl Watch {
                 stalls.of_run(&RunProgress::of(&self.metrics), now).filter(|stall| stall.1 >= self.within)
         {
             return Some(format!(
-                "the run stands still: epoch {epoch} is not done, nothing was counted for {:.1} s, and nobody waits for a writer; data between two \
-                 processes does not arrive",
+                "the run stands still: epoch {epoch} is not done, nothing was counted for {:.1} s, and nobody waits for a writer; what one \
+                 process sends to another does not arrive",
                 seconds(stalled)
             ));
         }

@@ -126,7 +126,7 @@ pub(super) fn work(worker: &mut Worker, parts: WorkerParts) {
         };
         pulse.beat(WorkerProgress {
             done_before: done.with_frontier(|frontier| frontier.first().copied().unwrap_or(u64::MAX)),
-            announced: source.announced().0,
+            announced: source.could_be_done_before().0,
             waits_for_writers: in_flight.has_batches(),
         });
         source.wake_if_acknowledged();

@@ -33,7 +33,7 @@ pub(crate) enum Recovery {
     /// Process 0, which makes the checkpoints of all.
     Leads(Box<RecoveryParts>),
     /// Another one, which writes its part of each.
-    Follows(MemberParts),
+    Follows(Box<MemberParts>),
 }
 
 /// What process 0 gives its recovery.
@@ -108,7 +108,7 @@ impl Recovery {
     pub fn start(self) -> std::io::Result<(RecoveryThreads, Vec<WorkerRecovery>)> {
         match self {
             Recovery::Leads(parts) => lead(*parts),
-            Recovery::Follows(parts) => follow(parts),
+            Recovery::Follows(parts) => follow(*parts),
         }
     }
 }

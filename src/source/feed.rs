@@ -4,7 +4,7 @@
 //! therefore reads the announced epoch *before* it looks for a block: when there is none, it may
 //! release every epoch before the announced one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -38,6 +38,7 @@ pub struct FeedSender {
 #[derive(Debug, Default)]
 struct Shared {
     announced: AtomicU64,
+    has_ended: AtomicBool,
     /// One per worker that takes from the feed.
     activators: Mutex<Vec<SyncActivator>>,
 }
@@ -53,6 +54,11 @@ impl Feed {
     /// No block that is still to be sent has an epoch below this.
     pub fn announced(&self) -> Epoch {
         self.shared.announced()
+    }
+
+    /// Once all is counted that was handed over, everything before this is done.
+    pub fn could_be_done_before(&self) -> Epoch {
+        if self.shared.has_ended.load(Ordering::Acquire) { Epoch(u64::MAX) } else { self.announced() }
     }
 
     /// Has this worker woken for every block and every announcement.
@@ -139,6 +145,7 @@ impl Drop for FeedSender {
             }
             // Workers see the end only once the channel is disconnected, so that comes first.
             drop(blocks);
+            shared.has_ended.store(true, Ordering::Release);
             shared.wake();
         };
         if waits {

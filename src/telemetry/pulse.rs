@@ -24,7 +24,7 @@ pub struct WorkerPulse {
 pub struct WorkerProgress {
     /// All epochs before this are done, everywhere.
     pub done_before: u64,
-    /// All epochs before this could be: its source has announced it.
+    /// All epochs before this could be: its source has announced it, or has ended.
     pub announced: u64,
     /// Something is with a writer, and not durable yet.
     pub waits_for_writers: bool,

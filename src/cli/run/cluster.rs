@@ -12,7 +12,7 @@ use super::RunArgs;
 use super::end::{Part, Published, RunEnd};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
 use crate::cli::CliError;
-use crate::cluster::{Leader, LeaderParts, MemberOfRun, PeerError, RestoreFacts, StartFacts};
+use crate::cluster::{HowItEnded, Leader, LeaderParts, MemberOfRun, PeerError, RestoreFacts, StartFacts};
 use crate::dataflow::{self, Failure, ItemsTo};
 use crate::lease::Leave;
 use crate::mesh::{self, ClusterError, ClusterId, Connections, Members, MeshOptions, Role, Secret, into_timely};
@@ -216,6 +216,12 @@ impl Company {
             RunEnd::ReaderLeft => Some("whoever read the items has left".to_owned()),
             _ => None,
         };
+        let how = match &end {
+            RunEnd::Done => HowItEnded::Done,
+            RunEnd::AskedToStop => HowItEnded::Stopped,
+            RunEnd::Interrupted => HowItEnded::Interrupted,
+            _ => HowItEnded::Otherwise,
+        };
         let ended = match (self, failed) {
             (Company::None, _) => return end,
             // What was read is published everywhere, whatever else is to be said of it.
@@ -223,14 +229,24 @@ impl Company {
                 led.leader.fail(&why);
                 return end;
             }
-            (Company::Led(led), _) => led.leader.end().map(|all| all.iter().for_each(|totals| metrics.add(totals))),
+            (Company::Led(led), _) => led.leader.end(how).map(|all| {
+                all.iter().for_each(|totals| metrics.add(totals));
+                end
+            }),
             (Company::Followed(followed), Some(why)) => {
                 followed.member.fail(&why);
                 return end;
             }
-            (Company::Followed(followed), None) => followed.member.end(metrics.totals()),
+            // Whether all was read that there was, process 0 knows.
+            (Company::Followed(followed), None) => followed.member.end(metrics.totals()).map(|of_all| match of_all {
+                _ if how == HowItEnded::Otherwise => end,
+                HowItEnded::Done => RunEnd::Done,
+                HowItEnded::Stopped => RunEnd::AskedToStop,
+                HowItEnded::Interrupted => RunEnd::Interrupted,
+                HowItEnded::Otherwise => end,
+            }),
         };
-        ended.map_or_else(|error| RunEnd::failed(Part::Peer, error), |()| end)
+        ended.unwrap_or_else(|error| RunEnd::failed(Part::Peer, error))
     }
 }
 

@@ -266,13 +266,13 @@ fn open_kafka(
     let window = &pipeline.window;
     let clock = match epochs.clock {
         ClockKind::Wall => KafkaClock::Wall(Arc::new(WallClock::new(window.length, epochs.first))),
-        ClockKind::Event => KafkaClock::Event(EventStamper::new(
+        ClockKind::Event => KafkaClock::Event(Box::new(EventStamper::new(
             &pipeline.event,
             window.length,
             window.replay_batch,
             args.every_window,
             epochs.first,
-        )),
+        ))),
     };
     let keeps_positions = kept.is_some() || args.positions.is_some();
     let options = KafkaOptions { run_start, keeps_positions, until_end: args.until_end, ..KafkaOptions::default() };

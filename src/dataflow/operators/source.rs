@@ -105,9 +105,9 @@ pub struct SourceHandle {
 }
 
 impl SourceHandle {
-    /// What its feed has announced.
-    pub fn announced(&self) -> Epoch {
-        self.feed.announced()
+    /// See [`Feed::could_be_done_before`].
+    pub fn could_be_done_before(&self) -> Epoch {
+        self.feed.could_be_done_before()
     }
 
     /// To be called after every step of the worker.

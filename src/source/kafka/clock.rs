@@ -20,7 +20,7 @@ pub enum KafkaClock {
     /// The wall clock of process 0.
     Followed(FollowedClock),
     /// A replay: windows follow the times of the messages.
-    Event(EventStamper),
+    Event(Box<EventStamper>),
 }
 
 /// The epochs that process 0 announces.

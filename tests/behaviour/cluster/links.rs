@@ -46,13 +46,11 @@ fn so_does_one_between_two_others_that_is_reset() {
 }
 
 #[test]
-#[ignore = "is not noticed yet"]
 fn so_does_one_between_two_others_that_takes_nothing_any_more() {
     cut_between(643, 2, 1, Proxy::stops);
 }
 
 #[test]
-#[ignore = "is not noticed yet"]
 fn so_does_one_between_two_others_over_which_nothing_comes_any_more() {
     cut_between(644, 2, 1, Proxy::swallows);
 }

@@ -12,7 +12,7 @@ use super::begun::{Begun, not_started};
 use super::cluster::{Cluster, Company};
 use super::opening::open_sink;
 use super::{Around, RunArgs, dead_letter_file, delivery};
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
 use crate::cli::CliError;
 use crate::clock::ArrivalClock;
 use crate::cluster::{MemberRun, RestoreFacts, StartFacts};
@@ -43,7 +43,12 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         let restored = MemberState::restore(&location, &pipeline, &facts, peers, metrics);
         let told = restored.as_ref().map(drop);
         member.restored(told.map_err(|error| CheckpointError::new(error.kind(), error.to_string())));
-        Some(restored?)
+        // Process 0 sets it aside, and the next start takes the one before.
+        let is_damaged = |error: &CheckpointError| error.kind() == CheckpointErrorKind::Damaged;
+        Some(
+            restored
+                .map_err(|error| if is_damaged(&error) { CliError::Lost(error.to_string()) } else { error.into() })?,
+        )
     } else {
         None
     };

@@ -72,6 +72,6 @@ impl MemberState {
         let workers = counters.len();
         let gatherer = Gatherer::new(store, names, Changes::MOST_BYTES, workers);
         let (parts, ear) = MemberParts::new(gatherer, workers, cuts, failure.is_spoilt(), tell, began_at);
-        (KeptRun { counters, epoch, recovery: Recovery::Follows(parts) }, ear)
+        (KeptRun { counters, epoch, recovery: Recovery::Follows(Box::new(parts)) }, ear)
     }
 }

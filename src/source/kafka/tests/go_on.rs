@@ -12,7 +12,7 @@ use crate::source::{Cuts, KafkaPositions, OffsetRange, Resume, SourcePositions};
 /// With windows that follow the messages' times: there are many epochs, however fast they are read.
 fn event_clock() -> KafkaClock {
     let schema = EventSchema::of_seconds("n", "t");
-    KafkaClock::Event(EventStamper::new(&schema, Duration::from_secs(5), 20, true, Epoch(1)))
+    KafkaClock::Event(EventStamper::new(&schema, Duration::from_secs(5), 20, true, Epoch(1)).into())
 }
 
 fn events(seconds: std::ops::Range<i64>) -> impl Iterator<Item = String> {
