@@ -125,8 +125,8 @@ fn summary(child: Child) -> Value {
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8(output.stderr).expect("text");
     assert!(output.status.success(), "{said}");
-    let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|line| line["fields"]["events_per_second"].is_number()).last().expect("a summary")
+    let mut lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.rfind(|line| line["fields"]["events_per_second"].is_number()).expect("a summary")
 }
 
 fn generate(log: &Path, pipeline: &Path, is_feed: bool, events: u64) {

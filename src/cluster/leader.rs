@@ -280,7 +280,11 @@ impl Leader {
     fn wait_early(&self, at_most: Duration) -> Result<Option<(usize, Early)>, PeerError> {
         select! {
             recv(self.early) -> early => Ok(early.ok()),
-            recv(self.shared.fate.lost()) -> _ => Err(PeerError::Lost(self.shared.fate.culprit().unwrap_or_default())),
+            // What whoever is lost has said before says more.
+            recv(self.shared.fate.lost()) -> _ => match self.early.try_recv() {
+                Ok(early) => Ok(Some(early)),
+                Err(_) => Err(PeerError::Lost(self.shared.fate.culprit().unwrap_or_default())),
+            },
             default(at_most) => Ok(None),
         }
     }
@@ -294,7 +298,7 @@ impl Shared {
     /// The same without waiting for anybody; whether there was room everywhere.
     fn try_tell_all(&self, message: &ToMember) -> bool {
         // All are told that have room, whoever has none.
-        self.controls().fold(true, |all, control| control.try_tell(message) && all)
+        self.controls().filter(|control| !control.try_tell(message)).count() == 0
     }
 
     fn controls(&self) -> impl Iterator<Item = &Outbox> {

@@ -133,9 +133,13 @@ impl MemberOfRun {
         }
     }
 
-    /// Says that the rows are back, or why not.
+    /// Says that the rows are back, or why not: then the run is over for all, and this returns when that is heard.
     pub fn restored(&self, restored: Result<(), CheckpointError>) {
+        let is_well = restored.is_ok();
         self.shared.tell(&ToLeader::Restored(restored));
+        if !is_well {
+            let _ = self.shared.fate.lost().recv_timeout(END_WITHIN);
+        }
     }
 
     /// How this process begins.

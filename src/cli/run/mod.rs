@@ -1,7 +1,7 @@
 //! `counter-machine run`: from the source to the sink, and then says what it did.
 //!
-//! A run *opens* what it needs ([`opening`]): what is refused is refused there, and nothing is counted yet. Then it *begins*, waits for its end, and
-//! says how that was ([`begun`]). A process that is not process 0 of several does the same as it is told ([`member`]).
+//! A run *opens* what it needs (`opening`): what is refused is refused there, and nothing is counted yet. Then it *begins*, waits for its end, and
+//! says how that was (`begun`). A process that is not process 0 of several does the same as it is told (`member`).
 
 mod args;
 mod begun;
