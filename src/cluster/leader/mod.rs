@@ -1,28 +1,27 @@
 //! Process 0: it hears what the others note, and tells them what is decided.
 
+mod hearing;
+
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
+use self::hearing::{Early, Hearing};
 use super::PeerError;
 use super::blocks::hand_on_blocks;
 use super::fate::{END_WITHIN, Fate};
-use super::frame::split;
-use super::heard::Heard;
 use super::items::ItemsOfMember;
-use super::link::{Outbox, converse};
-use super::message::{BulkToLeader, HowItEnded, RestoreFacts, StartFacts, ToLeader, ToMember};
+use super::link::converse;
+use super::message::{HowItEnded, RestoreFacts, StartFacts, ToMember};
 use super::watch::Watch;
-use crate::checkpoint::CheckpointError;
 use crate::clock::WallClock;
 use crate::dataflow::{Failure, TakeWriter};
-use crate::epoch::Epoch;
 use crate::lease::Leave;
 use crate::mesh::{Link, Members};
-use crate::recovery::{FromMember, Journaled, Others, ToCoordinator, Verdict};
+use crate::recovery::{Journaled, Others, ToCoordinator};
 use crate::source::kafka::KafkaProgress;
 use crate::source::{CaughtUp, Cuts, Feed, KnownCuts};
 use crate::telemetry::{Metrics, Totals};
@@ -50,38 +49,8 @@ pub(crate) struct LeaderParts {
 pub(crate) struct Leader {
     /// This process.
     name: String,
-    shared: Arc<Shared>,
+    shared: Arc<Hearing>,
     early: Receiver<(usize, Early)>,
-}
-
-/// What a process says before it begins, or at its end.
-enum Early {
-    Restored(Result<(), CheckpointError>),
-    Ready,
-    Ended(Totals),
-}
-
-struct Shared {
-    members: Vec<Member>,
-    fate: Arc<Fate>,
-    metrics: Arc<Metrics>,
-    parts: OnceLock<LeaderParts>,
-    early: Sender<(usize, Early)>,
-    /// How many partitions the others know.
-    partitions: Mutex<usize>,
-    /// They were told to read no further: 1, and 2 where a signal said so.
-    stop_told: Mutex<u8>,
-}
-
-/// One of the others.
-struct Member {
-    name: String,
-    heard: Arc<Heard>,
-    control: OnceLock<Outbox>,
-    bulk: OnceLock<Outbox>,
-    items: OnceLock<ItemsOfMember>,
-    /// It has closed its side.
-    has_left: AtomicBool,
 }
 
 impl Leader {
@@ -94,23 +63,9 @@ impl Leader {
         leave: Leave,
     ) -> io::Result<Leader> {
         let (early, heard_early) = unbounded();
-        let member = |link: &Link| Member {
-            name: members.name(link.peer),
-            heard: Heard::of(members.name(link.peer)),
-            control: OnceLock::new(),
-            bulk: OnceLock::new(),
-            items: OnceLock::new(),
-            has_left: AtomicBool::new(false),
-        };
-        let shared = Arc::new(Shared {
-            members: links.iter().map(member).collect(),
-            fate: Arc::new(Fate::new(members.name(0), within)),
-            metrics: Arc::clone(&metrics),
-            parts: OnceLock::new(),
-            early,
-            partitions: Mutex::new(usize::MAX),
-            stop_told: Mutex::new(0),
-        });
+        let others = links.iter().map(|link| members.name(link.peer));
+        let fate = Arc::new(Fate::new(members.name(0), within));
+        let shared = Arc::new(Hearing::new(others, fate, Arc::clone(&metrics), early));
         for (index, Link { control, bulk, .. }) in links.into_iter().enumerate() {
             let name = format!("p{}", index + 1);
             let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -121,8 +76,14 @@ impl Leader {
                 move |message| hears.hear(index, message),
                 move |why| loses.lose(index, why),
             )?;
-            let hears = Arc::clone(&shared);
-            let bulk = converse(&name, bulk, BULK_WAITING, move |message| hears.hear_bulk(index, message), |_| ())?;
+            let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
+            let bulk = converse(
+                &name,
+                bulk,
+                BULK_WAITING,
+                move |message| hears.hear_bulk(index, message),
+                move |why| loses.lose(index, why),
+            )?;
             let member = &shared.members[index];
             let _ = (member.control.set(control), member.bulk.set(bulk));
         }
@@ -174,9 +135,6 @@ impl Leader {
     /// Begins the run of all: from now on they are heard. Returns when all others have said that they are ready.
     pub fn start(&self, parts: LeaderParts, facts: &StartFacts, failure: &Failure) -> Result<(), PeerError> {
         let shared = &self.shared;
-        if let Some((topic, _)) = &parts.topic {
-            *shared.partitions.lock().unwrap_or_else(PoisonError::into_inner) = topic.partition_count();
-        }
         let cuts = parts.cuts.clone();
         let tells = Arc::clone(shared);
         parts.caught_up.tell(Box::new(move |epoch, is_last| {
@@ -185,7 +143,7 @@ impl Leader {
             }
         }));
         let stop = Arc::clone(&parts.stop);
-        let _ = shared.parts.set(parts);
+        shared.begin(parts);
         shared.tell_all(&ToMember::Start(facts.clone()));
         let mut missing: Vec<bool> = vec![true; shared.members.len()];
         while missing.contains(&true) {
@@ -287,158 +245,5 @@ impl Leader {
             },
             default(at_most) => Ok(None),
         }
-    }
-}
-
-impl Shared {
-    fn tell_all(&self, message: &ToMember) {
-        self.controls().for_each(|control| control.tell(message));
-    }
-
-    /// The same without waiting for anybody; whether there was room everywhere.
-    fn try_tell_all(&self, message: &ToMember) -> bool {
-        // All are told that have room, whoever has none.
-        self.controls().filter(|control| !control.try_tell(message)).count() == 0
-    }
-
-    fn controls(&self) -> impl Iterator<Item = &Outbox> {
-        self.members.iter().filter_map(|member| member.control.get())
-    }
-
-    /// Tells all others once why the run is over.
-    fn fail(&self, why: String) {
-        self.fate.lose(why.clone());
-        if self.fate.has_ended() {
-            // Whoever leaves now has heard that the run has ended well; the others are about to.
-            return;
-        }
-        self.try_tell_all(&ToMember::Failed(self.fate.culprit().unwrap_or(why)));
-    }
-
-    fn lose(&self, index: usize, why: io::Result<()>) {
-        let member = &self.members[index];
-        member.has_left.store(true, Ordering::Release);
-        // Its items are not waited for any more.
-        if let Some(items) = member.items.get() {
-            items.end();
-        }
-        let how = why.map_or_else(|error| error.to_string(), |()| "it has closed its connection".to_owned());
-        self.fail(format!("{} is gone: {how}", member.name));
-    }
-
-    fn hear(&self, index: usize, message: &[u8]) -> io::Result<()> {
-        let member = &self.members[index];
-        member.heard.now();
-        let message: ToLeader = serde_json::from_slice(message)?;
-        let early = |early| {
-            let _ = self.early.send((index, early));
-        };
-        match message {
-            ToLeader::Beat(gauges) => self.metrics.elsewhere.hear(index, gauges),
-            ToLeader::Restored(restored) => early(Early::Restored(restored)),
-            ToLeader::Ready => early(Early::Ready),
-            ToLeader::Ended(totals) => early(Early::Ended(totals)),
-            ToLeader::Failed(why) => self.fail(format!("{}: {why}", member.name)),
-            ToLeader::Lost(culprit) => self.fail(culprit),
-            later => self.hear_later(later),
-        }
-        Ok(())
-    }
-
-    /// Of a run that has begun.
-    fn hear_later(&self, message: ToLeader) {
-        let Some(parts) = self.parts.get() else { return };
-        match message {
-            ToLeader::Note(note) => {
-                if let (Some((topic, _)), Some(cuts)) = (&parts.topic, &parts.cuts) {
-                    note.handed_over.iter().for_each(|(partition, range)| topic.hear(*partition, *range));
-                    cuts.note_elsewhere(note.reader, note.what);
-                }
-            }
-            ToLeader::Read { epoch, events, bytes } => {
-                if let Some((_, clock)) = &parts.topic {
-                    clock.after_block(epoch, events, bytes);
-                }
-            }
-            ToLeader::CaughtUp(epoch) => parts.caught_up.reached(epoch),
-            ToLeader::Recovery(FromMember::Wanted(epoch)) => {
-                if let Some(covered) = parts.journaled.as_ref().and_then(|journaled| journaled.want(epoch)) {
-                    self.covered(covered);
-                }
-            }
-            ToLeader::Recovery(FromMember::Part(part)) => Self::coordinate(parts, ToCoordinator::Part(part)),
-            ToLeader::Recovery(FromMember::Settled) => Self::coordinate(parts, ToCoordinator::Settled),
-            ToLeader::Stop { by_signal } => {
-                if by_signal {
-                    parts.signalled.store(true, Ordering::Release);
-                }
-                parts.stop.store(true, Ordering::Release);
-            }
-            _ => {}
-        }
-    }
-
-    fn coordinate(parts: &LeaderParts, message: ToCoordinator) {
-        if let Some(coordinator) = &parts.coordinator {
-            let _ = coordinator.send(message);
-        }
-    }
-
-    fn hear_bulk(&self, index: usize, message: &[u8]) -> io::Result<()> {
-        let member = &self.members[index];
-        member.heard.now();
-        let (head, body) = split(message).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        // The way to the writer is there as soon as this process has started its own workers.
-        let items = loop {
-            match member.items.get() {
-                Some(items) => break items,
-                None if self.fate.culprit().is_some() => return Ok(()),
-                None => std::thread::sleep(Duration::from_millis(1)),
-            }
-        };
-        match serde_json::from_slice(head)? {
-            BulkToLeader::Items { batch, worker, more_follows } => items.take(batch, worker, more_follows, body),
-            BulkToLeader::End => {
-                items.end();
-                Ok(())
-            }
-        }
-    }
-
-    /// What is told that nobody else tells. Whether the watch goes on.
-    fn tick(&self) -> bool {
-        if let Some(parts) = self.parts.get() {
-            let wanted =
-                u8::from(parts.stop.load(Ordering::Acquire)) + u8::from(parts.signalled.load(Ordering::Acquire));
-            let mut told = self.stop_told.lock().unwrap_or_else(PoisonError::into_inner);
-            // Who watches must not wait: where there is no room it is told again.
-            if wanted > *told && self.try_tell_all(&ToMember::Stop { by_signal: wanted > 1 }) {
-                *told = wanted;
-            }
-            drop(told);
-            if let Some((topic, _)) = &parts.topic {
-                let mut told = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-                let new = topic.partitions_from(*told);
-                let known = *told + new.len();
-                if !new.is_empty() && self.try_tell_all(&ToMember::Partitions { from: *told, bounds: new }) {
-                    *told = known;
-                }
-            }
-        }
-        !self.fate.has_ended()
-    }
-}
-
-impl Others for Shared {
-    fn decided(&self, verdict: Verdict) {
-        self.tell_all(&ToMember::Decided(verdict));
-    }
-
-    fn covered(&self, epoch: Epoch) {
-        self.tell_all(&ToMember::Covered(epoch));
-    }
-
-    fn finished(&self) {
-        self.tell_all(&ToMember::Finished);
     }
 }

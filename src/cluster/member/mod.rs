@@ -1,20 +1,20 @@
 //! A process that is not process 0: it does its share, and as it is told.
 
+mod hearing;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use crossbeam_channel::{Receiver, select, unbounded};
 
+use self::hearing::{Early, Hearing};
 use super::PeerError;
-use super::blocks::take_block;
 use super::fate::{END_WITHIN, Fate};
-use super::frame::split;
 use super::heard::Heard;
-use super::items::HandedOn;
-use super::link::{Outbox, converse};
-use super::message::{HowItEnded, RestoreFacts, StartFacts, ToLeader, ToMember};
+use super::link::converse;
+use super::message::{HowItEnded, RestoreFacts, StartFacts, ToLeader};
 use super::watch::Watch;
 use crate::checkpoint::CheckpointError;
 use crate::dataflow::{Failure, HandOn};
@@ -22,7 +22,7 @@ use crate::lease::Leave;
 use crate::mesh::{Link, Members};
 use crate::recovery::{FromMember, MemberEar};
 use crate::source::kafka::KafkaProgress;
-use crate::source::{CaughtUp, CutNews, FeedSender, Followed, KnownCuts, ReaderNote};
+use crate::source::{CaughtUp, FeedSender, Followed, KnownCuts, ReaderNote};
 use crate::telemetry::{Metrics, Totals};
 
 /// So many messages wait for a connection, at most.
@@ -46,29 +46,8 @@ pub(crate) struct MemberRun {
 
 /// Its connection with process 0.
 pub(crate) struct MemberOfRun {
-    shared: Arc<Shared>,
+    shared: Arc<Hearing>,
     early: Receiver<Early>,
-}
-
-enum Early {
-    Restore(RestoreFacts),
-    Start(Box<StartFacts>),
-    Bye(HowItEnded),
-}
-
-struct Shared {
-    leader: String,
-    heard: Arc<Heard>,
-    fate: Arc<Fate>,
-    control: OnceLock<Outbox>,
-    bulk: OnceLock<Outbox>,
-    early: Sender<Early>,
-    run: OnceLock<MemberRun>,
-    /// Taken out of the run, and gone when no blocks come any more.
-    feed: Mutex<Option<FeedSender>>,
-    items: Arc<HandedOn>,
-    /// Process 0 was told to read no further: 1, and 2 where a signal said so.
-    stop_told: Mutex<u8>,
 }
 
 impl MemberOfRun {
@@ -82,18 +61,8 @@ impl MemberOfRun {
     ) -> io::Result<MemberOfRun> {
         let (early, heard_early) = unbounded();
         let heard = Heard::of(members.name(0));
-        let shared = Arc::new(Shared {
-            leader: members.name(0),
-            heard: Arc::clone(&heard),
-            fate: Arc::new(Fate::new(members.name(members.process()), within)),
-            control: OnceLock::new(),
-            bulk: OnceLock::new(),
-            early,
-            run: OnceLock::new(),
-            feed: Mutex::new(None),
-            items: Arc::default(),
-            stop_told: Mutex::new(0),
-        });
+        let fate = Arc::new(Fate::new(members.name(members.process()), within));
+        let shared = Arc::new(Hearing::new(members.name(0), Arc::clone(&heard), fate, early));
         let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
         let control = converse(
             "p0",
@@ -102,8 +71,14 @@ impl MemberOfRun {
             move |message| hears.hear(message),
             move |why| loses.lose(why),
         )?;
-        let hears = Arc::clone(&shared);
-        let bulk = converse("p0", link.bulk, BULK_WAITING, move |message| hears.hear_bulk(message), |_| ())?;
+        let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
+        let bulk = converse(
+            "p0",
+            link.bulk,
+            BULK_WAITING,
+            move |message| hears.hear_bulk(message),
+            move |why| loses.lose(why),
+        )?;
         let _ = (shared.control.set(control.clone()), shared.bulk.set(bulk));
         let (ticking, losing) = (Arc::clone(&shared), Arc::clone(&shared));
         let (names, beats) = (members.clone(), Arc::clone(&metrics));
@@ -225,111 +200,5 @@ impl MemberOfRun {
 
     fn lost(&self) -> PeerError {
         PeerError::Lost(self.shared.fate.culprit().unwrap_or_default())
-    }
-}
-
-impl Shared {
-    fn tell(&self, message: &ToLeader) {
-        if let Some(control) = self.control.get() {
-            control.tell(message);
-        }
-    }
-
-    /// The run is over for all, because of this.
-    fn lose_for_all(&self, culprit: String) {
-        if self.fate.lose(culprit)
-            && let Some((control, culprit)) = self.control.get().zip(self.fate.culprit())
-        {
-            // Whoever is to blame may be whom this tells.
-            let _ = control.try_tell(&ToLeader::Lost(culprit));
-        }
-    }
-
-    fn lose(&self, why: io::Result<()>) {
-        let how = why.map_or_else(|error| error.to_string(), |()| "it has closed its connection".to_owned());
-        self.fate.lose(format!("{} is gone: {how}", self.leader));
-    }
-
-    fn hear(&self, message: &[u8]) -> io::Result<()> {
-        self.heard.now();
-        let early = |early| {
-            let _ = self.early.send(early);
-        };
-        match serde_json::from_slice(message)? {
-            ToMember::Beat => {}
-            ToMember::Restore(facts) => early(Early::Restore(facts)),
-            ToMember::Start(facts) => early(Early::Start(Box::new(facts))),
-            ToMember::Bye(how) => {
-                self.fate.is_over();
-                early(Early::Bye(how));
-            }
-            ToMember::Failed(why) => _ = self.fate.lose(why),
-            ToMember::Answer { batch, from, to, outcome } => self.items.answer(batch, from..to, outcome),
-            later => self.hear_later(later),
-        }
-        Ok(())
-    }
-
-    /// Of a run that has begun.
-    fn hear_later(&self, message: ToMember) {
-        let Some(run) = self.run.get() else { return };
-        match message {
-            ToMember::Cuts(CutNews::Cut(cut)) => {
-                run.cuts.cut_at(cut);
-                run.recovery.iter().for_each(MemberEar::wake);
-            }
-            ToMember::Cuts(CutNews::Announced(epoch)) => run.followed.announce(epoch),
-            ToMember::Cuts(CutNews::Passed(epoch)) => run.cuts.passed_at(epoch),
-            ToMember::Cuts(CutNews::AllEnded) => run.followed.end(),
-            ToMember::CaughtUp(epoch) => run.caught_up.all_reached(epoch),
-            ToMember::Decided(verdict) => run.recovery.iter().for_each(|recovery| recovery.decided(verdict)),
-            ToMember::Covered(epoch) => run.recovery.iter().for_each(|recovery| recovery.covered(epoch)),
-            ToMember::Finished => run.recovery.iter().for_each(MemberEar::finished),
-            ToMember::Partitions { from, bounds } => {
-                if let Some(topic) = &run.topic {
-                    // Some may be known: it is told again where another process had no room.
-                    let known = topic.partition_count().saturating_sub(from);
-                    bounds.iter().skip(known).for_each(|(begin, end)| topic.add_partition(*begin, *end));
-                }
-            }
-            ToMember::Stop { by_signal } => {
-                // What process 0 says it knows already.
-                *self.stop_told.lock().unwrap_or_else(PoisonError::into_inner) = 1 + u8::from(by_signal);
-                if by_signal {
-                    run.signalled.store(true, Ordering::Release);
-                }
-                run.stop.store(true, Ordering::Release);
-            }
-            _ => {}
-        }
-    }
-
-    fn hear_bulk(&self, message: &[u8]) -> io::Result<()> {
-        self.heard.now();
-        let (head, body) = split(message).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        let Some(run) = self.run.get() else { return Ok(()) };
-        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = &*feed {
-            // A worker that is gone has said why.
-            let taken = take_block(serde_json::from_slice(head)?, body, sender, &run.cuts);
-            if taken.is_ok_and(|more| more.is_none()) {
-                feed.take();
-            }
-        }
-        Ok(())
-    }
-
-    /// What is told that nobody else tells. Whether the watch goes on.
-    fn tick(&self) -> bool {
-        if let Some(run) = self.run.get() {
-            let wanted = u8::from(run.stop.load(Ordering::Acquire)) + u8::from(run.signalled.load(Ordering::Acquire));
-            let mut told = self.stop_told.lock().unwrap_or_else(PoisonError::into_inner);
-            // Who watches must not wait: where there is no room it is told again.
-            let message = ToLeader::Stop { by_signal: wanted > 1 };
-            if wanted > *told && self.control.get().is_some_and(|control| control.try_tell(&message)) {
-                *told = wanted;
-            }
-        }
-        !self.fate.has_ended()
     }
 }

@@ -1,0 +1,163 @@
+//! What a process hears of process 0, and what it tells it.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crossbeam_channel::Sender;
+
+use super::MemberRun;
+use crate::cluster::blocks::take_block;
+use crate::cluster::fate::Fate;
+use crate::cluster::frame::split;
+use crate::cluster::heard::Heard;
+use crate::cluster::items::HandedOn;
+use crate::cluster::link::Outbox;
+use crate::cluster::message::{HowItEnded, RestoreFacts, StartFacts, ToLeader, ToMember};
+use crate::recovery::MemberEar;
+use crate::source::{CutNews, FeedSender};
+
+/// What process 0 says before the run begins, or at its end.
+pub(super) enum Early {
+    Restore(RestoreFacts),
+    Start(Box<StartFacts>),
+    Bye(HowItEnded),
+}
+
+/// What is heard of process 0, and what it is told.
+pub(super) struct Hearing {
+    pub leader: String,
+    heard: Arc<Heard>,
+    pub fate: Arc<Fate>,
+    pub control: OnceLock<Outbox>,
+    pub bulk: OnceLock<Outbox>,
+    early: Sender<Early>,
+    pub run: OnceLock<MemberRun>,
+    /// Taken out of the run, and gone when no blocks come any more.
+    pub feed: Mutex<Option<FeedSender>>,
+    pub items: Arc<HandedOn>,
+    /// Process 0 was told to read no further: 1, and 2 where a signal said so.
+    stop_told: Mutex<u8>,
+}
+
+impl Hearing {
+    /// Of the process with this name.
+    pub fn new(leader: String, heard: Arc<Heard>, fate: Arc<Fate>, early: Sender<Early>) -> Hearing {
+        Hearing {
+            leader,
+            heard,
+            fate,
+            control: OnceLock::new(),
+            bulk: OnceLock::new(),
+            early,
+            run: OnceLock::new(),
+            feed: Mutex::new(None),
+            items: Arc::default(),
+            stop_told: Mutex::new(0),
+        }
+    }
+
+    pub fn tell(&self, message: &ToLeader) {
+        if let Some(control) = self.control.get() {
+            control.tell(message);
+        }
+    }
+
+    /// The run is over for all, because of this.
+    pub fn lose_for_all(&self, culprit: String) {
+        if self.fate.lose(culprit)
+            && let Some((control, culprit)) = self.control.get().zip(self.fate.culprit())
+        {
+            // Whoever is to blame may be whom this tells.
+            let _ = control.try_tell(&ToLeader::Lost(culprit));
+        }
+    }
+
+    pub fn lose(&self, why: io::Result<()>) {
+        let how = why.map_or_else(|error| error.to_string(), |()| "it has closed its connection".to_owned());
+        self.fate.lose(format!("{} is gone: {how}", self.leader));
+    }
+
+    pub fn hear(&self, message: &[u8]) -> io::Result<()> {
+        self.heard.now();
+        let early = |early| {
+            let _ = self.early.send(early);
+        };
+        match serde_json::from_slice(message)? {
+            ToMember::Beat => {}
+            ToMember::Restore(facts) => early(Early::Restore(facts)),
+            ToMember::Start(facts) => early(Early::Start(Box::new(facts))),
+            ToMember::Bye(how) => {
+                self.fate.is_over();
+                early(Early::Bye(how));
+            }
+            ToMember::Failed(why) => _ = self.fate.lose(why),
+            ToMember::Answer { batch, from, to, outcome } => self.items.answer(batch, from..to, outcome),
+            later => self.hear_later(later),
+        }
+        Ok(())
+    }
+
+    /// Of a run that has begun.
+    fn hear_later(&self, message: ToMember) {
+        let Some(run) = self.run.get() else { return };
+        match message {
+            ToMember::Cuts(CutNews::Cut(cut)) => {
+                run.cuts.cut_at(cut);
+                run.recovery.iter().for_each(MemberEar::wake);
+            }
+            ToMember::Cuts(CutNews::Announced(epoch)) => run.followed.announce(epoch),
+            ToMember::Cuts(CutNews::Passed(epoch)) => run.cuts.passed_at(epoch),
+            ToMember::Cuts(CutNews::AllEnded) => run.followed.end(),
+            ToMember::CaughtUp(epoch) => run.caught_up.all_reached(epoch),
+            ToMember::Decided(verdict) => run.recovery.iter().for_each(|recovery| recovery.decided(verdict)),
+            ToMember::Covered(epoch) => run.recovery.iter().for_each(|recovery| recovery.covered(epoch)),
+            ToMember::Finished => run.recovery.iter().for_each(MemberEar::finished),
+            ToMember::Partitions { from, bounds } => {
+                if let Some(topic) = &run.topic {
+                    // Some may be known: it is told again where another process had no room.
+                    let known = topic.partition_count().saturating_sub(from);
+                    bounds.iter().skip(known).for_each(|(begin, end)| topic.add_partition(*begin, *end));
+                }
+            }
+            ToMember::Stop { by_signal } => {
+                // What process 0 says it knows already.
+                *self.stop_told.lock().unwrap_or_else(PoisonError::into_inner) = 1 + u8::from(by_signal);
+                if by_signal {
+                    run.signalled.store(true, Ordering::Release);
+                }
+                run.stop.store(true, Ordering::Release);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn hear_bulk(&self, message: &[u8]) -> io::Result<()> {
+        self.heard.now();
+        let (head, body) = split(message).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+        let Some(run) = self.run.get() else { return Ok(()) };
+        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = &*feed {
+            // A worker that is gone has said why.
+            let taken = take_block(serde_json::from_slice(head)?, body, sender, &run.cuts);
+            if taken.is_ok_and(|more| more.is_none()) {
+                feed.take();
+            }
+        }
+        Ok(())
+    }
+
+    /// What is told that nobody else tells. Whether the watch goes on.
+    pub fn tick(&self) -> bool {
+        if let Some(run) = self.run.get() {
+            let wanted = u8::from(run.stop.load(Ordering::Acquire)) + u8::from(run.signalled.load(Ordering::Acquire));
+            let mut told = self.stop_told.lock().unwrap_or_else(PoisonError::into_inner);
+            // Who watches must not wait: where there is no room it is told again.
+            let message = ToLeader::Stop { by_signal: wanted > 1 };
+            if wanted > *told && self.control.get().is_some_and(|control| control.try_tell(&message)) {
+                *told = wanted;
+            }
+        }
+        !self.fate.has_ended()
+    }
+}
