@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::program::Workplace;
 
-const COMMANDS: [&str; 9] = ["run", "get", "dump", "check", "state", "verify", "table", "generate", "produce"];
+const COMMANDS: [&str; 11] =
+    ["run", "cluster", "get", "dump", "check", "state", "status", "verify", "table", "generate", "produce"];
 
 /// The pipeline and the sample log that ship, in a folder where they are tried out.
 pub fn reference() -> Workplace {

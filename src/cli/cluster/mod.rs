@@ -24,7 +24,8 @@ use super::run::{RunArgs, keeps_state};
 #[command(
     override_usage = "counter-machine cluster <PIPELINE> -n <PROCESSES> [OPTIONS OF run]",
     after_help = "Example:
-  counter-machine cluster pipelines/user_counters.toml -n 2 --state state/user_counters
+  counter-machine cluster pipelines/user_counters.toml -n 2 \\
+      --state state/user_counters
 
 Over several hosts, start `counter-machine run` on each, with -n, -p and -h."
 )]

@@ -19,7 +19,7 @@ use crate::telemetry::write_json;
 const EXAMPLES: &str = "\
 Examples:
   counter-machine status pipelines/user_counters.toml
-  counter-machine status pipelines/user_counters.toml --state state/user_counters --json
+  counter-machine status p.toml --state state/user_counters --json
 
 What a run says of itself is some seconds old; how old is told. Changes nothing, and is in no run's way.
 Exit code 1: no run is using the state now.";

@@ -13,6 +13,7 @@ mod proxy;
 mod series;
 mod stops;
 mod strangers;
+mod supervised;
 mod usage;
 
 use crate::recovery::job::Job;
