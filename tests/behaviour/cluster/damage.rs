@@ -15,9 +15,9 @@ fn segment_of_others(job: &Job) -> Option<PathBuf> {
     let manifests = fs::read_dir(job.place.path("state/manifests")).unwrap().map(|entry| entry.unwrap().path());
     let newest = fs::read_to_string(manifests.max().unwrap()).unwrap();
     let newest: Value = serde_json::from_str(newest.lines().next().unwrap()).unwrap();
-    let names = newest["segments"].as_array().unwrap().iter().map(|segment| segment["name"].as_str().unwrap());
+    let mut names = newest["segments"].as_array().unwrap().iter().map(|segment| segment["name"].as_str().unwrap());
     let is_of_others = |name: &&str| name.split_once('-').unwrap().1.parse::<u64>().unwrap() >> 40 > 0;
-    Some(job.place.path(format!("state/segments/{}", names.filter(is_of_others).last()?)))
+    Some(job.place.path(format!("state/segments/{}", names.rfind(is_of_others)?)))
 }
 
 #[test]
