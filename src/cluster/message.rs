@@ -64,8 +64,8 @@ pub(crate) enum HowItEnded {
 /// What the others tell process 0.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToLeader {
-    /// The rows are back, or not.
-    Restored(Result<(), CheckpointError>),
+    /// The rows of this checkpoint are back, or not.
+    Restored(Option<ManifestNumber>, Result<(), CheckpointError>),
     /// Everything is open.
     Ready,
     /// A reader notes.
@@ -109,6 +109,8 @@ pub(crate) struct RestoreFacts {
 /// How a process begins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StartFacts {
+    /// The checkpoint that process 0 has restored: the one before, where it has found the one damaged that it told of.
+    pub manifest: Option<ManifestNumber>,
     pub run_start: EventTime,
     pub first_epoch: Epoch,
     /// Of a run without a state.

@@ -10,7 +10,7 @@ use crossbeam_channel::Receiver;
 use super::cluster::{Company, Led};
 use super::opening::Opened;
 use super::positions::{Reached, WhichRun};
-use super::state::{self, Hold};
+use super::state::{self, Hold, RestoredState};
 use super::summary::Summary;
 use super::{Around, Notes, RunArgs, RunningInput, delivery, findings, positions, status, supervise};
 use crate::cli::CliError;
@@ -155,6 +155,7 @@ impl Opened {
     fn start_others(&self, led: &Led, parts: LeaderParts, failure: &Failure) -> Result<(), CliError> {
         let (generation, first_window) = self.versions.parts();
         let facts = StartFacts {
+            manifest: self.restored.as_ref().and_then(RestoredState::manifest),
             run_start: self.run_start,
             first_epoch: self.epochs.first(),
             generation,

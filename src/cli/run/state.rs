@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::input::RunEpochs;
 use super::{RunArgs, open};
 use crate::checkpoint::{
-    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, LeaseRecord, Location, Manifest, StateLock,
+    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, LeaseRecord, Location, Manifest,
+    ManifestNumber, StateLock,
 };
 use crate::cli::CliError;
 use crate::cluster::RestoreFacts;
@@ -214,6 +215,11 @@ impl RestoredState {
     /// Since when no earlier run of this state sends anything any more.
     pub fn alone_since(&self) -> Instant {
         self.opened.since
+    }
+
+    /// The checkpoint whose rows these are; `None`: there is none yet.
+    pub fn manifest(&self) -> Option<ManifestNumber> {
+        self.opened.opened.manifest().map(|manifest| manifest.number)
     }
 
     /// Another process has found the checkpoint damaged that this one goes on from: nobody tries it again.

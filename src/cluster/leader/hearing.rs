@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::LeaderParts;
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{CheckpointError, ManifestNumber};
 use crate::cluster::fate::Fate;
 use crate::cluster::frame::split;
 use crate::cluster::heard::Heard;
@@ -21,7 +21,7 @@ use crate::telemetry::{Metrics, Totals};
 
 /// What a process says before it begins, or at its end.
 pub(super) enum Early {
-    Restored(Result<(), CheckpointError>),
+    Restored(Option<ManifestNumber>, Result<(), CheckpointError>),
     Ready,
     Ended(Totals),
 }
@@ -128,7 +128,7 @@ impl Hearing {
         };
         match message {
             ToLeader::Beat(gauges) => self.metrics.elsewhere.hear(index, gauges),
-            ToLeader::Restored(restored) => early(Early::Restored(restored)),
+            ToLeader::Restored(number, restored) => early(Early::Restored(number, restored)),
             ToLeader::Ready => early(Early::Ready),
             ToLeader::Ended(totals) => early(Early::Ended(totals)),
             ToLeader::Failed(why) => self.fail(format!("{}: {why}", member.name)),

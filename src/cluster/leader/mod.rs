@@ -149,7 +149,8 @@ impl Leader {
         while missing.contains(&true) {
             match self.wait_early(Duration::from_millis(100))? {
                 Some((index, Early::Ready)) => missing[index] = false,
-                Some((index, Early::Restored(Err(error)))) => {
+                // What is said of one that process 0 has passed over itself is no news.
+                Some((index, Early::Restored(number, Err(error)))) if number == facts.manifest => {
                     let why = format!("{}: {error}", shared.members[index].name);
                     shared.fail(why);
                     return Err(PeerError::State(error));

@@ -16,7 +16,7 @@ use super::heard::Heard;
 use super::link::converse;
 use super::message::{HowItEnded, RestoreFacts, StartFacts, ToLeader};
 use super::watch::Watch;
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{CheckpointError, ManifestNumber};
 use crate::dataflow::{Failure, HandOn};
 use crate::lease::Leave;
 use crate::mesh::{Link, Members};
@@ -108,13 +108,15 @@ impl MemberOfRun {
         }
     }
 
-    /// Says that the rows are back, or why not: then the run is over for all, and this returns when that is heard.
-    pub fn restored(&self, restored: Result<(), CheckpointError>) {
-        let is_well = restored.is_ok();
-        self.shared.tell(&ToLeader::Restored(restored));
-        if !is_well {
-            let _ = self.shared.fate.lost().recv_timeout(END_WITHIN);
-        }
+    /// Says that the rows of this checkpoint are back, or why not: then the run is over for all, unless process 0 has passed it over as well.
+    pub fn restored(&self, number: Option<ManifestNumber>, restored: Result<(), CheckpointError>) {
+        self.shared.tell(&ToLeader::Restored(number, restored));
+    }
+
+    /// Waits until process 0 has heard that the run cannot begin, because of this.
+    pub fn refused(&self, why: &str) -> PeerError {
+        let _ = self.shared.fate.lost().recv_timeout(END_WITHIN);
+        PeerError::Lost(self.shared.fate.culprit().unwrap_or_else(|| why.to_owned()))
     }
 
     /// How this process begins.

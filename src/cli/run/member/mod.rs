@@ -15,11 +15,12 @@ use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
 use crate::cli::CliError;
 use crate::clock::ArrivalClock;
-use crate::cluster::{MemberRun, RestoreFacts, StartFacts};
+use crate::cluster::{MemberOfRun, MemberRun, RestoreFacts, StartFacts};
 use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::Versions;
 use crate::findings::Observations;
 use crate::lease::Lease;
+use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::sink::{SinkOptions, SinkTarget, Writers};
 use crate::source::{CaughtUp, KnownCuts};
@@ -38,21 +39,22 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
     delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
     let (failure, errors) = Failure::new(Arc::clone(stop));
     let cuts = Arc::<KnownCuts>::default();
-    let kept = if facts.is_kept {
-        let location = MemberState::location(args, &pipeline)?;
-        let restored = MemberState::restore(&location, &pipeline, &facts, peers, metrics);
-        let told = restored.as_ref().map(drop);
-        member.restored(told.map_err(|error| CheckpointError::new(error.kind(), error.to_string())));
-        // Process 0 sets it aside, and the next start takes the one before.
-        let is_damaged = |error: &CheckpointError| error.kind() == CheckpointErrorKind::Damaged;
-        Some(
-            restored
-                .map_err(|error| if is_damaged(&error) { CliError::Lost(error.to_string()) } else { error.into() })?,
-        )
-    } else {
-        None
-    };
+    let restored = facts.is_kept.then(|| restore(args, &pipeline, &facts, peers, around, member)).transpose()?;
+    // Where the rows are not back, the run is over for all, unless process 0 has found the same.
     let facts_of_start: StartFacts = member.start_facts(stop)?;
+    let kept = match restored {
+        Some(_) if facts_of_start.manifest != facts.manifest => {
+            tracing::warn!("process 0 has found that checkpoint damaged, and has taken the one before it");
+            let facts = RestoreFacts { manifest: facts_of_start.manifest, ..facts };
+            Some(restore(args, &pipeline, &facts, peers, around, member)?)
+        }
+        restored => restored,
+    };
+    let kept = match kept {
+        // Process 0 sets it aside, and says so to all: the next start takes the one before.
+        Some(Err(damaged)) => return Err(member.refused(&damaged.to_string()).into()),
+        kept => kept.and_then(Result::ok),
+    };
     let StartFacts { run_start, is_replay, shift, .. } = facts_of_start;
     pipeline.shift = shift;
     delivery::settle(&mut pipeline, args, &target, is_replay);
@@ -140,6 +142,28 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         company: Company::Followed(followed),
     };
     begun.end(args, around)
+}
+
+/// Brings the rows back that process 0 says, and tells it whether they are. The inner error: they are damaged.
+fn restore(
+    args: &RunArgs,
+    pipeline: &Pipeline,
+    facts: &RestoreFacts,
+    peers: Peers,
+    around: &Around,
+    member: &MemberOfRun,
+) -> Result<Result<MemberState, CheckpointError>, CliError> {
+    let location = MemberState::location(args, pipeline)?;
+    let restored = MemberState::restore(&location, pipeline, facts, peers, &around.metrics);
+    let told = restored.as_ref().map(drop);
+    member.restored(facts.manifest, told.map_err(|error| CheckpointError::new(error.kind(), error.to_string())));
+    match restored {
+        Err(error) if error.kind() != CheckpointErrorKind::Damaged => {
+            member.refused(&error.to_string());
+            Err(error.into())
+        }
+        restored => Ok(restored),
+    }
 }
 
 /// The moment in so many milliseconds; negative: as many ago. `None`: before this machine began.
