@@ -232,8 +232,6 @@ impl Leader {
     /// The run is over, because of this: all others end with the same word.
     pub fn fail(&self, why: &str) {
         self.shared.fail(format!("{}: {why}", self.name));
-        // Whoever is stopped does not hear it, and is not waited for.
-        std::thread::sleep(Duration::from_millis(200));
     }
 
     fn wait_early(&self, at_most: Duration) -> Result<Option<(usize, Early)>, PeerError> {
@@ -245,6 +243,16 @@ impl Leader {
                 Err(_) => Err(PeerError::Lost(self.shared.fate.culprit().unwrap_or_default())),
             },
             default(at_most) => Ok(None),
+        }
+    }
+}
+
+impl Drop for Leader {
+    /// The others hear why before this process is gone. Whoever is stopped does not, and is not waited for.
+    fn drop(&mut self) {
+        if !self.shared.fate.has_ended() {
+            self.fail("it could not go on, and says why");
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 }
