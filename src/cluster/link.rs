@@ -1,4 +1,4 @@
-//! A connection to another process: a thread that writes what is to be told, and one that hears.
+//! The two connections to another process: for each a thread that writes what is to be told, and one that hears.
 
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -8,6 +8,11 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde::Serialize;
 
 use super::frame::{join, read_frame, write_frame};
+use crate::mesh::Link;
+
+/// So many messages wait for a connection, at most.
+const CONTROL_WAITING: usize = 4_096;
+const BULK_WAITING: usize = 2;
 
 /// Takes what is to be told. Cheap to clone; the connection's own direction ends with the last of them.
 #[derive(Clone)]
@@ -38,32 +43,46 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(message).unwrap_or_default()
 }
 
-/// Begins a conversation over this connection: `hear` is called with each message, until it says that one cannot be, and then `ended` with why
-/// nothing more is heard.
+/// Begins to talk to the process with this name: what it says is heard as it comes, and how each of the two connections ends is what `lose` is
+/// called with. Answers what takes the control messages, and what takes bulk.
+pub(super) fn talk_with(
+    name: &str,
+    link: Link,
+    hear: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    hear_bulk: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    lose: impl FnOnce(String) + Clone + Send + 'static,
+) -> io::Result<(Outbox, Outbox)> {
+    let control = converse(name, link.control, CONTROL_WAITING, hear, lose.clone())?;
+    let bulk = converse(name, link.bulk, BULK_WAITING, hear_bulk, lose)?;
+    Ok((control, bulk))
+}
+
+/// Talks over one connection: `hear` is called with each message, until it says that one cannot be, and then `lose` with why nothing more is
+/// heard.
 pub(super) fn converse(
     name: &str,
     stream: TcpStream,
     waiting: usize,
     mut hear: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
-    ended: impl FnOnce(io::Result<()>) + Send + 'static,
+    lose: impl FnOnce(String) + Send + 'static,
 ) -> io::Result<Outbox> {
     let (frames, to_write) = bounded(waiting);
     let writes = stream.try_clone()?;
     thread::Builder::new().name(format!("tell {name}")).spawn(move || write_all(writes, &to_write))?;
     thread::Builder::new().name(format!("hear {name}")).spawn(move || {
         let mut from = BufReader::new(&stream);
-        let heard = loop {
+        let how = loop {
             match read_frame(&mut from) {
                 Ok(Some(message)) => {
                     if let Err(error) = hear(&message) {
-                        break Err(error);
+                        break error.to_string();
                     }
                 }
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
+                Ok(None) => break "it has closed its connection".to_owned(),
+                Err(error) => break error.to_string(),
             }
         };
-        ended(heard);
+        lose(how);
     })?;
     Ok(Outbox { frames })
 }

@@ -16,7 +16,7 @@
 //! One process that is lost ends the run for all ([`watch`]): each ends with the same word about who it was, and all are started again from the last
 //! checkpoint. Nobody goes on alone.
 //!
-//! Bounds: so many control messages wait for a connection ([`leader`], [`member`]), two blocks or batches of items for each bulk connection, and
+//! Bounds: so many control messages wait for a connection ([`link`]), two blocks or batches of items for each bulk connection, and
 //! whoever has more waits. A process that does not take them is lost within the time that is allowed.
 
 mod blocks;
@@ -28,6 +28,7 @@ mod leader;
 mod link;
 mod member;
 mod message;
+mod stop;
 mod watch;
 
 use crate::checkpoint::CheckpointError;
@@ -35,6 +36,7 @@ use crate::checkpoint::CheckpointError;
 pub(crate) use leader::{Leader, LeaderParts};
 pub(crate) use member::{MemberOfRun, MemberRun};
 pub(crate) use message::{HowItEnded, RestoreFacts, StartFacts};
+pub(crate) use stop::StopRelay;
 pub use watch::note_lost_connection;
 
 /// Why a run of several processes does not go on.

@@ -14,7 +14,7 @@ use super::state::{self, Hold, RestoredState};
 use super::summary::Summary;
 use super::{Around, Notes, RunArgs, RunningInput, delivery, findings, positions, status, supervise};
 use crate::cli::CliError;
-use crate::cluster::{LeaderParts, StartFacts};
+use crate::cluster::{LeaderParts, StartFacts, StopRelay};
 use crate::counter::EventTime;
 use crate::dataflow::{self, Execution, Failure, ItemsTo, Run, RunError};
 use crate::epoch::Versions;
@@ -63,8 +63,7 @@ impl Opened {
                 caught_up: Arc::clone(&caught_up),
                 coordinator: self.restored.is_some().then(|| messages.sender()),
                 journaled: self.restored.is_some().then(|| journaled.clone()),
-                stop: Arc::clone(stop),
-                signalled: Arc::clone(signalled),
+                stop: StopRelay::new(Arc::clone(stop), Arc::clone(signalled)),
             };
             self.start_others(led, parts, &failure)?;
         }

@@ -34,8 +34,6 @@ pub(super) struct Hearing {
     early: Sender<(usize, Early)>,
     /// How many partitions the others know.
     partitions: Mutex<usize>,
-    /// They were told to read no further: 1, and 2 where a signal said so.
-    stop_told: Mutex<u8>,
 }
 
 /// One of the others.
@@ -72,7 +70,6 @@ impl Hearing {
             parts: OnceLock::new(),
             early,
             partitions: Mutex::new(usize::MAX),
-            stop_told: Mutex::new(0),
         }
     }
 
@@ -108,14 +105,13 @@ impl Hearing {
         self.try_tell_all(&ToMember::Failed(self.fate.culprit().unwrap_or(why)));
     }
 
-    pub fn lose(&self, index: usize, why: io::Result<()>) {
+    pub fn lose(&self, index: usize, how: &str) {
         let member = &self.members[index];
         member.has_left.store(true, Ordering::Release);
         // Its items are not waited for any more.
         if let Some(items) = member.items.get() {
             items.end();
         }
-        let how = why.map_or_else(|error| error.to_string(), |()| "it has closed its connection".to_owned());
         self.fail(format!("{} is gone: {how}", member.name));
     }
 
@@ -161,12 +157,7 @@ impl Hearing {
             }
             ToLeader::Recovery(FromMember::Part(part)) => Self::coordinate(parts, ToCoordinator::Part(part)),
             ToLeader::Recovery(FromMember::Settled) => Self::coordinate(parts, ToCoordinator::Settled),
-            ToLeader::Stop { by_signal } => {
-                if by_signal {
-                    parts.signalled.store(true, Ordering::Release);
-                }
-                parts.stop.store(true, Ordering::Release);
-            }
+            ToLeader::Stop { by_signal } => parts.stop.hear(by_signal),
             _ => {}
         }
     }
@@ -201,14 +192,7 @@ impl Hearing {
     /// What is told that nobody else tells. Whether the watch goes on.
     pub fn tick(&self) -> bool {
         if let Some(parts) = self.parts.get() {
-            let wanted =
-                u8::from(parts.stop.load(Ordering::Acquire)) + u8::from(parts.signalled.load(Ordering::Acquire));
-            let mut told = self.stop_told.lock().unwrap_or_else(PoisonError::into_inner);
-            // Who watches must not wait: where there is no room it is told again.
-            if wanted > *told && self.try_tell_all(&ToMember::Stop { by_signal: wanted > 1 }) {
-                *told = wanted;
-            }
-            drop(told);
+            parts.stop.relay(|by_signal| self.try_tell_all(&ToMember::Stop { by_signal }));
             if let Some((topic, _)) = &parts.topic {
                 let mut told = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
                 let new = topic.partitions_from(*told);

@@ -4,7 +4,7 @@ mod hearing;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
@@ -14,8 +14,9 @@ use super::PeerError;
 use super::blocks::hand_on_blocks;
 use super::fate::{END_WITHIN, Fate};
 use super::items::ItemsOfMember;
-use super::link::converse;
+use super::link::talk_with;
 use super::message::{HowItEnded, RestoreFacts, StartFacts, ToMember};
+use super::stop::StopRelay;
 use super::watch::Watch;
 use crate::clock::WallClock;
 use crate::dataflow::{Failure, TakeWriter};
@@ -26,9 +27,6 @@ use crate::source::kafka::KafkaProgress;
 use crate::source::{CaughtUp, Cuts, Feed, KnownCuts};
 use crate::telemetry::{Metrics, Totals};
 
-/// So many messages wait for a connection, at most.
-const CONTROL_WAITING: usize = 4_096;
-const BULK_WAITING: usize = 2;
 /// How often epochs are announced, where they go by the wall clock.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(5);
 
@@ -41,8 +39,7 @@ pub(crate) struct LeaderParts {
     /// Of a run with a state.
     pub coordinator: Option<Sender<ToCoordinator>>,
     pub journaled: Option<Journaled>,
-    pub stop: Arc<AtomicBool>,
-    pub signalled: Arc<AtomicBool>,
+    pub stop: StopRelay,
 }
 
 /// Process 0's side of the connections with all others.
@@ -66,23 +63,14 @@ impl Leader {
         let others = links.iter().map(|link| members.name(link.peer));
         let fate = Arc::new(Fate::new(members.name(0), within));
         let shared = Arc::new(Hearing::new(others, fate, Arc::clone(&metrics), early));
-        for (index, Link { control, bulk, .. }) in links.into_iter().enumerate() {
-            let name = format!("p{}", index + 1);
-            let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
-            let control = converse(
-                &name,
-                control,
-                CONTROL_WAITING,
+        for (index, link) in links.into_iter().enumerate() {
+            let (hears, hears_bulk, loses) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&shared));
+            let (control, bulk) = talk_with(
+                &format!("p{}", index + 1),
+                link,
                 move |message| hears.hear(index, message),
-                move |why| loses.lose(index, why),
-            )?;
-            let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
-            let bulk = converse(
-                &name,
-                bulk,
-                BULK_WAITING,
-                move |message| hears.hear_bulk(index, message),
-                move |why| loses.lose(index, why),
+                move |message| hears_bulk.hear_bulk(index, message),
+                move |how| loses.lose(index, &how),
             )?;
             let member = &shared.members[index];
             let _ = (member.control.set(control), member.bulk.set(bulk));
@@ -142,7 +130,6 @@ impl Leader {
                 tells.tell_all(&ToMember::CaughtUp(epoch));
             }
         }));
-        let stop = Arc::clone(&parts.stop);
         shared.begin(parts);
         shared.tell_all(&ToMember::Start(facts.clone()));
         let mut missing: Vec<bool> = vec![true; shared.members.len()];
@@ -156,7 +143,9 @@ impl Leader {
                     return Err(PeerError::State(error));
                 }
                 Some(_) => {}
-                None if stop.load(Ordering::Acquire) => return Err(PeerError::Stopped),
+                None if shared.parts.get().is_some_and(|parts| parts.stop.is_wanted()) => {
+                    return Err(PeerError::Stopped);
+                }
                 None => {}
             }
         }

@@ -1,7 +1,6 @@
 //! What a process hears of process 0, and what it tells it.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
@@ -36,8 +35,6 @@ pub(super) struct Hearing {
     /// Taken out of the run, and gone when no blocks come any more.
     pub feed: Mutex<Option<FeedSender>>,
     pub items: Arc<HandedOn>,
-    /// Process 0 was told to read no further: 1, and 2 where a signal said so.
-    stop_told: Mutex<u8>,
 }
 
 impl Hearing {
@@ -53,7 +50,6 @@ impl Hearing {
             run: OnceLock::new(),
             feed: Mutex::new(None),
             items: Arc::default(),
-            stop_told: Mutex::new(0),
         }
     }
 
@@ -73,8 +69,7 @@ impl Hearing {
         }
     }
 
-    pub fn lose(&self, why: io::Result<()>) {
-        let how = why.map_or_else(|error| error.to_string(), |()| "it has closed its connection".to_owned());
+    pub fn lose(&self, how: &str) {
         self.fate.lose(format!("{} is gone: {how}", self.leader));
     }
 
@@ -122,11 +117,8 @@ impl Hearing {
             }
             ToMember::Stop { by_signal } => {
                 // What process 0 says it knows already.
-                *self.stop_told.lock().unwrap_or_else(PoisonError::into_inner) = 1 + u8::from(by_signal);
-                if by_signal {
-                    run.signalled.store(true, Ordering::Release);
-                }
-                run.stop.store(true, Ordering::Release);
+                run.stop.is_known(by_signal);
+                run.stop.hear(by_signal);
             }
             _ => {}
         }
@@ -150,13 +142,8 @@ impl Hearing {
     /// What is told that nobody else tells. Whether the watch goes on.
     pub fn tick(&self) -> bool {
         if let Some(run) = self.run.get() {
-            let wanted = u8::from(run.stop.load(Ordering::Acquire)) + u8::from(run.signalled.load(Ordering::Acquire));
-            let mut told = self.stop_told.lock().unwrap_or_else(PoisonError::into_inner);
-            // Who watches must not wait: where there is no room it is told again.
-            let message = ToLeader::Stop { by_signal: wanted > 1 };
-            if wanted > *told && self.control.get().is_some_and(|control| control.try_tell(&message)) {
-                *told = wanted;
-            }
+            let control = self.control.get();
+            run.stop.relay(|by_signal| control.is_some_and(|control| control.try_tell(&ToLeader::Stop { by_signal })));
         }
         !self.fate.has_ended()
     }

@@ -13,8 +13,9 @@ use self::hearing::{Early, Hearing};
 use super::PeerError;
 use super::fate::{END_WITHIN, Fate};
 use super::heard::Heard;
-use super::link::converse;
+use super::link::talk_with;
 use super::message::{HowItEnded, RestoreFacts, StartFacts, ToLeader};
+use super::stop::StopRelay;
 use super::watch::Watch;
 use crate::checkpoint::{CheckpointError, ManifestNumber};
 use crate::dataflow::{Failure, HandOn};
@@ -24,10 +25,6 @@ use crate::recovery::{FromMember, MemberEar};
 use crate::source::kafka::KafkaProgress;
 use crate::source::{CaughtUp, FeedSender, Followed, KnownCuts, ReaderNote};
 use crate::telemetry::{Metrics, Totals};
-
-/// So many messages wait for a connection, at most.
-const CONTROL_WAITING: usize = 4_096;
-const BULK_WAITING: usize = 2;
 
 /// What its run is made of, as far as process 0 has to do with it.
 pub(crate) struct MemberRun {
@@ -40,8 +37,7 @@ pub(crate) struct MemberRun {
     pub caught_up: Arc<CaughtUp>,
     /// With a state.
     pub recovery: Option<MemberEar>,
-    pub stop: Arc<AtomicBool>,
-    pub signalled: Arc<AtomicBool>,
+    pub stop: StopRelay,
 }
 
 /// Its connection with process 0.
@@ -63,21 +59,13 @@ impl MemberOfRun {
         let heard = Heard::of(members.name(0));
         let fate = Arc::new(Fate::new(members.name(members.process()), within));
         let shared = Arc::new(Hearing::new(members.name(0), Arc::clone(&heard), fate, early));
-        let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
-        let control = converse(
+        let (hears, hears_bulk, loses) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&shared));
+        let (control, bulk) = talk_with(
             "p0",
-            link.control,
-            CONTROL_WAITING,
+            link,
             move |message| hears.hear(message),
-            move |why| loses.lose(why),
-        )?;
-        let (hears, loses) = (Arc::clone(&shared), Arc::clone(&shared));
-        let bulk = converse(
-            "p0",
-            link.bulk,
-            BULK_WAITING,
-            move |message| hears.hear_bulk(message),
-            move |why| loses.lose(why),
+            move |message| hears_bulk.hear_bulk(message),
+            move |how| loses.lose(&how),
         )?;
         let _ = (shared.control.set(control.clone()), shared.bulk.set(bulk));
         let (ticking, losing) = (Arc::clone(&shared), Arc::clone(&shared));

@@ -7,7 +7,6 @@
 //! Whoever wants a checkpoint asks for it; the next reader whose epoch ends says which cut it will be: the one before the epoch that it is
 //! about to announce, or that of the newest epoch which any reader has announced, whichever is later. So everything is in it that was
 //! handed over before somebody asked; and no worker can have passed it, because this reader has not announced a later epoch yet.
-
 //!
 //! In a cluster all of this is in process 0. The readers of the others note there (see [`Noting`]), and announce no epoch that process 0 has not
 //! announced to them. So they, too, have not left a cut's epoch when it is told ([`CutNews`]), and every process hears of a cut before it hears of

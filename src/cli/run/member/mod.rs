@@ -15,7 +15,7 @@ use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
 use crate::cli::CliError;
 use crate::clock::ArrivalClock;
-use crate::cluster::{MemberOfRun, MemberRun, RestoreFacts, StartFacts};
+use crate::cluster::{MemberOfRun, MemberRun, RestoreFacts, StartFacts, StopRelay};
 use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::Versions;
 use crate::findings::Observations;
@@ -101,8 +101,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         feed,
         caught_up: Arc::clone(&caught_up),
         recovery,
-        stop: Arc::clone(stop),
-        signalled: Arc::clone(signalled),
+        stop: StopRelay::new(Arc::clone(stop), Arc::clone(signalled)),
     };
     member.start(run, &failure);
     let reading_began = Instant::now();
