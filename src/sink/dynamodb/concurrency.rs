@@ -14,10 +14,10 @@ const STEP_UP_BELOW_ONE: f64 = 0.1;
 const STEP_DOWN: f64 = 0.5;
 /// Below this share of a request it takes less: a few items here and there are the trouble of their partitions.
 const MANY: f64 = 0.1;
-/// The least limit: for so much of the time a request is under way.
-const LEAST: f64 = 1.0 / 64.0;
-/// No pause between two requests is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// No pause between two requests is longer; the limit never falls below what that asks for.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// None takes less: with none at all no pause would ever grow.
+const SHORTEST_REQUEST: Duration = Duration::from_micros(10);
 
 /// The limit, and what it is judged by.
 #[derive(Debug)]
@@ -69,23 +69,25 @@ impl Concurrency {
         Begun { decreases: self.decreases, at: now }
     }
 
-    /// A request of so many items has ended; so many of them were throttled.
-    pub(super) fn ended(&mut self, begun: Begun, items: usize, throttled: usize, now: Instant) {
+    /// A request has ended; so many of its items were taken, and so many throttled that were not before.
+    pub(super) fn ended(&mut self, begun: Begun, taken: usize, throttled: usize, now: Instant) {
         let share = |items: usize| items as f64 / self.full_request as f64;
         if throttled == 0 {
             let step = match self.limit < 1.0 {
                 true => self.limit * STEP_UP_BELOW_ONE,
                 false => (self.limit / TAKEN_FOR_ONE_MORE).min(1.0) / TAKEN_FOR_ONE_MORE,
             };
-            self.limit = (self.limit + step * share(items)).min(self.most);
+            self.limit = (self.limit + step * share(taken)).min(self.most);
         } else if begun.decreases == self.decreases {
             // Those that were under way together are throttled together: it counts once.
             let share = share(throttled).min(1.0);
-            self.limit = (self.limit * (1.0 - STEP_DOWN * share * (share / MANY).min(1.0))).max(LEAST);
+            self.limit *= 1.0 - STEP_DOWN * share * (share / MANY).min(1.0);
             self.decreases += 1;
         }
-        let took = now.saturating_duration_since(begun.at);
-        self.next_at = (self.limit < 1.0).then(|| now + took.mul_f64(1.0 / self.limit - 1.0).min(LONGEST_PAUSE));
+        let took = now.saturating_duration_since(begun.at).max(SHORTEST_REQUEST);
+        // Not a share: what a table takes is as many requests a second, however fast each is answered.
+        self.limit = self.limit.max(took.div_duration_f64(took + LONGEST_PAUSE));
+        self.next_at = (self.limit < 1.0).then(|| now + took.mul_f64(1.0 / self.limit - 1.0));
     }
 
     /// The service is away: one request at a time looks whether it is back.
@@ -125,7 +127,7 @@ mod tests {
             }
             taken += fits;
             refused += 25.0 - fits;
-            concurrency.ended(begun, 25, 25 - fits as usize, now);
+            concurrency.ended(begun, fits as usize, 25 - fits as usize, now);
         }
         let seconds = (now - since).as_secs_f64();
         (taken / seconds, refused / seconds)
@@ -133,11 +135,20 @@ mod tests {
 
     #[test]
     fn it_settles_where_the_table_takes_nearly_all_it_can_and_refuses_little() {
-        for (capacity, latency) in [(500.0, 5), (1_000.0, 2), (1_000.0, 5), (5_000.0, 5), (40_000.0, 10), (20_000.0, 2)]
-        {
-            let (taken, refused) = settled(capacity, Duration::from_millis(latency));
-            assert!(taken >= 0.9 * capacity, "{taken} of {capacity}");
-            assert!(refused <= 0.3 * capacity, "{refused} refused of {capacity}");
+        for (capacity, milliseconds) in [
+            (100.0, 5.0),
+            (500.0, 5.0),
+            (1_000.0, 0.1),
+            (1_000.0, 0.3),
+            (1_000.0, 2.0),
+            (1_000.0, 5.0),
+            (5_000.0, 5.0),
+            (40_000.0, 10.0),
+            (20_000.0, 2.0),
+        ] {
+            let (taken, refused) = settled(capacity, Duration::from_secs_f64(milliseconds / 1_000.0));
+            let told = format!("{taken} taken and {refused} refused of {capacity} with {milliseconds} ms");
+            assert!(taken >= 0.9 * capacity && refused <= 0.3 * capacity, "{told}");
         }
     }
 
@@ -147,21 +158,36 @@ mod tests {
         let now = Instant::now();
         for request in 0..1_000 {
             let begun = concurrency.begin(now);
-            concurrency.ended(begun, 25, usize::from(request % 4 == 0), now);
+            let throttled = usize::from(request % 4 == 0);
+            concurrency.ended(begun, 25 - throttled, throttled, now);
         }
         assert!(concurrency.requests() >= 28, "{}", concurrency.requests());
     }
 
     #[test]
     fn a_table_that_takes_more_again_gets_more_soon() {
-        let mut concurrency = Concurrency::new(16, 32, 25);
+        for took in [1, 5, 20].map(Duration::from_millis) {
+            let mut concurrency = Concurrency::new(16, 32, 25);
+            let mut now = Instant::now();
+            let mut one = |throttled: usize| {
+                let begun = concurrency.begin(now);
+                now += took;
+                concurrency.ended(begun, 25 - throttled, throttled, now);
+                now = concurrency.next(0, now).unwrap();
+                (concurrency.requests(), now)
+            };
+            let (_, full) = (0..100).map(|_| one(25)).last().unwrap();
+            let (_, free) = std::iter::repeat_with(|| one(0)).take(1_000).find(|(requests, _)| *requests > 1).unwrap();
+            assert!(free - full <= Duration::from_secs(8), "{:?} with {took:?}", free - full);
+        }
+    }
+
+    #[test]
+    fn what_is_throttled_again_raises_nothing() {
+        let mut concurrency = Concurrency::new(4, 32, 25);
         let now = Instant::now();
-        (0..100).for_each(|_| concurrency.ended(concurrency.begin(now), 25, 25, now));
-        let requests = (1..).find(|_| {
-            concurrency.ended(concurrency.begin(now), 25, 0, now);
-            concurrency.requests() > 1
-        });
-        assert!(requests.is_some_and(|requests| requests <= 100), "{requests:?}");
+        (0..1_000).for_each(|_| concurrency.ended(concurrency.begin(now), 0, 0, now));
+        assert_eq!(concurrency.requests(), 4);
     }
 
     #[test]
@@ -169,11 +195,11 @@ mod tests {
         let mut concurrency = Concurrency::new(16, 32, 25);
         let now = Instant::now();
         let together: Vec<_> = (0..16).map(|_| concurrency.begin(now)).collect();
-        together.into_iter().for_each(|begun| concurrency.ended(begun, 25, 25, now));
+        together.into_iter().for_each(|begun| concurrency.ended(begun, 0, 25, now));
         assert_eq!(concurrency.requests(), 8);
         for _ in 0..100 {
             let begun = concurrency.begin(now);
-            concurrency.ended(begun, 25, 25, now + Duration::from_secs(60));
+            concurrency.ended(begun, 0, 25, now + Duration::from_secs(60));
         }
         let later = now + Duration::from_secs(60);
         assert_eq!(concurrency.next(0, later), Some(later + LONGEST_PAUSE));

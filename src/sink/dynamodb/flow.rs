@@ -233,7 +233,7 @@ impl Flow {
         if let End::Taken { throttled } = &end {
             // One that was throttled before is known to be: its partition's trouble is not the table's.
             let fresh = throttled.iter().filter(|index| !writes[**index].attempts.was_throttled()).count();
-            self.concurrency.ended(begun, writes.len(), fresh, now);
+            self.concurrency.ended(begun, writes.len() - throttled.len(), fresh, now);
             if !throttled.is_empty() {
                 let text = format!("{} of {} items were not taken, too much at once", throttled.len(), writes.len());
                 self.service.retries.note(&FailedRequest::throttled(text));
