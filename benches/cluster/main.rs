@@ -4,16 +4,20 @@
 //! cargo bench --bench cluster                                        10 million events, 3 rounds
 //! cargo bench --bench cluster -- --events 1000000 --rounds 1
 //! KAFKA_BROKERS=127.0.0.1:9092 cargo bench --bench cluster           from Kafka, too
+//! KAFKA_BROKERS=127.0.0.1:9092 cargo bench --bench cluster -- --recovery 10000000 --rate 400000 --kills 4
 //! ```
 //!
 //! - One log, which process 0 reads and hands on.
 //! - With `KAFKA_BROKERS` also from a topic of four partitions, of which each process reads its own. It is made for this and stays.
 //! - The reference job and `pipelines/feed.toml` (on a tenth of the events), into no sink, without a state. What they count is compared.
 //! - What crosses the loopback: all of it, so the machine should do nothing else there.
+//! - `--recovery ROWS`: instead, how long it takes from SIGKILL of one of two processes until the table gets something new again.
 //!
 //! The machine is shared and noisy: read the ratios, which compare figures of the same round.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on says so by a panic")]
+
+mod recovery;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,6 +48,11 @@ fn main() {
     let (events, rounds) = (option("--events", 10_000_000), option("--rounds", 3));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster");
     std::fs::create_dir_all(&folder).expect("a folder");
+    let rows = option("--recovery", 0);
+    if rows > 0 {
+        let brokers = std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS");
+        return recovery::measure(&folder, &brokers, rows, option("--rate", 400_000), option("--kills", 4) as u32);
+    }
     let pipelines = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
     let jobs = [("reference", "user_counters.toml", events), ("feed", "feed.toml", events / 10)];
     for (name, pipeline, events) in jobs {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 
 use super::link::Outbox;
 use super::message::{BlockBytes, BlockHead, BulkToMember};
@@ -14,28 +14,77 @@ use crate::source::{Block, Closed, Feed, FeedSender, KnownCuts, LogBytes, Payloa
 /// How soon it is noticed that a later epoch was announced while no block comes.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Takes blocks from the feed as a worker does, and hands them on to another process, until there are no more. With each goes the newest cut,
-/// which is told so before a later epoch is.
-pub(super) fn hand_on_blocks(feed: &Feed, cuts: Option<&KnownCuts>, to: &Outbox, failure: &Failure) {
-    let mut told = feed.announced();
-    let cut = || cuts.and_then(KnownCuts::cut);
-    loop {
-        // Before it is looked for a block: see `source/feed.rs`.
-        let announced = feed.announced();
-        match feed.blocks.recv_timeout(LOOK_AGAIN) {
-            Ok(block) => {
-                told = told.max(block.epoch);
-                match with_bytes(block, cut()) {
-                    Ok((head, bytes)) => to.tell_with(&BulkToMember::Block(head), &bytes),
-                    Err(error) => failure.block(error),
+/// So many blocks are on their way to another process, at most: one comes while the one before finds its place. What is on its way is counted
+/// there and nowhere else, so workers here would wait for more.
+const ON_THEIR_WAY: usize = 2;
+
+/// Room for blocks at another process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Room {
+    free: Sender<()>,
+    places: Receiver<()>,
+}
+
+impl Room {
+    /// Nothing is on its way.
+    pub fn new() -> Room {
+        let (free, places) = bounded(ON_THEIR_WAY);
+        let room = Room { free, places };
+        (0..ON_THEIR_WAY).for_each(|_| room.is_free());
+        room
+    }
+
+    /// One more place is free.
+    pub fn is_free(&self) {
+        let _ = self.free.try_send(());
+    }
+}
+
+/// What hands blocks on to another process.
+pub(super) struct HandsOn {
+    pub feed: Feed,
+    /// Of a run with a state, which cuts there are.
+    pub cuts: Option<Arc<KnownCuts>>,
+    pub room: Room,
+    pub to: Outbox,
+    pub failure: Failure,
+    /// Disconnected when the run cannot go on.
+    pub lost: Receiver<()>,
+}
+
+impl HandsOn {
+    /// Takes blocks from the feed as a worker does, and hands them on as there is room, until there are no more. With each goes the newest cut,
+    /// which is told so before a later epoch is.
+    pub fn run(self) {
+        let HandsOn { feed, cuts, room, to, failure, lost } = self;
+        let mut told = feed.announced();
+        let cut = || cuts.as_ref().and_then(|cuts| cuts.cut());
+        loop {
+            // Whoever has no room has blocks to count, and need not hear of a later epoch before.
+            select! {
+                recv(room.places) -> _ => {}
+                recv(lost) -> _ => return,
+            }
+            // Before it is looked for a block: see `source/feed.rs`.
+            let mut announced = feed.announced();
+            let block = loop {
+                match feed.blocks.recv_timeout(LOOK_AGAIN) {
+                    Ok(block) => break block,
+                    Err(RecvTimeoutError::Disconnected) => return to.tell_with(&BulkToMember::End, Vec::new()),
+                    Err(RecvTimeoutError::Timeout) => {
+                        if announced > told {
+                            told = announced;
+                            to.tell_with(&BulkToMember::Announced(announced, cut()), Vec::new());
+                        }
+                        announced = feed.announced();
+                    }
                 }
+            };
+            told = told.max(block.epoch);
+            match with_bytes(block, cut()) {
+                Ok((head, bytes)) => to.tell_with(&BulkToMember::Block(head), bytes),
+                Err(error) => failure.block(error),
             }
-            Err(RecvTimeoutError::Timeout) if announced > told => {
-                told = announced;
-                to.tell_with(&BulkToMember::Announced(announced, cut()), &[]);
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return to.tell_with(&BulkToMember::End, &[]),
         }
     }
 }
@@ -64,7 +113,7 @@ fn with_bytes(block: Block, cut: Option<crate::source::Cut>) -> Result<(BlockHea
 /// Takes what process 0 hands on; `None`: there is nothing more.
 pub(super) fn take_block(
     message: BulkToMember,
-    bytes: &[u8],
+    bytes: Vec<u8>,
     to: &FeedSender,
     cuts: &KnownCuts,
 ) -> Result<Option<()>, Closed> {
@@ -72,7 +121,6 @@ pub(super) fn take_block(
         BulkToMember::Block(BlockHead { epoch, cut, window_starts, file, offset, what }) => {
             cut.into_iter().for_each(|cut| cuts.cut_at(cut));
             let file: Arc<Path> = Path::new(&file).into();
-            let bytes = bytes.to_vec();
             let payload = match what {
                 BlockBytes::Lines(arrival) => Payload::Lines { file, offset, bytes: LogBytes::Read(bytes), arrival },
                 BlockBytes::LineTooLong { length } => Payload::LineTooLong { file, offset, length, head: bytes },
@@ -93,7 +141,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::cluster::frame::split;
+    use crate::cluster::frame::Frame;
     use crate::cluster::link::converse;
     use crate::counter::EventTime;
     use crate::epoch::{Epoch, Window};
@@ -120,19 +168,21 @@ mod tests {
         let cuts = Arc::<KnownCuts>::default();
         let (failure, errors) = Failure::new(Arc::default());
         let bulk = converse("p1", here, 2, |_| Ok(()), |_| ()).unwrap();
-        let known = Arc::clone(&cuts);
-        let hands_on = std::thread::spawn(move || hand_on_blocks(&from, Some(&known), &bulk, &failure));
+        let (room, (_goes_on, lost)) = (Room::new(), bounded(0));
+        let frees = room.clone();
+        let hands_on = HandsOn { feed: from, cuts: Some(Arc::clone(&cuts)), room, to: bulk, failure, lost };
+        let hands_on = std::thread::spawn(move || hands_on.run());
 
         let (in_there, out_there) = feed(Epoch(1));
         let cuts_there = Arc::<KnownCuts>::default();
         let (known_there, mut in_there) = (Arc::clone(&cuts_there), Some(in_there));
-        let hear = move |message: &[u8]| {
-            let (head, body) = split(message).unwrap();
+        let hear = move |Frame { head, body }| {
             if let Some(sender) = &in_there {
-                let taken = take_block(serde_json::from_slice(head)?, body, sender, &known_there).unwrap();
+                let taken = take_block(serde_json::from_slice(&head)?, body, sender, &known_there).unwrap();
                 if taken.is_none() {
                     in_there = None;
                 }
+                frees.is_free();
             }
             Ok(())
         };
@@ -167,5 +217,34 @@ mod tests {
         assert!(out_there.blocks.recv().is_err(), "and the end");
         hands_on.join().unwrap();
         assert!(errors.is_empty());
+    }
+
+    #[test]
+    fn no_more_blocks_are_on_their_way_than_find_room_and_a_loss_ends_it() {
+        let (here, there) = connection();
+        let (to, from) = feed(Epoch(1));
+        let (failure, _errors) = Failure::new(Arc::default());
+        let bulk = converse("p1", here, 2, |_| Ok(()), |_| ()).unwrap();
+        let (arrives, arrived) = bounded(100);
+        let hear = move |frame| {
+            let _ = arrives.send(frame);
+            Ok(())
+        };
+        let _back = converse("p0", there, 2, hear, |_| ()).unwrap();
+        let (room, (goes_on, lost)) = (Room::new(), bounded(0));
+        let frees = room.clone();
+        let rest = from.clone();
+        let hands_on = HandsOn { feed: from, cuts: None, room, to: bulk, failure, lost };
+        let hands_on = std::thread::spawn(move || hands_on.run());
+        (0..5).for_each(|number| to.send(lines(1, number, b"one\n")).unwrap());
+        (0..ON_THEIR_WAY).for_each(|_| _ = arrived.recv().unwrap());
+        // The others are still to be had.
+        assert!(rest.blocks.recv().is_ok());
+        assert!(arrived.recv_timeout(Duration::from_millis(50)).is_err());
+        frees.is_free();
+        arrived.recv().unwrap();
+        drop(goes_on);
+        hands_on.join().unwrap();
+        assert_eq!(rest.blocks.try_iter().count(), 5 - ON_THEIR_WAY - 2);
     }
 }

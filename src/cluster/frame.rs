@@ -5,47 +5,48 @@ use std::io::{self, Read, Write};
 /// The most that one message may have, in bytes: a block with a line as long as one may be, or the items that may be in flight.
 pub(super) const MOST_BYTES: usize = 256 << 20;
 
+/// A message: what it says, and bytes that it is about. They stand apart, so that nobody has to copy them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub head: Vec<u8>,
+    pub body: Vec<u8>,
+}
+
 /// Writes a message.
-pub(super) fn write_frame(to: &mut impl Write, message: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(message.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    to.write_all(&length.to_le_bytes())?;
-    to.write_all(message)
+pub(super) fn write_frame(to: &mut impl Write, Frame { head, body }: &Frame) -> io::Result<()> {
+    for part in [head, body] {
+        let length = u32::try_from(part.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        to.write_all(&length.to_le_bytes())?;
+    }
+    to.write_all(head)?;
+    to.write_all(body)
 }
 
 /// Reads a message; `None` where the other side has ended the conversation.
-pub(super) fn read_frame(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut length = [0; 4];
-    match from.read_exact(&mut length) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
+pub(super) fn read_frame(from: &mut impl Read) -> io::Result<Option<Frame>> {
+    let mut lengths = Vec::with_capacity(8);
+    from.by_ref().take(8).read_to_end(&mut lengths)?;
+    if lengths.is_empty() {
+        return Ok(None);
     }
-    let length = u32::from_le_bytes(length) as usize;
-    if length > MOST_BYTES {
-        let message = format!("it announced a message of {length} bytes");
+    let (head, body) = match lengths.as_chunks() {
+        ([head, body], _) => (u32::from_le_bytes(*head) as usize, u32::from_le_bytes(*body) as usize),
+        _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+    };
+    if head + body > MOST_BYTES {
+        let message = format!("it announced a message of {} bytes", head + body);
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
-    // Memory is taken as it comes, not as it is announced.
-    let mut message = Vec::with_capacity(length.min(1 << 20));
-    from.take(length as u64).read_to_end(&mut message)?;
-    if message.len() < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(Some(message))
-}
-
-/// One message of a head and what follows it.
-pub(super) fn join(head: &[u8], body: &[u8]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(4 + head.len() + body.len());
-    message.extend_from_slice(&(head.len() as u32).to_le_bytes());
-    message.extend_from_slice(head);
-    message.extend_from_slice(body);
-    message
-}
-
-/// Both again; `None` where it is no such message.
-pub(super) fn split(message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = message.split_first_chunk::<4>()?;
-    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+    let mut part = |length: usize| {
+        // Memory is taken as it comes, not as it is announced.
+        let mut part = Vec::with_capacity(length.min(2 << 20));
+        from.by_ref().take(length as u64).read_to_end(&mut part)?;
+        if part.len() < length {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        Ok(part)
+    };
+    Ok(Some(Frame { head: part(head)?, body: part(body)? }))
 }
 
 #[cfg(test)]
@@ -54,26 +55,31 @@ mod tests {
 
     #[test]
     fn messages_come_out_as_they_went_in_and_an_end_within_one_is_none() {
+        let frame = |head: &[u8], body: &[u8]| Frame { head: head.to_vec(), body: body.to_vec() };
+        let messages = [frame(b"", b""), frame(b"one", b""), frame(b"head", b"body")];
         let mut sent = Vec::new();
-        for message in [b"".as_slice(), b"one", &join(b"head", b"body")] {
-            write_frame(&mut sent, message).unwrap();
-        }
+        messages.iter().for_each(|message| write_frame(&mut sent, message).unwrap());
         let mut from = &sent[..];
-        let mut read = || read_frame(&mut from).unwrap();
-        assert_eq!((read(), read()), (Some(Vec::new()), Some(b"one".to_vec())));
-        let joined = read().unwrap();
-        assert_eq!(split(&joined), Some((b"head".as_slice(), b"body".as_slice())));
-        assert_eq!(read(), None);
-        assert!(read_frame(&mut &sent[..6]).is_ok(), "the first is whole");
-        assert!(read_frame(&mut &sent[4..9]).is_err(), "the second is not");
-        assert_eq!((split(b"\x09\0\0\0body"), split(b"\0\0")), (None, None));
+        for message in messages {
+            assert_eq!(read_frame(&mut from).unwrap(), Some(message));
+        }
+        assert_eq!(read_frame(&mut from).unwrap(), None);
+        assert!(read_frame(&mut &sent[..9]).is_ok(), "the first is whole");
+        for end in 9..sent.len() {
+            let mut from = &sent[8..end];
+            let all = std::iter::from_fn(|| read_frame(&mut from).transpose()).collect::<io::Result<Vec<_>>>();
+            assert_eq!(all.is_ok(), end == 19, "{end}: an end within a message is none");
+        }
     }
 
     #[test]
     fn nobody_can_announce_more_than_there_may_be() {
-        let error = read_frame(&mut &u32::MAX.to_le_bytes()[..]).unwrap_err();
-        assert!(error.to_string().contains("4294967295"), "{error}");
-        let mut short = (MOST_BYTES as u32).to_le_bytes().to_vec();
+        let announced = |head: u32, body: u32| [head.to_le_bytes(), body.to_le_bytes()].concat();
+        for (head, body) in [(u32::MAX, 0), (0, u32::MAX), (MOST_BYTES as u32, 1)] {
+            let error = read_frame(&mut &announced(head, body)[..]).unwrap_err();
+            assert!(error.to_string().contains(&(u64::from(head) + u64::from(body)).to_string()), "{error}");
+        }
+        let mut short = announced(0, MOST_BYTES as u32);
         short.push(7);
         assert_eq!(read_frame(&mut &short[..]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }

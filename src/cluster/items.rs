@@ -95,8 +95,8 @@ impl HandedOn {
                 let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
                 open.insert(batch, Unanswered { receipt, items: items.len() });
             }
-            bulk.tell_with(&BulkToLeader::Items { batch, worker, more_follows }, &bytes);
+            bulk.tell_with(&BulkToLeader::Items { batch, worker, more_follows }, bytes);
         }
-        bulk.tell_with(&BulkToLeader::End, &[]);
+        bulk.tell_with(&BulkToLeader::End, Vec::new());
     }
 }

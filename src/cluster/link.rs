@@ -7,7 +7,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde::Serialize;
 
-use super::frame::{join, read_frame, write_frame};
+use super::frame::{Frame, read_frame, write_frame};
 use crate::mesh::Link;
 
 /// So many messages wait for a connection, at most.
@@ -17,24 +17,25 @@ const BULK_WAITING: usize = 2;
 /// Takes what is to be told. Cheap to clone; the connection's own direction ends with the last of them.
 #[derive(Clone)]
 pub(super) struct Outbox {
-    frames: Sender<Vec<u8>>,
+    frames: Sender<Frame>,
 }
 
 impl Outbox {
     /// Tells it, once there is room; so many messages wait, at most. Where the connection is lost nobody hears it, and whoever listens there
     /// says so.
     pub fn tell(&self, message: &impl Serialize) {
-        let _ = self.frames.send(encode(message));
+        let _ = self.frames.send(Frame { head: encode(message), body: Vec::new() });
     }
 
     /// The same, unless there is no room.
     pub fn try_tell(&self, message: &impl Serialize) -> bool {
-        !matches!(self.frames.try_send(encode(message)), Err(TrySendError::Full(_)))
+        let frame = Frame { head: encode(message), body: Vec::new() };
+        !matches!(self.frames.try_send(frame), Err(TrySendError::Full(_)))
     }
 
     /// Tells something that has bytes.
-    pub fn tell_with(&self, head: &impl Serialize, body: &[u8]) {
-        let _ = self.frames.send(join(&encode(head), body));
+    pub fn tell_with(&self, head: &impl Serialize, body: Vec<u8>) {
+        let _ = self.frames.send(Frame { head: encode(head), body });
     }
 }
 
@@ -48,8 +49,8 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
 pub(super) fn talk_with(
     name: &str,
     link: Link,
-    hear: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
-    hear_bulk: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    hear: impl FnMut(Frame) -> io::Result<()> + Send + 'static,
+    hear_bulk: impl FnMut(Frame) -> io::Result<()> + Send + 'static,
     lose: impl FnOnce(String) + Clone + Send + 'static,
 ) -> io::Result<(Outbox, Outbox)> {
     let control = converse(name, link.control, CONTROL_WAITING, hear, lose.clone())?;
@@ -63,7 +64,7 @@ pub(super) fn converse(
     name: &str,
     stream: TcpStream,
     waiting: usize,
-    mut hear: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    mut hear: impl FnMut(Frame) -> io::Result<()> + Send + 'static,
     lose: impl FnOnce(String) + Send + 'static,
 ) -> io::Result<Outbox> {
     let (frames, to_write) = bounded(waiting);
@@ -74,7 +75,7 @@ pub(super) fn converse(
         let how = loop {
             match read_frame(&mut from) {
                 Ok(Some(message)) => {
-                    if let Err(error) = hear(&message) {
+                    if let Err(error) = hear(message) {
                         break error.to_string();
                     }
                 }
@@ -88,7 +89,7 @@ pub(super) fn converse(
 }
 
 /// Writes until nothing more can come, or the other side does not take it: then it is for whoever listens to say so.
-fn write_all(stream: TcpStream, frames: &Receiver<Vec<u8>>) {
+fn write_all(stream: TcpStream, frames: &Receiver<Frame>) {
     let mut to = BufWriter::with_capacity(1 << 16, &stream);
     for frame in frames {
         let written = write_frame(&mut to, &frame);

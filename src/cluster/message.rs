@@ -78,6 +78,8 @@ pub(super) enum ToLeader {
     Recovery(FromMember),
     /// Read no further.
     Stop { by_signal: bool },
+    /// A block has found its place before the workers: there is room for one more.
+    TookBlock,
     /// It lives, and gets on so.
     Beat(Gauges),
     /// It has failed, because of this.

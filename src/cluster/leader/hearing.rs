@@ -9,8 +9,9 @@ use crossbeam_channel::Sender;
 
 use super::LeaderParts;
 use crate::checkpoint::{CheckpointError, ManifestNumber};
+use crate::cluster::blocks::Room;
 use crate::cluster::fate::Fate;
-use crate::cluster::frame::split;
+use crate::cluster::frame::Frame;
 use crate::cluster::heard::Heard;
 use crate::cluster::items::ItemsOfMember;
 use crate::cluster::link::Outbox;
@@ -43,6 +44,8 @@ pub(super) struct Member {
     pub control: OnceLock<Outbox>,
     pub bulk: OnceLock<Outbox>,
     pub items: OnceLock<ItemsOfMember>,
+    /// For blocks.
+    pub room: Room,
     /// It has closed its side.
     pub has_left: AtomicBool,
 }
@@ -61,6 +64,7 @@ impl Hearing {
             control: OnceLock::new(),
             bulk: OnceLock::new(),
             items: OnceLock::new(),
+            room: Room::new(),
             has_left: AtomicBool::new(false),
         };
         Hearing {
@@ -127,6 +131,7 @@ impl Hearing {
             ToLeader::Restored(number, restored) => early(Early::Restored(number, restored)),
             ToLeader::Ready => early(Early::Ready),
             ToLeader::Ended(totals) => early(Early::Ended(totals)),
+            ToLeader::TookBlock => member.room.is_free(),
             ToLeader::Failed(why) => self.fail(format!("{}: {why}", member.name)),
             ToLeader::Lost(culprit) => self.fail(culprit),
             later => self.hear_later(later),
@@ -168,10 +173,9 @@ impl Hearing {
         }
     }
 
-    pub fn hear_bulk(&self, index: usize, message: &[u8]) -> io::Result<()> {
+    pub fn hear_bulk(&self, index: usize, Frame { head, body }: &Frame) -> io::Result<()> {
         let member = &self.members[index];
         member.heard.now();
-        let (head, body) = split(message).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         // The way to the writer is there as soon as this process has started its own workers.
         let items = loop {
             match member.items.get() {

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
 use self::hearing::{Early, Hearing};
 use super::PeerError;
-use super::blocks::hand_on_blocks;
+use super::blocks::HandsOn;
 use super::fate::{END_WITHIN, Fate};
 use super::items::ItemsOfMember;
 use super::link::talk_with;
@@ -68,8 +68,8 @@ impl Leader {
             let (control, bulk) = talk_with(
                 &format!("p{}", index + 1),
                 link,
-                move |message| hears.hear(index, message),
-                move |message| hears_bulk.hear_bulk(index, message),
+                move |frame| hears.hear(index, &frame.head),
+                move |frame| hears_bulk.hear_bulk(index, &frame),
                 move |how| loses.lose(index, &how),
             )?;
             let member = &shared.members[index];
@@ -182,12 +182,10 @@ impl Leader {
     /// Hands blocks of this feed on to the others, as far as they have room.
     pub fn hand_on(&self, feed: &Feed, cuts: Option<Arc<KnownCuts>>, failure: &Failure) -> io::Result<()> {
         for (index, member) in self.shared.members.iter().enumerate() {
-            let Some(bulk) = member.bulk.get().cloned() else { continue };
-            let (feed, cuts, failure) = (feed.clone(), cuts.clone(), failure.clone());
-            let name = format!("blocks p{}", index + 1);
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(move || hand_on_blocks(&feed, cuts.as_deref(), &bulk, &failure))?;
+            let Some(to) = member.bulk.get().cloned() else { continue };
+            let (feed, room, lost) = (feed.clone(), member.room.clone(), self.shared.fate.lost().clone());
+            let hands_on = HandsOn { feed, cuts: cuts.clone(), room, to, failure: failure.clone(), lost };
+            std::thread::Builder::new().name(format!("blocks p{}", index + 1)).spawn(move || hands_on.run())?;
         }
         Ok(())
     }

@@ -8,11 +8,11 @@ use crossbeam_channel::Sender;
 use super::MemberRun;
 use crate::cluster::blocks::take_block;
 use crate::cluster::fate::Fate;
-use crate::cluster::frame::split;
+use crate::cluster::frame::Frame;
 use crate::cluster::heard::Heard;
 use crate::cluster::items::HandedOn;
 use crate::cluster::link::Outbox;
-use crate::cluster::message::{HowItEnded, RestoreFacts, StartFacts, ToLeader, ToMember};
+use crate::cluster::message::{BulkToMember, HowItEnded, RestoreFacts, StartFacts, ToLeader, ToMember};
 use crate::recovery::MemberEar;
 use crate::source::{CutNews, FeedSender};
 
@@ -124,16 +124,20 @@ impl Hearing {
         }
     }
 
-    pub fn hear_bulk(&self, message: &[u8]) -> io::Result<()> {
+    pub fn hear_bulk(&self, Frame { head, body }: Frame) -> io::Result<()> {
         self.heard.now();
-        let (head, body) = split(message).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let Some(run) = self.run.get() else { return Ok(()) };
         let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = &*feed {
+            let message: BulkToMember = serde_json::from_slice(&head)?;
+            let is_block = matches!(message, BulkToMember::Block(_));
             // A worker that is gone has said why.
-            let taken = take_block(serde_json::from_slice(head)?, body, sender, &run.cuts);
+            let taken = take_block(message, body, sender, &run.cuts);
             if taken.is_ok_and(|more| more.is_none()) {
                 feed.take();
+            }
+            if is_block {
+                self.tell(&ToLeader::TookBlock);
             }
         }
         Ok(())

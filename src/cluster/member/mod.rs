@@ -63,8 +63,8 @@ impl MemberOfRun {
         let (control, bulk) = talk_with(
             "p0",
             link,
-            move |message| hears.hear(message),
-            move |message| hears_bulk.hear_bulk(message),
+            move |frame| hears.hear(&frame.head),
+            move |frame| hears_bulk.hear_bulk(frame),
             move |how| loses.lose(&how),
         )?;
         let _ = (shared.control.set(control.clone()), shared.bulk.set(bulk));
