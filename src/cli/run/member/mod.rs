@@ -4,7 +4,7 @@ mod input;
 mod state;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use self::input::{MemberInput, Told};
 use self::state::MemberState;
@@ -15,7 +15,7 @@ use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
 use crate::cli::CliError;
 use crate::clock::ArrivalClock;
-use crate::cluster::{MemberOfRun, MemberRun, RestoreFacts, StartFacts, StopRelay};
+use crate::cluster::{MemberOfRun, MemberRun, RestoreFacts, StartFacts, StopRelay, ToldMoment};
 use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::Versions;
 use crate::findings::Observations;
@@ -73,7 +73,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
                 run_id: facts_of_start.run_id.clone(),
                 generation: facts_of_start.generation,
                 // What the service has been sent before, process 0 has waited for.
-                alone_since: facts_of_start.alone_in_ms.and_then(moment_in),
+                alone_since: facts_of_start.alone_since.and_then(ToldMoment::hear),
                 lease,
                 stop: Arc::clone(signalled),
                 ..SinkOptions::default()
@@ -93,7 +93,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
     let is_kept = kept.is_some();
     let followed_epochs = input.followed();
     let topic = input.topic();
-    let (feed, feeds, input) = input.start(peers, stop, metrics, &caught_up, &failure)?;
+    let (feed, feeds, input) = input.start(peers, around, &caught_up, &failure)?;
     let run = MemberRun {
         cuts,
         followed: followed_epochs,
@@ -163,10 +163,4 @@ fn restore(
         }
         restored => Ok(restored),
     }
-}
-
-/// The moment in so many milliseconds; negative: as many ago. `None`: before this machine began.
-fn moment_in(milliseconds: i64) -> Option<Instant> {
-    let by = Duration::from_millis(milliseconds.unsigned_abs());
-    if milliseconds < 0 { Instant::now().checked_sub(by) } else { Instant::now().checked_add(by) }
 }
