@@ -10,6 +10,7 @@ mod kills;
 mod links;
 mod processes;
 mod proxy;
+mod reasons;
 mod series;
 mod stops;
 mod strangers;

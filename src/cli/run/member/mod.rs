@@ -9,7 +9,7 @@ use std::time::Instant;
 use self::input::{MemberInput, Told};
 use self::state::MemberState;
 use super::begun::{Begun, not_started};
-use super::cluster::{Cluster, Company};
+use super::cluster::{Cluster, Company, Followed};
 use super::opening::open_sink;
 use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
@@ -26,14 +26,31 @@ use crate::sink::{SinkOptions, SinkTarget, Writers};
 use crate::source::{CaughtUp, KnownCuts};
 
 /// Runs this process's share until the run of all ends.
-pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Around) -> Result<(), CliError> {
-    let Around { stop, signalled, metrics, .. } = around;
+pub fn run(args: &RunArgs, pipeline: Pipeline, cluster: Cluster, around: &Around) -> Result<(), CliError> {
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     delivery::refuse_contradictions(args, &pipeline, &target)?;
     let peers = cluster.peers();
     let mut lease = Lease::default();
     let leave = lease.from_another(args.peer_timeout);
-    let mut followed = cluster.follow(metrics, stop, leave)?;
+    let mut followed = cluster.follow(&around.metrics, &around.stop, leave)?;
+    let begun = begin(args, pipeline, target, peers, lease, &mut followed, around).inspect_err(|error| {
+        // All others end with this reason, and not only with the word that this process is gone.
+        followed.member.fail(&error.to_string());
+    })?;
+    Begun { company: Company::Followed(followed), ..begun }.end(args, around)
+}
+
+/// Begins it, as process 0 says.
+fn begin(
+    args: &RunArgs,
+    mut pipeline: Pipeline,
+    target: SinkTarget,
+    peers: Peers,
+    lease: Lease,
+    followed: &mut Followed,
+    around: &Around,
+) -> Result<Begun, CliError> {
+    let Around { stop, signalled, metrics, .. } = around;
     let member = &followed.member;
     let facts: RestoreFacts = member.restore_facts(stop)?;
     delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
@@ -124,7 +141,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         failure,
         kept,
     });
-    let begun = Begun {
+    Ok(Begun {
         pipeline,
         target,
         run_start,
@@ -138,9 +155,8 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         input,
         is_kept,
         _hold: None,
-        company: Company::Followed(followed),
-    };
-    begun.end(args, around)
+        company: Company::None,
+    })
 }
 
 /// Brings the rows back that process 0 says, and tells it whether they are. The inner error: they are damaged.
