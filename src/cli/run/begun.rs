@@ -90,7 +90,7 @@ impl Opened {
         let known = cuts.as_ref().map(|cuts| cuts.known());
         let (feeds, input) = input.start(peers, around, &caught_up, &failure, &Notes::of(cuts))?;
         if let Some(hold) = &hold {
-            hold.show(status::of(metrics, peers, input.reading()));
+            hold.begins(status::of(metrics, peers, input.reading()), &failure);
         }
         let (mesh, sink) = match &mut led {
             Some(led) => (Some(led.begin(peers, &feeds, known, is_topic, &failure)?), led.items_to(sink, &target)),

@@ -4,6 +4,7 @@
 //! [`crate::recovery`] and [`crate::recovery_kafka`]: a recount of its own, `verify`, and a watch over the table that sees items that go back.
 //! [`Proxy`] is a network between two of them that can be cut.
 
+mod buckets;
 mod damage;
 mod kafka;
 mod kills;

@@ -72,6 +72,7 @@ fn begin(
         Some(Err(damaged)) => return Err(member.refused(&damaged.to_string()).into()),
         kept => kept.and_then(Result::ok),
     };
+    kept.iter().for_each(|kept| kept.fence(&lease));
     let StartFacts { run_start, is_replay, shift, .. } = facts_of_start;
     pipeline.shift = shift;
     delivery::settle(&mut pipeline, args, &target, is_replay);
@@ -80,7 +81,7 @@ fn begin(
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let told = Told { facts: &facts_of_start, tell_note: member.tell_note(), tell_size: member.tell_size() };
     let input = MemberInput::open(args, &pipeline, told, now, stop)?;
-    let dead_letters = dead_letter_file(args, &pipeline, metrics);
+    let dead_letters = dead_letter_file(args, &pipeline, metrics).under(&lease);
     let dead_letter_path = dead_letters.path().to_owned();
     let sink = match target.writers() {
         Writers::OnePerCluster => ItemsTo::Elsewhere(member.hand_on(), target.to_string().into()),
