@@ -6,6 +6,7 @@
 
 mod buckets;
 mod damage;
+mod fenced;
 mod kafka;
 mod kills;
 mod links;
