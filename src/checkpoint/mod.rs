@@ -36,7 +36,7 @@ pub use compact::{compact, replace};
 pub use error::{CheckpointError, CheckpointErrorKind};
 pub use generation::Claim;
 pub use journal::{Journal, JournalEntry, KeptEntries};
-pub use lease::LeaseRecord;
+pub use lease::{FreeLease, HeldLease, LeaseRecord};
 pub use manifest::{DeadLetterFile, Manifest};
 pub use merge::{Depth, Merge};
 pub use names::{JournalNumber, ManifestNumber, ObjectName, SegmentId, SegmentIds};

@@ -3,6 +3,8 @@
 //! On the *control* connection everything is small and in order; on the *bulk* connection are blocks of event logs, to where there is room for
 //! them, and items, to whoever writes them. Data of the dataflow itself goes between all processes, and is timely's.
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, ManifestNumber};
@@ -125,10 +127,30 @@ pub(crate) struct StartFacts {
     pub is_replay: bool,
     pub shift: Option<TimeShift>,
     pub run_id: String,
-    /// In so many milliseconds, or before, as many ago, the last of what an earlier run of the state may have begun to send was sent.
-    pub alone_in_ms: Option<i64>,
+    /// By then the last of what an earlier run of the state may have begun to send was sent, or will have been.
+    pub alone_since: Option<ToldMoment>,
     /// Nothing is published before all is read that there was at the start.
     pub holds: bool,
+}
+
+/// A moment, as one process tells it to another: in so many milliseconds; negative: as many ago. It is off by as long as the message takes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct ToldMoment(i64);
+
+impl ToldMoment {
+    /// To be told now.
+    pub fn tell(moment: Instant) -> ToldMoment {
+        let now = Instant::now();
+        let until = |to: Instant, from: Instant| to.saturating_duration_since(from).as_millis() as i64;
+        ToldMoment(until(moment, now) - until(now, moment))
+    }
+
+    /// By the clock of the process that has just been told. `None`: before its machine began.
+    pub fn hear(self) -> Option<Instant> {
+        let ToldMoment(milliseconds) = self;
+        let by = Duration::from_millis(milliseconds.unsigned_abs());
+        if milliseconds < 0 { Instant::now().checked_sub(by) } else { Instant::now().checked_add(by) }
+    }
 }
 
 /// What process 0 hands on.
@@ -170,4 +192,20 @@ pub(super) enum BulkToLeader {
     Items { batch: u64, worker: usize, more_follows: bool },
     /// There are no more.
     End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_heard_as_it_was_told() {
+        let now = Instant::now();
+        let hour = Duration::from_secs(3_600);
+        for moment in [now + hour, now, now.checked_sub(Duration::from_secs(5)).unwrap()] {
+            let heard = ToldMoment::tell(moment).hear().unwrap();
+            let off = heard.max(moment) - heard.min(moment);
+            assert!(off < Duration::from_secs(60), "{off:?}");
+        }
+    }
 }

@@ -35,7 +35,7 @@ use crate::checkpoint::CheckpointError;
 
 pub(crate) use leader::{Leader, LeaderParts};
 pub(crate) use member::{MemberOfRun, MemberRun};
-pub(crate) use message::{HowItEnded, RestoreFacts, StartFacts};
+pub(crate) use message::{HowItEnded, RestoreFacts, StartFacts, ToldMoment};
 pub(crate) use stop::StopRelay;
 pub use watch::note_lost_connection;
 

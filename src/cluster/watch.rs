@@ -44,6 +44,8 @@ pub(super) struct Watch {
 
 impl Watch {
     pub fn start(self) -> std::io::Result<JoinHandle<()>> {
+        // All were just heard of: whoever has leave only from now on need not wait for the first look.
+        self.leave.until(Instant::now() + self.within);
         thread::Builder::new().name("watch".to_owned()).spawn(move || self.run())
     }
 

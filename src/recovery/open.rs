@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use super::restore::{RestoreInto, restore};
 use crate::checkpoint::{
-    CheckpointError, CheckpointErrorKind, Claim, Commits, DeadLetterFile, Journal, KeptEntries, LeaseRecord, Location,
+    CheckpointError, CheckpointErrorKind, Claim, Commits, DeadLetterFile, FreeLease, Journal, KeptEntries, Location,
     Manifest, ManifestNumber, Restorable, Search, StateLock, Store,
 };
 use crate::epoch::{Epoch, Generation};
@@ -35,6 +35,8 @@ pub(crate) struct Opened {
     /// Held as long as the run goes on.
     lock: StateLock,
     claim: Claim,
+    /// Until it is taken.
+    free_lease: Option<FreeLease>,
     search: Search,
     checkpoint: Option<Restorable>,
     journal: Journal,
@@ -77,7 +79,7 @@ impl Opened {
             refuse_other_sink(&found.manifest, options)?;
             (options.accept)(&found.manifest)?;
         }
-        LeaseRecord::wait_for_none(&store)?;
+        let free_lease = FreeLease::wait_for(&store)?;
         let recorded = options.recorded.max(looked_at.map(|found| found.manifest.generation));
         let claim = Claim::take(&store, recorded, options.now)?;
         let mut search = Search::begin(&store, options.pipeline)?;
@@ -97,12 +99,29 @@ impl Opened {
         let positions = |value: &serde_json::Value| positions_of(value, options.location);
         let published = entries.iter().map(|entry| positions(&entry.positions)).collect::<Result<_, _>>()?;
         let journal_is_damaged = !damaged.is_empty();
-        Ok(Opened { store, lock, claim, search, checkpoint, journal, published, journal_is_damaged, last_epoch })
+        let free_lease = Some(free_lease);
+        Ok(Opened {
+            store,
+            lock,
+            claim,
+            free_lease,
+            search,
+            checkpoint,
+            journal,
+            published,
+            journal_is_damaged,
+            last_epoch,
+        })
     }
 
     /// The run's generation.
     pub fn generation(&self) -> Generation {
         self.claim.generation()
+    }
+
+    /// The lease that nobody has; `None`: it was taken out already.
+    pub fn take_lease(&mut self) -> Option<FreeLease> {
+        self.free_lease.take()
     }
 
     /// What the last checkpoint is; `None`: there is none yet.

@@ -10,10 +10,13 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use super::files::make_durable;
 use super::{RefusedItem, SinkError, SinkErrorKind};
 use crate::file_id::FileId;
+use crate::lease::Lease;
 use crate::telemetry::{Counter, Metrics};
 
 mod batch;
@@ -26,6 +29,9 @@ pub use self::batch::{DeadLetter, DeadLetterBatch, Position};
 use self::file::{open, open_recognised, try_to_make};
 use self::known::{HeldMark, Letters};
 pub use self::known::{Known, LetterMark, LetterMarker};
+
+/// How often it looks whether it may write.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Lines go to the file when they are so many bytes: many dead letters are not kept as lines, too, before they are written.
 /// As many as a processor keeps near.
@@ -47,18 +53,20 @@ pub struct DeadLetterFile {
     known: Letters,
     /// Where marks stay until all of these have come.
     held: HeldMark,
+    /// While it is not held nothing is written.
+    lease: Lease,
 }
 
 impl DeadLetterFile {
     /// Dead letters go to the end of the file in this place. More than `max` in one run are an error.
     pub fn new(path: impl Into<PathBuf>, max: Option<u64>, metrics: Arc<Metrics>) -> DeadLetterFile {
-        DeadLetterFile::with(path.into(), max, Arc::default(), metrics, HeldMark::default())
+        DeadLetterFile::with(path.into(), max, Arc::default(), metrics, HeldMark::default(), Lease::default())
     }
 
     /// Another one that appends to the same file, for another thread. They count together.
     pub fn another(&self) -> DeadLetterFile {
         let (path, written, metrics) = (self.path.clone(), Arc::clone(&self.written), Arc::clone(&self.metrics));
-        DeadLetterFile::with(path, self.max, written, metrics, self.held.clone())
+        DeadLetterFile::with(path, self.max, written, metrics, self.held.clone(), self.lease.clone())
     }
 
     fn with(
@@ -67,8 +75,15 @@ impl DeadLetterFile {
         written: Arc<Counter>,
         metrics: Arc<Metrics>,
         held: HeldMark,
+        lease: Lease,
     ) -> DeadLetterFile {
-        DeadLetterFile { path, max, written, metrics, file: None, lines: Vec::new(), known: Letters::default(), held }
+        let (lines, known) = (Vec::new(), Letters::default());
+        DeadLetterFile { path, max, written, metrics, file: None, lines, known, held, lease }
+    }
+
+    /// The same, which waits while this lease is not held: the process was stopped, and another run may write there.
+    pub fn under(self, lease: &Lease) -> DeadLetterFile {
+        DeadLetterFile { lease: lease.clone(), ..self }
     }
 
     /// Where the file ends now, or from where on letters are to come again; all before that is durable. `None`: there is no file.
@@ -183,6 +198,9 @@ impl DeadLetterFile {
         let mut letters = letters.peekable();
         if letters.peek().is_none() {
             return Ok(());
+        }
+        while !self.lease.is_held() {
+            thread::sleep(LOOK_EVERY);
         }
         let file = match self.file.take().filter(|file| FileId::is_in_place(file, &self.path)) {
             Some(file) => self.file.insert(file),

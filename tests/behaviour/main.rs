@@ -45,6 +45,7 @@ mod recovery;
 mod recovery_kafka;
 mod replay;
 mod replay_logs;
+mod s3_fake;
 mod shift;
 mod terminal;
 mod time_unit;

@@ -7,6 +7,7 @@
 //!   are synced.
 //! - [`Store::create`] never replaces. An answer that was lost on its way does no harm: an object that is there with
 //!   just this content was created by the call before. So contents must tell runs apart.
+//! - Once it [is fenced](Store::fence), it writes and deletes nothing while the run may not write.
 //!
 //! Its functions block, and must not be called from an asynchronous task. A store is cheap to clone and may be used from
 //! several threads.
@@ -24,11 +25,13 @@ mod writer;
 use std::fmt;
 use std::fs::File;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion};
 use tokio::runtime::Runtime;
 
 pub use aside::set_aside;
@@ -41,9 +44,12 @@ use crate::checkpoint::error::{CheckpointError, CheckpointErrorKind};
 use crate::checkpoint::failpoint::{Failpoints, Step};
 use crate::checkpoint::names::ObjectName;
 use crate::file_id::folder_of;
+use crate::lease::Lease;
 
 /// How often a create whose outcome is unknown is tried.
 const CREATE_ATTEMPTS: u32 = 3;
+/// How often it is looked whether the run may write.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A folder's or bucket's objects.
 #[derive(Clone)]
@@ -57,9 +63,20 @@ struct Inner {
     runtime: Runtime,
     location: Location,
     failpoints: Failpoints,
+    /// Nothing is written while it is not held.
+    lease: OnceLock<Lease>,
 }
 
+/// Which of the objects that have had a name one is. None of its kind: there was none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Option<UpdateVersion>);
+
 impl Store {
+    /// From now on nothing is written or deleted while this lease is not held: that is waited for. (The lease of a state is written all the same.)
+    pub(crate) fn fence(&self, lease: &Lease) {
+        let _ = self.0.lease.set(lease.clone());
+    }
+
     /// Where it is.
     pub fn location(&self) -> &Location {
         &self.0.location
@@ -101,6 +118,7 @@ impl Store {
     pub fn create(&self, name: &ObjectName, content: &Bytes) -> Result<(), CheckpointError> {
         let mut attempt = 1;
         loop {
+            self.may_write()?;
             self.reach(Step::BeforeSync)?;
             let options = PutOptions::from(PutMode::Create);
             let payload = PutPayload::from_bytes(content.clone());
@@ -128,6 +146,7 @@ impl Store {
 
     /// Deletes an object, if it is there.
     pub fn delete(&self, name: &ObjectName) -> Result<(), CheckpointError> {
+        self.may_write()?;
         match self.wait(self.0.objects.delete(&self.path(name))) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failure::told(format!("cannot delete {}", self.place(name)), error)),
@@ -177,8 +196,58 @@ impl Store {
         })
     }
 
+    /// All of an object, and which it is; none: there is none.
+    pub(super) fn get_seen(&self, name: &ObjectName) -> Result<(Option<Bytes>, Seen), CheckpointError> {
+        let got = self.wait(async {
+            let got = self.0.objects.get(&self.path(name)).await?;
+            let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
+            Ok((got.bytes().await?, version))
+        });
+        match got {
+            Ok((content, version)) => Ok((Some(content), Seen(Some(version)))),
+            Err(object_store::Error::NotFound { .. }) => Ok((None, Seen(None))),
+            Err(error) => Err(self.cannot_read(name, error)),
+        }
+    }
+
+    /// Writes an object in the place of the one that was seen, whether the run may write or not. Fails with [`CheckpointErrorKind::Exists`] where
+    /// another one is in that place meanwhile, perhaps of a call before that seemed to fail. In a folder, whose lock says who writes, it replaces.
+    pub(super) fn replace(&self, name: &ObjectName, content: Bytes, seen: &Seen) -> Result<Seen, CheckpointError> {
+        let mode = match (self.is_remote(), &seen.0) {
+            (false, _) => PutMode::Overwrite,
+            (true, None) => PutMode::Create,
+            (true, Some(version)) => PutMode::Update(version.clone()),
+        };
+        let options = PutOptions::from(mode);
+        match self.wait(self.0.objects.put_opts(&self.path(name), PutPayload::from_bytes(content), options)) {
+            Ok(put) => Ok(Seen(Some(put.into()))),
+            Err(error @ (object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. })) => {
+                let message = format!("{} is another one by now", self.place(name));
+                Err(CheckpointError::caused_by(CheckpointErrorKind::Exists, message, error))
+            }
+            Err(error) => Err(self.cannot_write(name, error)),
+        }
+    }
+
+    /// Waits until the run may write, for as long as a request to a bucket is tried: it may be as short.
+    pub(super) fn may_write(&self) -> Result<(), CheckpointError> {
+        let until = Instant::now() + open::RETRY_FOR;
+        while !self.0.lease.get().is_none_or(Lease::is_held) {
+            if Instant::now() >= until {
+                let message = format!(
+                    "{}: nothing is written, as this run may not: it was stopped or cut off, and another one may have this state",
+                    self.location()
+                );
+                return Err(CheckpointError::new(CheckpointErrorKind::Failed, message));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
     /// Writes an object, whether it is there or not.
     pub(super) fn put(&self, name: &ObjectName, content: Bytes) -> Result<(), CheckpointError> {
+        self.may_write()?;
         let put = self.wait(self.0.objects.put(&self.path(name), PutPayload::from_bytes(content)));
         put.map(drop).map_err(|error| self.cannot_write(name, error))
     }

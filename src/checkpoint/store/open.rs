@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -18,7 +18,7 @@ use crate::file_id::folder_of;
 
 /// How long a request to a bucket is tried again. What waits for it is a checkpoint, or the journal and with it
 /// publishing; whoever asked tries again later.
-const RETRY_FOR: Duration = Duration::from_secs(30);
+pub(super) const RETRY_FOR: Duration = Duration::from_secs(30);
 /// A connection that was idle longer is not used again. Nothing notices that the other side has closed it, as
 /// nothing runs between two calls. (S3 closes after some 20 s.)
 const POOL_IDLE: &str = "5 seconds";
@@ -70,7 +70,7 @@ impl Store {
             let message = format!("cannot begin to work with {location}");
             CheckpointError::caused_by(CheckpointErrorKind::Failed, message, error)
         })?;
-        Ok(Store(Arc::new(Inner { objects, prefix, runtime, location, failpoints })))
+        Ok(Store(Arc::new(Inner { objects, prefix, runtime, location, failpoints, lease: OnceLock::new() })))
     }
 }
 

@@ -59,6 +59,7 @@ impl ObjectWriter {
         match self.upload.take() {
             None => self.store.put(&self.name, rest)?,
             Some(mut upload) => {
+                self.store.may_write()?;
                 let finished = self.store.wait(async {
                     upload.put(rest);
                     upload.finish().await
@@ -70,6 +71,7 @@ impl ObjectWriter {
     }
 
     fn send_part(&mut self) -> Result<(), CheckpointError> {
+        self.store.may_write()?;
         let part = Bytes::from(std::mem::replace(&mut self.part, Vec::with_capacity(self.part_bytes)));
         let store = self.store.clone();
         store

@@ -14,7 +14,7 @@ use super::state::{self, Hold, RestoredState};
 use super::summary::Summary;
 use super::{Around, Notes, RunArgs, RunningInput, delivery, findings, positions, status, supervise};
 use crate::cli::CliError;
-use crate::cluster::{LeaderParts, StartFacts, StopRelay};
+use crate::cluster::{LeaderParts, StartFacts, StopRelay, ToldMoment};
 use crate::counter::EventTime;
 use crate::dataflow::{self, Execution, Failure, ItemsTo, Run, RunError};
 use crate::epoch::Versions;
@@ -88,9 +88,9 @@ impl Opened {
         let (kept, hold) = kept.unzip();
         let (is_replay, is_topic, reached) = (input.is_replay(), input.is_topic(), input.reached());
         let known = cuts.as_ref().map(|cuts| cuts.known());
-        let (feeds, input) = input.start(peers, stop, metrics, &caught_up, &failure, &Notes::of(cuts))?;
+        let (feeds, input) = input.start(peers, around, &caught_up, &failure, &Notes::of(cuts))?;
         if let Some(hold) = &hold {
-            hold.show(status::of(metrics, peers, input.reading()));
+            hold.begins(status::of(metrics, peers, input.reading()), &failure);
         }
         let (mesh, sink) = match &mut led {
             Some(led) => (Some(led.begin(peers, &feeds, known, is_topic, &failure)?), led.items_to(sink, &target)),
@@ -164,7 +164,7 @@ impl Opened {
             is_replay: self.input.is_replay(),
             shift: self.pipeline.shift,
             run_id: self.run_id.clone(),
-            alone_in_ms: self.alone_since.map(milliseconds_until),
+            alone_since: self.alone_since.map(ToldMoment::tell),
             holds: self.holds(),
         };
         led.start(parts, &facts, failure, || self.restored.as_ref().map(|restored| restored.set_aside()).transpose())
@@ -224,11 +224,4 @@ impl Begun {
 /// The system refuses a thread.
 pub fn not_started(error: io::Error) -> CliError {
     CliError::Failed(format!("cannot start the workers: {error}"))
-}
-
-/// Negative: it was before.
-fn milliseconds_until(moment: Instant) -> i64 {
-    let until = |to: Instant, from: Instant| to.saturating_duration_since(from).as_millis() as i64;
-    let now = Instant::now();
-    until(moment, now) - until(now, moment)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::positions::Reached;
 use super::running::{KafkaInput, Notes, RunningInput, start_kafka, start_log};
-use super::{RunArgs, open};
+use super::{Around, RunArgs, open};
 use crate::cli::CliError;
 use crate::cli::time::show_time;
 use crate::clock::{ArrivalClock, WallClock};
@@ -22,7 +22,7 @@ use crate::source::kafka::{
 };
 use crate::source::log::{LogOptions, LogSource, LogSpan};
 use crate::source::{CaughtUp, Cuts, Feed, Resume};
-use crate::telemetry::{HumanBytes, HumanCount, Metrics, Printable};
+use crate::telemetry::{HumanBytes, HumanCount, Printable};
 
 /// A source that was found to be there.
 pub struct Input {
@@ -178,12 +178,12 @@ impl Input {
     pub fn start(
         self,
         peers: Peers,
-        stop: &Arc<AtomicBool>,
-        metrics: &Arc<Metrics>,
+        around: &Around,
         caught_up: &Arc<CaughtUp>,
         failure: &Failure,
         notes: &Notes,
     ) -> Result<(Vec<Feed>, RunningInput), CliError> {
+        let Around { stop, metrics, .. } = around;
         let (first, workers) = (self.epochs.first, peers.workers_here() as usize);
         match self.source {
             Source::Log(source) => start_log(source, notes, first, workers, stop, failure),

@@ -40,7 +40,7 @@ pub struct Opened {
     pub versions: Versions,
     pub seed: HashSeed,
     pub run_id: String,
-    /// Since when no other run of the state can begin to send anything.
+    /// Since when no other run of the state can begin to send anything; it may be a moment to come.
     pub alone_since: Option<Instant>,
     /// The other processes, who may still be waited for.
     pub forming: Option<Forming>,
@@ -77,6 +77,7 @@ impl Opened {
         };
         let restored = match opened {
             Some(opened) => {
+                opened.fence(&lease);
                 delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
                 Some(opened.restore(&Arc::new(pipeline.clone()), peers, epochs, metrics)?)
             }
@@ -88,7 +89,7 @@ impl Opened {
         if shift_to.is_some() {
             input.refuse_shift()?;
         }
-        let dead_letters = dead_letter_file(args, &pipeline, metrics);
+        let dead_letters = dead_letter_file(args, &pipeline, metrics).under(&lease);
         let dead_letter_path = dead_letters.path().to_owned();
         collision::refuse(&args.pipeline, &input.logs(), &target, &dead_letter_path, args.positions.as_deref())?;
         // Before the sink, which is emptied when it is opened.
@@ -97,7 +98,7 @@ impl Opened {
             restored.pass_known_letters(&mut dead_letters)?;
         }
         let positions_file = args.positions.as_deref().map(PositionsFile::try_out).transpose()?;
-        let alone_since = restored.as_ref().map(|restored| alone_since(restored.alone_since(), args, peers));
+        let alone_since = restored.as_ref().map(RestoredState::alone_since);
         let run_id = new_run_id();
         let options = SinkOptions {
             replace: args.replace,
@@ -145,11 +146,6 @@ impl Opened {
             forming,
         })
     }
-}
-
-/// Since when no other run of the state can begin to send anything: of several processes, those that are cut off end only when they notice.
-fn alone_since(locked: Instant, args: &RunArgs, peers: Peers) -> Instant {
-    if peers.is_cluster() { locked + args.peer_timeout } else { locked }
 }
 
 /// With what the other processes of a run without a state begin.

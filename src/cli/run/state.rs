@@ -9,8 +9,7 @@ use serde_json::Value;
 use super::input::RunEpochs;
 use super::{RunArgs, open};
 use crate::checkpoint::{
-    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, LeaseRecord, Location, Manifest,
-    ManifestNumber, StateLock,
+    self, Changes, CheckpointError, CheckpointErrorKind, DeadLetterFile, Location, Manifest, ManifestNumber, StateLock,
 };
 use crate::cli::CliError;
 use crate::cluster::RestoreFacts;
@@ -38,7 +37,7 @@ pub struct OpenState {
     /// The sink does not hold what the state has published.
     sink_is_behind: bool,
     seed: HashSeed,
-    /// Since then no other run of this state can begin to send anything.
+    /// Since then no other run of this state can begin to send anything; it may be a moment to come.
     since: Instant,
     keeper: Option<LeaseKeeper>,
 }
@@ -50,10 +49,11 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// From now on this says how the run is getting on.
-    pub fn show(&self, status: Arc<dyn Fn() -> Value + Send + Sync>) {
+    /// The run has begun: `status` says how it is getting on, and it must fail where another run has taken the state.
+    pub fn begins(&self, status: Arc<dyn Fn() -> Value + Send + Sync>, failure: &Failure) {
+        let failure = failure.clone();
         if let Some(keeper) = &self.keeper {
-            keeper.show(status);
+            keeper.begins(status, Arc::new(move |error| failure.checkpoint(error)));
         }
     }
 }
@@ -115,9 +115,10 @@ impl OpenState {
         // A folder's lock gives leave by itself.
         let valid_for = args.peer_timeout;
         let leave = matches!(location, Location::Bucket { .. }).then(|| lease.from_another(valid_for));
+        let processes = args.processes.unwrap_or(1);
         let take = move || {
             let opened = OpenState::take(&location, is_fresh, is_emptied, &pipeline, &target, &metrics)?;
-            opened.keep_lease(valid_for, leave)
+            opened.keep_lease(processes, valid_for, leave)
         };
         Ok(Some(open::or_stop(&what, stop, take)??))
     }
@@ -152,10 +153,18 @@ impl OpenState {
     }
 
     /// Says from now on that this run has the state.
-    fn keep_lease(mut self, valid_for: Duration, leave: Option<Leave>) -> Result<OpenState, CliError> {
-        let lease = LeaseRecord::new(self.opened.generation(), valid_for);
-        self.keeper = Some(LeaseKeeper::start(&self.opened.store, lease, leave)?);
+    fn keep_lease(mut self, processes: u32, valid_for: Duration, leave: Option<Leave>) -> Result<OpenState, CliError> {
+        if let Some(free) = self.opened.take_lease() {
+            self.since += free.others_write_for();
+            let lease = free.take(self.opened.generation(), processes, valid_for);
+            self.keeper = Some(LeaseKeeper::start(&self.opened.store, lease, leave)?);
+        }
         Ok(self)
+    }
+
+    /// Nothing is written to it while this lease is not held.
+    pub fn fence(&self, lease: &Lease) {
+        self.opened.store.fence(lease);
     }
 
     /// The first epoch that the run may have.

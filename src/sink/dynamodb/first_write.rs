@@ -21,7 +21,7 @@ pub(super) struct FirstWrite {
 impl FirstWrite {
     /// Of a run that has opened its table `opened`. `is_empty`: there was nothing in it.
     pub(super) fn new(config: &DynamoDbConfig, options: &SinkOptions, opened: Instant, is_empty: bool) -> FirstWrite {
-        let since = options.alone_since.map_or(opened, |since| since.min(opened));
+        let since = options.alone_since.unwrap_or(opened);
         let (since, wait) = match options.goes_on {
             _ if config.fence => (opened, Duration::ZERO),
             // The table may be empty because the first write of all is still on its way.
@@ -78,6 +78,16 @@ mod tests {
             assert_eq!(wait(false, true, is_empty, alone(40)), Duration::ZERO);
             assert_eq!(wait(true, true, is_empty, None), Duration::ZERO, "a condition is enough");
         }
+    }
+
+    #[test]
+    fn it_waits_longer_where_processes_of_the_run_before_may_go_on_to_send() {
+        let opened = Instant::now();
+        let config =
+            DynamoDbConfig { request_timeout: REQUEST, settle: SETTLE, ..DynamoDbConfig::of_table("UserCounters") };
+        let ten = Duration::from_secs(10);
+        let options = SinkOptions { goes_on: true, alone_since: Some(opened + ten), ..SinkOptions::default() };
+        assert_eq!(FirstWrite::new(&config, &options, opened, false).begins() - opened, ten + REQUEST + SETTLE);
     }
 
     #[test]

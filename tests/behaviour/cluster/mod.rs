@@ -4,12 +4,15 @@
 //! [`crate::recovery`] and [`crate::recovery_kafka`]: a recount of its own, `verify`, and a watch over the table that sees items that go back.
 //! [`Proxy`] is a network between two of them that can be cut.
 
+mod buckets;
 mod damage;
+mod fenced;
 mod kafka;
 mod kills;
 mod links;
 mod processes;
 mod proxy;
+mod reasons;
 mod series;
 mod stops;
 mod strangers;

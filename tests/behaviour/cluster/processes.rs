@@ -87,14 +87,24 @@ impl Processes {
     /// All end in time and name this process as the one that is lost.
     #[track_caller]
     pub fn lose(self, lost: usize) {
-        for ended in self.end_without(lost) {
+        self.lose_within(lost, ENDS_WITHIN);
+    }
+
+    /// The same where more time is allowed.
+    #[track_caller]
+    pub fn lose_within(self, lost: usize, within: Duration) {
+        for ended in self.end_without_within(lost, within) {
             assert!(names(&ended, lost), "it does not end for process {lost}: {ended:?}");
         }
     }
 
     /// The ends of those that are left when this one is gone. Those that have not found all others yet wait for it, and are asked to stop.
     pub fn end_without(self, gone: usize) -> Vec<Ended> {
-        let deadline = Instant::now() + ENDS_WITHIN;
+        self.end_without_within(gone, ENDS_WITHIN)
+    }
+
+    fn end_without_within(self, gone: usize, within: Duration) -> Vec<Ended> {
+        let deadline = Instant::now() + within;
         let waits = ["waiting for ", &format!("process {gone} (")];
         let mut asked = vec![false; self.running.len()];
         let mut running = self.running;

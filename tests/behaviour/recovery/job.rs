@@ -13,6 +13,7 @@ use super::lines::Lines;
 use super::table::{Items, Table};
 use super::watch::Watch;
 use crate::program::{Ended, Running, Workplace};
+use crate::s3_fake::FakeS3;
 
 /// The first group hardly decays, so that its values are counts; the second one does.
 const PIPELINE: &str = r#"name = "recovered"
@@ -56,6 +57,8 @@ pub struct Job {
     pub watch: Watch,
     pub lines: Lines,
     pub random: StdRng,
+    /// Where the state is; none: in a folder.
+    pub bucket: Option<FakeS3>,
     logs: u64,
 }
 
@@ -77,7 +80,17 @@ impl Job {
         let table = Arc::new(table);
         let watch = Watch::start(&table);
         let random = StdRng::seed_from_u64(seed);
-        Job { place, table, watch, lines: Lines::new(seed, 200), random, logs: 0 }
+        Job { place, table, watch, lines: Lines::new(seed, 200), random, bucket: None, logs: 0 }
+    }
+
+    /// The same with its state in a bucket.
+    pub fn in_bucket(self) -> Job {
+        Job { bucket: Some(FakeS3::start()), ..self }
+    }
+
+    /// Where its state is.
+    pub fn state(&self) -> &'static str {
+        if self.bucket.is_some() { "s3://bucket/state" } else { "state" }
     }
 
     /// Adds a log.
@@ -116,7 +129,14 @@ impl Job {
     pub fn start_with(&self, workers: usize, more: &[&str], environment: &[(&str, &str)]) -> Running {
         let run = self.arguments(workers);
         let run: Vec<&str> = run.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        let environment = [&[("RUST_LOG", "counter_machine=debug")], environment].concat();
+        let endpoint = self.bucket.as_ref().map(FakeS3::endpoint);
+        let bucket =
+            endpoint.iter().flat_map(|url| [("AWS_ENDPOINT_URL_S3", url.as_str()), ("AWS_ALLOW_HTTP", "true")]);
+        let environment: Vec<_> = [("RUST_LOG", "counter_machine=debug")]
+            .into_iter()
+            .chain(bucket)
+            .chain(environment.iter().copied())
+            .collect();
         let mut running = self.place.start_with(&run, &environment);
         running.close_stdin();
         running
@@ -133,7 +153,7 @@ impl Job {
 
     /// Those of a life.
     pub fn arguments(&self, workers: usize) -> Vec<String> {
-        let run = ["run", "p.toml", "--events", "logs", "--state", "state", "--positions", "positions.json"];
+        let run = ["run", "p.toml", "--events", "logs", "--state", self.state(), "--positions", "positions.json"];
         let out = ["--sink", self.table.name(), "--dead-letters", "letters.jsonl", "-w", &workers.to_string()];
         run.iter().chain(&out).map(|argument| (*argument).to_owned()).collect()
     }

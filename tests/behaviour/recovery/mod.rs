@@ -17,7 +17,7 @@ pub mod kills;
 pub mod lines;
 mod logs;
 mod memory;
-mod signals;
+pub mod signals;
 mod steps;
 pub mod table;
 mod together;

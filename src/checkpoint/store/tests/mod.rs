@@ -1,5 +1,6 @@
 //! A bucket, reached through the real client: over HTTP, with failures on either way.
 
+#[path = "../../../../tests/behaviour/s3_fake.rs"]
 mod s3;
 
 use object_store::RetryConfig;
@@ -8,7 +9,7 @@ use object_store::aws::AmazonS3Builder;
 use self::s3::{FakeS3, Fault};
 use super::*;
 use crate::checkpoint::tests::at;
-use crate::checkpoint::{Claim, ManifestNumber, SegmentId};
+use crate::checkpoint::{Claim, FreeLease, HeldLease, LeaseRecord, ManifestNumber, SegmentId};
 use crate::epoch::Generation;
 
 /// A store in the fake's bucket.
@@ -114,4 +115,64 @@ fn a_service_that_replaces_what_must_not_be_replaced_is_refused() {
     let error = Claim::take(&store, None, at(0)).unwrap_err();
     assert_eq!(error.kind(), CheckpointErrorKind::Usage);
     assert!(error.to_string().contains("If-None-Match"), "{error}");
+}
+
+/// The lease of a run of this generation, taken and renewed once.
+fn lease(store: &Store, generation: u32) -> HeldLease {
+    let free = FreeLease::wait_for(store).unwrap();
+    let mut lease = free.take(Generation(generation), 1, Duration::from_secs(60));
+    lease.renew(store, serde_json::Value::Null, at(0)).unwrap();
+    lease
+}
+
+#[test]
+fn a_lease_that_another_run_has_taken_is_neither_renewed_nor_given_back() {
+    let fake = FakeS3::start();
+    let store = bucket(&fake);
+    let mut first = lease(&store, 1);
+    // As if its process were gone.
+    let mut free: serde_json::Value = serde_json::from_slice(&store.get(&ObjectName::lease()).unwrap()).unwrap();
+    free["is_over"] = true.into();
+    fake.put("states/likes/lease.json", free.to_string());
+    let _second = lease(&store, 2);
+    let before = fake.objects();
+    let error = first.renew(&store, serde_json::Value::Null, at(1)).unwrap_err();
+    assert_eq!(error.kind(), CheckpointErrorKind::InUse);
+    assert!(error.to_string().contains("another run (2) on "), "{error}");
+    assert_eq!(first.give_back(&store, at(2)).unwrap_err().kind(), CheckpointErrorKind::InUse);
+    assert_eq!(fake.objects(), before);
+}
+
+#[test]
+fn a_renewal_whose_answer_was_lost_does_not_end_the_run() {
+    for fault in [Fault::Unavailable, Fault::DoneThenFailed, Fault::DoneThenCut, Fault::Cut] {
+        let fake = FakeS3::start();
+        let store = bucket(&fake);
+        let mut lease = lease(&store, 1);
+        for _ in 0..3 {
+            fake.fail("PUT", fault);
+            let _ = lease.renew(&store, serde_json::Value::Null, at(1));
+        }
+        lease.renew(&store, serde_json::Value::Null, at(2)).unwrap();
+        lease.give_back(&store, at(3)).unwrap();
+        assert!(LeaseRecord::read(&store).unwrap().unwrap().is_over, "{fault:?}");
+    }
+}
+
+#[test]
+fn nothing_is_written_while_the_lease_is_not_held() {
+    let fake = FakeS3::start();
+    let store = bucket(&fake);
+    let mut held = Lease::default();
+    let leave = held.from_another(Duration::ZERO);
+    store.fence(&held);
+    let writing = {
+        let store = store.clone();
+        thread::spawn(move || store.create(&name(1), &Bytes::from("one")))
+    };
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(fake.keys(), Vec::<String>::new());
+    leave.for_good();
+    writing.join().unwrap().unwrap();
+    assert_eq!(fake.keys(), ["states/likes/manifests/0000000001.json"]);
 }

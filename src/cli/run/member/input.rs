@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::cli::CliError;
-use crate::cli::run::RunArgs;
 use crate::cli::run::running::{KafkaInput, Notes, RunningInput, handed_on, start_kafka};
+use crate::cli::run::{Around, RunArgs};
 use crate::clock::ArrivalClock;
 use crate::cluster::StartFacts;
 use crate::dataflow::Failure;
@@ -16,7 +16,6 @@ use crate::source::kafka::{
     FollowedClock, KafkaClock, KafkaOptions, KafkaProgress, KafkaSource, RecordArrivals, TellSize,
 };
 use crate::source::{CaughtUp, Feed, FeedSender, Followed, TellNote};
-use crate::telemetry::Metrics;
 
 /// What a process that is not process 0 reads.
 pub enum MemberInput {
@@ -78,11 +77,11 @@ impl MemberInput {
     pub fn start(
         self,
         peers: Peers,
-        stop: &Arc<AtomicBool>,
-        metrics: &Arc<Metrics>,
+        around: &Around,
         caught_up: &Arc<CaughtUp>,
         failure: &Failure,
     ) -> Result<(Option<FeedSender>, Vec<Feed>, RunningInput), CliError> {
+        let Around { stop, metrics, .. } = around;
         match self {
             MemberInput::Topic { kafka, notes, first, .. } => {
                 let (feeds, running) = start_kafka(*kafka, &notes, first, peers, stop, metrics, caught_up, failure)?;

@@ -4,18 +4,18 @@ mod input;
 mod state;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use self::input::{MemberInput, Told};
 use self::state::MemberState;
 use super::begun::{Begun, not_started};
-use super::cluster::{Cluster, Company};
+use super::cluster::{Cluster, Company, Followed};
 use super::opening::open_sink;
 use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
 use crate::cli::CliError;
 use crate::clock::ArrivalClock;
-use crate::cluster::{MemberOfRun, MemberRun, RestoreFacts, StartFacts, StopRelay};
+use crate::cluster::{MemberOfRun, MemberRun, RestoreFacts, StartFacts, StopRelay, ToldMoment};
 use crate::dataflow::{self, Failure, ItemsTo, Run};
 use crate::epoch::Versions;
 use crate::findings::Observations;
@@ -26,14 +26,31 @@ use crate::sink::{SinkOptions, SinkTarget, Writers};
 use crate::source::{CaughtUp, KnownCuts};
 
 /// Runs this process's share until the run of all ends.
-pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Around) -> Result<(), CliError> {
-    let Around { stop, signalled, metrics, .. } = around;
+pub fn run(args: &RunArgs, pipeline: Pipeline, cluster: Cluster, around: &Around) -> Result<(), CliError> {
     let target = SinkTarget::choose(args.sink.as_ref(), &pipeline, "--sink")?;
     delivery::refuse_contradictions(args, &pipeline, &target)?;
     let peers = cluster.peers();
     let mut lease = Lease::default();
     let leave = lease.from_another(args.peer_timeout);
-    let mut followed = cluster.follow(metrics, stop, leave)?;
+    let mut followed = cluster.follow(&around.metrics, &around.stop, leave)?;
+    let begun = begin(args, pipeline, target, peers, lease, &mut followed, around).inspect_err(|error| {
+        // All others end with this reason, and not only with the word that this process is gone.
+        followed.member.fail(&error.to_string());
+    })?;
+    Begun { company: Company::Followed(followed), ..begun }.end(args, around)
+}
+
+/// Begins it, as process 0 says.
+fn begin(
+    args: &RunArgs,
+    mut pipeline: Pipeline,
+    target: SinkTarget,
+    peers: Peers,
+    lease: Lease,
+    followed: &mut Followed,
+    around: &Around,
+) -> Result<Begun, CliError> {
+    let Around { stop, signalled, metrics, .. } = around;
     let member = &followed.member;
     let facts: RestoreFacts = member.restore_facts(stop)?;
     delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
@@ -55,6 +72,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         Some(Err(damaged)) => return Err(member.refused(&damaged.to_string()).into()),
         kept => kept.and_then(Result::ok),
     };
+    kept.iter().for_each(|kept| kept.fence(&lease));
     let StartFacts { run_start, is_replay, shift, .. } = facts_of_start;
     pipeline.shift = shift;
     delivery::settle(&mut pipeline, args, &target, is_replay);
@@ -63,7 +81,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let told = Told { facts: &facts_of_start, tell_note: member.tell_note(), tell_size: member.tell_size() };
     let input = MemberInput::open(args, &pipeline, told, now, stop)?;
-    let dead_letters = dead_letter_file(args, &pipeline, metrics);
+    let dead_letters = dead_letter_file(args, &pipeline, metrics).under(&lease);
     let dead_letter_path = dead_letters.path().to_owned();
     let sink = match target.writers() {
         Writers::OnePerCluster => ItemsTo::Elsewhere(member.hand_on(), target.to_string().into()),
@@ -73,7 +91,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
                 run_id: facts_of_start.run_id.clone(),
                 generation: facts_of_start.generation,
                 // What the service has been sent before, process 0 has waited for.
-                alone_since: facts_of_start.alone_in_ms.and_then(moment_in),
+                alone_since: facts_of_start.alone_since.and_then(ToldMoment::hear),
                 lease,
                 stop: Arc::clone(signalled),
                 ..SinkOptions::default()
@@ -93,7 +111,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
     let is_kept = kept.is_some();
     let followed_epochs = input.followed();
     let topic = input.topic();
-    let (feed, feeds, input) = input.start(peers, stop, metrics, &caught_up, &failure)?;
+    let (feed, feeds, input) = input.start(peers, around, &caught_up, &failure)?;
     let run = MemberRun {
         cuts,
         followed: followed_epochs,
@@ -124,7 +142,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         failure,
         kept,
     });
-    let begun = Begun {
+    Ok(Begun {
         pipeline,
         target,
         run_start,
@@ -138,9 +156,8 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         input,
         is_kept,
         _hold: None,
-        company: Company::Followed(followed),
-    };
-    begun.end(args, around)
+        company: Company::None,
+    })
 }
 
 /// Brings the rows back that process 0 says, and tells it whether they are. The inner error: they are damaged.
@@ -163,10 +180,4 @@ fn restore(
         }
         restored => Ok(restored),
     }
-}
-
-/// The moment in so many milliseconds; negative: as many ago. `None`: before this machine began.
-fn moment_in(milliseconds: i64) -> Option<Instant> {
-    let by = Duration::from_millis(milliseconds.unsigned_abs());
-    if milliseconds < 0 { Instant::now().checked_sub(by) } else { Instant::now().checked_add(by) }
 }

@@ -9,6 +9,7 @@ use crate::cli::run::state::began_at;
 use crate::cluster::RestoreFacts;
 use crate::dataflow::{Failure, KeptRun};
 use crate::epoch::{Epoch, Generation, Versions};
+use crate::lease::Lease;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::recovery::{FromMember, Gatherer, MemberEar, MemberParts, Recovery, restore_as_told};
@@ -57,6 +58,11 @@ impl MemberState {
         let (counters, epoch) = restore_as_told(&store, facts.manifest, peers, &new, began_at, facts.mark_all)?;
         let epoch = epoch.unwrap_or(facts.before);
         Ok(MemberState { store, generation: facts.generation, counters, epoch, began_at })
+    }
+
+    /// Nothing is written to it while this lease is not held.
+    pub fn fence(&self, lease: &Lease) {
+        self.store.fence(lease);
     }
 
     /// What keeps it while the run goes on, and through what that hears process 0.

@@ -1,4 +1,7 @@
 //! As much of S3 as a state needs, on a port of this machine, with failures on demand.
+//!
+//! It stands alone: unit tests of the store include this file, too.
+#![allow(dead_code, reason = "what one test does not use, another does")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +14,7 @@ use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// 503, nothing done.
     Unavailable,
     /// 404, nothing done.
@@ -25,14 +28,25 @@ pub(super) enum Fault {
 }
 
 /// A bucket of the name `bucket`.
-pub(super) struct FakeS3 {
+pub struct FakeS3 {
     address: SocketAddr,
     shared: Arc<Mutex<Bucket>>,
 }
 
+/// What an object holds, and what tells it from those that had its name before.
+#[derive(Clone)]
+struct Object {
+    content: Bytes,
+    tag: String,
+}
+
 #[derive(Default)]
 struct Bucket {
-    objects: BTreeMap<String, Bytes>,
+    objects: BTreeMap<String, Object>,
+    /// So often something was written.
+    written: u64,
+    /// Every connection is cut, and nothing is done.
+    is_away: bool,
     uploads: BTreeMap<String, BTreeMap<u32, Bytes>>,
     begun: u32,
     faults: Vec<(&'static str, Fault)>,
@@ -40,7 +54,7 @@ struct Bucket {
 }
 
 impl FakeS3 {
-    pub(super) fn start() -> FakeS3 {
+    pub fn start() -> FakeS3 {
         let shared = Arc::new(Mutex::new(Bucket::default()));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -57,25 +71,45 @@ impl FakeS3 {
         FakeS3 { address, shared }
     }
 
-    pub(super) fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Lets the next request of this method fail for which nothing else is set.
-    pub(super) fn fail(&self, method: &'static str, fault: Fault) {
+    pub fn fail(&self, method: &'static str, fault: Fault) {
         self.bucket().faults.push((method, fault));
     }
 
     /// From now on it replaces, whatever it is asked.
-    pub(super) fn ignore_conditions(&self) {
+    pub fn ignore_conditions(&self) {
         self.bucket().ignores_conditions = true;
     }
 
-    pub(super) fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<String> {
         self.bucket().objects.keys().cloned().collect()
     }
 
-    pub(super) fn open_uploads(&self) -> usize {
+    /// All that it holds.
+    pub fn objects(&self) -> BTreeMap<String, Bytes> {
+        self.bucket().objects.iter().map(|(key, object)| (key.clone(), object.content.clone())).collect()
+    }
+
+    /// What an object holds.
+    pub fn object(&self, key: &str) -> Option<Bytes> {
+        self.bucket().objects.get(key).map(|object| object.content.clone())
+    }
+
+    /// Writes an object, as somebody else does.
+    pub fn put(&self, key: &str, content: impl Into<Bytes>) {
+        self.bucket().insert(key.to_owned(), content.into());
+    }
+
+    /// While it is away every connection is cut, and nothing is done.
+    pub fn set_away(&self, is_away: bool) {
+        self.bucket().is_away = is_away;
+    }
+
+    pub fn open_uploads(&self) -> usize {
         self.bucket().uploads.len()
     }
 
@@ -90,7 +124,7 @@ async fn answer(State(shared): State<Arc<Mutex<Bucket>>>, request: Request<Body>
     let fault = {
         let mut bucket = shared.lock().unwrap();
         let fault = bucket.faults.iter().position(|(method, _)| *method == head.method.as_str());
-        fault.map(|index| bucket.faults.remove(index).1)
+        if bucket.is_away { Some(Fault::Cut) } else { fault.map(|index| bucket.faults.remove(index).1) }
     };
     let answer = match fault {
         Some(Fault::NotFound) => status(StatusCode::NOT_FOUND),
@@ -120,15 +154,22 @@ impl Bucket {
             ("PUT", Some(upload)) => {
                 let part = parameter("partNumber").unwrap().parse().unwrap();
                 self.uploads.get_mut(&upload).unwrap().insert(part, body);
-                written()
+                written("e")
             }
             ("PUT", None) => {
-                let must_be_new = headers.contains_key("if-none-match") && !self.ignores_conditions;
-                if must_be_new && self.objects.contains_key(&key) {
+                let there = self.objects.get(&key);
+                let must_be_new = headers.contains_key("if-none-match");
+                let must_be = headers.get("if-match").map(|tag| tag.to_str().unwrap());
+                let is_right = match (must_be, there) {
+                    (Some(tag), Some(there)) => there.tag == tag,
+                    // As the service says it.
+                    (Some(_), None) => return status(StatusCode::NOT_FOUND),
+                    (None, there) => !(must_be_new && there.is_some()),
+                };
+                if !is_right && !self.ignores_conditions {
                     return status(StatusCode::PRECONDITION_FAILED);
                 }
-                self.objects.insert(key, body);
-                written()
+                written(&self.insert(key, body))
             }
             ("POST", None) if query.starts_with("delete") => {
                 let request = String::from_utf8(body.to_vec()).unwrap();
@@ -151,8 +192,12 @@ impl Bucket {
             }
             ("POST", Some(upload)) => {
                 let parts = self.uploads.remove(&upload).unwrap();
-                self.objects.insert(key, parts.into_values().collect::<Vec<_>>().concat().into());
+                self.insert(key, parts.into_values().collect::<Vec<_>>().concat().into());
                 xml("<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>".to_owned())
+            }
+            ("DELETE", None) => {
+                self.objects.remove(&key);
+                status(StatusCode::NO_CONTENT)
             }
             ("DELETE", Some(upload)) => {
                 self.uploads.remove(&upload);
@@ -163,15 +208,23 @@ impl Bucket {
         }
     }
 
+    /// Its tag is given back.
+    fn insert(&mut self, key: String, content: Bytes) -> String {
+        self.written += 1;
+        let tag = format!("\"{}\"", self.written);
+        self.objects.insert(key, Object { content, tag: tag.clone() });
+        tag
+    }
+
     fn list(&self, prefix: &str) -> Response<Body> {
         let contents: String = self
             .objects
             .iter()
             .filter(|(key, _)| key.strip_prefix(prefix).is_some_and(|rest| !rest.contains('/')))
-            .map(|(key, content)| {
+            .map(|(key, Object { content, tag })| {
                 format!(
                     "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified>\
-                     <ETag>\"e\"</ETag></Contents>",
+                     <ETag>{tag}</ETag></Contents>",
                     content.len()
                 )
             })
@@ -180,9 +233,9 @@ impl Bucket {
     }
 
     fn read(&self, key: &str, headers: &HeaderMap, head_only: bool) -> Response<Body> {
-        let Some(content) = self.objects.get(key) else { return status(StatusCode::NOT_FOUND) };
+        let Some(Object { content, tag }) = self.objects.get(key) else { return status(StatusCode::NOT_FOUND) };
         let answer =
-            Response::builder().header("etag", "\"e\"").header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
+            Response::builder().header("etag", tag.as_str()).header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
         let range = headers.get("range").map(|range| range.to_str().unwrap().strip_prefix("bytes=").unwrap());
         let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
             let body = if head_only { Body::empty() } else { Body::from(content.clone()) };
@@ -205,8 +258,8 @@ fn status(status: StatusCode) -> Response<Body> {
     Response::builder().status(status).body(Body::empty()).unwrap()
 }
 
-fn written() -> Response<Body> {
-    Response::builder().header("etag", "\"e\"").body(Body::empty()).unwrap()
+fn written(tag: &str) -> Response<Body> {
+    Response::builder().header("etag", tag).body(Body::empty()).unwrap()
 }
 
 fn xml(text: String) -> Response<Body> {
