@@ -50,7 +50,10 @@ impl Destination {
         let Destination { sink, notes } = self;
         let mut noting = Noting { notes, desk, examples: BTreeMap::new(), batches: 0 };
         batches.iter().for_each(|batch| noting.look_at(batch));
-        sink.write(batches, &mut noting)
+        noting.notes.metrics.sink_silence.begins();
+        let written = sink.write(batches, &mut noting);
+        noting.notes.metrics.sink_silence.ends();
+        written
     }
 
     /// See [`Sink::close`].
@@ -89,6 +92,9 @@ impl Desk for Noting<'_> {
             Outcome::Superseded => metrics.items_superseded.add(items),
             Outcome::Refused => metrics.items_refused.add(items),
             Outcome::NotWritten => {}
+        }
+        if part.outcome.is_there() {
+            metrics.sink_silence.begins();
         }
         if part.outcome.is_there()
             && let Some(example) = self.examples.remove(&part.batch)

@@ -56,6 +56,7 @@ pub(crate) fn pipeline() -> Pipeline {
         checkpoint: CheckpointConfig::default(),
         dead_letters: DeadLetterConfig::default(),
         limits: Limits::default(),
+        http: HttpConfig::default(),
         shift: None,
         groups: vec![group("user", &[0], "{event}")],
         features: FeatureSelection::default(),
