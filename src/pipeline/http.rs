@@ -24,7 +24,9 @@ pub struct HttpAddress {
 
 /// A text that is no address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no address to listen on: write HOST:PORT, as in 127.0.0.1:9400, or a port of this machine alone, as in 9400")]
+#[error(
+    "\"{0}\" is no address to listen on: write HOST:PORT, as in 127.0.0.1:9400, or a port of this machine alone, as in 9400"
+)]
 pub struct InvalidHttpAddress(String);
 
 impl HttpConfig {
@@ -97,7 +99,19 @@ mod tests {
         for text in ["0.0.0.0:0", "[::1]:9400", "feeds-1.example.com:80"] {
             assert_eq!(shown(text).as_deref(), Some(text));
         }
-        for text in ["", "localhost", "127.0.0.1", "::1", "[::1]", "a:b", "host:", "host:65536", "host:+1", "http://host:80", "h/:1"] {
+        for text in [
+            "",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "[::1]",
+            "a:b",
+            "host:",
+            "host:65536",
+            "host:+1",
+            "http://host:80",
+            "h/:1",
+        ] {
             assert_eq!(shown(text), None, "{text}");
         }
     }

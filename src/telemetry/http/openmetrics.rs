@@ -257,7 +257,9 @@ mod tests {
         let names: BTreeSet<_> = METRICS.iter().map(Metric::full_name).collect();
         assert_eq!(names.len(), METRICS.len());
         let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        assert!(METRICS.iter().all(|metric| plain(metric.name) && metric.help.len() > 10 && metric.labels.iter().all(|label| plain(label))));
+        assert!(METRICS.iter().all(|metric| plain(metric.name)
+            && metric.help.len() > 10
+            && metric.labels.iter().all(|label| plain(label))));
         assert!(METRICS.iter().all(|metric| !metric.name.ends_with("_total")));
     }
 

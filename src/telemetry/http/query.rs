@@ -58,11 +58,17 @@ impl GetQuery {
                 "key" if parsed.key.len() < MOST_KEY_FIELDS => parsed.key.push(value),
                 "feature" => parsed.feature = Some(value),
                 "at" => parsed.at = Some(value),
-                _ => return Err(Refusal::bad_request("there are group=, key= (once for each of its fields), feature= and at=")),
+                _ => {
+                    return Err(Refusal::bad_request(
+                        "there are group=, key= (once for each of its fields), feature= and at=",
+                    ));
+                }
             }
         }
         if parsed.group.is_empty() || parsed.key.is_empty() || parsed.key.iter().any(String::is_empty) {
-            return Err(Refusal::bad_request("give group=NAME and key=VALUE, key= once for each field of the group's key"));
+            return Err(Refusal::bad_request(
+                "give group=NAME and key=VALUE, key= once for each field of the group's key",
+            ));
         }
         Ok(parsed)
     }
@@ -78,7 +84,9 @@ mod tests {
         assert_eq!((query.group.as_str(), &query.key[..]), ("u v", &["a|b".to_owned(), "c d".to_owned()][..]));
         assert_eq!((query.feature, query.at.as_deref()), (None, Some("now")));
         let too_many = format!("group=g{}", "&key=1".repeat(MOST_KEY_FIELDS + 1));
-        for query in ["", "group=g", "key=1", "group=&key=1", "group=g&key=", "group=g&key=1&path=/etc/passwd", &too_many] {
+        for query in
+            ["", "group=g", "key=1", "group=&key=1", "group=g&key=", "group=g&key=1&path=/etc/passwd", &too_many]
+        {
             assert_eq!(GetQuery::parse(query).map_err(|refusal| refusal.status), Err(400), "{query}");
         }
     }

@@ -18,8 +18,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::routes::{GETS_AT_ONCE, router};
 use super::Pages;
+use super::routes::{GETS_AT_ONCE, router};
 
 /// So many connections at once, at most: one more is closed at once.
 const MOST_CONNECTIONS: usize = 32;
@@ -46,7 +46,8 @@ impl HttpServer {
     pub fn start(listener: StdListener, pages: Arc<dyn Pages>) -> io::Result<HttpServer> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(GETS_AT_ONCE).build()?;
+        let runtime =
+            Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(GETS_AT_ONCE).build()?;
         let listener = {
             let _entered = runtime.enter();
             TcpListener::from_std(listener)?

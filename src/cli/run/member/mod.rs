@@ -10,6 +10,7 @@ use self::input::{MemberInput, Told};
 use self::state::MemberState;
 use super::begun::{Begun, not_started};
 use super::cluster::{Cluster, Company};
+use super::http::Known;
 use super::opening::open_sink;
 use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
@@ -33,14 +34,19 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
     let peers = cluster.peers();
     let mut lease = Lease::default();
     let leave = lease.from_another(args.peer_timeout);
+    metrics.stage.opens("waits for process 0 and all others");
     let mut followed = cluster.follow(metrics, stop, leave)?;
     let member = &followed.member;
     let facts: RestoreFacts = member.restore_facts(stop)?;
     delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
     let (failure, errors) = Failure::new(Arc::clone(stop));
     let cuts = Arc::<KnownCuts>::default();
+    if facts.is_kept {
+        metrics.stage.opens("restores its state");
+    }
     let restored = facts.is_kept.then(|| restore(args, &pipeline, &facts, peers, around, member)).transpose()?;
     // Where the rows are not back, the run is over for all, unless process 0 has found the same.
+    metrics.stage.opens("waits for process 0");
     let facts_of_start: StartFacts = member.start_facts(stop)?;
     let kept = match restored {
         Some(_) if facts_of_start.manifest != facts.manifest => {
@@ -62,6 +68,9 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let told = Told { facts: &facts_of_start, tell_note: member.tell_note(), tell_size: member.tell_size() };
+    if facts_of_start.topic.is_some() {
+        metrics.stage.opens("waits for Kafka");
+    }
     let input = MemberInput::open(args, &pipeline, told, now, stop)?;
     let dead_letters = dead_letter_file(args, &pipeline, metrics);
     let dead_letter_path = dead_letters.path().to_owned();
@@ -93,6 +102,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
     let is_kept = kept.is_some();
     let followed_epochs = input.followed();
     let topic = input.topic();
+    let (is_topic, generation) = (topic.is_some(), is_kept.then_some(facts_of_start.generation));
     let (feed, feeds, input) = input.start(peers, stop, metrics, &caught_up, &failure)?;
     let run = MemberRun {
         cuts,
@@ -114,7 +124,7 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         sink,
         delivery: delivery::of(args, &target, is_replay),
         signalled: Arc::clone(signalled),
-        hold_until: facts_of_start.holds.then_some(caught_up),
+        hold_until: facts_of_start.holds.then(|| Arc::clone(&caught_up)),
         dead_letters,
         seed: facts_of_start.seed,
         versions,
@@ -124,6 +134,13 @@ pub fn run(args: &RunArgs, mut pipeline: Pipeline, cluster: Cluster, around: &Ar
         failure,
         kept,
     });
+    around.shown.knows(|| Known {
+        reading: input.reading(),
+        caught_up: is_topic.then_some(caught_up),
+        observations: Arc::clone(&observations),
+        generation,
+    });
+    metrics.stage.works();
     let begun = Begun {
         pipeline,
         target,
