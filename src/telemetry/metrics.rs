@@ -49,7 +49,7 @@ pub struct Metrics {
     pub stage: Stage,
     /// Keys that are held, and what they take.
     pub holdings: Holdings,
-    /// How long the sink has not answered.
+    /// How long the sink has not taken anything of what it was given.
     pub sink_silence: Silence,
     /// The last few dead letters.
     pub recent_letters: RecentLetters,

@@ -1,14 +1,19 @@
-//! How long somebody who was asked has not answered.
+//! How long somebody who was asked for something has not done any of it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Since when an answer is waited for.
+/// Since when it is waited for.
 #[derive(Debug, Default)]
 pub struct Silence(Mutex<Option<Instant>>);
 
 impl Silence {
-    /// Something was asked, or answered in part: what is waited for is waited for from now on.
+    /// Something is asked for, maybe again.
+    pub fn goes_on(&self) {
+        self.lock().get_or_insert_with(Instant::now);
+    }
+
+    /// Some of it was done: the rest is waited for from now on.
     pub fn begins(&self) {
         *self.lock() = Some(Instant::now());
     }
@@ -18,7 +23,7 @@ impl Silence {
         *self.lock() = None;
     }
 
-    /// For how long an answer has been waited for, where one is.
+    /// For how long something has been waited for, where it is.
     pub fn lasts(&self) -> Option<Duration> {
         self.lock().map(|since| since.elapsed())
     }

@@ -8,7 +8,7 @@ use crate::telemetry::http::Verdict;
 
 /// A request that fails and is tried again makes no outage.
 const AWAY_AFTER: Duration = Duration::from_secs(3);
-/// A sink that is written to has answered within this, for something of it.
+/// A sink that is written to takes something within this.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
 
 /// What decides.
@@ -25,7 +25,7 @@ pub struct Facts {
     pub lag: Option<u64>,
     /// What the sink has refused to take, for a while.
     pub sink_trouble: Option<String>,
-    /// How long it has not answered.
+    /// How long it has taken nothing of what it was given.
     pub sink_silence: Option<Duration>,
     /// Why the last checkpoint could not be made.
     pub checkpoint_trouble: Option<String>,
@@ -43,7 +43,7 @@ pub fn ready(facts: &Facts) -> Verdict {
         (At::Work, None) => {}
     }
     if let Some(silence) = facts.sink_silence.filter(|silence| *silence >= SILENT_AFTER) {
-        return Err(format!("the sink is away: it has not answered for {:.0} s", silence.as_secs_f64()));
+        return Err(format!("the sink is away: it has taken nothing for {:.0} s", silence.as_secs_f64()));
     }
     if facts.is_without_brokers {
         return Err("waits for Kafka: the brokers do not answer".to_owned());
@@ -106,7 +106,7 @@ mod tests {
         assert!(no(Facts { at: At::Stop, ..READY }).starts_with("stops"));
         assert_eq!(no(Facts { sink_trouble: trouble(), ..READY }), "the sink is away: no answer");
         let silent = Facts { sink_silence: Some(SILENT_AFTER), ..READY };
-        assert_eq!(no(silent), "the sink is away: it has not answered for 15 s");
+        assert_eq!(no(silent), "the sink is away: it has taken nothing for 15 s");
         assert!(no(Facts { is_without_brokers: true, ..READY }).starts_with("waits for Kafka"));
         assert_eq!(no(Facts { checkpoint_trouble: trouble(), ..READY }), "checkpoints fail: no answer");
         let behind = "catches up with what there was at the start, 9 messages are to be read";
