@@ -124,11 +124,13 @@ pub(super) fn work(worker: &mut Worker, parts: WorkerParts) {
             Writing::Waits => worker.step_or_park(Some(clock.until(next).min(WHILE_WRITING))),
             Writing::Nothing => worker.step_or_park(Some(clock.until(next).min(LONGEST_SLEEP))),
         };
-        pulse.beat(WorkerProgress {
+        let is_held = gate.is_closed(&done);
+        let progress = WorkerProgress {
             done_before: done.with_frontier(|frontier| frontier.first().copied().unwrap_or(u64::MAX)),
             announced: source.could_be_done_before().0,
             waits_for_writers: in_flight.has_batches(),
-        });
+        };
+        pulse.beat(progress, source.state(is_held));
         source.wake_if_acknowledged();
         if let Some(kept) = &mut kept {
             writing = kept.write(&done);
@@ -136,7 +138,7 @@ pub(super) fn work(worker: &mut Worker, parts: WorkerParts) {
         let run = RunState {
             is_drained: done.done(),
             is_stopping: signalled.load(Ordering::Acquire),
-            is_held: gate.is_closed(&done),
+            is_held,
             applied: applied.get(),
         };
         if kept.as_ref().is_some_and(Keeping::has_given_up) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{FirstTimes, LOOKS_PER_NAME, RouteTally, Sample, Shapes};
+use super::{FirstTimes, GroupTally, LOOKS_PER_NAME, RouteTally, Sample, Shapes};
 use crate::counter::EventTime;
 use crate::event::{Arrival, Decoder, Event, FieldId, Reason, TimeUnit, Utf8};
 use crate::pipeline::Pipeline;
@@ -136,6 +136,11 @@ impl Observations {
     /// What was observed until now.
     pub fn observed(&self) -> Observed {
         self.lock().clone()
+    }
+
+    /// What was counted of each group until now, in the pipeline's order.
+    pub fn groups(&self) -> Vec<GroupTally> {
+        self.lock().routes.groups().to_vec()
     }
 
     /// What is odd about the first times.

@@ -15,6 +15,7 @@ use super::duration::to_units;
 use super::error::Fault;
 use super::event_map::expand_map;
 use super::fields::Fields;
+use super::http::HttpConfig;
 use super::limits::Limits;
 use super::model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, WindowConfig};
 use super::publish::PublishConfig;
@@ -64,6 +65,7 @@ pub(super) fn expand(mut raw: RawPipeline) -> Result<Pipeline, Fault> {
         checkpoint: CheckpointConfig::expand(raw.checkpoint)?,
         dead_letters: dead_letters(raw.dead_letters)?,
         limits: Limits::expand(&raw.limits)?,
+        http: HttpConfig::expand(&raw.http)?,
         shift: None,
         sink: sink(raw.sink.as_ref())?,
         groups,

@@ -25,6 +25,7 @@ mod expand;
 mod explain;
 mod fields;
 mod group;
+mod http;
 mod limits;
 mod meaning;
 mod model;
@@ -57,6 +58,7 @@ pub use group::{
     EventSelector, FeatureKey, FeatureTemplate, Group, GroupId, Measure, MeasureId, NOTHING_LEFT_AFTER, OtherShapes,
     RowShape,
 };
+pub use http::{HttpAddress, HttpConfig, InvalidHttpAddress};
 pub use limits::{Limits, RowLimit};
 pub use model::{DeadLetterConfig, DynamoDbConfig, KafkaConfig, Pipeline, TimeShift, WindowConfig};
 pub(crate) use names::MAX_FEATURE_NAME_BYTES;

@@ -10,6 +10,7 @@ use super::checkpoint::CheckpointConfig;
 use super::choices::{ClockKind, StartOffset};
 use super::event_map::EventMap;
 use super::group::{FeatureKey, Group, GroupId, MeasureId, RowShape};
+use super::http::HttpConfig;
 use super::limits::Limits;
 use super::publish::PublishConfig;
 use super::ratio::{DroppedRatio, Ratio};
@@ -43,6 +44,8 @@ pub struct Pipeline {
     pub dead_letters: DeadLetterConfig,
     /// How much may be held in memory.
     pub limits: Limits,
+    /// Where a run serves its metrics, its health and its page.
+    pub http: HttpConfig,
     /// How the times of what is published are moved: by a run's `--shift-to`, never by the file.
     pub shift: Option<TimeShift>,
     /// What is counted. [`GroupId`] is the index in this list.

@@ -52,6 +52,9 @@ pub(super) struct RawPipeline {
     /// How much may be held in memory; without it, what the groups' ttls leave.
     #[serde(default)]
     pub limits: RawLimits,
+    /// Where a run serves its metrics, its health and its page; without it, nowhere.
+    #[serde(default)]
+    pub http: RawHttp,
     /// What is counted: one or more groups.
     #[serde(default)]
     #[schemars(with = "Vec<RawGroup>")]
@@ -285,6 +288,16 @@ pub(super) struct RawLimits {
     /// The most memory that rows may take in each process, for example `8GiB` or `500MB`.
     #[schemars(with = "Option<String>")]
     pub memory: Option<Text>,
+}
+
+/// Where a run serves its metrics, its health and its page.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+#[schemars(rename = "Http")]
+pub(super) struct RawHttp {
+    /// The address, as `127.0.0.1:9400`, or a port of this machine alone; port 0 is any that is free. `--http` replaces it.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<Text>,
 }
 
 /// A number, or `"none"`.

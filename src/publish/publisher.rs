@@ -101,6 +101,9 @@ impl Publisher {
         let counters = Rc::clone(&self.parts.counters);
         let mut counters = counters.borrow_mut();
         for Answer { id, items, outcome } in self.answers.try_iter() {
+            if outcome.is_there() {
+                counters.note_freshness(id, items.len() as u32, now);
+            }
             counters.answer(id, items, outcome);
         }
         self.send_journaled();

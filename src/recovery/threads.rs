@@ -321,7 +321,7 @@ impl Keeper {
             Err(_) if self.coordinator.is_spoilt() => return Err(GivenUp),
             Err(error) => {
                 self.failed_in_row += 1;
-                self.metrics.checkpoints.failed();
+                self.metrics.checkpoints.failed(error.to_string());
                 tracing::warn!(
                     "no checkpoint ({} failed in a row): {error}; after a restart is counted again what was read since the last one",
                     self.failed_in_row

@@ -17,7 +17,7 @@ use super::files::make_durable;
 use super::{RefusedItem, SinkError, SinkErrorKind};
 use crate::file_id::FileId;
 use crate::lease::Lease;
-use crate::telemetry::{Counter, Metrics};
+use crate::telemetry::{Counter, Metrics, RecentLetters};
 
 mod batch;
 mod file;
@@ -161,7 +161,11 @@ impl DeadLetterFile {
                 .of_kind(SinkErrorKind::DeadLetters)
         })?;
         letters().for_each(|letter| self.metrics.dead_letters(letter.reason).add(1));
-        self.wrote(letters().count(), &format_args!("events could not be counted"), &last)
+        let count = letters().count();
+        for letter in letters().skip(count.saturating_sub(RecentLetters::KEPT)) {
+            self.metrics.recent_letters.note(letter.reason.to_string(), letter.place(), letter.bytes);
+        }
+        self.wrote(count, &format_args!("events could not be counted"), &last)
     }
 
     /// Makes an item that the table will never take durable. An error when there are now more than may be; it is

@@ -48,9 +48,15 @@ impl Destination {
     /// See [`Sink::write`]. Counts what was written, and keeps what never will be.
     pub fn write(&mut self, batches: &[ItemBatch], desk: &mut dyn Desk) -> Result<(), SinkError> {
         let Destination { sink, notes } = self;
-        let mut noting = Noting { notes, desk, examples: BTreeMap::new(), batches: 0 };
+        let mut noting =
+            Noting { notes, desk, examples: BTreeMap::new(), batches: 0, has_taken: false, has_left: false };
         batches.iter().for_each(|batch| noting.look_at(batch));
-        sink.write(batches, &mut noting)
+        noting.notes.metrics.sink_silence.goes_on();
+        let written = sink.write(batches, &mut noting);
+        if noting.has_taken || !noting.has_left {
+            noting.notes.metrics.sink_silence.ends();
+        }
+        written
     }
 
     /// See [`Sink::close`].
@@ -66,6 +72,9 @@ struct Noting<'a> {
     /// By batch, an example of its rows, as long as there is no sample.
     examples: BTreeMap<usize, Sample>,
     batches: usize,
+    /// Something is there by now, and something is not written.
+    has_taken: bool,
+    has_left: bool,
 }
 
 impl Noting<'_> {
@@ -89,6 +98,12 @@ impl Desk for Noting<'_> {
             Outcome::Superseded => metrics.items_superseded.add(items),
             Outcome::Refused => metrics.items_refused.add(items),
             Outcome::NotWritten => {}
+        }
+        if part.outcome == Outcome::NotWritten {
+            self.has_left = true;
+        } else {
+            self.has_taken = true;
+            metrics.sink_silence.begins();
         }
         if part.outcome.is_there()
             && let Some(example) = self.examples.remove(&part.batch)

@@ -7,8 +7,8 @@ use crate::epoch::Version;
 use crate::event::{Ahead, DeclaredField, EventSchema, FieldId, FieldPath, TimeUnit};
 use crate::pipeline::{
     CheckpointConfig, DeadLetterConfig, DynamoDbConfig, EventMap, EventSelector, FeatureKey, FeatureSelection,
-    FeatureTemplate, Group, GroupId, Limits, Measure, MeasureId, OtherShapes, OwnPublish, Pipeline, PublishConfig,
-    WindowConfig,
+    FeatureTemplate, Group, GroupId, HttpConfig, Limits, Measure, MeasureId, OtherShapes, OwnPublish, Pipeline,
+    PublishConfig, WindowConfig,
 };
 use crate::sink::{ItemBatch, Outcome, Part, Sink, SinkError};
 
@@ -56,6 +56,7 @@ pub(crate) fn pipeline() -> Pipeline {
         checkpoint: CheckpointConfig::default(),
         dead_letters: DeadLetterConfig::default(),
         limits: Limits::default(),
+        http: HttpConfig::default(),
         shift: None,
         groups: vec![group("user", &[0], "{event}")],
         features: FeatureSelection::default(),

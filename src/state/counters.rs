@@ -23,7 +23,7 @@ use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::sink::ItemBatch;
 use crate::sums::{ContributionBatch, Damaged};
-use crate::telemetry::{Metrics, Printable};
+use crate::telemetry::{HoldingsGauge, Metrics, Printable};
 
 /// The counters of the keys that one worker holds. Epochs are applied whole, in order, once they are closed:
 /// nothing of an open epoch touches a row.
@@ -57,6 +57,7 @@ pub(crate) struct DecayCounters {
     /// When the last epoch was applied.
     pub(super) now: Moment,
     pub(super) metrics: Arc<Metrics>,
+    holdings: Arc<HoldingsGauge>,
     /// What is kept for checkpoints, where there are any.
     pub(super) snapshots: Option<Snapshots>,
     /// Those of a block's [bits](super::touched::TouchBits) to look at, and what they are when there is nothing to note.
@@ -134,6 +135,7 @@ impl DecayCounters {
             is_spoilt: false,
             window: Window::default(),
             now: Moment::default(),
+            holdings: metrics.holdings.register(),
             metrics,
             snapshots: None,
             touch_is_done: (0, 0),
@@ -197,7 +199,13 @@ impl DecayCounters {
         // A first slice, so that no row is evicted while others have expired.
         self.forget_expired();
         self.make_room();
+        self.tell_holdings();
         Ok(())
+    }
+
+    /// Says how much is held now.
+    pub(super) fn tell_holdings(&self) {
+        self.holdings.set(self.keys.keys(), self.allocated_bytes());
     }
 
     /// This worker's numbers of the features, by their indices in the batch.

@@ -128,6 +128,11 @@ impl InFlight {
         self.batches.values().filter_map(|batch| batch.since).min()
     }
 
+    /// Since when the first item of a batch has waited, or longer.
+    pub fn since(&self, id: BatchId) -> Option<Moment> {
+        self.batches.get(&id)?.since
+    }
+
     /// The bytes of the batches that the table has and has not answered for in full.
     pub fn bytes_given(&self) -> u64 {
         self.bytes_given

@@ -4,6 +4,7 @@
 //! then; what it was given is [in flight](super::in_flight) until it answers.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::allowance::{Allowance, Census};
 use super::block::{Fate, RowIndex};
@@ -315,6 +316,12 @@ impl DecayCounters {
             allowance.spend(handover.items.len() as u64);
         }
         Some(handover)
+    }
+
+    /// Notes for how long items of a batch have waited, or a little less, that are in the table now.
+    pub fn note_freshness(&self, id: BatchId, items: u32, now: Moment) {
+        let Some(since) = self.in_flight.since(id) else { return };
+        self.metrics.freshness.note(Duration::from_millis(now.0.saturating_sub(since.0)), items.into());
     }
 
     /// Takes a table's answer for some items of a batch, by their indices; what is not written is marked again.

@@ -184,6 +184,7 @@ impl DecayCounters {
     pub fn restored_all(&mut self) {
         self.keys.index_restored();
         self.metrics.rows.add(self.keys.rows() as u64);
+        self.tell_holdings();
     }
 
     /// Makes ready what a row is in today's words; nothing of one that is made no longer. Returns whether it is as it was.

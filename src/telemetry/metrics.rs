@@ -1,10 +1,16 @@
 //! Everything that is counted about a run, in one place.
 
+use super::causes::Causes;
 use super::checkpoints::Checkpoints;
 use super::counter::Counter;
 use super::elsewhere::Elsewhere;
 use super::evictions::Evictions;
+use super::freshness::Freshness;
+use super::holdings::Holdings;
 use super::pulse::Pulse;
+use super::recent::RecentLetters;
+use super::silence::Silence;
+use super::stage::Stage;
 use super::trouble::Trouble;
 use super::waiting::Waiting;
 use crate::event::Reason;
@@ -37,6 +43,16 @@ pub struct Metrics {
     pub pulse: Pulse,
     /// What is not known to be in the table yet.
     pub waiting: Waiting,
+    /// How long items had waited when the table acknowledged them.
+    pub freshness: Freshness,
+    /// What the run is at.
+    pub stage: Stage,
+    /// Keys that are held, and what they take.
+    pub holdings: Holdings,
+    /// How long the sink has not taken anything of what it was given.
+    pub sink_silence: Silence,
+    /// The last few dead letters.
+    pub recent_letters: RecentLetters,
     /// Items that the sink acknowledged.
     pub items_written: Counter,
     /// Items that the table will never take: they are in the dead letters.
@@ -47,6 +63,8 @@ pub struct Metrics {
     pub write_units: Counter,
     /// Attempts of the sink that failed and were tried again.
     pub sink_retries: Counter,
+    /// The same, by cause.
+    pub sink_retry_causes: Causes,
     /// Why the last one did.
     pub sink_trouble: Trouble,
     dead_letters: [Counter; Reason::ALL.len()],

@@ -1,36 +1,49 @@
-//! What a run says about itself: counted metrics, logs, progress; and how text comes onto a terminal.
+//! What a run says about itself: counted metrics, logs, progress, what it serves over HTTP; and how text comes onto a terminal.
 
+mod causes;
 mod checkpoints;
 mod counter;
 mod elsewhere;
 mod evictions;
+mod freshness;
+mod holdings;
+pub mod http;
 mod logs;
 mod metrics;
 mod numbers;
 mod printable;
 mod progress;
 mod pulse;
+mod recent;
 mod resources;
 mod service;
+mod silence;
+mod stage;
 mod terminal;
 mod totals;
 mod trouble;
 mod waiting;
 mod warn_limiter;
 
-pub use checkpoints::Checkpoints;
+pub use causes::Causes;
+pub use checkpoints::{Checkpoints, LastCheckpoint};
 pub use counter::Counter;
 pub use elsewhere::{Elsewhere, Gauges};
 pub use evictions::Evictions;
+pub use freshness::{Freshness, Waits};
+pub use holdings::{Holdings, HoldingsGauge};
 pub use logs::{LogFormat, OUTCOME, start_logging};
 pub use metrics::Metrics;
 pub use numbers::{HumanBytes, HumanCount};
 pub use printable::{Printable, printable_text, write_json};
 pub use progress::{InputProgress, Progress};
-pub use pulse::{Beating, Pulse, WorkerProgress};
+pub use pulse::{Beating, Pulse, WaitsFor, WorkerProgress, WorkerSeen, WorkerState};
+pub use recent::{RecentLetter, RecentLetters};
 pub(crate) use resources::thread_cpu_time;
-pub use resources::{Stopwatch, peak_memory_bytes};
+pub use resources::{Stopwatch, peak_memory_bytes, resident_memory_bytes};
 pub(crate) use service::{SUPERVISOR_VARIABLE, Service};
+pub use silence::Silence;
+pub use stage::{At, Stage};
 pub use terminal::{above_the_status, stderr_columns, stdout_columns, wrap};
 pub use totals::Totals;
 pub use trouble::Trouble;

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use nix::libc::clockid_t;
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::gettid;
 
 /// The unit of processor times in `/proc`: the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -39,9 +41,38 @@ impl Stopwatch {
 /// anew with this one.)
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    memory_in(&status, "VmHWM:")
+}
+
+fn memory_in(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// The memory that the program holds now, in bytes.
+pub fn resident_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    memory_in(&status, "VmRSS:")
+}
+
+/// A thread of this process, whose processor time others may ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadId(i32);
+
+impl ThreadId {
+    /// That of the thread that asks.
+    pub(crate) fn this() -> ThreadId {
+        ThreadId(gettid().as_raw())
+    }
+
+    /// The processor time that it has had; nothing, where it has ended.
+    pub(crate) fn cpu_time(self) -> Option<Duration> {
+        // As pthread_getcpuclockid(3) makes it: the id's complement, three bits for the kind of clock, 6 for "of one thread, as scheduled".
+        const OF_THREAD: clockid_t = 6;
+        let clock = ClockId::from_raw((!self.0 << 3) | OF_THREAD);
+        clock_gettime(clock).ok().map(Duration::from)
+    }
 }
 
 /// The processor time that this thread has had; nothing, where the system does not say.

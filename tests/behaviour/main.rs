@@ -24,6 +24,7 @@ mod findings;
 mod floods;
 mod forms;
 mod guide;
+mod http;
 mod items_page;
 mod json;
 mod kafka;

@@ -164,6 +164,11 @@ impl Running {
         }
     }
 
+    /// All that it has said on stderr by now.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
     /// Whether it has said this on stderr by now.
     pub fn has_said(&self, text: &str) -> bool {
         self.said.lock().unwrap().contains(text)

@@ -26,6 +26,7 @@ pub(super) fn describe(pipeline: &Pipeline, file: &Path) -> String {
         format!("dead letters  {}", dead_letters(pipeline)),
     ];
     lines.extend(limits(&pipeline.limits).map(|limits| format!("limits        {limits}")));
+    lines.extend(pipeline.http.listen.iter().map(|address| format!("http          {address}")));
     lines.extend(describe_groups(pipeline));
     lines.extend(describe_ratios(&pipeline.ratios));
     lines.extend([String::new(), totals(pipeline)]);

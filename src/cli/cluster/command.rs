@@ -9,6 +9,7 @@ use std::process;
 use super::service::Relay;
 use crate::cli::CliError;
 use crate::mesh::SECRET_VARIABLE;
+use crate::pipeline::HttpAddress;
 use crate::telemetry::SUPERVISOR_VARIABLE;
 
 /// This command line, as `run` has it.
@@ -18,26 +19,30 @@ pub(super) struct Command {
     before: Vec<OsString>,
     rest: Vec<OsString>,
     processes: u32,
+    /// Where each is to serve.
+    http: Vec<HttpAddress>,
     secret: OsString,
     relay: Option<Relay>,
 }
 
 impl Command {
-    /// That of this process, for so many.
-    pub fn of_this_process(processes: u32) -> Result<Command, CliError> {
+    /// That of this process, for so many; process 0 serves there, if anywhere, and the others behind it.
+    pub fn of_this_process(processes: u32, http: Option<HttpAddress>) -> Result<Command, CliError> {
         let program = std::env::current_exe()
             .map_err(|error| CliError::Failed(format!("cannot tell which program this is: {error}")))?;
         let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let name = arguments.iter().position(|argument| argument == "cluster").unwrap_or_default();
-        let rest = arguments.split_off((name + 1).min(arguments.len()));
+        let mut rest = arguments.split_off((name + 1).min(arguments.len()));
         arguments.truncate(name);
+        let http = http.map_or(Ok(Vec::new()), |first| addresses(&first, processes))?;
+        without_http(&mut rest);
         arguments.push("run".into());
         // Whoever is on this machine may connect: a secret costs nothing.
         let secret = std::env::var_os(SECRET_VARIABLE)
             .filter(|secret| !secret.is_empty())
             .unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()).into());
         let relay = Relay::start().map_err(|error| CliError::Failed(format!("cannot hand on to systemd: {error}")))?;
-        Ok(Command { program, before: arguments, rest, processes, secret, relay })
+        Ok(Command { program, before: arguments, rest, processes, http, secret, relay })
     }
 
     /// Of each process, with ports that are free now.
@@ -50,6 +55,9 @@ impl Command {
             if self.processes > 1 {
                 command.arg("-h").arg(&hosts.path);
             }
+            if let Some(address) = self.http.get(index as usize) {
+                command.arg("--http").arg(address.to_string());
+            }
             command.args(&self.rest);
             command.env(SECRET_VARIABLE, &self.secret).env(SUPERVISOR_VARIABLE, process::id().to_string());
             match &self.relay {
@@ -59,6 +67,24 @@ impl Command {
             command
         };
         Ok(((0..self.processes).map(of_one).collect(), hosts))
+    }
+}
+
+/// So many ports behind each other, from this one on.
+fn addresses(first: &HttpAddress, processes: u32) -> Result<Vec<HttpAddress>, CliError> {
+    let of_each: Option<_> = (0..processes).map(|process| first.of_process(process)).collect();
+    of_each.ok_or_else(|| {
+        let message = format!("--http {first}: each process has the port behind the one before it, and there are not so many: name a lower one");
+        CliError::Usage(message)
+    })
+}
+
+/// Takes `--http ADDR` out: each process has its own.
+fn without_http(arguments: &mut Vec<OsString>) {
+    let is_with_value = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"--http=");
+    arguments.retain(|argument| !is_with_value(argument));
+    while let Some(index) = arguments.iter().position(|argument| argument == "--http") {
+        arguments.drain(index..(index + 2).min(arguments.len()));
     }
 }
 
@@ -92,6 +118,27 @@ impl Drop for HostFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_process_is_told_where_it_serves_and_nothing_else_of_the_line_changes() {
+        let line = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for given in [
+            "p.toml --http 9400 -w 2",
+            "p.toml --http=:9400 -w 2",
+            "p.toml -w 2 --http 9400",
+            "--http 9400 p.toml -w 2",
+        ] {
+            let mut arguments = line(given);
+            without_http(&mut arguments);
+            assert_eq!(arguments, line("p.toml -w 2"), "{given}");
+        }
+        let ports = |first: &str| {
+            addresses(&first.parse().unwrap(), 3).map(|all| all.iter().map(|at| at.port).collect::<Vec<_>>())
+        };
+        assert_eq!(ports("0.0.0.0:9400").unwrap(), [9_400, 9_401, 9_402]);
+        assert_eq!(ports("0").unwrap(), [0, 0, 0]);
+        assert!(matches!(ports("65534"), Err(CliError::Usage(_))));
+    }
 
     #[test]
     fn each_process_has_a_port_of_its_own_and_the_file_goes_with_its_owner() {

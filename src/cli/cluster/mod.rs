@@ -16,7 +16,7 @@ use self::children::{Children, Ended};
 use self::command::Command;
 use self::restarts::Restarts;
 use super::CliError;
-use super::run::{RunArgs, keeps_state};
+use super::run::{Plan, RunArgs, plan};
 
 /// Run a pipeline in several processes of this machine, and start all again when one is lost
 #[derive(Debug, Args)]
@@ -52,11 +52,11 @@ pub fn cluster(args: &ClusterArgs) -> Result<(), CliError> {
         }
         (Some(processes), None, None) => processes,
     };
-    let is_kept = keeps_state(run)?;
+    let Plan { keeps_state, http } = plan(run)?;
     let mut signals = Signals::new([SIGTERM, SIGINT])
         .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
     let mut restarts = Restarts::new();
-    let command = Command::of_this_process(processes)?;
+    let command = Command::of_this_process(processes, http)?;
     loop {
         let began = Instant::now();
         let mut children = Children::start(&command)?;
@@ -65,7 +65,7 @@ pub fn cluster(args: &ClusterArgs) -> Result<(), CliError> {
         if was_asked || !worst.may_pass() {
             return worst.into_result();
         }
-        if !is_kept {
+        if !keeps_state {
             tracing::error!(
                 "without a state nothing goes on from where it was: give --state DIR, and all is started again"
             );

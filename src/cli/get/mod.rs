@@ -1,6 +1,7 @@
 //! `get`: what the sink holds for one key, and the ratios of it, as small tables.
 
 mod key;
+mod look_up;
 mod ratio;
 mod show;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use self::key::{KeyField, keys};
+pub(super) use self::look_up::look_up;
 use self::ratio::show_ratio_json;
 use self::show::Reading;
 use super::CliError;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 
 use crate::cli::CliError;
-use crate::pipeline::{ClockKind, parse_duration};
+use crate::pipeline::{ClockKind, HttpAddress, parse_duration};
 use crate::sink::SinkTarget;
 
 /// Count events and publish the counters.
@@ -95,6 +95,10 @@ pub struct RunArgs {
     /// Go on where what is to be read next is not there any more, and say how much is gone.
     #[arg(long)]
     pub skip_lost: bool,
+
+    /// Serve metrics, health, status and a page here: HOST:PORT, or a port of this machine [default: as in the file, or nowhere]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<HttpAddress>,
 
     /// Processes of the run, which share its work: start one for each index.
     #[arg(short = 'n', value_name = "PROCESSES")]

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 
 use super::cluster::{Company, Led};
+use super::http::Known;
 use super::opening::Opened;
 use super::positions::{Reached, WhichRun};
 use super::state::{self, Hold, RestoredState};
@@ -54,6 +55,9 @@ impl Opened {
         let reading_began = Instant::now();
         let caught_up = Arc::new(self.input.caught_up(self.peers.workers() as usize));
         let cuts = self.cuts();
+        if self.forming.is_some() {
+            metrics.stage.opens("waits for the other processes");
+        }
         let mut led = self.forming.take().map(|forming| forming.join()).transpose()?;
         let (journaled, messages) = (Journaled::default(), Messages::new());
         if let Some(led) = &led {
@@ -85,6 +89,7 @@ impl Opened {
             _ => None,
         };
         let is_kept = kept.is_some();
+        let generation = is_kept.then(|| versions.parts().0);
         let (kept, hold) = kept.unzip();
         let (is_replay, is_topic, reached) = (input.is_replay(), input.is_topic(), input.reached());
         let known = cuts.as_ref().map(|cuts| cuts.known());
@@ -105,7 +110,7 @@ impl Opened {
             sink,
             delivery: delivery::of(args, &target, is_replay),
             signalled: Arc::clone(signalled),
-            hold_until: holds.then_some(caught_up),
+            hold_until: holds.then(|| Arc::clone(&caught_up)),
             dead_letters,
             seed,
             versions,
@@ -115,6 +120,13 @@ impl Opened {
             failure,
             kept,
         });
+        around.shown.knows(|| Known {
+            reading: input.reading(),
+            caught_up: is_topic.then_some(caught_up),
+            observations: Arc::clone(&observations),
+            generation,
+        });
+        metrics.stage.works();
         Ok(Begun {
             pipeline,
             target,
@@ -174,7 +186,7 @@ impl Opened {
 impl Begun {
     /// Waits for the end, and says how that was.
     pub fn end(self, args: &RunArgs, around: &Around) -> Result<(), CliError> {
-        let Around { stop, signalled, metrics, stopwatch, log_format } = around;
+        let Around { stop, signalled, metrics, stopwatch, log_format, .. } = around;
         let Begun { pipeline, target, observations, execution, company, dead_letter_path, .. } = self;
         let sample = Arc::clone(execution.sample());
         let progress = match &company {

@@ -10,6 +10,7 @@ mod collision;
 mod delivery;
 mod end;
 mod findings;
+mod http;
 mod input;
 mod member;
 mod open;
@@ -32,11 +33,13 @@ pub(super) use args::check_workers;
 pub(super) use running::{KafkaInput, Notes, RunningInput, start_kafka};
 
 use self::cluster::Cluster;
+use self::http::Shown;
 use self::opening::Opened;
 use self::signals::Signals;
 use super::CliError;
 use super::load::load_pipeline;
-use crate::pipeline::Pipeline;
+use crate::peers::Peers;
+use crate::pipeline::{HttpAddress, Pipeline};
 use crate::sink::DeadLetterFile;
 use crate::telemetry::{LogFormat, Metrics, Stopwatch};
 
@@ -52,6 +55,8 @@ struct Around {
     metrics: Arc<Metrics>,
     stopwatch: Stopwatch,
     log_format: LogFormat,
+    /// What is served of the run, until it has ended.
+    shown: Shown,
 }
 
 /// Runs a pipeline until its input ends or it is asked to stop.
@@ -61,17 +66,30 @@ pub fn run(args: &RunArgs, log_format: LogFormat) -> Result<(), CliError> {
     let cluster = Cluster::of(args)?;
     let pipeline = pipeline_of(args)?;
     let Signals { stop, signalled } = Signals::listen()?;
-    let around = Around { stop, signalled, metrics: Arc::default(), stopwatch, log_format };
+    let metrics = Arc::default();
+    let peers = cluster.as_ref().map_or_else(|| Peers::alone(args.workers as u32), Cluster::peers);
+    let shown = Shown::begin(args, &pipeline, peers, &metrics)?;
+    let around = Around { stop, signalled, metrics, stopwatch, log_format, shown };
     match cluster {
         Some(cluster) if !cluster.leads() => member::run(args, pipeline, cluster, &around),
         cluster => Opened::open(args, pipeline, cluster, &around)?.begin(args, &around)?.end(args, &around),
     }
 }
 
-/// Whether a run with these arguments goes on where it was, when it is started again; an error where it cannot be started.
-pub(super) fn keeps_state(args: &RunArgs) -> Result<bool, CliError> {
+/// What whoever starts several processes of a run has to know of it.
+pub(super) struct Plan {
+    /// It goes on where it was, when it is started again.
+    pub keeps_state: bool,
+    /// Where process 0 is to serve.
+    pub http: Option<HttpAddress>,
+}
+
+/// What that is of a run with these arguments; an error where it cannot be started.
+pub(super) fn plan(args: &RunArgs) -> Result<Plan, CliError> {
     args.check()?;
-    Ok(args.state(&load_pipeline(&args.pipeline)?)?.is_some())
+    let pipeline = load_pipeline(&args.pipeline)?;
+    let http = args.http.clone().or_else(|| pipeline.http.listen.clone());
+    Ok(Plan { keeps_state: args.state(&pipeline)?.is_some(), http })
 }
 
 fn pipeline_of(args: &RunArgs) -> Result<Pipeline, CliError> {

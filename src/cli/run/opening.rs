@@ -63,6 +63,7 @@ impl Opened {
         let shift_to = shift_to(args, &pipeline)?;
         let peers = cluster.as_ref().map_or_else(|| Peers::alone(args.workers as u32), Cluster::peers);
         let mut lease = Lease::default();
+        metrics.stage.opens("opens its state");
         let opened = OpenState::open(args, &pipeline, &target, stop, metrics, &mut lease)?;
         let epochs = RunEpochs::of(args, &pipeline, opened.as_ref().map(OpenState::next_epoch));
         let fresh_seed = HashSeed::random();
@@ -79,11 +80,13 @@ impl Opened {
             Some(opened) => {
                 opened.fence(&lease);
                 delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
+                metrics.stage.opens("restores its state");
                 Some(opened.restore(&Arc::new(pipeline.clone()), peers, epochs, metrics)?)
             }
             None => None,
         };
         let resume = restored.as_ref().map(|restored| restored.resume(args.skip_lost)).transpose()?.flatten();
+        metrics.stage.opens(if args.events.is_empty() { "waits for Kafka" } else { "opens its event logs" });
         let mut input =
             Input::open(args, &pipeline, epochs, restored.is_some().then_some(resume.as_ref()), run_start, now, stop)?;
         if shift_to.is_some() {
@@ -181,9 +184,13 @@ pub fn open_sink(
     stop: &AtomicBool,
     metrics: &Arc<Metrics>,
 ) -> Result<Box<dyn Sink>, CliError> {
-    let (to_open, pipeline, metrics) = (target.clone(), Arc::clone(pipeline), Arc::clone(metrics));
-    let open = move || sink::open(&to_open, &pipeline, &options, &metrics);
-    Ok(open::or_stop(&format!("the sink {target}"), stop, open)??)
+    metrics.stage.opens(format!("opens the sink {target}"));
+    let (to_open, pipeline, in_sink) = (target.clone(), Arc::clone(pipeline), Arc::clone(metrics));
+    let open = move || sink::open(&to_open, &pipeline, &options, &in_sink);
+    let opened = open::or_stop(&format!("the sink {target}"), stop, open)??;
+    // It has answered.
+    metrics.sink_trouble.clear();
+    Ok(opened)
 }
 
 /// The time of `--shift-to`.

@@ -8,7 +8,7 @@ use crate::cli::CliError;
 use crate::dataflow::Failure;
 use crate::epoch::Epoch;
 use crate::peers::Peers;
-use crate::source::kafka::{KafkaClock, KafkaProgress, KafkaSource, RecordArrivals};
+use crate::source::kafka::{KafkaClock, KafkaProgress, KafkaSource, PartitionLag, RecordArrivals};
 use crate::source::log::{LogEnd, LogProgress, LogSource};
 use crate::source::{CaughtUp, Cuts, Feed, FeedSender, Followed, Ground, NoterElsewhere, SourceError, TellNote, feed};
 use crate::telemetry::{InputProgress, Metrics};
@@ -49,8 +49,29 @@ impl Reading {
 
     /// Of a topic, by partition, where the next message is, and where it ends as far as is known.
     pub fn partitions(&self) -> Option<Vec<(i64, i64)>> {
-        let ProgressOf::Kafka(kafka) = &self.0 else { return None };
-        Some(kafka.next_and_ends())
+        Some(self.kafka()?.next_and_ends())
+    }
+}
+
+impl Reading {
+    /// Messages of a topic that are still to be read, where that is known.
+    pub fn lag(&self) -> Option<u64> {
+        self.kafka()?.lag()
+    }
+
+    /// Whether the brokers of a topic do not answer.
+    pub fn is_without_brokers(&self) -> bool {
+        self.kafka().is_some_and(|kafka| kafka.is_without_brokers())
+    }
+
+    /// Of a topic, how far behind each partition is.
+    pub fn lag_by_partition(&self) -> Option<Vec<PartitionLag>> {
+        Some(self.kafka()?.lag_by_partition())
+    }
+
+    fn kafka(&self) -> Option<&KafkaProgress> {
+        let Reading(ProgressOf::Kafka(kafka)) = self else { return None };
+        Some(kafka)
     }
 }
 

@@ -193,7 +193,7 @@ impl OpenState {
         epochs: RunEpochs,
         metrics: &Arc<Metrics>,
     ) -> Result<RestoredState, CliError> {
-        let began_at = began_at(metrics);
+        let (began_at, began) = (began_at(metrics), Instant::now());
         // What the state has waiting is published before the first window, and below its version.
         let versions = Versions::new(self.opened.generation(), Window(epochs.before().0));
         if self.sink_is_behind {
@@ -201,6 +201,7 @@ impl OpenState {
         }
         let new = || DecayCounters::new(Arc::clone(pipeline), versions, peers, Publishing::Pull, Arc::clone(metrics));
         let counters = self.opened.restore(peers, &new, began_at, self.sink_is_behind)?;
+        metrics.stage.restored(began.elapsed());
         Ok(RestoredState { opened: self, counters, began_at, versions, before: epochs.before() })
     }
 }

@@ -51,6 +51,7 @@ pub fn wait(
         }
         if !stopping && stop.load(Ordering::Acquire) {
             stopping = true;
+            metrics.stage.stops();
             service.stops();
             // Before a second signal, after which nobody can take the bar away.
             progress.finish();
@@ -60,6 +61,7 @@ pub fn wait(
             }
         }
     }
+    metrics.stage.stops();
     progress.finish();
     let ends_by_itself = !input.runs_until_stopped;
     let end = input.join();

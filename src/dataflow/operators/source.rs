@@ -1,6 +1,6 @@
 //! Blocks enter the dataflow, each at its epoch.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -14,6 +14,7 @@ use timely::scheduling::Activator;
 use super::super::in_flight::InFlight;
 use crate::epoch::Epoch;
 use crate::source::{Block, Feed};
+use crate::telemetry::{WaitsFor, WorkerState};
 
 /// How many epochs may be in flight: read, but not yet acknowledged by the sink. This and [`InFlight`] bound the
 /// memory of everything behind the source.
@@ -33,6 +34,10 @@ pub fn source<'scope>(
 ) -> (StreamVec<'scope, u64, Block>, SourceHandle) {
     let waits_for = Rc::new(Cell::new(None));
     let handle_waits_for = Rc::clone(&waits_for);
+    let in_flight = Rc::<RefCell<EpochsInFlight>>::default();
+    let handle_in_flight = Rc::clone(&in_flight);
+    let looks_for = Rc::new(Cell::new(WaitsFor::Nothing));
+    let handle_looks_for = Rc::clone(&looks_for);
     let mut activator = None;
     let handle_activator = &mut activator;
     let (probe, handle_under_way, handle_feed) = (acknowledged.clone(), under_way.clone(), feed.clone());
@@ -43,26 +48,33 @@ pub fn source<'scope>(
         under_way.register(scope.worker().sync_activator_for(info.address.to_vec()));
         let mut capability = Some(capability);
         let mut held_back: Option<Block> = None;
-        let mut in_flight = EpochsInFlight::default();
         move |output| {
             let Some(held) = capability.as_mut() else { return };
             let announced = feed.announced();
             match held_back.take().map_or_else(|| feed.blocks.try_recv(), Ok) {
                 Ok(block) => {
                     held.downgrade(&block.epoch.0);
-                    let oldest = in_flight.oldest_with(block.epoch);
+                    let oldest = in_flight.borrow_mut().oldest_with(block.epoch);
                     let must_be_done = if under_way.too_many_sums() { block.epoch.0 } else { oldest };
                     let waits_for_epoch = acknowledged.less_than(&must_be_done).then_some(must_be_done);
                     waits_for.set(waits_for_epoch);
                     if waits_for_epoch.is_some() || under_way.too_many_batches() {
+                        looks_for.set(WaitsFor::Exchange);
                         held_back = Some(block);
                         return;
                     }
+                    looks_for.set(WaitsFor::Nothing);
                     output.session(held).give(block);
                     again.activate();
                 }
-                Err(TryRecvError::Empty) => held.downgrade(&announced.0),
-                Err(TryRecvError::Disconnected) => capability = None,
+                Err(TryRecvError::Empty) => {
+                    looks_for.set(WaitsFor::Source);
+                    held.downgrade(&announced.0);
+                }
+                Err(TryRecvError::Disconnected) => {
+                    looks_for.set(WaitsFor::Exchange);
+                    capability = None;
+                }
             }
         }
     });
@@ -72,6 +84,8 @@ pub fn source<'scope>(
             feed: handle_feed,
             under_way: handle_under_way,
             waits_for: handle_waits_for,
+            looks_for: handle_looks_for,
+            in_flight: handle_in_flight,
             acknowledged: probe,
             activator,
         },
@@ -100,6 +114,9 @@ pub struct SourceHandle {
     feed: Feed,
     under_way: InFlight,
     waits_for: Rc<Cell<Option<u64>>>,
+    /// What the source has found when it last looked.
+    looks_for: Rc<Cell<WaitsFor>>,
+    in_flight: Rc<RefCell<EpochsInFlight>>,
     acknowledged: Probe<u64>,
     activator: Option<Activator>,
 }
@@ -108,6 +125,18 @@ impl SourceHandle {
     /// See [`Feed::could_be_done_before`].
     pub fn could_be_done_before(&self) -> Epoch {
         self.feed.could_be_done_before()
+    }
+
+    /// What the worker is at that this is the source of.
+    pub fn state(&self, is_held: bool) -> WorkerState {
+        let waits_for = match self.looks_for.get() {
+            // The epochs that are not done may be, but for what is being written of them.
+            WaitsFor::Exchange if self.under_way.has_batches() => WaitsFor::Writers,
+            other => other,
+        };
+        let in_flight = self.in_flight.borrow();
+        let not_done = in_flight.0.iter().filter(|epoch| self.acknowledged.less_equal(*epoch)).count();
+        WorkerState { waits_for, epochs_in_flight: not_done as u32, is_held }
     }
 
     /// To be called after every step of the worker.

@@ -103,6 +103,15 @@ impl DeadLetterBatch {
 }
 
 impl DeadLetter<'_> {
+    /// Where it stands, for people.
+    pub(super) fn place(&self) -> String {
+        let source = self.source;
+        match self.position {
+            Position::Line(offset) => format!("{source}, offset {offset}"),
+            Position::Message(partition, offset) => format!("topic {source}, partition {partition}, offset {offset}"),
+        }
+    }
+
     /// Appends it as a line of JSON.
     pub(super) fn append_line(&self, lines: &mut Vec<u8>) -> serde_json::Result<()> {
         let text = self.text();
@@ -137,13 +146,7 @@ impl DeadLetter<'_> {
 /// Its reason, and where it stands.
 impl fmt::Display for DeadLetter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (reason, source) = (self.reason, self.source);
-        match self.position {
-            Position::Line(offset) => write!(f, "{reason} at {source}, offset {offset}"),
-            Position::Message(partition, offset) => {
-                write!(f, "{reason} at topic {source}, partition {partition}, offset {offset}")
-            }
-        }
+        write!(f, "{} at {}", self.reason, self.place())
     }
 }
 

@@ -56,6 +56,26 @@ pub(super) enum Cause {
     Other,
 }
 
+impl Cause {
+    /// Its name in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Cause::Passing => "unavailable",
+            Cause::Throttled => "throttled",
+            Cause::ClockSkew => "clock_skew",
+            Cause::ExpiredCredentials => "expired_credentials",
+            Cause::NoCredentialsNow => "no_credentials",
+            Cause::WrongCredentials => "wrong_credentials",
+            Cause::Invalid => "invalid",
+            Cause::WrongKey => "wrong_key",
+            Cause::NoTable => "no_table",
+            Cause::InUse => "in_use",
+            Cause::Denied => "denied",
+            Cause::Other => "other",
+        }
+    }
+}
+
 impl FailedRequest {
     pub(super) fn of<E: Error + ProvideErrorMetadata + 'static>(error: &SdkError<E>) -> FailedRequest {
         let (cause, certainty, text) = match error {

@@ -93,6 +93,7 @@ impl Retries {
     /// Takes notice of an attempt that is followed by another one.
     pub(super) fn note(&self, why: &FailedRequest) {
         self.metrics.sink_retries.add(1);
+        self.metrics.sink_retry_causes.note(why.cause.as_str());
         self.metrics.sink_trouble.set(why.told());
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         let limiter = warned.entry(why.cause).or_insert_with(|| WarnLimiter::new(WARN_EVERY));

@@ -51,7 +51,7 @@ pub use clock::{FollowedClock, KafkaClock, TellSize};
 pub(crate) use elsewhere::TopicStarts;
 pub use group::GroupOffsets;
 pub use producer::TopicProducer;
-pub use progress::KafkaProgress;
+pub use progress::{KafkaProgress, PartitionLag};
 pub use reader::KafkaReader;
 pub use stamp::EventStamper;
 pub use watcher::TopicWatcher;

@@ -15,6 +15,8 @@ pub(super) struct Partition {
     pub(super) done: bool,
     /// Its beginning was asked for, wherever that is by now: nothing was taken yet.
     pub(super) at_beginning: bool,
+    /// The time of the last message taken, in milliseconds since 1970, where it has one.
+    pub(super) last_ms: Option<i64>,
     /// Since when nothing more is to be had.
     pub(super) at_end_since: Option<Instant>,
 }
@@ -32,7 +34,7 @@ pub(super) enum Step {
 impl Partition {
     pub(super) fn new(id: i32, next: i64, until: Option<i64>) -> Partition {
         let done = until.is_some_and(|until| next >= until);
-        Partition { id, next, until, done, at_beginning: false, at_end_since: None }
+        Partition { id, next, until, done, at_beginning: false, last_ms: None, at_end_since: None }
     }
 
     /// Takes notice of the message at this offset.

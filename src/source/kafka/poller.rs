@@ -254,7 +254,11 @@ impl<'a> Poller<'a> {
         let (id, offset) = (message.partition(), message.offset());
         let Some(partition) = self.partition(id).filter(|partition| !partition.done) else { return Ok(()) };
         let expected = partition.next;
-        match partition.step(offset) {
+        let step = partition.step(offset);
+        if step == Step::Take {
+            partition.last_ms = message.timestamp().to_millis().or(partition.last_ms);
+        }
+        match step {
             Step::Backwards => return Err(Ended::Failed(self.began_anew(id, offset, expected))),
             Step::Take => match message.payload() {
                 Some(payload) => {
@@ -299,6 +303,7 @@ impl<'a> Poller<'a> {
         }
         for partition in &self.partitions {
             self.reader.progress.reached(partition.id, partition.next);
+            self.reader.progress.read_of(partition.id, partition.last_ms);
         }
         self.tell_if_caught_up();
         Ok(())

@@ -33,10 +33,25 @@ struct PartitionProgress {
     next: AtomicI64,
     /// Where the partition ends, or where reading will.
     end: AtomicI64,
+    /// Where it ends as far as this process has seen, which nobody reads by.
+    seen_end: AtomicI64,
+    /// The time of the last message that this process has handed over, in milliseconds since 1970; 0: none.
+    last_ms: AtomicI64,
     /// Before this something may have been published by an earlier run.
     published: i64,
     /// Some reader reads it, or will from the start on.
     is_taken_on: AtomicBool,
+}
+
+/// How far behind the end of a partition a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLag {
+    /// The id of the partition.
+    pub partition: i32,
+    /// So many messages are still to be read, about.
+    pub messages: u64,
+    /// When the last message that was read was written, in milliseconds since 1970, where that is known.
+    pub last_ms: Option<i64>,
 }
 
 /// A partition that is read from the start on.
@@ -116,6 +131,34 @@ impl KafkaProgress {
         partitions.iter().map(of).collect()
     }
 
+    /// How far behind each partition is that some reader of this process reads, or, in process 0, any reader.
+    pub fn lag_by_partition(&self) -> Vec<PartitionLag> {
+        let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        let lag = |(partition, of): (i32, &PartitionProgress)| {
+            let end = of.end.load(Ordering::Relaxed).max(of.seen_end.load(Ordering::Relaxed));
+            let messages = u64::try_from(end - of.next.load(Ordering::Relaxed)).unwrap_or_default();
+            let last_ms = Some(of.last_ms.load(Ordering::Relaxed)).filter(|last_ms| *last_ms > 0);
+            PartitionLag { partition, messages, last_ms }
+        };
+        (0..).zip(partitions.iter()).map(lag).collect()
+    }
+
+    /// Whether the brokers do not say how long the partitions are by now.
+    pub fn is_without_brokers(&self) -> bool {
+        self.ends_unknown.load(Ordering::Relaxed)
+    }
+
+    /// Messages up to this time were handed over.
+    pub(super) fn read_of(&self, partition: i32, last_ms: Option<i64>) {
+        let Some(last_ms) = last_ms else { return };
+        self.with(partition, |partition| partition.last_ms.store(last_ms, Ordering::Relaxed));
+    }
+
+    /// The partition is seen to end here by now, whether it is to be read up to there or not.
+    pub(super) fn is_seen_to_end_at(&self, partition: i32, end: i64) {
+        self.with(partition, |partition| partition.seen_end.store(end, Ordering::Relaxed));
+    }
+
     /// Where reading each partition began, and before where something may have been published.
     pub(super) fn starts(&self) -> Vec<(i64, i64)> {
         let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
@@ -143,6 +186,8 @@ impl KafkaProgress {
             from: next.into(),
             next: next.into(),
             end: end.into(),
+            seen_end: 0.into(),
+            last_ms: 0.into(),
             published: 0,
             is_taken_on: false.into(),
         });
@@ -154,6 +199,8 @@ impl KafkaProgress {
             from: start.from.into(),
             next: start.partition.next.into(),
             end: end.into(),
+            seen_end: 0.into(),
+            last_ms: 0.into(),
             published: start.published,
             is_taken_on: true.into(),
         });

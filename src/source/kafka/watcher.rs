@@ -79,6 +79,9 @@ impl TopicWatcher {
                 return Ok(Some(format!("partition {id} ended at offset {was} and ends at {end} now")));
             }
         }
+        for (id, end) in (0..).zip(&ends) {
+            self.progress.is_seen_to_end_at(id, *end);
+        }
         if !self.is_told {
             self.note(&ends)?;
         }

@@ -10,6 +10,7 @@ use self::input::{MemberInput, Told};
 use self::state::MemberState;
 use super::begun::{Begun, not_started};
 use super::cluster::{Cluster, Company, Followed};
+use super::http::Known;
 use super::opening::open_sink;
 use super::{Around, RunArgs, dead_letter_file, delivery};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
@@ -32,6 +33,7 @@ pub fn run(args: &RunArgs, pipeline: Pipeline, cluster: Cluster, around: &Around
     let peers = cluster.peers();
     let mut lease = Lease::default();
     let leave = lease.from_another(args.peer_timeout);
+    around.metrics.stage.opens("waits for process 0 and all others");
     let mut followed = cluster.follow(&around.metrics, &around.stop, leave)?;
     let begun = begin(args, pipeline, target, peers, lease, &mut followed, around).inspect_err(|error| {
         // All others end with this reason, and not only with the word that this process is gone.
@@ -56,8 +58,12 @@ fn begin(
     delivery::settle(&mut pipeline, args, &target, !args.events.is_empty());
     let (failure, errors) = Failure::new(Arc::clone(stop));
     let cuts = Arc::<KnownCuts>::default();
+    if facts.is_kept {
+        metrics.stage.opens("restores its state");
+    }
     let restored = facts.is_kept.then(|| restore(args, &pipeline, &facts, peers, around, member)).transpose()?;
     // Where the rows are not back, the run is over for all, unless process 0 has found the same.
+    metrics.stage.opens("waits for process 0");
     let facts_of_start: StartFacts = member.start_facts(stop)?;
     let kept = match restored {
         Some(_) if facts_of_start.manifest != facts.manifest => {
@@ -80,6 +86,9 @@ fn begin(
     let observations = Arc::new(Observations::new(&pipeline, run_start));
     let now = ArrivalClock::of_this_machine(pipeline.event.time_unit);
     let told = Told { facts: &facts_of_start, tell_note: member.tell_note(), tell_size: member.tell_size() };
+    if facts_of_start.topic.is_some() {
+        metrics.stage.opens("waits for Kafka");
+    }
     let input = MemberInput::open(args, &pipeline, told, now, stop)?;
     let dead_letters = dead_letter_file(args, &pipeline, metrics).under(&lease);
     let dead_letter_path = dead_letters.path().to_owned();
@@ -111,6 +120,7 @@ fn begin(
     let is_kept = kept.is_some();
     let followed_epochs = input.followed();
     let topic = input.topic();
+    let (is_topic, generation) = (topic.is_some(), is_kept.then_some(facts_of_start.generation));
     let (feed, feeds, input) = input.start(peers, around, &caught_up, &failure)?;
     let run = MemberRun {
         cuts,
@@ -132,7 +142,7 @@ fn begin(
         sink,
         delivery: delivery::of(args, &target, is_replay),
         signalled: Arc::clone(signalled),
-        hold_until: facts_of_start.holds.then_some(caught_up),
+        hold_until: facts_of_start.holds.then(|| Arc::clone(&caught_up)),
         dead_letters,
         seed: facts_of_start.seed,
         versions,
@@ -142,6 +152,13 @@ fn begin(
         failure,
         kept,
     });
+    around.shown.knows(|| Known {
+        reading: input.reading(),
+        caught_up: is_topic.then_some(caught_up),
+        observations: Arc::clone(&observations),
+        generation,
+    });
+    metrics.stage.works();
     Ok(Begun {
         pipeline,
         target,

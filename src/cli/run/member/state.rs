@@ -1,6 +1,7 @@
 //! The rows of a process that is not process 0, and its part in keeping them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::checkpoint::{Changes, CheckpointError, CheckpointErrorKind, Claim, Location, SegmentIds, Store};
 use crate::cli::CliError;
@@ -51,12 +52,13 @@ impl MemberState {
             );
             return Err(CheckpointError::new(CheckpointErrorKind::Usage, message));
         }
-        let began_at = began_at(metrics);
+        let (began_at, began) = (began_at(metrics), Instant::now());
         let versions = Versions::new(facts.generation, facts.first_window);
         let pipeline = Arc::new(pipeline.clone());
         let new = || DecayCounters::new(Arc::clone(&pipeline), versions, peers, Publishing::Pull, Arc::clone(metrics));
         let (counters, epoch) = restore_as_told(&store, facts.manifest, peers, &new, began_at, facts.mark_all)?;
         let epoch = epoch.unwrap_or(facts.before);
+        metrics.stage.restored(began.elapsed());
         Ok(MemberState { store, generation: facts.generation, counters, epoch, began_at })
     }
 
