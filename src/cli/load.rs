@@ -8,5 +8,5 @@ use crate::pipeline::Pipeline;
 /// With the variables of this process's environment. A file that is not right is wrong usage.
 pub(super) fn load_pipeline(path: &Path) -> Result<Pipeline, CliError> {
     let environment = |name: &str| std::env::var(name).ok();
-    Pipeline::load(path, &environment).map_err(|error| CliError::usage(&error))
+    Ok(Pipeline::load(path, &environment)?)
 }

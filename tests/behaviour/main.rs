@@ -18,6 +18,7 @@ mod dynamodb_matrix;
 mod dynamodb_table;
 mod dynamodb_waits;
 mod ends;
+mod error_codes;
 mod feed;
 mod files;
 mod findings;

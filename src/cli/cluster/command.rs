@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process;
 
 use super::service::Relay;
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 use crate::mesh::SECRET_VARIABLE;
 use crate::telemetry::SUPERVISOR_VARIABLE;
 
@@ -25,8 +25,9 @@ pub(super) struct Command {
 impl Command {
     /// That of this process, for so many.
     pub fn of_this_process(processes: u32) -> Result<Command, CliError> {
-        let program = std::env::current_exe()
-            .map_err(|error| CliError::Failed(format!("cannot tell which program this is: {error}")))?;
+        let program = std::env::current_exe().map_err(|error| {
+            CliError::new(ErrorCode::SystemRefuses, format!("cannot tell which program this is: {error}"))
+        })?;
         let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let name = arguments.iter().position(|argument| argument == "cluster").unwrap_or_default();
         let rest = arguments.split_off((name + 1).min(arguments.len()));
@@ -36,14 +37,16 @@ impl Command {
         let secret = std::env::var_os(SECRET_VARIABLE)
             .filter(|secret| !secret.is_empty())
             .unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()).into());
-        let relay = Relay::start().map_err(|error| CliError::Failed(format!("cannot hand on to systemd: {error}")))?;
+        let relay = Relay::start()
+            .map_err(|error| CliError::new(ErrorCode::SystemRefuses, format!("cannot hand on to systemd: {error}")))?;
         Ok(Command { program, before: arguments, rest, processes, secret, relay })
     }
 
     /// Of each process, with ports that are free now.
     pub fn of_each(&self) -> Result<(Vec<process::Command>, HostFile), CliError> {
-        let hosts = HostFile::with_free_ports(self.processes)
-            .map_err(|error| CliError::Failed(format!("cannot find free ports of this machine: {error}")))?;
+        let hosts = HostFile::with_free_ports(self.processes).map_err(|error| {
+            CliError::new(ErrorCode::SystemRefuses, format!("cannot find free ports of this machine: {error}"))
+        })?;
         let of_one = |index: u32| {
             let mut command = process::Command::new(&self.program);
             command.args(&self.before).arg("-p").arg(index.to_string());
