@@ -15,6 +15,7 @@ pub mod run;
 pub mod state;
 pub mod status;
 pub mod table;
+pub mod template;
 mod time;
 pub mod verify;
 
@@ -72,6 +73,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Send event logs to the pipeline's Kafka topic
     Produce(produce::ProduceArgs),
+    /// Print a dashboard, alerts, a systemd unit or Kubernetes manifests for a pipeline
+    Template(template::TemplateArgs),
     /// Tell what the code of an error means, and what to do
     Explain(explain::ExplainArgs),
 }
@@ -110,6 +113,7 @@ impl Cli {
             Command::Status(args) => status::run(args, &mut out),
             Command::Generate(args) => generate::run(args),
             Command::Produce(args) => produce::run(args),
+            Command::Template(args) => template::run(args, &mut out),
             Command::Explain(args) => explain::run(args, &mut out),
         };
         let result = result.and_then(|()| output::printed(out.flush()));

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::program::Workplace;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run", "cluster", "get", "dump", "check", "state", "status", "verify", "table", "generate", "produce", "template",
     "explain",
 ];

@@ -47,6 +47,7 @@ mod recovery_kafka;
 mod replay;
 mod replay_logs;
 mod shift;
+mod templates;
 mod terminal;
 mod time_unit;
 mod verify;

@@ -92,7 +92,7 @@ fn helps() -> BTreeMap<&'static str, String> {
     let place = Workplace::new();
     let commands = [
         "run", "cluster", "get", "dump", "check", "state", "status", "verify", "table", "generate", "produce",
-        "explain",
+        "template", "explain",
     ];
     commands.into_iter().map(|command| (command, place.run(&[command, "--help"]).exits(0).stdout)).collect()
 }
