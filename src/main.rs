@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use counter_machine::cli::{Cli, note_lost_connection};
+use counter_machine::cli::{Cli, ErrorCode, note_lost_connection};
 
 /// The exit code of a bug.
 const EXIT_BUG: i32 = 70;
@@ -39,7 +39,8 @@ fn end_the_process_on_panic() {
         // A closed stderr must not keep the process from ending.
         let _ = writeln!(
             std::io::stderr(),
-            "This is a bug in counter-machine. Nothing that was acknowledged is lost; please report it."
+            "This is a bug in counter-machine. Nothing that was acknowledged is lost; please report it. [{}]",
+            ErrorCode::Panic
         );
         std::process::exit(EXIT_BUG);
     }));

@@ -36,6 +36,8 @@ pub enum CheckpointErrorKind {
     Newer,
     /// It is another pipeline's, or not this program's at all.
     Foreign,
+    /// The pipeline has changed in a way that what is counted cannot follow.
+    PipelineChanged,
 }
 
 impl CheckpointError {

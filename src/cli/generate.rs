@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::CliError;
 use super::load::load_pipeline;
 use super::output::printed;
 use super::time::parse_time;
+use super::{CliError, ErrorCode};
 use crate::counter::EventTime;
 use crate::event::{EventSchema, TimeUnit};
 use crate::pipeline::{DEFAULT_MAX_AHEAD, parse_duration, to_units};
@@ -94,12 +94,13 @@ pub fn run(args: &GenerateArgs) -> Result<(), CliError> {
     match &args.pipeline {
         None => {
             let config = SyntheticConfig { traffic: traffic(args), mix: args.mix.clone() };
-            let mut log = SyntheticLog::new(&config).map_err(|error| CliError::usage(&error))?;
+            let mut log = SyntheticLog::new(&config).map_err(|error| CliError::of(ErrorCode::Usage, &error))?;
             write(args, |out| log.write_lines(args.events, out))
         }
         Some(path) => {
             let pipeline = load_pipeline(path)?;
-            let mut log = FeedLog::new(&feed(args, &pipeline.event)?).map_err(|error| CliError::usage(&error))?;
+            let mut log =
+                FeedLog::new(&feed(args, &pipeline.event)?).map_err(|error| CliError::of(ErrorCode::Usage, &error))?;
             write(args, |out| log.write_lines(args.events, out))
         }
     }
@@ -134,7 +135,7 @@ fn traffic(args: &GenerateArgs) -> Traffic {
 fn feed(args: &GenerateArgs, event: &EventSchema) -> Result<FeedConfig, CliError> {
     let stranger = event.fields.iter().find(|field| !FeedLog::FIELDS.contains(&field.name.as_str()));
     if let Some(field) = stranger {
-        return Err(CliError::Usage(format!(
+        return Err(CliError::usage(format!(
             "the pipeline uses the field \"{}\", which the events of a generated feed do not have: they have {}",
             field.name,
             FeedLog::FIELDS.join(", ")
@@ -154,8 +155,12 @@ fn write(args: &GenerateArgs, log: impl FnOnce(&mut dyn Write) -> io::Result<()>
         None => printed(log(&mut io::stdout().lock())),
         Some(path) => {
             refuse_content(path)?;
-            write_file(path, log)
-                .map_err(|error| CliError::Failed(format!("cannot write to {}: {error}", Printable(path.display()))))
+            write_file(path, log).map_err(|error| {
+                CliError::new(
+                    ErrorCode::OutputNotWritten,
+                    format!("cannot write to {}: {error}", Printable(path.display())),
+                )
+            })
         }
     }
 }
@@ -163,7 +168,7 @@ fn write(args: &GenerateArgs, log: impl FnOnce(&mut dyn Write) -> io::Result<()>
 /// A log that is there already may be a real one, or something else.
 fn refuse_content(path: &Path) -> Result<(), CliError> {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() && metadata.len() > 0 => Err(CliError::Usage(format!(
+        Ok(metadata) if metadata.is_file() && metadata.len() > 0 => Err(CliError::usage(format!(
             "{} is not empty, and is left as it is: name another file with --output, or remove that one first",
             Printable(path.display())
         ))),
@@ -260,7 +265,7 @@ mod tests {
         }
         let args = parse(&["--users", "0"]).expect("a number");
         let error = run(&args).expect_err("nobody");
-        assert!(matches!(&error, CliError::Usage(text) if text.contains("users must be from 1")), "{error}");
+        assert!(error.code() == ErrorCode::Usage && error.to_string().contains("users must be from 1"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 pub mod check;
 pub mod cluster;
 pub mod dump;
+mod error_code;
 mod exit;
+pub mod explain;
 pub mod generate;
 pub mod get;
 mod load;
@@ -13,6 +15,7 @@ pub mod run;
 pub mod state;
 pub mod status;
 pub mod table;
+pub mod template;
 mod time;
 pub mod verify;
 
@@ -24,6 +27,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+pub use error_code::ErrorCode;
 pub use exit::CliError;
 
 pub use crate::cluster::note_lost_connection;
@@ -69,6 +73,10 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Send event logs to the pipeline's Kafka topic
     Produce(produce::ProduceArgs),
+    /// Print a dashboard, alerts, a systemd unit or Kubernetes manifests for a pipeline
+    Template(template::TemplateArgs),
+    /// Tell what the code of an error means, and what to do
+    Explain(explain::ExplainArgs),
 }
 
 impl Cli {
@@ -105,6 +113,8 @@ impl Cli {
             Command::Status(args) => status::run(args, &mut out),
             Command::Generate(args) => generate::run(args),
             Command::Produce(args) => produce::run(args),
+            Command::Template(args) => template::run(args, &mut out),
+            Command::Explain(args) => explain::run(args, &mut out),
         };
         let result = result.and_then(|()| output::printed(out.flush()));
         match result {
@@ -149,12 +159,12 @@ fn refuse(refusal: clap::Error) -> ExitCode {
     let refusal = Cli::try_parse_from(printable).err().unwrap_or(refusal);
     let text = refusal.render().to_string();
     let text = text.trim_end().trim_start_matches("error: ");
-    let error = CliError::Usage(text.to_owned());
+    let error = CliError::usage(text);
     if asks_for_json(&arguments) {
         start_logging(LogFormat::Json);
         output::report(&error, LogFormat::Json);
     } else if refusal.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        output::say(&format!("{error}\n"));
+        output::say(&format!("{error} [{}]\n", error.code()));
     } else {
         output::report(&error, LogFormat::Text);
     }

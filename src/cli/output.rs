@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::CliError;
+use super::{CliError, ErrorCode};
 use crate::telemetry::{LogFormat, OUTCOME, above_the_status, printable_text, stdout_columns, wrap};
 
 /// Takes the outcome of printing. Whoever closes the pipe early (as `| head` does) has seen enough,
@@ -10,7 +10,7 @@ use crate::telemetry::{LogFormat, OUTCOME, above_the_status, printable_text, std
 pub(super) fn printed(outcome: io::Result<()>) -> Result<(), CliError> {
     match outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::Failed(format!("cannot write to stdout: {error}")))
+            Err(CliError::new(ErrorCode::OutputNotWritten, format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
     }
@@ -28,9 +28,13 @@ pub(super) fn say(text: &str) {
 
 /// Says why the command failed: the last thing that it says.
 pub(super) fn report(error: &CliError, format: LogFormat) {
+    let code = error.code();
     match format {
-        LogFormat::Text => say(&format!("error: {error}\n")),
-        LogFormat::Json => tracing::error!(target: OUTCOME, exit_code = error.exit_code(), "{error}"),
+        LogFormat::Text => say(&format!("error: {error} [{code}]\n")),
+        LogFormat::Json => {
+            let exit_code = error.exit_code();
+            tracing::error!(target: OUTCOME, code = code.as_str(), exit_code, "{error} [{code}]");
+        }
     }
 }
 

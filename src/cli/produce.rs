@@ -78,11 +78,11 @@ pub fn run(args: &ProduceArgs) -> Result<(), CliError> {
     let pipeline = load_pipeline(&args.pipeline)?;
     let Some(kafka) = &pipeline.kafka else {
         let pipeline = Printable(args.pipeline.display());
-        return Err(CliError::Usage(format!("{pipeline} has no [kafka]: add it, with `brokers` and `topic`")));
+        return Err(CliError::usage(format!("{pipeline} has no [kafka]: add it, with `brokers` and `topic`")));
     };
     // Before a topic is made for them.
     if let Some(missing) = args.paths.iter().find(|path| **path != Path::new("-") && !path.exists()) {
-        return Err(CliError::Usage(format!(
+        return Err(CliError::usage(format!(
             "cannot read the event log {}: there is no such file",
             Printable(missing.display())
         )));
@@ -178,6 +178,7 @@ mod tests {
     use rdkafka::mocking::MockCluster;
 
     use super::*;
+    use crate::cli::ErrorCode;
 
     fn keys(field: &str) -> KeyOf {
         let schema = EventSchema::of_seconds("eventName", "eventTs");
@@ -228,7 +229,7 @@ mod tests {
     #[test]
     fn a_pipeline_without_kafka_is_told_so() {
         let error = produce("", "", None).expect_err("no [kafka]");
-        assert!(matches!(&error, CliError::Usage(text) if text.contains("has no [kafka]")), "{error}");
+        assert!(error.code() == ErrorCode::Usage && error.to_string().contains("has no [kafka]"), "{error}");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::CliError;
 use super::load::load_pipeline;
 use super::output::print;
+use super::{CliError, ErrorCode};
 use crate::sink::dynamodb::{Billing, TableReport, TableWishes, ensure_table};
 
 const EXAMPLE: &str = "\
@@ -66,11 +66,14 @@ pub fn run(args: &TableArgs, out: &mut impl Write) -> Result<(), CliError> {
         return Ok(());
     }
     let table = &report.table;
-    Err(CliError::Failed(if report.can_be_changed() {
-        format!("{table} is not as it was asked for; nothing was changed: --apply changes what can be changed")
-    } else {
-        format!("{table} is not as it was asked for, and cannot be changed now; see above what to do")
-    }))
+    Err(CliError::new(
+        ErrorCode::TableDiffers,
+        if report.can_be_changed() {
+            format!("{table} is not as it was asked for; nothing was changed: --apply changes what can be changed")
+        } else {
+            format!("{table} is not as it was asked for, and cannot be changed now; see above what to do")
+        },
+    ))
 }
 
 fn tell(report: &TableReport) -> String {

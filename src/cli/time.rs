@@ -19,7 +19,7 @@ pub(super) fn parse_time(text: &str, unit: TimeUnit, now: Timestamp) -> Result<i
     let time = if text == "now" { Ok(now) } else { text.parse::<Timestamp>() };
     match time {
         Ok(time) => Ok(unit.from_nanoseconds(time.as_nanosecond())),
-        Err(_) => Err(CliError::Usage(format!(
+        Err(_) => Err(CliError::usage(format!(
             "`{text}` is no time: give `now`, a time like 2024-02-10T22:53:19Z, or a number of {} since 1970",
             unit_name(unit)
         ))),

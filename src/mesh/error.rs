@@ -119,6 +119,8 @@ pub enum ClusterError {
         within: Duration,
         /// The processes that are missing, each with the last that is known of it.
         missing: String,
+        /// The last that is known of one of them is that it has another secret, or none.
+        unproven: bool,
     },
     /// A process went away at the very end. The others fail as well, and all start again.
     #[error("{peer} went away just as the cluster began: start all processes again")]

@@ -134,6 +134,7 @@ impl DeadLetterFile {
             let hint = "name another file with --dead-letters PATH, or path in [dead_letters]";
             let path = self.path.display();
             SinkError::io(format!("events that cannot be counted would go to {path}, which cannot be: {hint}"), error)
+                .of_kind(SinkErrorKind::DeadLetters)
         })
     }
 

@@ -29,6 +29,18 @@ pub enum SinkErrorKind {
     ClosedPipe,
     /// What was written is not there any more: another run has replaced it, or somebody has deleted it.
     Gone,
+    /// It holds something else than this run's items, and is left as it is.
+    Foreign,
+    /// What it holds cannot be read.
+    Damaged,
+    /// There is no room left.
+    DiskFull,
+    /// A service does not accept the credentials, or they do not allow it.
+    Denied,
+    /// There is no such table.
+    NoTable,
+    /// The table is not one for these items: it has another key.
+    WrongKey,
     /// Events that could not be counted could not be kept either.
     DeadLetters,
     /// More events could not be counted than may be.
@@ -44,6 +56,11 @@ impl SinkError {
     /// A demand that the sink cannot meet.
     pub fn usage(message: impl Into<String>) -> SinkError {
         SinkError { kind: SinkErrorKind::Usage, ..SinkError::new(message) }
+    }
+
+    /// What the sink holds is not this run's.
+    pub(crate) fn foreign(message: impl Into<String>) -> SinkError {
+        SinkError::new(message).of_kind(SinkErrorKind::Foreign)
     }
 
     /// An error that a library reported while the sink was doing what `message` says.

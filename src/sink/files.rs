@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
-use super::SinkError;
+use super::{SinkError, SinkErrorKind};
 use crate::file_id::folder_of;
 
 /// Opens a file of items to read it.
@@ -30,7 +30,8 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
         Err(TryLockError::WouldBlock) => Err(SinkError::new(format!(
             "{}: another run is writing to it now: wait for its end or stop it, or name another file with --sink",
             path.display()
-        ))),
+        ))
+        .of_kind(SinkErrorKind::InUse)),
         // A file system without locks: then nobody holds one.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
@@ -38,7 +39,7 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), SinkError> {
 
 /// A file that another run has filled.
 pub(super) fn not_empty(path: &Path) -> SinkError {
-    SinkError::new(format!(
+    SinkError::foreign(format!(
         "{} holds the items of another run, which this run does not continue: start over with --replace, or name another \
          file with --sink",
         path.display()

@@ -49,6 +49,24 @@ pub enum SourceErrorKind {
     ServiceLost,
     /// The pipeline file asks for what cannot be.
     Usage,
+    /// A log is not what it was when it was counted.
+    Changed,
+    /// A log is damaged, or cut off.
+    Damaged,
+    /// What is to be read again is not there any more.
+    Lost,
+    /// The state was counted from other input.
+    OtherInput,
+    /// There is no such topic.
+    NoTopic,
+    /// The topic is not the one that was read: it was deleted and made anew.
+    MadeAnew,
+    /// Messages were deleted before they were read.
+    MessagesGone,
+    /// The service does not accept who we are, or does not allow it.
+    Denied,
+    /// The settings for Kafka are not right.
+    Settings,
 }
 
 impl SourceError {
@@ -62,9 +80,9 @@ impl SourceError {
         SourceError { kind: SourceErrorKind::ServiceLost, ..SourceError::new(message) }
     }
 
-    /// The same error as one of the pipeline file's.
-    pub fn of_usage(self) -> SourceError {
-        SourceError { kind: SourceErrorKind::Usage, ..self }
+    /// The same error, of another kind.
+    pub(crate) fn of_kind(self, kind: SourceErrorKind) -> SourceError {
+        SourceError { kind, ..self }
     }
 
     /// What kind of error it is.

@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use crate::program::Workplace;
 
-const COMMANDS: [&str; 11] =
-    ["run", "cluster", "get", "dump", "check", "state", "status", "verify", "table", "generate", "produce"];
+const COMMANDS: [&str; 13] = [
+    "run", "cluster", "get", "dump", "check", "state", "status", "verify", "table", "generate", "produce", "template",
+    "explain",
+];
 
 /// The pipeline and the sample log that ship, in a folder where they are tried out.
 pub fn reference() -> Workplace {

@@ -90,8 +90,10 @@ fn without_present(lines: &[String]) -> Vec<String> {
 
 fn helps() -> BTreeMap<&'static str, String> {
     let place = Workplace::new();
-    let commands =
-        ["run", "cluster", "get", "dump", "check", "state", "status", "verify", "table", "generate", "produce"];
+    let commands = [
+        "run", "cluster", "get", "dump", "check", "state", "status", "verify", "table", "generate", "produce",
+        "template", "explain",
+    ];
     commands.into_iter().map(|command| (command, place.run(&[command, "--help"]).exits(0).stdout)).collect()
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::CliError;
 use super::super::output::print_aligned;
+use super::super::{CliError, ErrorCode};
 use super::plan::{GroupPlan, GroupPublishing, Plan, Planner};
 use crate::counter::EventTime;
 use crate::event::Arrival;
@@ -51,12 +51,12 @@ pub(super) fn costs(
     let pipeline = Arc::new(pipeline);
     let arrival = Arrival::before(EventTime(pipeline.event.time_unit.from_nanoseconds(now.as_nanosecond())));
     let mut planner = Planner::new(Arc::clone(&pipeline), arrival);
-    check_arrival(sample, &pipeline.event).map_err(|error| CliError::usage(&error))?;
+    check_arrival(sample, &pipeline.event).map_err(|error| CliError::of(ErrorCode::LogUnreadable, &error))?;
     for_each_line(sample, LONGEST_LINE, &mut |line| {
         planner.observe(line.bytes);
         Ok::<(), SourceError>(())
     })
-    .map_err(|error| CliError::usage(&error))?;
+    .map_err(|error| CliError::of(ErrorCode::LogUnreadable, &error))?;
     let plan = planner.finish();
     let costs = Costs { pipeline: &pipeline, plan: &plan, price_per_million }.describe();
     Ok(costs + &describe_findings(&pipeline, &plan.observed, arrival.time()))

@@ -76,7 +76,7 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
         let (text, refusal) = state::compare(&pipeline, location)?;
         print(out, &text)?;
         if let Some(refusal) = refusal {
-            return Err(CliError::Usage(refusal));
+            return Err(CliError::usage(refusal));
         }
     }
     if args.events.is_empty() {
@@ -89,6 +89,7 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ErrorCode;
 
     fn checked(text: &str) -> Result<String, CliError> {
         checked_with(text, false)
@@ -174,7 +175,10 @@ warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest deca
     #[test]
     fn a_pipeline_that_is_not_right_is_wrong_usage_with_its_line() {
         let error = checked("name = \"p\"\nnmae = 5").expect_err("an unknown key");
-        assert!(matches!(&error, CliError::Usage(text) if text.contains("p.toml:2: unknown key \"nmae\"")), "{error}");
+        assert!(
+            error.code() == ErrorCode::PipelineInvalid && error.to_string().contains("p.toml:2: unknown key \"nmae\""),
+            "{error}"
+        );
     }
 
     #[test]
@@ -182,7 +186,7 @@ warning: group \"pair\": its ttl of 1d is shorter than 40 times its longest deca
         let text = "name = \"p\"\nsink = \"mongo\"\nevent = { name = \"n\", time = \"t\" }\n\
             counters = [{ name = \"u\", key = [\"u\"], events = \"*\", decays = [\"5s\"] }]";
         let error = checked(text).expect_err("there is no such sink");
-        assert!(matches!(&error, CliError::Usage(text) if text.contains("p.toml:2: `mongo` is no sink")), "{error}");
+        assert!(error.exit_code() == 2 && error.to_string().contains("p.toml:2: `mongo` is no sink"), "{error}");
         let without = checked(&text.replace("sink = \"mongo\"", "")).expect("a valid pipeline");
         assert!(without.contains("none named: give --sink"), "{without}");
     }

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::command::{Command, HostFile};
 use super::output::hand_on;
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 
 /// Exit codes: see `cli/exit.rs`, and `main.rs`.
 const LOST: i32 = 75;
@@ -47,7 +47,8 @@ impl Children {
             if index > 0 {
                 command.stdin(Stdio::null());
             }
-            let cannot = |error| CliError::Failed(format!("cannot start process {index}: {error}"));
+            let cannot =
+                |error| CliError::new(ErrorCode::SystemRefuses, format!("cannot start process {index}: {error}"));
             let mut child = command.spawn().map_err(cannot)?;
             let output = child.stderr.take().map(|stderr| hand_on(index, stderr)).transpose();
             children.all.push(OneChild { index, child, ended: None, output: None });
@@ -132,10 +133,9 @@ impl Ended {
         let text = self.to_string();
         match (self.status.code(), self.status.signal()) {
             (Some(0), _) => Ok(()),
-            (Some(2), _) => Err(CliError::Usage(text)),
-            (Some(130), _) => Err(CliError::Interrupted(text)),
-            (Some(LOST), _) | (_, Some(_)) => Err(CliError::Lost(text)),
-            _ => Err(CliError::Failed(text)),
+            (Some(code @ (2 | LOST | 130)), _) => Err(CliError::process_ended(code as u8, text)),
+            (_, Some(_)) => Err(CliError::process_ended(LOST as u8, text)),
+            _ => Err(CliError::process_ended(1, text)),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process;
 
 use super::service::Relay;
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 use crate::mesh::SECRET_VARIABLE;
 use crate::pipeline::HttpAddress;
 use crate::telemetry::SUPERVISOR_VARIABLE;
@@ -28,8 +28,9 @@ pub(super) struct Command {
 impl Command {
     /// That of this process, for so many; process 0 serves there, if anywhere, and the others behind it.
     pub fn of_this_process(processes: u32, http: Option<HttpAddress>) -> Result<Command, CliError> {
-        let program = std::env::current_exe()
-            .map_err(|error| CliError::Failed(format!("cannot tell which program this is: {error}")))?;
+        let program = std::env::current_exe().map_err(|error| {
+            CliError::new(ErrorCode::SystemRefuses, format!("cannot tell which program this is: {error}"))
+        })?;
         let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let name = arguments.iter().position(|argument| argument == "cluster").unwrap_or_default();
         let mut rest = arguments.split_off((name + 1).min(arguments.len()));
@@ -41,14 +42,16 @@ impl Command {
         let secret = std::env::var_os(SECRET_VARIABLE)
             .filter(|secret| !secret.is_empty())
             .unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()).into());
-        let relay = Relay::start().map_err(|error| CliError::Failed(format!("cannot hand on to systemd: {error}")))?;
+        let relay = Relay::start()
+            .map_err(|error| CliError::new(ErrorCode::SystemRefuses, format!("cannot hand on to systemd: {error}")))?;
         Ok(Command { program, before: arguments, rest, processes, http, secret, relay })
     }
 
     /// Of each process, with ports that are free now.
     pub fn of_each(&self) -> Result<(Vec<process::Command>, HostFile), CliError> {
-        let hosts = HostFile::with_free_ports(self.processes)
-            .map_err(|error| CliError::Failed(format!("cannot find free ports of this machine: {error}")))?;
+        let hosts = HostFile::with_free_ports(self.processes).map_err(|error| {
+            CliError::new(ErrorCode::SystemRefuses, format!("cannot find free ports of this machine: {error}"))
+        })?;
         let of_one = |index: u32| {
             let mut command = process::Command::new(&self.program);
             command.args(&self.before).arg("-p").arg(index.to_string());
@@ -75,7 +78,7 @@ fn addresses(first: &HttpAddress, processes: u32) -> Result<Vec<HttpAddress>, Cl
     let of_each: Option<_> = (0..processes).map(|process| first.of_process(process)).collect();
     of_each.ok_or_else(|| {
         let message = format!("--http {first}: each process has the port behind the one before it, and there are not so many: name a lower one");
-        CliError::Usage(message)
+        CliError::usage(message)
     })
 }
 
@@ -137,7 +140,7 @@ mod tests {
         };
         assert_eq!(ports("0.0.0.0:9400").unwrap(), [9_400, 9_401, 9_402]);
         assert_eq!(ports("0").unwrap(), [0, 0, 0]);
-        assert!(matches!(ports("65534"), Err(CliError::Usage(_))));
+        assert_eq!(ports("65534").map_err(|error| error.code()), Err(ErrorCode::Usage));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use signal_hook::iterator::Signals;
 use self::children::{Children, Ended};
 use self::command::Command;
 use self::restarts::Restarts;
-use super::CliError;
 use super::run::{Plan, RunArgs, plan};
+use super::{CliError, ErrorCode};
 
 /// Run a pipeline in several processes of this machine, and start all again when one is lost
 #[derive(Debug, Args)]
@@ -45,16 +45,16 @@ const STOP_WITHIN: Duration = Duration::from_secs(90);
 pub fn cluster(args: &ClusterArgs) -> Result<(), CliError> {
     let ClusterArgs { run } = args;
     let processes = match (run.processes, run.process, &run.hosts) {
-        (None, ..) => return Err(CliError::Usage("how many processes? Add -n PROCESSES".to_owned())),
+        (None, ..) => return Err(CliError::usage("how many processes? Add -n PROCESSES".to_owned())),
         (_, Some(_), _) | (_, _, Some(_)) => {
             let message = "-p and -h are for processes that are started one by one, with `run`: leave them out";
-            return Err(CliError::Usage(message.to_owned()));
+            return Err(CliError::usage(message.to_owned()));
         }
         (Some(processes), None, None) => processes,
     };
     let Plan { keeps_state, http } = plan(run)?;
     let mut signals = Signals::new([SIGTERM, SIGINT])
-        .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
+        .map_err(|error| CliError::new(ErrorCode::SystemRefuses, format!("cannot listen for signals: {error}")))?;
     let mut restarts = Restarts::new();
     let command = Command::of_this_process(processes, http)?;
     loop {

@@ -43,7 +43,7 @@ pub(super) fn keys<'a>(
     }
     if keys.is_empty() {
         let given: Vec<_> = fields.iter().map(|field| field.field.as_str()).collect();
-        return Err(CliError::Usage(format!(
+        return Err(CliError::usage(format!(
             "no counters are keyed by {}; the keys of this pipeline are:\n{}",
             Printable(given.join(" and ")),
             known_keys(pipeline)

@@ -15,9 +15,9 @@ use self::key::{KeyField, keys};
 pub(super) use self::look_up::look_up;
 use self::ratio::show_ratio_json;
 use self::show::Reading;
-use super::CliError;
 use super::output::printed;
 use super::time::parse_time;
+use super::{CliError, ErrorCode};
 use crate::counter::EventTime;
 use crate::pipeline::{Group, MeasureId, Pipeline, Ratio, did_you_mean};
 use crate::reading::{Item, RatioReading, ReadAt};
@@ -62,7 +62,7 @@ pub fn run(args: &GetArgs, out: &mut impl Write) -> Result<(), CliError> {
     let answer = question.answer(reader.as_mut())?;
     if answer.is_empty() {
         let hint = question.what_there_is(reader.as_mut())?;
-        return Err(CliError::NotFound(format!("{target} holds no item {question}{hint}")));
+        return Err(CliError::new(ErrorCode::NoItem, format!("{target} holds no item {question}{hint}")));
     }
     printed(if args.json {
         answer.show_json(&question.reading, out)
@@ -263,7 +263,7 @@ mod tests {
         for more in [&["--key", "user=7"][..], &["--key", "userId=7", "--key", "userId=8"]] {
             let args = args(more);
             let error = Question::of(&args, &pipeline, Timestamp::UNIX_EPOCH).err().unwrap();
-            assert!(matches!(error, CliError::Usage(_)));
+            assert_eq!(error.code(), ErrorCode::Usage);
             assert!(error.to_string().contains("--key userId=VALUE --key creatorId=VALUE  (group pair)"), "{error}");
         }
     }

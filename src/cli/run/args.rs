@@ -142,12 +142,12 @@ impl RunArgs {
     pub fn check(&self) -> Result<(), CliError> {
         check_workers(self.workers)?;
         if self.until_end && !self.events.is_empty() {
-            return Err(CliError::Usage(
+            return Err(CliError::usage(
                 "--until-end is for Kafka: event logs are always read to their end".to_owned(),
             ));
         }
         if self.shift_to.is_some() && self.events.is_empty() {
-            return Err(CliError::Usage(
+            return Err(CliError::usage(
                 "--shift-to is for event logs, whose last event is known: give --events PATH..., or leave it out"
                     .to_owned(),
             ));
@@ -162,7 +162,7 @@ pub(in crate::cli) fn check_workers(workers: usize) -> Result<(), CliError> {
     let most = MOST_WORKERS.max(cores);
     if !(1..=most).contains(&workers) {
         let message = format!("-w {workers}: a run has from 1 to {most} workers; this machine has {cores} cores");
-        return Err(CliError::Usage(message));
+        return Err(CliError::usage(message));
     }
     if workers > cores * MOST_WORKERS_PER_CORE {
         tracing::warn!("-w {workers}: this machine has {cores} cores, and more workers than that make a run slower");

@@ -14,7 +14,7 @@ use super::positions::{Reached, WhichRun};
 use super::state::{self, Hold, RestoredState};
 use super::summary::Summary;
 use super::{Around, Notes, RunArgs, RunningInput, delivery, findings, positions, status, supervise};
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 use crate::cluster::{LeaderParts, StartFacts, StopRelay, ToldMoment};
 use crate::counter::EventTime;
 use crate::dataflow::{self, Execution, Failure, ItemsTo, Run, RunError};
@@ -235,5 +235,5 @@ impl Begun {
 
 /// The system refuses a thread.
 pub fn not_started(error: io::Error) -> CliError {
-    CliError::Failed(format!("cannot start the workers: {error}"))
+    CliError::new(ErrorCode::SystemRefuses, format!("cannot start the workers: {error}"))
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::RunArgs;
 use super::end::{Part, Published, RunEnd};
 use crate::checkpoint::{CheckpointError, CheckpointErrorKind};
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 use crate::cluster::{HowItEnded, Leader, LeaderParts, MemberOfRun, PeerError, RestoreFacts, StartFacts};
 use crate::dataflow::{self, Failure, ItemsTo};
 use crate::lease::Leave;
@@ -53,7 +53,7 @@ pub struct Forming(JoinHandle<Result<Led, CliError>>);
 impl Cluster {
     /// Those that the arguments name; `None`: there is one.
     pub fn of(args: &RunArgs) -> Result<Option<Cluster>, CliError> {
-        let usage = |message: &str| Err(CliError::Usage(message.to_owned()));
+        let usage = |message: &str| Err(CliError::usage(message.to_owned()));
         let Some(processes) = args.processes else {
             return match args.process.is_some() || args.hosts.is_some() {
                 true => usage("-p and -h are for runs of several processes: add -n PROCESSES, or leave them out"),
@@ -112,7 +112,7 @@ impl Cluster {
         let (members, within) = (self.members.clone(), self.within);
         let Connections { data, links } = self.connect(Role::Member, stop)?;
         let Some(link) = links.into_iter().next() else {
-            return Err(CliError::Failed("internal error: no connection with process 0".to_owned()));
+            return Err(CliError::new(ErrorCode::Bug, "internal error: no connection with process 0"));
         };
         let member = MemberOfRun::begin(&members, link, within, Arc::clone(metrics), leave);
         Ok(Followed { member: member.map_err(PeerError::System)?, data })
@@ -136,7 +136,7 @@ impl Forming {
     pub fn join(self) -> Result<Led, CliError> {
         self.0
             .join()
-            .unwrap_or_else(|_| Err(CliError::Failed("internal error: forming the cluster panicked".to_owned())))
+            .unwrap_or_else(|_| Err(CliError::new(ErrorCode::Bug, "internal error: forming the cluster panicked")))
     }
 }
 
@@ -158,7 +158,7 @@ impl Led {
         match self.leader.start(parts, facts, failure) {
             Err(PeerError::State(damage)) if damage.kind() == CheckpointErrorKind::Damaged => {
                 set_aside()?;
-                Err(CliError::Lost(damage.to_string()))
+                Err(CliError::of(ErrorCode::StateSetAside, &damage))
             }
             started => Ok(started?),
         }
@@ -252,8 +252,12 @@ impl Company {
 
 /// What all processes must have alike: a run of two pipelines, or of two versions of the program, is none.
 fn id_of(args: &RunArgs) -> Result<ClusterId, CliError> {
-    let pipeline = std::fs::read(&args.pipeline)
-        .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", Printable(args.pipeline.display()))))?;
+    let pipeline = std::fs::read(&args.pipeline).map_err(|error| {
+        CliError::new(
+            ErrorCode::PipelineUnreadable,
+            format!("cannot read {}: {error}", Printable(args.pipeline.display())),
+        )
+    })?;
     let alike = format!(
         "{}\n{}\n{:?}\n{:?}\n{}\n{}\n{}\n",
         env!("CARGO_PKG_VERSION"),
@@ -270,12 +274,24 @@ fn id_of(args: &RunArgs) -> Result<ClusterId, CliError> {
 impl From<ClusterError> for CliError {
     fn from(error: ClusterError) -> CliError {
         let text = error.to_string();
-        match error {
-            ClusterError::Missing { .. } | ClusterError::Lost { .. } => CliError::Lost(text),
-            ClusterError::Interrupted => CliError::Interrupted(text),
-            ClusterError::System { .. } | ClusterError::Listen { .. } => CliError::Failed(text),
-            _ => CliError::Usage(text),
-        }
+        let code = match error {
+            ClusterError::Missing { unproven: true, .. } => ErrorCode::SecretWrong,
+            ClusterError::Missing { .. } => ErrorCode::NotFormed,
+            ClusterError::Lost { .. } => ErrorCode::PeerLost,
+            ClusterError::Interrupted => ErrorCode::Interrupted,
+            ClusterError::System { .. } => ErrorCode::SystemRefuses,
+            ClusterError::Listen { .. } => ErrorCode::CannotListen,
+            ClusterError::Differs { .. } => ErrorCode::ProcessesDiffer,
+            ClusterError::NoSecret { .. } => ErrorCode::SecretMissing,
+            ClusterError::Role { .. } => ErrorCode::Bug,
+            ClusterError::Processes { .. }
+            | ClusterError::Index { .. }
+            | ClusterError::HostsUnreadable { .. }
+            | ClusterError::TooFewHosts { .. }
+            | ClusterError::Host { .. }
+            | ClusterError::HostTwice { .. } => ErrorCode::Hosts,
+        };
+        CliError::new(code, text)
     }
 }
 
@@ -283,9 +299,9 @@ impl From<PeerError> for CliError {
     fn from(error: PeerError) -> CliError {
         match error {
             PeerError::State(error) => error.into(),
-            PeerError::Lost(culprit) => CliError::Lost(culprit),
-            PeerError::Stopped => CliError::Interrupted(error.to_string()),
-            PeerError::System(_) => CliError::Failed(error.to_string()),
+            PeerError::Lost(culprit) => CliError::new(ErrorCode::PeerLost, culprit),
+            PeerError::Stopped => CliError::new(ErrorCode::Interrupted, error.to_string()),
+            PeerError::System(_) => CliError::new(ErrorCode::SystemRefuses, error.to_string()),
         }
     }
 }

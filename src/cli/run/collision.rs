@@ -40,7 +40,7 @@ pub fn refuse(
     let outputs = [("items", items), ("dead letters", dead_letters), ("positions", positions)];
     for read in &reads {
         if let Some(write) = outputs.iter().flat_map(|(_, files)| files).find(|write| write.is(read)) {
-            return Err(CliError::Usage(format!(
+            return Err(CliError::usage(format!(
                 "{} is {} of this run ({}), which must not be written to: name another file with {}",
                 write.name, read.role, read.name, write.role
             )));
@@ -49,7 +49,7 @@ pub fn refuse(
     for (index, (what, files)) in outputs.iter().enumerate() {
         for (other_what, other_files) in &outputs[index + 1..] {
             if let Some((one, other)) = same_of(files, other_files) {
-                return Err(CliError::Usage(format!(
+                return Err(CliError::usage(format!(
                     "{} would take both {what} and {other_what} ({}): name another file with {} or {}",
                     one.name, other.name, one.role, other.role
                 )));

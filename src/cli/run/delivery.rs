@@ -9,27 +9,27 @@ use crate::sink::SinkTarget;
 /// Fails where what is asked for contradicts itself.
 pub fn refuse_contradictions(args: &RunArgs, pipeline: &Pipeline, target: &SinkTarget) -> Result<(), CliError> {
     if args.every_window && pipeline.holds_back() {
-        return Err(CliError::Usage(
+        return Err(CliError::usage(
             "--every-window publishes every change, and the pipeline file says with `min_change` which to hold back: leave one of \
              them out"
                 .to_owned(),
         ));
     }
     if args.every_window && pipeline.publish.is_named() {
-        return Err(CliError::Usage(
+        return Err(CliError::usage(
             "--every-window publishes every change, and the pipeline file says with `publish.every` how often to publish: leave one of \
              them out"
                 .to_owned(),
         ));
     }
     if pipeline.publish.hold_until_caught_up && (args.every_window || !target.is_table()) {
-        return Err(CliError::Usage(format!(
+        return Err(CliError::usage(format!(
             "`hold_until_caught_up` is for tables: {} gets every change when it happens; leave one of them out",
             if args.every_window { "with --every-window a sink".to_owned() } else { format!("the sink {target}") }
         )));
     }
     if args.every_window && target.is_table() && pipeline.publish.layout.holds_whole_keys() {
-        return Err(CliError::Usage(
+        return Err(CliError::usage(
             "--every-window publishes the changes of a window, and an item with `layout = \"key\"` holds what has not changed, too: leave one \
              of them out, or publish into jsonl:PATH"
                 .to_owned(),

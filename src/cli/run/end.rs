@@ -3,7 +3,7 @@
 use std::path::Path;
 
 pub use super::part::{Part, Published};
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 use crate::dataflow::RunError;
 use crate::event::Reason;
 use crate::findings::Observed;
@@ -46,13 +46,15 @@ impl RunEnd {
             RunError::Block(error) => RunEnd::failed(Part::Block, error),
             RunError::Sink(error) if error.kind() == SinkErrorKind::ClosedPipe => RunEnd::ReaderLeft,
             RunError::Sink(error) => RunEnd::failed(Part::of_sink(&error), error),
-            RunError::NotCaughtUp(_) => RunEnd::failed(Part::NotCaughtUp, CliError::Lost(error.to_string())),
+            RunError::NotCaughtUp(_) => {
+                RunEnd::failed(Part::NotCaughtUp, CliError::new(ErrorCode::NotCaughtUp, error.to_string()))
+            }
             RunError::State(ApplyError::Damaged(_)) | RunError::Bug(_) => {
-                RunEnd::failed(Part::Program, CliError::Failed(error.to_string()))
+                RunEnd::failed(Part::Program, CliError::new(ErrorCode::Bug, error.to_string()))
             }
             RunError::Checkpoint(error) => RunEnd::failed(Part::State, error),
-            RunError::Peer(culprit) => RunEnd::failed(Part::Peer, CliError::Lost(culprit)),
-            RunError::State(_) => RunEnd::failed(Part::Rows, CliError::Failed(error.to_string())),
+            RunError::Peer(culprit) => RunEnd::failed(Part::Peer, CliError::new(ErrorCode::PeerLost, culprit)),
+            RunError::State(_) => RunEnd::failed(Part::Rows, CliError::new(ErrorCode::TooManyRows, error.to_string())),
         }
     }
 
@@ -116,7 +118,8 @@ impl RunEnd {
         };
         let path = Printable(dead_letter_path.display());
         let text = format!("{counted}, {dead_letters} dead letters in {path}: {hint}");
-        RunEnd::failed(part, CliError::Failed(text))
+        let code = if part == Part::WrongForm { ErrorCode::WrongForm } else { ErrorCode::NothingCounted };
+        RunEnd::failed(part, CliError::new(code, text))
     }
 
     /// In one line, for people.
@@ -181,13 +184,19 @@ impl RunEnd {
 }
 
 fn interrupted() -> CliError {
-    CliError::Interrupted("interrupted before the end; what was read until then is counted and published".to_owned())
+    CliError::new(
+        ErrorCode::Interrupted,
+        "interrupted before the end; what was read until then is counted and published",
+    )
 }
 
 fn left(items: u64) -> CliError {
-    CliError::Interrupted(format!(
-        "interrupted before the end; what was read until then is counted, and {items} items of it wait to be published"
-    ))
+    CliError::new(
+        ErrorCode::ItemsLeft,
+        format!(
+            "interrupted before the end; what was read until then is counted, and {items} items of it wait to be published"
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -200,20 +209,35 @@ mod tests {
     /// What a run may end with.
     fn ends() -> Vec<RunEnd> {
         use SinkErrorKind::*;
-        let kinds = [Failed, InUse, Usage, ServiceLost, ClosedPipe, Gone, DeadLetters, TooManyDeadLetters];
+        let kinds = [
+            Failed,
+            InUse,
+            Usage,
+            ServiceLost,
+            ClosedPipe,
+            Gone,
+            Foreign,
+            Damaged,
+            DiskFull,
+            Denied,
+            NoTable,
+            WrongKey,
+            DeadLetters,
+            TooManyDeadLetters,
+        ];
         let sink = kinds.map(|kind| RunEnd::after(RunError::Sink(SinkError::new("no").of_kind(kind))));
         let mut ends = vec![RunEnd::Done, RunEnd::AskedToStop, RunEnd::Interrupted];
         ends.extend([false, true].map(|interrupted| RunEnd::Left { items: 3, interrupted }));
         ends.push(RunEnd::after(RunError::Checkpoint(CheckpointError::new(CheckpointErrorKind::Failed, "no"))));
         ends.push(RunEnd::after(RunError::Source(SourceError::new("no"))));
         ends.push(RunEnd::after(RunError::Block(SourceError::new("no"))));
-        ends.push(RunEnd::failed(Part::Positions, CliError::Failed("no".to_owned())));
+        ends.push(RunEnd::failed(Part::Positions, CliError::new(ErrorCode::Bug, "no")));
         ends.push(RunEnd::after(RunError::State(ApplyError::TooManyKeys)));
         ends.push(RunEnd::after(RunError::Bug("no")));
         ends.push(RunEnd::after(RunError::NotCaughtUp(5)));
-        ends.push(RunEnd::failed(Part::DamagedLog, CliError::Failed("no".to_owned())));
-        ends.push(RunEnd::failed(Part::NothingCounted, CliError::Failed("no".to_owned())));
-        ends.push(RunEnd::failed(Part::WrongForm, CliError::Failed("no".to_owned())));
+        ends.push(RunEnd::failed(Part::DamagedLog, CliError::new(ErrorCode::Bug, "no")));
+        ends.push(RunEnd::failed(Part::NothingCounted, CliError::new(ErrorCode::Bug, "no")));
+        ends.push(RunEnd::failed(Part::WrongForm, CliError::new(ErrorCode::Bug, "no")));
         ends.extend(sink);
         ends
     }

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use super::positions::Reached;
 use super::running::{KafkaInput, Notes, RunningInput, start_kafka, start_log};
 use super::{Around, RunArgs, open};
-use crate::cli::CliError;
 use crate::cli::time::show_time;
+use crate::cli::{CliError, ErrorCode};
 use crate::clock::{ArrivalClock, WallClock};
 use crate::counter::EventTime;
 use crate::dataflow::Failure;
@@ -166,7 +166,7 @@ impl Input {
         let Source::Log(source) = &self.source else { return Ok(()) };
         match source.pipe() {
             None => Ok(()),
-            Some(pipe) => Err(CliError::Usage(format!(
+            Some(pipe) => Err(CliError::usage(format!(
                 "--shift-to: {} can be read only once, so the time of its last event is not known beforehand: write it to a file, \
                  and give that to --events",
                 Printable(pipe.display())
@@ -216,7 +216,7 @@ fn shift(span: LogSpan, to: EventTime, unit: TimeUnit) -> Result<TimeShift, CliE
         return Ok(shift);
     }
     let [to, first, last] = [to, span.first, span.last].map(|time| show_time(time.0, unit));
-    Err(CliError::Usage(format!(
+    Err(CliError::usage(format!(
         "--shift-to {to}: with the last event there, the first one would be before 1970, since they are from {first} to \
          {last}: give a later time"
     )))
@@ -241,7 +241,8 @@ fn open_log(
         first_epoch: epochs.first,
         block_bytes: LogOptions::BLOCK_BYTES,
     };
-    let source = LogSource::open(&args.events, options).map_err(|error| CliError::usage(&error))?;
+    let source =
+        LogSource::open(&args.events, options).map_err(|error| CliError::of(ErrorCode::LogUnreadable, &error))?;
     Ok(Source::Log(match kept {
         None => source,
         Some(None) => source.keeping_state()?,
@@ -259,7 +260,7 @@ fn open_kafka(
     stop: &AtomicBool,
 ) -> Result<Source, CliError> {
     let Some(config) = &pipeline.kafka else {
-        return Err(CliError::Usage(
+        return Err(CliError::usage(
             "nothing to read: give --events PATH..., or a [kafka] section in the pipeline file".to_owned(),
         ));
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 use crate::telemetry::Printable;
 
 /// How soon a signal is noticed.
@@ -32,7 +32,7 @@ pub fn or_stop<T: Send + 'static>(
         // An error means that nobody waits any more.
         let _ = sender.send(open());
     });
-    thread.map_err(|error| CliError::Failed(format!("cannot start a thread: {error}")))?;
+    thread.map_err(|error| CliError::new(ErrorCode::SystemRefuses, format!("cannot start a thread: {error}")))?;
     let since = Instant::now();
     let mut told = false;
     loop {
@@ -41,11 +41,17 @@ pub fn or_stop<T: Send + 'static>(
         match opened.recv_timeout(patience) {
             Ok(opened) => return Ok(opened),
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(CliError::Failed(format!("internal error: {} was not opened", Printable(what))));
+                return Err(CliError::new(
+                    ErrorCode::Bug,
+                    format!("internal error: {} was not opened", Printable(what)),
+                ));
             }
             Err(RecvTimeoutError::Timeout) if stopping => {
                 let what = Printable(what);
-                return Err(CliError::Interrupted(format!("interrupted while waiting for {what}; nothing was read")));
+                return Err(CliError::new(
+                    ErrorCode::Interrupted,
+                    format!("interrupted while waiting for {what}; nothing was read"),
+                ));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }

@@ -10,8 +10,8 @@ use super::cluster::{Cluster, Forming};
 use super::input::{Input, RunEpochs};
 use super::state::{OpenState, RestoredState};
 use super::{Around, RunArgs, collision, dead_letter_file, delivery, open};
-use crate::cli::CliError;
 use crate::cli::time::parse_time;
+use crate::cli::{CliError, ErrorCode};
 use crate::clock::ArrivalClock;
 use crate::cluster::RestoreFacts;
 use crate::counter::EventTime;
@@ -209,12 +209,15 @@ fn generation_now() -> Result<Generation, CliError> {
     let now = SystemTime::now();
     match Generation::at(now) {
         (generation, true) => Ok(generation),
-        (_, false) => Err(CliError::Lost(format!(
-            "this machine's clock says {}, which cannot be right (it is before 2020 or after 2105), and times of events are judged by \
+        (_, false) => Err(CliError::new(
+            ErrorCode::ClockWrong,
+            format!(
+                "this machine's clock says {}, which cannot be right (it is before 2020 or after 2105), and times of events are judged by \
              it: set it, and start again; nothing was read",
-            Timestamp::try_from(now)
-                .map_or_else(|_| "a year that there is not".to_owned(), |now| now.strftime("%F").to_string())
-        ))),
+                Timestamp::try_from(now)
+                    .map_or_else(|_| "a year that there is not".to_owned(), |now| now.strftime("%F").to_string())
+            ),
+        )),
     }
 }
 

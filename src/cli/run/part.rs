@@ -68,11 +68,17 @@ impl Part {
     /// What of the output failed with this error of a sink.
     pub fn of_sink(error: &SinkError) -> Part {
         match error.kind() {
-            SinkErrorKind::Failed | SinkErrorKind::InUse | SinkErrorKind::Usage | SinkErrorKind::ClosedPipe => {
-                Part::Sink
-            }
+            SinkErrorKind::Failed
+            | SinkErrorKind::InUse
+            | SinkErrorKind::Usage
+            | SinkErrorKind::ClosedPipe
+            | SinkErrorKind::Foreign
+            | SinkErrorKind::Damaged
+            | SinkErrorKind::DiskFull
+            | SinkErrorKind::Denied => Part::Sink,
             SinkErrorKind::ServiceLost => Part::Service,
-            SinkErrorKind::Gone => Part::SinkGone,
+            // A table that is missing, or is another, was the right one at the start.
+            SinkErrorKind::Gone | SinkErrorKind::NoTable | SinkErrorKind::WrongKey => Part::SinkGone,
             SinkErrorKind::DeadLetters => Part::DeadLetters,
             SinkErrorKind::TooManyDeadLetters => Part::TooManyDeadLetters,
         }

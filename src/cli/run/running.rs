@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 use crate::dataflow::Failure;
 use crate::epoch::Epoch;
 use crate::peers::Peers;
@@ -203,7 +203,7 @@ fn spawn(
             LogEnd::Interrupted
         })
     });
-    thread.map_err(|error| CliError::Failed(format!("cannot start a reader: {error}")))
+    thread.map_err(|error| CliError::new(ErrorCode::SystemRefuses, format!("cannot start a reader: {error}")))
 }
 
 impl RunningInput {
@@ -225,7 +225,7 @@ impl RunningInput {
             _ => LogEnd::Finished,
         };
         for reader in self.readers {
-            match reader.join().map_err(|_| CliError::Failed("a reader has panicked".to_owned()))? {
+            match reader.join().map_err(|_| CliError::new(ErrorCode::Bug, "a reader has panicked"))? {
                 LogEnd::Finished => {}
                 other => end = other,
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 
 /// What the first signal sets.
 pub struct Signals {
@@ -28,7 +28,7 @@ impl Signals {
             )
             .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&signals.signalled)))
             .and_then(|_| signal_hook::flag::register(*signal, Arc::clone(&signals.stop)))
-            .map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
+            .map_err(|error| CliError::new(ErrorCode::SystemRefuses, format!("cannot listen for signals: {error}")))?;
         }
         Ok(signals)
     }

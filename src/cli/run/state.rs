@@ -103,7 +103,7 @@ impl OpenState {
     ) -> Result<Option<OpenState>, CliError> {
         let Some(location) = args.state(pipeline)? else { return Ok(None) };
         if args.every_window || !target.is_table() {
-            return Err(CliError::Usage(format!(
+            return Err(CliError::usage(format!(
                 "a state goes with a table, and {} gets every change: publish into sqlite:PATH or dynamodb, or count without a \
                  state (--no-state)",
                 if args.every_window { "with --every-window a sink".to_owned() } else { format!("the sink {target}") }
@@ -361,7 +361,7 @@ fn offsets_of(pipeline: &Pipeline) -> Result<HearPositions, CliError> {
 /// An error where rows of the checkpoint would mean something else today.
 fn accept(manifest: &Manifest, pipeline: &Pipeline, location: &Location) -> Result<(), CheckpointError> {
     let Some(refusal) = pipeline::Changes::between(&manifest.groups, pipeline).refusal() else { return Ok(()) };
-    Err(CheckpointError::new(CheckpointErrorKind::Usage, format!("{location}: {refusal}")))
+    Err(CheckpointError::new(CheckpointErrorKind::PipelineChanged, format!("{location}: {refusal}")))
 }
 
 /// Milliseconds since 1970 at the moment 0 of a run, by the wall clock as it is now.

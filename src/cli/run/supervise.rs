@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, select};
 
 use super::end::{Part, RunEnd};
 use super::running::RunningInput;
-use crate::cli::CliError;
+use crate::cli::{CliError, ErrorCode};
 use crate::dataflow::{Execution, RunError};
 use crate::source::log::LogEnd;
 use crate::telemetry::{Metrics, Printable, Progress, Service};
@@ -83,7 +83,9 @@ fn end_of(input: Result<LogEnd, CliError>, ends_by_itself: bool) -> RunEnd {
         Ok(LogEnd::Finished) => RunEnd::Done,
         Ok(LogEnd::Interrupted) if ends_by_itself => RunEnd::Interrupted,
         Ok(LogEnd::Interrupted) => RunEnd::AskedToStop,
-        Ok(LogEnd::Truncated(what)) => RunEnd::failed(Part::DamagedLog, CliError::Failed(Printable(what).to_string())),
+        Ok(LogEnd::Truncated(what)) => {
+            RunEnd::failed(Part::DamagedLog, CliError::new(ErrorCode::LogDamaged, Printable(what).to_string()))
+        }
         Err(error) => RunEnd::failed(Part::Input, error),
     }
 }

@@ -10,7 +10,7 @@ impl RunArgs {
     ///
     /// `--state` wins over the file, whose `dir` is for Kafka alone: who replays a log wants to count all of it.
     pub fn state(&self, pipeline: &Pipeline) -> Result<Option<Location>, CliError> {
-        let usage = |message: &str| Err(CliError::Usage(message.to_owned()));
+        let usage = |message: &str| Err(CliError::usage(message.to_owned()));
         if self.state.is_some() && self.no_state {
             return usage("--state and --no-state say the opposite: leave one of them out");
         }
@@ -34,7 +34,7 @@ impl RunArgs {
         if let Some(bucket @ Location::Bucket { .. }) = &location
             && self.fresh
         {
-            return Err(CliError::Usage(format!(
+            return Err(CliError::usage(format!(
                 "--fresh sets a folder aside, and {bucket} is in a bucket: name another prefix"
             )));
         }
@@ -78,7 +78,7 @@ mod tests {
         let line = Line::try_parse_from(format!("run p.toml {flags}").split_whitespace()).unwrap();
         match line.run.state(&pipeline) {
             Ok(location) => Ok(location.map(|location| location.to_string())),
-            Err(CliError::Usage(message)) => Err(message),
+            Err(error) if error.exit_code() == 2 => Err(error.to_string()),
             Err(other) => panic!("{other}"),
         }
     }

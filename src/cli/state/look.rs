@@ -9,8 +9,8 @@ use super::rows::count_rows;
 use crate::checkpoint::{
     CheckpointError, CheckpointErrorKind, JournalEntry, Location, Manifest, ManifestNumber, Restorable, Store,
 };
-use crate::cli::CliError;
 use crate::cli::time::show_time;
+use crate::cli::{CliError, ErrorCode};
 use crate::counter::EventTime;
 use crate::event::TimeUnit;
 use crate::pipeline::{GroupBeginnings, recorded_time_unit};
@@ -21,7 +21,8 @@ const ATTEMPTS: usize = 3;
 
 /// Opens a state to look at it. Fails where there is none.
 pub(in crate::cli) fn open(location: &Location) -> Result<Store, CliError> {
-    let none = |why: &str| Err(CliError::Usage(format!("there is no state in {location}: {why}")));
+    let none =
+        |why: &str| Err(CliError::new(ErrorCode::StateMissing, format!("there is no state in {location}: {why}")));
     if let Location::Folder(folder) = location
         && !folder.exists()
     {

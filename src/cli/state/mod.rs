@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use self::look::look;
 pub(super) use self::look::open;
-use super::CliError;
 use super::output::{print, printed};
+use super::{CliError, ErrorCode};
 use crate::checkpoint::Location;
 use crate::telemetry::write_json;
 
@@ -53,5 +53,5 @@ pub fn run(args: &StateArgs, out: &mut impl Write) -> Result<(), CliError> {
         print(out, &report.text())?;
     }
     let problems = report.problems();
-    if problems.is_empty() { Ok(()) } else { Err(CliError::Failed(problems.join("; "))) }
+    if problems.is_empty() { Ok(()) } else { Err(CliError::new(ErrorCode::StateDamaged, problems.join("; "))) }
 }

@@ -9,10 +9,10 @@ use clap::Args;
 use jiff::Timestamp;
 
 use self::report::StatusReport;
-use super::CliError;
 use super::load::load_pipeline;
 use super::output::{print, printed};
 use super::state::open;
+use super::{CliError, ErrorCode};
 use crate::checkpoint::{JournalEntry, LeaseRecord, Location, Manifest};
 use crate::telemetry::write_json;
 
@@ -46,7 +46,7 @@ pub fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), CliError> {
     let of_file = || pipeline.checkpoint.dir.as_ref().map(|dir| dir.parse::<Location>()).transpose();
     let Some(location) = args.state.clone().map_or_else(of_file, |state| Ok(Some(state)))? else {
         let message = "where is the state? Give --state DIR|URL, or dir in [checkpoint]: a run without one says nothing of itself";
-        return Err(CliError::Usage(message.to_owned()));
+        return Err(CliError::usage(message.to_owned()));
     };
     let store = open(&location)?;
     let lease = LeaseRecord::read(&store)?;
@@ -65,5 +65,9 @@ pub fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), CliError> {
     } else {
         print(out, &report.text())?;
     }
-    if report.is_running() { Ok(()) } else { Err(CliError::Failed(format!("no run is using {location} now"))) }
+    if report.is_running() {
+        Ok(())
+    } else {
+        Err(CliError::new(ErrorCode::NotRunning, format!("no run is using {location} now")))
+    }
 }

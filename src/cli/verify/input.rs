@@ -8,8 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::Receiver;
 
-use crate::cli::CliError;
 use crate::cli::run::{KafkaInput, Notes, RunningInput as RunningTopic, start_kafka};
+use crate::cli::{CliError, ErrorCode};
 use crate::clock::{ArrivalClock, WallClock};
 use crate::counter::EventTime;
 use crate::dataflow::{Failure, RunError};
@@ -42,10 +42,11 @@ impl KnownOfRun {
         pipeline: &Pipeline,
     ) -> Result<KnownOfRun, CliError> {
         let record = reader.record()?;
-        let positions = until.map(Positions::read).transpose().map_err(|error| CliError::usage(&error))?;
+        let positions =
+            until.map(Positions::read).transpose().map_err(|error| CliError::of(ErrorCode::Usage, &error))?;
         if let Some(other) = positions.as_ref().map(|known| &known.pipeline).filter(|name| **name != pipeline.name) {
             let (other, own) = (Printable(other), Printable(&pipeline.name));
-            return Err(CliError::Usage(format!("--until: these are positions of the pipeline {other}, not of {own}")));
+            return Err(CliError::usage(format!("--until: these are positions of the pipeline {other}, not of {own}")));
         }
         let of_positions = positions.as_ref().and_then(|known| match &known.source {
             SourcePositions::Logs(logs) => logs.iter().flat_map(|log| &log.parts).map(|part| part.run_start).max(),
@@ -89,7 +90,7 @@ fn needs_arrival(pipeline: &Pipeline) -> bool {
 }
 
 fn cannot_be_verified(what: &str) -> CliError {
-    CliError::Usage(format!(
+    CliError::usage(format!(
         "{what} cannot be verified: its events arrived when the run read them, which nobody knows any more, and `max_ahead` hangs \
          on that. Name the field with the time of arrival (arrival = \"FIELD\" in [event]), or write the events to a file and let \
          the run read that"
@@ -138,14 +139,16 @@ impl Input {
             first_epoch: Epoch(1),
             block_bytes: LogOptions::BLOCK_BYTES,
         };
-        let source = LogSource::open(paths, options).map_err(|error| CliError::usage(&error))?;
+        let source = LogSource::open(paths, options).map_err(|error| CliError::of(ErrorCode::LogUnreadable, &error))?;
         if let Some(pipe) = source.pipe()
             && needs_arrival(pipeline)
         {
             return Err(cannot_be_verified(&Printable(pipe.display()).to_string()));
         }
         Ok(Input::Logs(match &known.positions {
-            Some(positions) => source.up_to(positions).map_err(|error| CliError::usage(&error))?,
+            Some(positions) => {
+                source.up_to(positions).map_err(|error| CliError::of(ErrorCode::LogUnreadable, &error))?
+            }
             None => source,
         }))
     }
@@ -155,7 +158,7 @@ impl Input {
         let (Some(to), Input::Logs(source)) = (to, self) else { return Ok(known.shift) };
         if let Some(pipe) = source.pipe() {
             let pipe = Printable(pipe.display());
-            return Err(CliError::Usage(format!(
+            return Err(CliError::usage(format!(
                 "--shift-to: {pipe} can be read only once, and its last event is needed"
             )));
         }
@@ -189,19 +192,19 @@ impl Input {
 
 fn open_topic(pipeline: &Pipeline, known: &KnownOfRun, now: ArrivalClock) -> Result<Input, CliError> {
     let Some(positions) = &known.positions else {
-        return Err(CliError::Usage(
+        return Err(CliError::usage(
             "nothing to recount: give the event logs with --events PATH..., or with --until the positions that a run from Kafka has \
              left (`run --positions FILE`)"
                 .to_owned(),
         ));
     };
     let SourcePositions::Kafka(topic) = &positions.source else {
-        return Err(CliError::Usage(
+        return Err(CliError::usage(
             "these are positions in event logs: name the logs, too, with --events PATH...".to_owned(),
         ));
     };
     let Some(config) = &pipeline.kafka else {
-        return Err(CliError::Usage(
+        return Err(CliError::usage(
             "these are positions in a topic, and the pipeline file has no [kafka] section that says where it is"
                 .to_owned(),
         ));
@@ -228,7 +231,7 @@ fn start_logs(source: LogSource, workers: usize) -> Result<RunningInput, CliErro
     let thread = thread::Builder::new()
         .name("reader".to_owned())
         .spawn(read)
-        .map_err(|error| CliError::Failed(format!("cannot start a reader: {error}")))?;
+        .map_err(|error| CliError::new(ErrorCode::SystemRefuses, format!("cannot start a reader: {error}")))?;
     Ok(RunningInput {
         feeds: vec![shared; workers],
         reader: Reader::Logs { progress: source.progress(), thread },
@@ -253,14 +256,14 @@ impl RunningInput {
         drop(self.feeds);
         match self.reader {
             Reader::Logs { thread, .. } => {
-                let read = thread.join().map_err(|_| CliError::Failed("a reader has panicked".to_owned()))?;
+                let read = thread.join().map_err(|_| CliError::new(ErrorCode::Bug, "a reader has panicked"))?;
                 read.map_err(CliError::from)
             }
             Reader::Topic { topic, errors } => {
                 topic.join()?;
                 match errors.try_iter().next() {
                     Some(RunError::Source(error) | RunError::Block(error)) => Err(error.into()),
-                    Some(error) => Err(CliError::Failed(error.to_string())),
+                    Some(error) => Err(CliError::new(ErrorCode::Bug, error.to_string())),
                     None => Ok(Vec::new()),
                 }
             }

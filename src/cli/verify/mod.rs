@@ -15,9 +15,9 @@ use jiff::Timestamp;
 
 use self::input::{Input, KnownOfRun};
 use self::report::Report;
-use super::CliError;
 use super::load::load_pipeline;
 use super::time::parse_time;
+use super::{CliError, ErrorCode};
 use crate::audit::{Audit, AuditError, Deleted, JudgedBy, Sample, audit};
 use crate::counter::EventTime;
 use crate::pipeline::Pipeline;
@@ -127,13 +127,13 @@ pub fn run(args: &VerifyArgs, log_format: LogFormat, out: &mut impl Write) -> Re
     };
     report.print(args.json, out)?;
     report.verdict()?;
-    if damages.is_empty() { Ok(()) } else { Err(CliError::Failed(damages.join("; "))) }
+    if damages.is_empty() { Ok(()) } else { Err(CliError::new(ErrorCode::LogDamaged, damages.join("; "))) }
 }
 
 fn check(args: &VerifyArgs) -> Result<(), CliError> {
     super::run::check_workers(args.workers)?;
     if !(0.0..1.0).contains(&args.tolerance) {
-        return Err(CliError::Usage(format!(
+        return Err(CliError::usage(format!(
             "--tolerance {}: a relative difference, as in 1e-9, is needed",
             args.tolerance
         )));
@@ -175,6 +175,7 @@ fn of_audit(error: AuditError) -> CliError {
     match error {
         AuditError::Sink(error) => error.into(),
         AuditError::Source(error) => error.into(),
-        error => CliError::failed(&error),
+        AuditError::Threads(_) => CliError::of(ErrorCode::SystemRefuses, &error),
+        AuditError::Gone(_) => CliError::of(ErrorCode::Bug, &error),
     }
 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::input::KnownOfRun;
 use crate::audit::{Example, Finding, Findings, GroupTally, RecountedRow, Sample};
-use crate::cli::CliError;
 use crate::cli::output::{print, print_aligned, printed};
 use crate::cli::time::show_time;
+use crate::cli::{CliError, ErrorCode};
 use crate::pipeline::{Pipeline, TimeShift, format_duration, from_units};
 use crate::sink::SinkTarget;
 use crate::telemetry::{HumanBytes, HumanCount, Metrics, Printable, Stopwatch, peak_memory_bytes, write_json};
@@ -110,14 +110,17 @@ impl Report<'_> {
         let compared = |finding: &Finding| !matches!(finding, Finding::NotOfPipeline | Finding::Newer);
         if Finding::ALL.into_iter().filter(compared).all(|finding| total.count(finding) == 0) {
             let of_share = if self.sample.is_partial() { " of this share of the keys" } else { "" };
-            return Err(CliError::Failed(format!(
-                "nothing was compared{of_share}: the events make {} rows, and {sink} holds {} items, {} of them newer and {} not of this \
+            return Err(CliError::new(
+                ErrorCode::NothingCompared,
+                format!(
+                    "nothing was compared{of_share}: the events make {} rows, and {sink} holds {} items, {} of them newer and {} not of this \
                  pipeline. Are these the events, the pipeline file and the sink of the run?",
-                HumanCount(total.rows()),
-                HumanCount(self.findings.items),
-                count(Finding::Newer),
-                count(Finding::NotOfPipeline),
-            )));
+                    HumanCount(total.rows()),
+                    HumanCount(self.findings.items),
+                    count(Finding::Newer),
+                    count(Finding::NotOfPipeline),
+                ),
+            ));
         }
         if total.agrees() {
             return Ok(());
@@ -125,7 +128,7 @@ impl Report<'_> {
         let wrong = Finding::ALL.into_iter().filter(|finding| finding.is_wrong() && total.count(*finding) > 0);
         let wrong: Vec<String> =
             wrong.map(|finding| format!("{} {}", HumanCount(total.count(finding)), name(finding))).collect();
-        Err(CliError::Failed(format!("{sink} is not what the events say: {}", wrong.join(", "))))
+        Err(CliError::new(ErrorCode::ItemsDiffer, format!("{sink} is not what the events say: {}", wrong.join(", "))))
     }
 
     fn summary(&self) -> Summary<'_> {

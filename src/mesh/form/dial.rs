@@ -45,6 +45,8 @@ enum Failed {
     Refused(Refusal),
     /// This is known.
     Because(String),
+    /// This is known, and the secret is why.
+    Unproven(String),
     /// It is not wanted any longer.
     Outdated,
 }
@@ -101,6 +103,7 @@ impl Dial {
         match result {
             Err(Failed::Refused(refusal)) => forming.refused(peer, refusal),
             Err(Failed::Because(what)) => forming.troubles.borrow_mut().note(peer, what),
+            Err(Failed::Unproven(what)) => forming.troubles.borrow_mut().note_unproven(peer, what),
             Err(Failed::Outdated) | Ok(()) => (),
         }
         forming.changed.notify_one();
@@ -151,16 +154,16 @@ fn broken(error: io::Error) -> Failed {
 
 /// A process that is not convinced closes without a word.
 fn unproven(error: io::Error) -> Failed {
-    Failed::Because(format!("it closed the connection ({error}): have both the same COUNTER_MACHINE_SECRET?"))
+    Failed::Unproven(format!("it closed the connection ({error}): have both the same COUNTER_MACHINE_SECRET?"))
 }
 
 impl From<Strange> for Failed {
     fn from(strange: Strange) -> Failed {
-        Failed::Because(match strange {
-            Strange::Garbage => {
-                "what listens there is not counter-machine, or not one that this one understands".to_owned()
-            }
-            Strange::Unproven => "what listens there does not know the secret".to_owned(),
-        })
+        match strange {
+            Strange::Garbage => Failed::Because(
+                "what listens there is not counter-machine, or not one that this one understands".to_owned(),
+            ),
+            Strange::Unproven => Failed::Unproven("what listens there does not know the secret".to_owned()),
+        }
     }
 }

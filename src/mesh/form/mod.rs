@@ -208,7 +208,8 @@ impl Forming {
             dials.call_missing(self);
             let waited = started.elapsed();
             if waited >= within {
-                return Err(ClusterError::Missing { within, missing: self.missing() });
+                let unproven = self.troubles.borrow().any_is_unproven();
+                return Err(ClusterError::Missing { within, missing: self.missing(), unproven });
             }
             if waited >= tell_at {
                 tell_at = waited + TELL_EVERY;

@@ -21,7 +21,7 @@ use super::failed_request::{Cause, FailedRequest, innermost};
 use super::retry::{FailedAttempts, Patience, Retries, pause};
 use super::table_address::TableAddress;
 use crate::pipeline::DynamoDbConfig;
-use crate::sink::SinkError;
+use crate::sink::{SinkError, SinkErrorKind};
 use crate::telemetry::Metrics;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -166,4 +166,5 @@ fn no_credentials(table: &TableAddress, error: &CredentialsError) -> SinkError {
         "DynamoDB: there are no AWS credentials for {table}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
          AWS_PROFILE, or run where a role gives some ({detail})"
     ))
+    .of_kind(SinkErrorKind::Denied)
 }

@@ -148,7 +148,11 @@ impl FailedRequest {
         };
         let kind = match cause {
             Cause::Passing | Cause::Throttled => SinkErrorKind::ServiceLost,
-            Cause::NoTable | Cause::WrongKey => SinkErrorKind::Gone,
+            Cause::NoTable => SinkErrorKind::NoTable,
+            Cause::WrongKey => SinkErrorKind::WrongKey,
+            Cause::Denied | Cause::ExpiredCredentials | Cause::WrongCredentials | Cause::NoCredentialsNow => {
+                SinkErrorKind::Denied
+            }
             _ => SinkErrorKind::Failed,
         };
         SinkError::new(format!("DynamoDB: cannot {doing} ({table}): {text} ({what_to_do})")).of_kind(kind)

@@ -321,7 +321,8 @@ impl Flow {
                     "DynamoDB: {} refuses every item, as the one with key `{}` and feature `{}`: {}; see that the table is the \
                      pipeline's (`counter-machine table PIPELINE`)",
                     refused.table, refused.key, refused.feature_name, refused.detail
-                )));
+                ))
+                .of_kind(SinkErrorKind::WrongKey));
             }
             call.desk.refuse(&refused)?;
         }

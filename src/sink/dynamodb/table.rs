@@ -10,7 +10,7 @@ use super::attributes::{EXPIRES_AT, FEATURE_NAME, KEY, KEY_FIELDS};
 use super::connection::Service;
 use super::failed_request::{Cause, Certainty, FailedRequest};
 use crate::pipeline::{Layout, Pipeline};
-use crate::sink::SinkError;
+use crate::sink::{SinkError, SinkErrorKind};
 
 /// How often a table that is being created or changed is looked at, and how many times.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -101,14 +101,16 @@ pub(super) fn require_key(service: &Service, schema: KeySchema, table: &TableDes
             other.range,
             schema.range,
             schema.layout(),
-        )));
+        ))
+        .of_kind(SinkErrorKind::WrongKey));
     }
     Err(SinkError::new(format!(
         "DynamoDB: {} has another key than {schema}: it has {}, and a table's key cannot be changed; name another table in \
          [dynamodb], and create it with `counter-machine table PIPELINE`",
         service.table,
         key_of(table)
-    )))
+    ))
+    .of_kind(SinkErrorKind::WrongKey))
 }
 
 pub(super) async fn describe(service: &Service) -> Result<TableDescription, FailedRequest> {

@@ -139,7 +139,7 @@ async fn prepare(service: &Service, layout: Layout, options: &SinkOptions) -> Re
         // One that was claimed is not changed here: what it is claimed in would not know. Another process of the same run may have
         // begun to write.
         Some(options.generation).filter(|claimed| *claimed >= recorded).ok_or_else(|| {
-            SinkError::new(format!(
+            SinkError::foreign(format!(
                 "DynamoDB: {} holds items of generation {}, and this run of the state is generation {}: another run has \
                  written to it since, or it belongs to another state",
                 service.table, recorded.0, options.generation.0

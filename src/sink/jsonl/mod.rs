@@ -156,7 +156,7 @@ fn cannot_open(path: &Path, error: io::Error) -> SinkError {
 }
 
 fn something_else(path: &Path) -> SinkError {
-    SinkError::new(format!(
+    SinkError::foreign(format!(
         "{} holds something else than published items, and is left as it is: name another file with --sink",
         path.display()
     ))

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::sink::files::open_to_read;
-use crate::sink::{Item, ItemReader, SinkError};
+use crate::sink::{Item, ItemReader, SinkError, SinkErrorKind};
 
 /// Reads the newest state of every item.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl JsonLinesReader {
                 Err(_) if !line.ends_with(b"\n") => break,
                 Err(error) => {
                     let message = format!("{}, line {line_number}: this is no published item", self.path.display());
-                    return Err(SinkError::caused_by(message, error));
+                    return Err(SinkError::caused_by(message, error).of_kind(SinkErrorKind::Damaged));
                 }
             };
             if wanted(&item) {

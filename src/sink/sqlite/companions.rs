@@ -25,7 +25,7 @@ pub(super) fn refuse_strangers(database: &Path) -> Result<(), SinkError> {
         };
         let (path, database) = (path.display(), database.display());
         if !beginning.is_ok_and(|found| is_of_sqlite(&found, beginnings)) {
-            return Err(SinkError::new(format!(
+            return Err(SinkError::foreign(format!(
                 "{path} is something else than SQLite keeps there for {database}, and is left as it is: name another \
                  file with --sink"
             )));

@@ -32,7 +32,13 @@ pub(super) fn sink_error(path: &Path, error: rusqlite::Error) -> SinkError {
         Some(ErrorCode::DatabaseCorrupt) => ("is damaged", "move it away and start over"),
         _ => ("cannot be used", "see what SQLite says"),
     };
-    let kind = if is_in_use(&error) { SinkErrorKind::InUse } else { SinkErrorKind::Failed };
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => SinkErrorKind::InUse,
+        Some(ErrorCode::DiskFull) => SinkErrorKind::DiskFull,
+        Some(ErrorCode::NotADatabase) => SinkErrorKind::Foreign,
+        Some(ErrorCode::DatabaseCorrupt) => SinkErrorKind::Damaged,
+        _ => SinkErrorKind::Failed,
+    };
     SinkError::caused_by(format!("{} {what} ({hint})", path.display()), error).of_kind(kind)
 }
 

@@ -175,7 +175,7 @@ fn number_in_meta(connection: &Connection, name: &str) -> rusqlite::Result<Optio
 }
 
 fn not_above(path: &Path, recorded: Generation, claimed: Generation) -> SinkError {
-    SinkError::new(format!(
+    SinkError::foreign(format!(
         "{} was filled by a run of generation {}, and this run of the state is generation {}: another run has filled it since, \
          or it belongs to another state; start over with --replace, or name another file with --sink",
         path.display(),
@@ -185,7 +185,7 @@ fn not_above(path: &Path, recorded: Generation, claimed: Generation) -> SinkErro
 }
 
 fn of_another_pipeline(path: &Path, pipeline: &str) -> SinkError {
-    SinkError::new(format!(
+    SinkError::foreign(format!(
         "{} holds the items of another pipeline, {pipeline}: name another file with --sink (or empty that one with \
          --replace)",
         path.display()
@@ -193,7 +193,7 @@ fn of_another_pipeline(path: &Path, pipeline: &str) -> SinkError {
 }
 
 fn of_another_layout(path: &Path, held: Format, layout: Layout) -> SinkError {
-    SinkError::new(format!(
+    SinkError::foreign(format!(
         "{} holds items with {}, and the pipeline has {layout}: name another file with --sink, or start over with --replace \
          (or change [publish])",
         path.display(),
@@ -202,14 +202,14 @@ fn of_another_layout(path: &Path, held: Format, layout: Layout) -> SinkError {
 }
 
 fn last_generation(path: &Path) -> SinkError {
-    SinkError::new(format!(
+    SinkError::foreign(format!(
         "{} was filled by a run of the last generation there is (its clock was wrong): name another file with --sink",
         path.display()
     ))
 }
 
 fn older_format(path: &Path) -> SinkError {
-    SinkError::new(format!(
+    SinkError::foreign(format!(
         "{} holds the items of another run in an older format, which can be read but not written to: start over with \
          --replace, or name another file with --sink",
         path.display()
@@ -218,11 +218,11 @@ fn older_format(path: &Path) -> SinkError {
 
 pub(super) fn newer_format(path: &Path, format: i32) -> SinkError {
     let message = "this program knows only formats up to";
-    SinkError::new(format!("{} is a table of items in format {format}, {message} {NEWEST_FORMAT}", path.display()))
+    SinkError::foreign(format!("{} is a table of items in format {format}, {message} {NEWEST_FORMAT}", path.display()))
 }
 
 fn something_else(path: &Path) -> SinkError {
-    SinkError::new(format!(
+    SinkError::foreign(format!(
         "{} is a database of something else, and is left as it is: name another file with --sink",
         path.display()
     ))

@@ -44,7 +44,7 @@ impl SqliteReader {
             }
             Contents::NewerFormat(format) => Err(newer_format(path, format)),
             Contents::Nothing | Contents::SomethingElse => {
-                Err(SinkError::new(format!("{} is a database, but holds no table of items", path.display())))
+                Err(SinkError::foreign(format!("{} is a database, but holds no table of items", path.display())))
             }
         }
     }

@@ -11,7 +11,7 @@ use super::progress::Start;
 use super::topic_address::TopicAddress;
 use super::{FoundTopic, KafkaOptions, KafkaSource};
 use crate::pipeline::KafkaConfig;
-use crate::source::{KafkaPositions, OffsetRange, Resume, SourceError, SourcePositions};
+use crate::source::{KafkaPositions, OffsetRange, Resume, SourceError, SourceErrorKind, SourcePositions};
 
 /// A broker that has just become a leader may not know all of its log yet: only what is found so many times, one after
 /// the other, is believed.
@@ -206,7 +206,8 @@ impl Lost {
         Err(SourceError::new(format!(
             "{topic}: {what}. To go on with what is left, from the earliest offset where a partition is another one, start once with \
              --skip-lost; or start anew with --fresh"
-        )))
+        ))
+        .of_kind(if self.may_come_back() { SourceErrorKind::MadeAnew } else { SourceErrorKind::MessagesGone }))
     }
 
     fn what(&self) -> Option<String> {
@@ -237,7 +238,7 @@ fn positions_in<'a>(config: &KafkaConfig, positions: &'a SourcePositions) -> Res
         "the state was counted from {was}, and the pipeline file names the topic \"{is}\": correct what is to be read, or take \
          another state"
     ))
-    .of_usage())
+    .of_kind(SourceErrorKind::OtherInput))
 }
 
 #[cfg(test)]

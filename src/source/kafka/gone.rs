@@ -9,7 +9,7 @@ use super::partition::Partition;
 use super::poller::{Ended, Poller};
 use super::probe::ask_offsets;
 use super::problem::{describe, made_anew, passes};
-use crate::source::SourceError;
+use crate::source::{SourceError, SourceErrorKind};
 
 impl Poller<'_> {
     /// Goes on where librdkafka does; ends where it would skip something or wait for ever.
@@ -75,6 +75,7 @@ impl Poller<'_> {
              the topic keep them longer; to count what is left, start anew, or with a state once with --skip-lost",
             self.reader.topic,
         ))
+        .of_kind(SourceErrorKind::MessagesGone)
     }
 
     pub(super) fn began_anew(&self, id: i32, offset: i64, expected: i64) -> SourceError {

@@ -12,7 +12,7 @@ use super::context::{Context, Report};
 use super::problem::{OutageLog, describe, passes};
 use super::settings::with_tls_hint;
 use super::topic_address::TopicAddress;
-use crate::source::SourceError;
+use crate::source::{SourceError, SourceErrorKind};
 
 /// How long one request may take before a report of librdkafka's is looked for, and whether to stop.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
@@ -136,7 +136,8 @@ pub(super) fn new_consumer(
 ) -> Result<BaseConsumer<Context>, SourceError> {
     settings.create_with_context(Context::default()).map_err(|error| match error {
         KafkaError::ClientCreation(problem) => {
-            SourceError::new(with_tls_hint(&problem, &format!("Kafka at {}: ", topic.brokers))).of_usage()
+            SourceError::new(with_tls_hint(&problem, &format!("Kafka at {}: ", topic.brokers)))
+                .of_kind(SourceErrorKind::Settings)
         }
         error => SourceError::caused_by(format!("{topic}: cannot make a client"), error),
     })

@@ -7,7 +7,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::context::Report;
 use super::topic_address::TopicAddress;
-use crate::source::SourceError;
+use crate::source::{SourceError, SourceErrorKind};
 use crate::telemetry::WarnLimiter;
 
 /// How often a lost broker is told of.
@@ -77,7 +77,26 @@ pub(crate) fn describe(topic: &TopicAddress, report: &Report) -> SourceError {
         ),
         code => format!("{topic}: {text} ({code:?})"),
     };
-    if passes(report.code) { SourceError::service_lost(explanation) } else { SourceError::new(explanation) }
+    SourceError::new(explanation).of_kind(kind(report.code))
+}
+
+/// What to do about it, once it ends the run.
+fn kind(code: Code) -> SourceErrorKind {
+    match code {
+        code if passes(code) => SourceErrorKind::ServiceLost,
+        Code::Authentication
+        | Code::SaslAuthenticationFailed
+        | Code::UnsupportedSASLMechanism
+        | Code::IllegalSASLState
+        | Code::TopicAuthorizationFailed
+        | Code::ClusterAuthorizationFailed => SourceErrorKind::Denied,
+        Code::UnknownTopic
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownPartition
+        | Code::UnknownTopicId
+        | Code::InvalidTopic => SourceErrorKind::NoTopic,
+        _ => SourceErrorKind::Failed,
+    }
 }
 
 /// The error that ends a run whose topic is no longer the one that it began to read.
@@ -86,6 +105,7 @@ pub(super) fn made_anew(topic: &TopicAddress, finding: &str) -> SourceError {
         "{topic}: {finding}. The topic was deleted and made anew, or a broker lost its messages: what was read of it is \
          counted and published; to count what is there now, start anew, or with a state once with --skip-lost"
     ))
+    .of_kind(SourceErrorKind::MadeAnew)
 }
 
 /// Tells of a lost broker, and of its return, without flooding the log.

@@ -6,7 +6,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
 use crate::pipeline::KafkaConfig;
-use crate::source::SourceError;
+use crate::source::{SourceError, SourceErrorKind};
 
 /// Settings that nobody may change, with the reason.
 const FIXED: [(&str, &str, &str); 6] = [
@@ -41,7 +41,7 @@ const QUEUED_KIB: usize = 64 * 1024;
 
 /// The settings of every client of this Kafka.
 pub(crate) fn client_settings(config: &KafkaConfig) -> Result<ClientConfig, SourceError> {
-    checked_settings(config).map_err(SourceError::of_usage)
+    checked_settings(config).map_err(|error| error.of_kind(SourceErrorKind::Settings))
 }
 
 fn checked_settings(config: &KafkaConfig) -> Result<ClientConfig, SourceError> {

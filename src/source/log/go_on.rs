@@ -8,7 +8,7 @@ use super::find::some_of;
 use super::open::Log;
 use super::reached::{EarlierParts, LogReached};
 use super::up_to::found_again;
-use crate::source::{LogPositions, Resume, SourceError, SourcePositions};
+use crate::source::{LogPositions, Resume, SourceError, SourceErrorKind, SourcePositions};
 
 impl LogSource {
     /// An error where something can be read only once: a run with a state must be able to read again what it had not counted.
@@ -20,7 +20,7 @@ impl LogSource {
                  (--no-state)",
                 pipe.display()
             ))
-            .of_usage()),
+            .of_kind(SourceErrorKind::Usage)),
         }
     }
 
@@ -81,7 +81,7 @@ fn read_in(positions: &SourcePositions) -> Result<Vec<&LogPositions>, SourceErro
             "the state was counted from the Kafka topic \"{}\", not from event logs: leave --events out, or take another state",
             kafka.topic
         ))
-        .of_usage()),
+        .of_kind(SourceErrorKind::OtherInput)),
     }
 }
 
@@ -149,6 +149,7 @@ impl Lost {
             self.bytes,
             some_of(&self.what)
         ))
+        .of_kind(SourceErrorKind::Lost)
     }
 }
 
@@ -167,4 +168,5 @@ pub(super) fn became_shorter(log: &Path, length: u64, counted: u64, damage: Opti
          leave it out: what is counted of it stays",
         log.display()
     ))
+    .of_kind(SourceErrorKind::Changed)
 }

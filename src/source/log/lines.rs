@@ -10,7 +10,7 @@ use super::open::{Log, ReadFailure};
 use super::options::LogOptions;
 use super::pieces::each_piece;
 use super::progress::LogProgress;
-use crate::source::{LogBytes, SourceError};
+use crate::source::{LogBytes, SourceError, SourceErrorKind};
 
 /// One line of an event log.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ fn read_lines<E: From<SourceError>>(
     match read {
         Ok(ControlFlow::Continue(())) => Ok(()),
         Ok(ControlFlow::Break(error)) => Err(error),
-        Err(ReadFailure::Damaged(what)) => Err(SourceError::new(what).into()),
+        Err(ReadFailure::Damaged(what)) => Err(SourceError::new(what).of_kind(SourceErrorKind::Damaged).into()),
         Err(ReadFailure::Failed(error)) => Err(error.into()),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::LogSource;
 use super::find::some_of;
 use super::open::{Log, content_head, head, head_of, unreadable};
-use crate::source::{LogHead, LogPart, LogPositions, Positions, SourceError, SourcePositions};
+use crate::source::{LogHead, LogPart, LogPositions, Positions, SourceError, SourceErrorKind, SourcePositions};
 
 impl LogSource {
     /// The same logs, read only as far as a run has read them, and with the arrival by which it judged each part; for
@@ -116,4 +116,5 @@ pub(super) fn shorter(log: &Path, length: u64, to: u64, damage: Option<String>) 
         "{} has {length} bytes of content, of which the run has read {to}: it became shorter since{why}",
         log.display()
     ))
+    .of_kind(SourceErrorKind::Changed)
 }

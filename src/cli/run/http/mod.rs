@@ -15,8 +15,8 @@ use serde_json::Value;
 use self::watched::Watched;
 use super::RunArgs;
 use super::running::Reading;
-use crate::cli::CliError;
 use crate::cli::get::look_up;
+use crate::cli::{CliError, ErrorCode};
 use crate::epoch::Generation;
 use crate::findings::Observations;
 use crate::peers::Peers;
@@ -68,8 +68,9 @@ impl Shown {
             known: OnceLock::new(),
             watched: Mutex::default(),
         });
-        let server = HttpServer::start(listener, Arc::clone(&view) as Arc<dyn Pages>)
-            .map_err(|error| CliError::Failed(format!("cannot serve http on {address}: {error}")))?;
+        let server = HttpServer::start(listener, Arc::clone(&view) as Arc<dyn Pages>).map_err(|error| {
+            CliError::new(ErrorCode::SystemRefuses, format!("cannot serve http on {address}: {error}"))
+        })?;
         tracing::info!("http: listening on http://{}", server.address());
         Ok(Shown(Some((view, server))))
     }
@@ -84,10 +85,11 @@ impl Shown {
 
 fn listen(address: &HttpAddress) -> Result<TcpListener, CliError> {
     let cannot = |error: std::io::Error| {
-        CliError::Failed(format!(
+        let text = format!(
             "cannot listen on {address} for http: {error}; name another address with --http HOST:PORT (port 0 is any that is free), or listen in \
              [http], or end what listens there"
-        ))
+        );
+        CliError::new(ErrorCode::CannotListen, text)
     };
     let found: Vec<SocketAddr> = (address.bare_host(), address.port).to_socket_addrs().map_err(cannot)?.collect();
     TcpListener::bind(found.as_slice()).map_err(cannot)

@@ -32,7 +32,7 @@ impl MemberState {
     pub fn location(args: &RunArgs, pipeline: &Pipeline) -> Result<Location, CliError> {
         args.state(pipeline)?.ok_or_else(|| {
             let message = "process 0 keeps a state and this process does not: start all with the same --state, or dir in [checkpoint]";
-            CliError::Usage(message.to_owned())
+            CliError::usage(message.to_owned())
         })
     }
 
