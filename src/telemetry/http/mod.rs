@@ -5,6 +5,7 @@
 //! server, none of it costs anything.
 
 pub mod openmetrics;
+mod page;
 mod query;
 mod routes;
 mod server;

@@ -17,6 +17,7 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::page::PAGE;
 use super::{GetQuery, Pages, Refusal, Verdict, openmetrics};
 
 /// So many look into the sink at once, at most.
@@ -24,7 +25,6 @@ pub(super) const GETS_AT_ONCE: usize = 2;
 /// Who asks what the sink holds is told no after this; the look itself goes on, and counts until it has ended.
 const GET_WITHIN: Duration = Duration::from_secs(10);
 
-const PAGE: &str = include_str!("page.html");
 /// The page is one file, and asks nobody but this server.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; \
