@@ -205,8 +205,8 @@ fn what_the_service_would_refuse_never_reaches_it() {
 #[test]
 fn what_will_not_pass_ends_the_run_and_says_what_to_do() {
     let hints = [
-        ("ResourceNotFoundException", "counter-machine table PIPELINE", SinkErrorKind::Gone),
-        ("AccessDeniedException", "AWS credentials", SinkErrorKind::Failed),
+        ("ResourceNotFoundException", "counter-machine table PIPELINE", SinkErrorKind::NoTable),
+        ("AccessDeniedException", "AWS credentials", SinkErrorKind::Denied),
     ];
     for (code, hint, kind) in hints {
         let fake = FakeDynamoDb::start(move |_| Fault::Refused(400, code));

@@ -206,7 +206,7 @@ fn what_is_no_state_or_too_new_is_told() {
     assert_eq!(says(&folder.path().join("none"), "there is no such folder").code(), ErrorCode::StateMissing);
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
     assert_eq!(says(folder.path(), "nothing in it was written by counter-machine").code(), ErrorCode::StateMissing);
-    assert_eq!(says(&folder.path().join("notes.txt"), "notes.txt").code(), ErrorCode::StateMissing);
+    assert_eq!(says(&folder.path().join("notes.txt"), "notes.txt").code(), ErrorCode::StateUsage);
 
     write(folder.path());
     let text = r#"{"format":2,"number":3}"#;

@@ -301,7 +301,7 @@ fn a_full_disk_is_told_and_leaves_whole_transactions() {
     let many: Vec<_> = (0..5_000).map(|i| Row::new(&format!("key {i}"), "like")).collect();
     let error = sink.write_all(&[batch(&many)]).unwrap_err();
     assert!(error.to_string().contains("disk is full"), "{error}");
-    assert_eq!(error.kind(), SinkErrorKind::Failed);
+    assert_eq!(error.kind(), SinkErrorKind::DiskFull);
     assert_eq!(all(&path).len(), 1);
 }
 
