@@ -1,10 +1,12 @@
 //! What a run shows over HTTP: whether it is true, and that nobody who asks, and however, changes anything.
 
+mod browser;
 mod client;
 mod figures;
 mod health;
 mod hostile;
 mod items;
+mod page;
 mod processes;
 mod usage;
 
