@@ -61,6 +61,7 @@ fn the_metrics_of_a_run_equal_its_summary() {
             assert_eq!(told["deadLettersByReason"][reason], 1, "{told}");
         }
         assert_eq!(metrics.sum("items_total"), 3_500.0);
+        assert_eq!(metrics.value("freshness_seconds_bucket{le=\"+Inf\"}"), 3_500.0);
         assert_eq!((metrics.value("keys"), metrics.value("ready"), metrics.value("live")), (3_000.0, 1.0, 1.0));
         assert!(metrics.value("row_bytes") > 3_000.0 * 16.0 && metrics.value("resident_memory_bytes") > 1e6);
         assert_eq!(metrics.find("generation"), None, "there is no state");
