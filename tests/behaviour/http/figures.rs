@@ -9,8 +9,8 @@ use crate::program::Ended;
 /// What the run says at its end, for programs.
 fn summary(ended: &Ended) -> Value {
     let lines = ended.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let fields = lines.map(|line| line["fields"].clone());
-    fields.filter(|fields| fields.get("items_written").is_some()).last().expect("a summary")
+    let mut fields = lines.map(|line| line["fields"].clone());
+    fields.rfind(|fields| fields.get("items_written").is_some()).expect("a summary")
 }
 
 #[test]
