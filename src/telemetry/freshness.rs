@@ -40,7 +40,7 @@ impl Freshness {
 impl Waits {
     /// The items of each bucket, with its upper bound in seconds; the last has none.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        BOUNDS.into_iter().chain([f64::MAX]).zip(self.buckets)
+        BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.buckets)
     }
 
     /// How many items.
@@ -72,7 +72,7 @@ impl Waits {
             let items = items as f64;
             if items > 0.0 && below + items >= wanted {
                 // Of the last bucket no more is known than where it begins.
-                return Some(if to == f64::MAX { from } else { from + (to - from) * (wanted - below) / items });
+                return Some(if to.is_infinite() { from } else { from + (to - from) * (wanted - below) / items });
             }
             (below, from) = (below + items, to);
         }

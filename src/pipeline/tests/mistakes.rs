@@ -22,7 +22,7 @@ fn unknown_keys_and_values_are_refused_with_what_was_meant() {
     assert_refused_with(
         "[windows]",
         "p.toml:10: unknown key \"windows\"; did you mean \"window\"? (here may stand: \
-         name, sink, event, window, publish, kafka, dynamodb, checkpoint, dead_letters, limits, counters, features, ratios)",
+         name, sink, event, window, publish, kafka, dynamodb, checkpoint, dead_letters, limits, http, counters, features, ratios)",
     );
     assert_refused(
         "time = ",

@@ -96,10 +96,10 @@ metrics! {
     WORKER_WAITING = Counter "worker_waiting_seconds" ["worker", "for"] "Time in which a worker had no processor, by what it would have needed to go on: sampled, four times a second";
     ROWS = Gauge "rows" [] "Rows that are held";
     KEYS = Gauge "keys" [] "Keys that are held";
-    ROW_BYTES = Gauge "row_bytes" [] "Bytes that are allocated for keys and their rows; uniques only with [limits] memory";
+    ROW_BYTES = Gauge "row_bytes" [] "Bytes that are allocated for keys and their rows; uniques only where memory is limited";
     ROWS_EXPIRED = Counter "rows_expired" [] "Rows that were forgotten because their ttl had passed";
     ROWS_EVICTED = Counter "rows_evicted" ["cause"] "Rows that were evicted, by cause";
-    LIMIT_USED = Gauge "limit_used_ratio" ["limit"] "How much of a limit of [limits] is used, for this process's share; none without limits";
+    LIMIT_USED = Gauge "limit_used_ratio" ["limit"] "How much of a limit of the pipeline file is used, for this process's share; none without limits";
     ITEMS_WAITING = Gauge "items_waiting" [] "Items that have changed and are not known to be in the table";
     OLDEST_WAITING = Gauge "oldest_waiting_seconds" [] "How long the oldest of them has waited; 0 where none waits";
     FRESHNESS = Histogram "freshness_seconds" [] "How long items had waited when the table acknowledged them, or a little less; none for a changelog";

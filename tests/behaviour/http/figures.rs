@@ -9,8 +9,8 @@ use crate::program::Ended;
 /// What the run says at its end, for programs.
 fn summary(ended: &Ended) -> Value {
     let lines = ended.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let fields = lines.map(|line| line["fields"].clone());
-    fields.filter(|fields| fields.get("items_written").is_some()).last().expect("a summary")
+    let mut fields = lines.map(|line| line["fields"].clone());
+    fields.rfind(|fields| fields.get("items_written").is_some()).expect("a summary")
 }
 
 #[test]
@@ -61,6 +61,7 @@ fn the_metrics_of_a_run_equal_its_summary() {
             assert_eq!(told["deadLettersByReason"][reason], 1, "{told}");
         }
         assert_eq!(metrics.sum("items_total"), 3_500.0);
+        assert_eq!(metrics.value("freshness_seconds_bucket{le=\"+Inf\"}"), 3_500.0);
         assert_eq!((metrics.value("keys"), metrics.value("ready"), metrics.value("live")), (3_000.0, 1.0, 1.0));
         assert!(metrics.value("row_bytes") > 3_000.0 * 16.0 && metrics.value("resident_memory_bytes") > 1e6);
         assert_eq!(metrics.find("generation"), None, "there is no state");
