@@ -126,14 +126,23 @@ fn every_metric_in_dashboard_and_alerts_exists() {
     let named = metrics_in(&(reference("dashboard", &[]) + &reference("alerts", &[])));
     assert!(named.len() >= 35, "{named:?}");
     // The page of metrics tells of all there are, and a test of it holds it to what is served.
-    let Ok(page) = std::fs::read_to_string(root().join("docs/metrics.md")) else { return };
-    let first = page.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
-    let known = metrics_in(&first.collect::<Vec<_>>().join("\n"));
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let rows: Vec<Vec<&str>> =
+        page.lines().filter_map(|line| Some(line.strip_prefix('|')?.split('|').collect())).collect();
+    let column = |index: usize| rows.iter().filter_map(|row| row.get(index).copied()).collect::<Vec<_>>().join("\n");
+    let known = metrics_in(&column(0));
     assert!(!known.is_empty());
     for name in named {
         // OpenMetrics adds `_total` to the name of a counter.
         let bare = name.strip_suffix("_total").unwrap_or(&name);
         assert!(known.contains(&name) || known.contains(bare), "docs/metrics.md has no {name}");
+    }
+    // Prometheus adds where a metric comes from, and the buckets of a histogram.
+    let labels = column(2) + "`instance` `job` `le`";
+    let both = reference("dashboard", &[]) + &reference("alerts", &[]);
+    let by = both.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+    for label in by.flat_map(|labels| labels.split(',')).map(str::trim) {
+        assert!(labels.contains(&format!("`{label}`")), "docs/metrics.md has no label {label}");
     }
 }
 

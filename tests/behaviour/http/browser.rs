@@ -70,7 +70,7 @@ impl Browser {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = tungstenite::client(url, stream).unwrap();
         let mut browser = Browser { process, socket, calls: 0, errors: Vec::new(), _profile: profile };
-        ["Page.enable", "Runtime.enable", "Log.enable", "Performance.enable"]
+        let _ = ["Page.enable", "Runtime.enable", "Log.enable", "Performance.enable"]
             .map(|domain| browser.call(domain, json!({})));
         Some(browser)
     }

@@ -180,8 +180,8 @@ function show(now, at) {
   const reasons = Object.entries(now.deadLettersByReason ?? {}).map(([reason, times]) => [reason, count(times), "", ""]);
   const letters = (now.lastDeadLetters ?? []).slice().reverse().map(letter => [letter.reason, letter.at.slice(11, 19), letter.place, make("code", letter.text)]);
   table("letters", ["reason", "#how many, or when", "where", "what"], [...reasons, ...letters], "none");
-  groupsAre(now.groups ?? [], now.canGet);
   last = { status: now, at };
+  groupsAre(now.groups ?? [], now.canGet);
 }
 
 async function poll() {
@@ -206,7 +206,13 @@ function groupsAre(groups, canGet) {
   if (names === knownGroups) return;
   knownGroups = names;
   byId("group").replaceChildren(...groups.map(group => make("option", group.group)));
+  // A link to a key names it behind the #.
+  const linked = new URLSearchParams(location.hash.slice(1));
+  if (groups.some(group => group.group === linked.get("group"))) byId("group").value = linked.get("group");
   askFields();
+  const values = linked.getAll("key"), inputs = byId("fields").querySelectorAll("input");
+  inputs.forEach((input, index) => { input.value = values[index] ?? ""; });
+  if (values.length && values.length === inputs.length) watch();
 }
 function askFields() {
   const group = last?.status.groups.find(group => group.group === byId("group").value) ?? null;
@@ -219,15 +225,19 @@ function askFields() {
   }));
 }
 byId("group").addEventListener("change", askFields);
-byId("key-form").addEventListener("submit", event => {
-  event.preventDefault();
+function watch() {
   const query = new URLSearchParams({ group: byId("group").value });
   byId("fields").querySelectorAll("input").forEach(input => query.append("key", input.value));
   Object.assign(watched, { query: query.toString(), items: [], feature: null });
   watched.chart?.plot.destroy();
   watched.chart = null;
   byId("key-chart").replaceChildren();
+  history.replaceState(null, "", "#" + query);
   look();
+}
+byId("key-form").addEventListener("submit", event => {
+  event.preventDefault();
+  watch();
 });
 byId("filter").addEventListener("input", () => listFeatures());
 
