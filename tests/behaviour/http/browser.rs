@@ -1,7 +1,7 @@
 //! A Chromium without a window, told what to do over its DevTools protocol.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
-use super::client::{PATIENCE, get};
+use super::client::PATIENCE;
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
@@ -59,7 +59,7 @@ impl Browser {
         let address = address.expect("it listens").split('/').next().unwrap().parse().unwrap();
         let started = Instant::now();
         let url = loop {
-            let pages: Value = serde_json::from_str(&get(address, "/json/list").body).unwrap();
+            let pages = pages(address);
             let page = pages.as_array().unwrap().iter().find(|page| page["type"] == "page");
             if let Some(page) = page {
                 break page["webSocketDebuggerUrl"].as_str().unwrap().to_owned();
@@ -127,6 +127,23 @@ impl Browser {
             let enter =
                 json!({ "type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r" });
             self.call("Input.dispatchKeyEvent", enter);
+        }
+    }
+}
+
+/// The pages of the browser that listens there. (It does not close the connection.)
+fn pages(address: SocketAddr) -> Value {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /json/list HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let more = stream.read(&mut buffer).unwrap();
+        assert!(more > 0, "{}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&buffer[..more]);
+        let body = String::from_utf8_lossy(&said).split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+        if let Some(pages) = body.and_then(|body| serde_json::from_str(&body).ok()) {
+            return pages;
         }
     }
 }

@@ -31,6 +31,11 @@ function seconds(value) {
   if (value < 7200) return (value / 60).toFixed(0) + " min";
   return value < 172800 ? (value / 3600).toFixed(1) + " h" : (value / 86400).toFixed(1) + " d";
 }
+/** A decay interval, as a pipeline file names it. */
+function span(value) {
+  for (const [size, name] of [[86400, "d"], [3600, "h"], [60, "m"]]) if (value >= size && value % size === 0) return value / size + name;
+  return value + "s";
+}
 const precise = value => value == null ? "–" : Math.abs(value) >= 1e6 ? count(value) : Number(value.toPrecision(6)).toString();
 
 // Tables.
@@ -70,8 +75,9 @@ class Chart {
     }));
     this.plot = new uPlot({
       ...this.size(), series: [{ value: (_, time) => time == null ? "–" : new Date(time * 1000).toLocaleTimeString() }, ...series],
-      axes: [axis, { ...axis, size: 64, values: (_, values) => values.map(this.format) }],
-      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.05 : 1] } },
+      axes: [axis, { ...axis, size: 76, values: (_, values) => values.map(this.format) }],
+      // The first few points do not stretch over years.
+      scales: { x: { range: (_, low, high) => [low ?? 0, Math.max(high ?? 0, (low ?? 0) + 30)] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.05 : 1] } },
       cursor: { y: false },
     }, this.data, this.holder);
   }
@@ -249,7 +255,7 @@ function valueAt(entry, time) {
 const perSecond = unit => ({ s: 1, ms: 1e3, us: 1e6, ns: 1e9 })[unit] ?? 1e3;
 function runNow() { return watched.readAt + (performance.now() - watched.heard) / 1000 * perSecond(last.status.timeUnit); }
 const entries = item => Object.values(item.counts).sort((one, other) => one.decayInterval - other.decayInterval);
-const interval = entry => seconds(entry.decayInterval / perSecond(last.status.timeUnit));
+const interval = entry => span(entry.decayInterval / perSecond(last.status.timeUnit));
 
 async function look() {
   const query = watched.query;
