@@ -1,6 +1,6 @@
 // The page asks /status every two seconds, and /get for the key that is watched. It keeps ten minutes, and draws nothing while nobody looks.
 "use strict";
-const EVERY_MS = 2000, KEPT = 300, DRAW_KEY_MS = 500;
+const EVERY_MS = 2000, KEPT = 300, DRAW_KEY_MS = 1000;
 const byId = id => document.getElementById(id);
 const make = (tag, text, name) => {
   const element = document.createElement(tag);
@@ -38,9 +38,12 @@ function span(value) {
 }
 const precise = value => value == null ? "–" : Math.abs(value) >= 1e6 ? count(value) : Number(value.toPrecision(6)).toString();
 
-// Tables.
+// Tables: nothing is done for one that is as it was.
+const stands = {};
 function table(into, head, rows, empty) {
-  const holder = byId(into);
+  const holder = byId(into), says = JSON.stringify([head, rows.map(row => row.map(cell => cell instanceof Node ? cell.outerHTML : cell))]);
+  if (stands[into] === says) return;
+  stands[into] = says;
   if (!rows.length) return holder.replaceChildren(make("p", empty, "dim"));
   const shown = make("table"), top = make("thead"), body = make("tbody"), line = make("tr");
   const isNumber = index => head[index].startsWith("#");
@@ -65,6 +68,10 @@ class Chart {
     Object.assign(this, { holder, names, format, data: [[], ...names.map(() => [])] });
     this.draw();
     new ResizeObserver(() => this.plot.setSize(this.size())).observe(holder);
+    new IntersectionObserver(entries => {
+      this.isSeen = entries.at(-1).isIntersecting;
+      if (this.isSeen) this.plot.setData(this.data);
+    }).observe(holder);
   }
   size() { return { width: Math.max(260, this.holder.clientWidth), height: 160 }; }
   draw() {
@@ -75,7 +82,7 @@ class Chart {
     }));
     this.plot = new uPlot({
       ...this.size(), series: [{ value: (_, time) => time == null ? "–" : new Date(time * 1000).toLocaleTimeString() }, ...series],
-      axes: [axis, { ...axis, size: 76, values: (_, values) => values.map(this.format) }],
+      axes: [{ ...axis, space: 90 }, { ...axis, size: 76, values: (_, values) => values.map(this.format) }],
       // The first few points do not stretch over years.
       scales: { x: { range: (_, low, high) => [low ?? 0, Math.max(high ?? 0, (low ?? 0) + 30)] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.05 : 1] } },
       cursor: { y: false },
@@ -85,7 +92,7 @@ class Chart {
     this.data[0].push(time);
     values.forEach((value, index) => this.data[index + 1].push(value ?? null));
     if (this.data[0].length > KEPT) this.data.forEach(series => series.shift());
-    if (!document.hidden) this.plot.setData(this.data);
+    if (this.isSeen && !document.hidden) this.plot.setData(this.data);
   }
 }
 const charts = {};
