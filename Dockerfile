@@ -24,7 +24,8 @@ COPY benches benches
 RUN cargo build --locked --profile dist --features tls \
     && mkdir -p /image/usr/local/bin /image/usr/share/counter-machine /image/var/lib/counter-machine \
     && cp target/dist/counter-machine /image/usr/local/bin/ \
-    && cp -r pipelines /image/usr/share/counter-machine/
+    && cp -r pipelines /image/usr/share/counter-machine/ \
+    && cp src/telemetry/http/page/uplot/LICENSE /image/usr/share/counter-machine/LICENSE-uPlot
 COPY LICENSE-APACHE LICENSE-MIT README.md /image/usr/share/counter-machine/
 
 # glibc, libgcc and certificates; no shell, no package manager.

@@ -12,8 +12,9 @@ const NOTHING_COUNTS_MIB: u64 = 192;
 /// Where it counts for very many rows, most of which are evicted again: an epoch may add so much.
 const ROWS_COUNT_MIB: u64 = 512;
 
-/// What librdkafka takes besides: its queues, and what it decompresses.
-const KAFKA_MIB: u64 = 160;
+/// What librdkafka takes besides: its queues (64 MiB), and what it decompresses, which is a whole answer of a broker at once: of lines that are
+/// compressed to next to nothing, as these are, the more the later they are fetched.
+const KAFKA_MIB: u64 = 256;
 
 /// Some input of one kind.
 #[derive(Clone, Copy)]
