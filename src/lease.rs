@@ -6,7 +6,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// How often it is looked whether it is held, where that is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Leave to write, for a while at a time. Cheap to clone; the same for all clones.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +43,17 @@ impl Lease {
         self.parts
             .iter()
             .all(|part| part.started.elapsed().as_millis() < u128::from(part.until.load(Ordering::Acquire)))
+    }
+
+    /// Waits until this process may write, until then at most; whether it may.
+    pub fn wait(&self, until: Option<Instant>) -> bool {
+        while !self.is_held() {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return false;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        true
     }
 }
 
@@ -74,7 +89,7 @@ mod tests {
         one.until(Instant::now());
         assert!(lease.is_held(), "what was given is not taken back");
         let last = lease.from_another(Duration::from_millis(1));
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
         assert!(!lease.is_held());
         last.for_good();
         assert!(lease.is_held());

@@ -24,7 +24,7 @@ impl Outbox {
     /// Tells it, once there is room; so many messages wait, at most. Where the connection is lost nobody hears it, and whoever listens there
     /// says so.
     pub fn tell(&self, message: &impl Serialize) {
-        let _ = self.frames.send(Frame { head: encode(message), body: Vec::new() });
+        self.tell_with(message, Vec::new());
     }
 
     /// The same, unless there is no room.

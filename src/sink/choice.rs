@@ -35,6 +35,11 @@ impl SinkTarget {
         }
     }
 
+    /// Whether it can be read while a run writes to it.
+    pub fn can_be_read_meanwhile(&self) -> bool {
+        self.is_table() && self.can_be_read()
+    }
+
     /// Whether it keeps only the newest state of an item, so that it need not get every change.
     pub fn is_table(&self) -> bool {
         match self {

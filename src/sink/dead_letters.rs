@@ -10,8 +10,6 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use super::files::make_durable;
 use super::{RefusedItem, SinkError, SinkErrorKind};
@@ -29,9 +27,6 @@ pub use self::batch::{DeadLetter, DeadLetterBatch, Position};
 use self::file::{open, open_recognised, try_to_make};
 use self::known::{HeldMark, Letters};
 pub use self::known::{Known, LetterMark, LetterMarker};
-
-/// How often it looks whether it may write.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Lines go to the file when they are so many bytes: many dead letters are not kept as lines, too, before they are written.
 /// As many as a processor keeps near.
@@ -204,9 +199,7 @@ impl DeadLetterFile {
         if letters.peek().is_none() {
             return Ok(());
         }
-        while !self.lease.is_held() {
-            thread::sleep(LOOK_EVERY);
-        }
+        self.lease.wait(None);
         let file = match self.file.take().filter(|file| FileId::is_in_place(file, &self.path)) {
             Some(file) => self.file.insert(file),
             None => self.file.insert(open(&self.path)?),

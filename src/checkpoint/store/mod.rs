@@ -26,8 +26,7 @@ use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
@@ -48,9 +47,6 @@ use crate::lease::Lease;
 
 /// How often a create whose outcome is unknown is tried.
 const CREATE_ATTEMPTS: u32 = 3;
-/// How often it is looked whether the run may write.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
 /// A folder's or bucket's objects.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -232,17 +228,14 @@ impl Store {
     /// Waits until the run may write, for as long as a request to a bucket is tried: it may be as short.
     pub(super) fn may_write(&self) -> Result<(), CheckpointError> {
         let until = Instant::now() + open::RETRY_FOR;
-        while !self.0.lease.get().is_none_or(Lease::is_held) {
-            if Instant::now() >= until {
-                let message = format!(
-                    "{}: nothing is written, as this run may not: it was stopped or cut off, and another one may have this state",
-                    self.location()
-                );
-                return Err(CheckpointError::new(CheckpointErrorKind::Failed, message));
-            }
-            thread::sleep(LOOK_EVERY);
+        if self.0.lease.get().is_none_or(|lease| lease.wait(Some(until))) {
+            return Ok(());
         }
-        Ok(())
+        let message = format!(
+            "{}: nothing is written, as this run may not: it was stopped or cut off, and another one may have this state",
+            self.location()
+        );
+        Err(CheckpointError::new(CheckpointErrorKind::Failed, message))
     }
 
     /// Writes an object, whether it is there or not.

@@ -22,7 +22,7 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// What the sink holds of a key: `{"items":[...],"ratios":[...]}`, decayed to now if no other time is named.
 pub(in crate::cli) fn look_up(pipeline: &Pipeline, target: &SinkTarget, query: &GetQuery) -> Result<Vec<u8>, Refusal> {
-    if !matches!(target, SinkTarget::DynamoDb | SinkTarget::Sqlite(_)) {
+    if !target.can_be_read_meanwhile() {
         let text = format!("the sink {target} cannot be read while a run writes to it; dynamodb and sqlite:PATH can");
         return Err(Refusal::conflict(Printable(text).to_string()));
     }

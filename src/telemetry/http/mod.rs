@@ -1,8 +1,8 @@
 //! What a run serves over HTTP: `/metrics` for Prometheus, `/live` and `/ready` for whoever starts and stops it, `/status` and `/get` for programs, and
 //! a page for people.
 //!
-//! It is read only, and reads no more than counters and values that are locked for a moment: it is in no worker's way. Where there is no such
-//! server, none of it costs anything.
+//! It is read only, and reads no more than counters and values that are locked for a moment: it is in no worker's way. What
+//! workers count for it, they count with or without such a server: a few atomic stores a step.
 
 pub mod openmetrics;
 mod page;

@@ -3,6 +3,9 @@
 #[path = "../../../../tests/behaviour/s3_fake.rs"]
 mod s3;
 
+use std::thread;
+use std::time::Duration;
+
 use object_store::RetryConfig;
 use object_store::aws::AmazonS3Builder;
 

@@ -110,7 +110,7 @@ impl View {
         });
         json!({
             "sink": self.target.to_string(),
-            "canGet": self.target.is_table() && self.target.can_be_read(),
+            "canGet": self.target.can_be_read_meanwhile(),
             "freshness": {
                 "p50Seconds": lately.quantile(0.5),
                 "p99Seconds": lately.quantile(0.99),
