@@ -13,8 +13,8 @@ const NOTHING_COUNTS_MIB: u64 = 192;
 const ROWS_COUNT_MIB: u64 = 512;
 
 /// What librdkafka takes besides: its queues (64 MiB), and what it decompresses, which is a whole answer of a broker at once: of lines that are
-/// compressed to next to nothing, as these are, the more the later they are fetched.
-const KAFKA_MIB: u64 = 256;
+/// compressed to next to nothing, as these are, some 40 MiB of each partition.
+const KAFKA_MIB: u64 = 160;
 
 /// Some input of one kind.
 #[derive(Clone, Copy)]

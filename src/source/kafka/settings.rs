@@ -22,7 +22,7 @@ const FIXED: [(&str, &str, &str); 6] = [
 const BROKERS: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];
 
 /// Defaults of ours, which `[kafka.options]` may replace.
-const DEFAULTS: [(&str, &str); 7] = [
+const DEFAULTS: [(&str, &str); 8] = [
     ("client.id", "counter-machine"),
     // Names no group that anybody joins: partitions are assigned by hand.
     ("group.id", "counter-machine"),
@@ -33,6 +33,8 @@ const DEFAULTS: [(&str, &str); 7] = [
     // A queue is drained within milliseconds; the default of a second would leave it empty.
     ("fetch.queue.backoff.ms", "10"),
     ("fetch.max.bytes", "8388608"),
+    // Of one partition, compressed: librdkafka decompresses an answer at once, whatever its queues hold. A broker gives a larger batch nevertheless.
+    ("fetch.message.max.bytes", "131072"),
 ];
 
 /// What waits in librdkafka's queues, over all readers together.
