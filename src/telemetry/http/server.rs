@@ -3,6 +3,7 @@
 //! All of it is on one thread of its own, so whoever asks, and however, takes nothing from the workers but a share of a processor. A client gets as
 //! much as is stated here, and no more: one request per connection, a short head, a short time.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -15,13 +16,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::Pages;
 use super::routes::{GETS_AT_ONCE, router};
 
-/// So many connections at once, at most: one more is closed at once.
+/// So many connections at once, at most: for one more the oldest is closed, so nobody who only waits keeps a probe out.
 const MOST_CONNECTIONS: usize = 32;
 /// The line and the headers of a request have so many bytes, at most.
 const MOST_HEAD_BYTES: usize = 8 << 10;
@@ -96,22 +98,24 @@ fn serve(
 }
 
 async fn accept(listener: TcpListener, router: Router) {
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(MOST_CONNECTIONS);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Such as too many open files: it passes, or the run has said so itself.
             sleep(PAUSE).await;
             continue;
         };
-        // Else it is closed by being dropped.
-        if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
-            let router = router.clone();
-            tokio::spawn(async move {
-                // What goes wrong on it is its client's to know.
-                let _ = timeout(ALL_WITHIN, answer(stream, router)).await;
-                drop(place);
-            });
+        open.retain(|connection| !connection.is_finished());
+        if open.len() == MOST_CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
         }
+        // What goes wrong on it is its client's to know.
+        let connection = tokio::spawn(timeout(ALL_WITHIN, answer(stream, router.clone())));
+        open.push_back(connection.abort_handle());
+        // One that has said what it wants is answered before there is another.
+        tokio::task::yield_now().await;
     }
 }
 

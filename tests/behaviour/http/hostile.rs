@@ -8,7 +8,7 @@ use super::client::{Metrics, PATIENCE, address_of, ask, comes_to, get, metrics_c
 use super::{follow, likes, place};
 use crate::recount;
 
-fn connect(address: SocketAddr, begin: &[u8]) -> Option<TcpStream> {
+pub(super) fn connect(address: SocketAddr, begin: &[u8]) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let _ = stream.write_all(begin);
@@ -16,7 +16,7 @@ fn connect(address: SocketAddr, begin: &[u8]) -> Option<TcpStream> {
 }
 
 /// Waits until the other end has closed it.
-fn is_closed(stream: &mut TcpStream) -> bool {
+pub(super) fn is_closed(stream: &mut TcpStream) -> bool {
     let mut rest = Vec::new();
     !matches!(stream.read_to_end(&mut rest), Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut))
 }
@@ -33,6 +33,9 @@ fn whoever_asks_and_however_changes_nothing() {
     // Heads that do not end, byte by byte or not at all, on all connections that there are.
     let head = b"GET /status HTTP/1.1\r\nHost: localhost\r\nX: ";
     let mut slow: Vec<_> = (0..32).filter_map(|_| connect(address, head)).collect();
+    for path in ["/live", "/ready", "/metrics"] {
+        assert_eq!(get(address, path).status, 200, "nobody who only waits keeps a probe out");
+    }
     run.write(&likes(100..200));
     for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(200));
