@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Processes, SOON, start};
+use crate::dynamodb_fake::Holding;
 use crate::recovery::job::{Job, MANY};
 use crate::recovery::seed;
 
@@ -77,4 +78,36 @@ fn with_a_fence_whatever_a_process_still_sends_when_it_wakes_up_is_refused() {
         next_run(&mut job, 2);
         wakes_up(&job, sleeper);
     }
+}
+
+#[test]
+fn with_a_fence_requests_of_an_earlier_run_that_are_carried_out_late_are_refused() {
+    let mut job = Job::dynamodb(seed(684), true);
+    next_run(&mut job, 1);
+    job.add_log(MANY);
+    let mut run = job.until_it_counts(|| start(&job, 2, 1, &SOON));
+    let before = effects(&job);
+    let table = job.table.clone();
+    let fake = table.fake().unwrap();
+    fake.wait_until("it writes", |state| state.record.count() > before + 50);
+    // What both processes send from here on stays on its way.
+    fake.state().script.holding = Holding::WhatComes;
+    fake.wait_until("some are on their way", |state| state.late_requests >= 4);
+    let sleeper = run.take(1);
+    sleeper.signal("STOP");
+    run.lose(1);
+    fake.state().script.holding = Holding::WhatCame;
+    next_run(&mut job, 2);
+    let (held, effects_before, unmet) = {
+        let state = fake.state();
+        (state.late_requests as u64, state.record.count(), state.unmet_conditions)
+    };
+    assert!(held >= 4);
+    fake.state().script.holding = Holding::Nothing;
+    fake.wait_until("they are carried out", |state| state.late_requests == 0);
+    let state = fake.state();
+    assert_eq!((state.record.count(), state.unmet_conditions), (effects_before, unmet + held), "all are refused");
+    drop(state);
+    wakes_up(&job, sleeper);
+    job.assert_items();
 }

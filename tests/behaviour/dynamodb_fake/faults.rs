@@ -82,6 +82,18 @@ impl Rate {
 /// Of a partition: what DynamoDB gives each, also on demand.
 pub const UNITS_OF_A_PARTITION: f64 = 1_000.0;
 
+/// What becomes of requests that write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holding {
+    /// They are carried out, and those that were held, too; nobody hears what became of these.
+    #[default]
+    Nothing,
+    /// Those that come are held.
+    WhatComes,
+    /// Those that are held stay so, and others are carried out.
+    WhatCame,
+}
+
 type Refuses = Box<dyn Fn(&Identity) -> bool + Send>;
 
 /// What is wrong for now. A test changes it while the fake runs.
@@ -109,6 +121,8 @@ pub struct Script {
     pub ttl_takes: Duration,
     /// Operations that the service does not know, as DynamoDB Local lacks some.
     pub unknown_operations: Vec<&'static str>,
+    /// What is held back, from whoever sent it.
+    pub holding: Holding,
     /// Does not look whether two requests write one item.
     pub ignores_overlap: bool,
 }

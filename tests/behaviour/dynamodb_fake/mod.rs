@@ -45,7 +45,7 @@ use tokio::sync::oneshot;
 
 use connection::{Breaker, Door};
 #[allow(unused_imports, reason = "what one test does not use, another does")]
-pub use faults::{Fault, Rate, Request, Script, Trouble, UNITS_OF_A_PARTITION};
+pub use faults::{Fault, Holding, Rate, Request, Script, Trouble, UNITS_OF_A_PARTITION};
 pub use number::normalised;
 #[allow(unused_imports, reason = "what one test does not use, another does")]
 pub use record::{Effect, Record};

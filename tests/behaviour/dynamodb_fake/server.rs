@@ -1,7 +1,7 @@
 //! From a request to its answer: over HTTP, through the faults.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::answer::{Answer, Refusal};
 use super::connection::Breaker;
 use super::control;
-use super::faults::{self, Fault};
+use super::faults::{self, Fault, Holding};
 use super::read;
 use super::state::State;
 use super::write::Writes;
@@ -148,7 +148,7 @@ fn admit(state: &mut State, operation: &str, authorization: &str) -> Result<(), 
 }
 
 async fn write(shared: &Arc<Shared>, operation: &'static str, bytes: &[u8]) -> Outcome {
-    let (writes, fault, delay) = {
+    let (writes, fault, delay, is_held) = {
         let mut state = shared.lock();
         let number = state.writes;
         state.writes += 1;
@@ -162,12 +162,18 @@ async fn write(shared: &Arc<Shared>, operation: &'static str, bytes: &[u8]) -> O
         };
         writes.begin(&mut state);
         let delay = state.script.latency + fault.delay();
-        (writes, fault, delay)
+        (writes, fault, delay, state.script.holding == Holding::WhatComes)
     };
+    if is_held {
+        let_go(&writes, &mut shared.lock());
+        carry_out_later(shared, writes, |state| state.script.holding == Holding::Nothing);
+        return Outcome::Silence;
+    }
     match fault {
         Fault::LateAfterBreak(after) | Fault::LateInSilence(after) => {
             let_go(&writes, &mut shared.lock());
-            carry_out_later(shared, writes, after);
+            let due = Instant::now() + after;
+            carry_out_later(shared, writes, move |_| Instant::now() >= due);
             return if matches!(fault, Fault::LateInSilence(_)) { Outcome::Silence } else { Outcome::Broken };
         }
         Fault::Silence(lasts) => {
@@ -204,15 +210,22 @@ fn let_go(writes: &Writes, state: &mut State) {
     writes.end(state);
 }
 
-fn carry_out_later(shared: &Arc<Shared>, writes: Writes, after: Duration) {
+fn carry_out_later(shared: &Arc<Shared>, writes: Writes, is_due: impl Fn(&State) -> bool + Send + 'static) {
     shared.lock().late_requests += 1;
     let shared = Arc::clone(shared);
     shared.background.clone().spawn(async move {
-        tokio::time::sleep(after).await;
-        let mut state = shared.lock();
-        // Nobody hears what became of it.
-        let _ = writes.carry_out(&mut state, &Fault::None, true);
-        state.late_requests -= 1;
+        loop {
+            {
+                let mut state = shared.lock();
+                if is_due(&state) {
+                    // Nobody hears what became of it.
+                    let _ = writes.carry_out(&mut state, &Fault::None, true);
+                    state.late_requests -= 1;
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     });
 }
 

@@ -37,6 +37,8 @@ pub struct State {
     pub most_at_once: usize,
     /// Requests that are still to be carried out though whoever sent them was let go.
     pub late_requests: usize,
+    /// Writes that were not made because their condition did not hold.
+    pub unmet_conditions: u64,
     pub(super) writes: u64,
     pub(super) at_once: usize,
     pub(super) in_flight: HashSet<(String, Identity)>,
@@ -60,6 +62,7 @@ impl State {
             throttled_items: 0,
             most_at_once: 0,
             late_requests: 0,
+            unmet_conditions: 0,
             writes: 0,
             at_once: 0,
             in_flight: HashSet::new(),

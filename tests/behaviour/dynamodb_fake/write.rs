@@ -144,6 +144,7 @@ impl Writes {
         if let Some(condition) = &write.condition
             && !holds(condition, before.map(|before| &before.attributes))
         {
+            state.unmet_conditions += 1;
             let mut refusal = Refusal::new(400, "ConditionalCheckFailedException", "The conditional request failed");
             if self.returns_on_failure
                 && let Some(before) = before
