@@ -1,7 +1,9 @@
 //! Blocks -> sums of the open window, and dead letters.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::sampled_keys::KeySampler;
 use crate::clock::TimeSampler;
 use crate::epoch::{Epoch, Window};
 use crate::event::{Arrival, Decoder, Reason, Utf8};
@@ -23,6 +25,9 @@ pub(crate) struct BlockCounter {
     observer: Observer,
     observations: Arc<Observations>,
     times: TimeSampler,
+    hot_keys: KeySampler,
+    /// An event is late that arrives by so many time units behind its own time.
+    late_by: i64,
     window: Window,
     buffer: Vec<u8>,
 }
@@ -30,10 +35,26 @@ pub(crate) struct BlockCounter {
 /// What comes of one block besides sums.
 struct Tally {
     events: u64,
+    late: u64,
     dead_letters: DeadLetterBatch,
 }
 
+/// What became of a line or message.
+#[derive(Clone, Copy)]
+enum Counted {
+    InTime,
+    Late,
+    /// There was nothing on it.
+    Blank,
+}
+
 impl Tally {
+    #[inline]
+    fn add(&mut self, counted: Counted) {
+        self.events += u64::from(!matches!(counted, Counted::Blank));
+        self.late += u64::from(matches!(counted, Counted::Late));
+    }
+
     /// Keeps an event that does not count; of one that is too long its beginning.
     fn refuse(&mut self, reason: Reason, position: Position, event: &[u8]) {
         let kept = if reason == Reason::TooLong { event.len().min(HEAD_BYTES) } else { event.len() };
@@ -55,6 +76,8 @@ impl BlockCounter {
             router: Router::new(Arc::clone(&pipeline), seed),
             sums: WindowSums::new(workers),
             times: TimeSampler::default(),
+            hot_keys: KeySampler::default(),
+            late_by: pipeline.event.time_unit.units_of(pipeline.window.length),
             observer: Observer::new(&pipeline),
             pipeline,
             metrics,
@@ -79,7 +102,7 @@ impl BlockCounter {
 
     /// Counts a block of the open epoch, and gives back its dead letters.
     pub fn count(&mut self, block: &Block) -> Result<DeadLetterBatch, SourceError> {
-        let mut tally = Tally { events: 0, dead_letters: DeadLetterBatch::new(block.payload.source()) };
+        let mut tally = Tally { events: 0, late: 0, dead_letters: DeadLetterBatch::new(block.payload.source()) };
         match &block.payload {
             Payload::Lines { offset, bytes: LogBytes::Read(bytes), arrival, .. } => {
                 self.count_lines(*offset, bytes, *arrival, &block.window_starts, &mut tally);
@@ -103,6 +126,8 @@ impl BlockCounter {
             }
         }
         self.metrics.events.add(tally.events);
+        self.metrics.late_events.add(tally.late);
+        self.hot_keys.end_block(tally.events, &self.metrics.hot_keys, Instant::now());
         let routes = self.router.tally();
         self.metrics.missing_keys.add(routes.missing_keys());
         self.metrics.missing_values.add(routes.missing_values());
@@ -129,7 +154,7 @@ impl BlockCounter {
             }
             let line = &bytes[start..end];
             match self.count_event(line, arrival, utf8) {
-                Ok(counted) => tally.events += u64::from(counted),
+                Ok(counted) => tally.add(counted),
                 Err(reason) => tally.refuse(reason, Position::Line(offset + start as u64), line),
             }
             start = end + 1;
@@ -151,7 +176,7 @@ impl BlockCounter {
             }
             let payload = &bytes[message.start..][..message.length];
             match self.count_event(payload, message.arrival, Utf8::Unchecked) {
-                Ok(counted) => tally.events += u64::from(counted),
+                Ok(counted) => tally.add(counted),
                 Err(reason) => {
                     tally.refuse(reason, Position::Message(message.partition, message.offset), payload);
                 }
@@ -162,10 +187,10 @@ impl BlockCounter {
 
     /// Counts one event; there is none on a blank line.
     #[inline]
-    fn count_event(&mut self, bytes: &[u8], arrival: Arrival, utf8: Utf8) -> Result<bool, Reason> {
+    fn count_event(&mut self, bytes: &[u8], arrival: Arrival, utf8: Utf8) -> Result<Counted, Reason> {
         let event = match self.decoder.decode(bytes, arrival, utf8) {
             Ok(Some(event)) => event,
-            Ok(None) => return Ok(false),
+            Ok(None) => return Ok(Counted::Blank),
             Err(reason) => {
                 self.observer.refused(bytes, reason);
                 return Err(reason);
@@ -178,8 +203,12 @@ impl BlockCounter {
         if self.router.is_worth_a_look() {
             self.observer.look(bytes, &event);
         }
-        self.times.observe(event.time(), event.arrival());
-        Ok(true)
+        if self.hot_keys.is_due() {
+            self.hot_keys.look(self.router.last_keys(&event));
+        }
+        self.times.observe(event.time(), event.arrival().time());
+        let is_late = event.arrival().lateness(event.time()).is_some_and(|by| by > self.late_by);
+        Ok(if is_late { Counted::Late } else { Counted::InTime })
     }
 
     fn enter_windows(&mut self, window_starts: &[(usize, Window)], place: usize) {

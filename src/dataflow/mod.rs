@@ -12,6 +12,7 @@ mod graph;
 mod in_flight;
 mod operators;
 mod run;
+mod sampled_keys;
 #[cfg(test)]
 mod tests;
 mod work;

@@ -37,6 +37,12 @@ impl Arrival {
         self.time
     }
 
+    /// By how much it is later than an event's own time; `None` where it is not known, and not later where it is before.
+    #[inline]
+    pub fn lateness(self, time: EventTime) -> Option<i64> {
+        self.is_known.then(|| self.time.0.saturating_sub(time.0).max(0))
+    }
+
     /// Whether [`Arrival::time`] is the arrival, so that an event may count then.
     pub(super) fn is_known(self) -> bool {
         self.is_known

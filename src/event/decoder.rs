@@ -35,7 +35,7 @@ pub struct Event<'a> {
     contents: &'a Contents,
     name: Text,
     time: EventTime,
-    arrival: EventTime,
+    arrival: Arrival,
 }
 
 impl Decoder {
@@ -116,9 +116,9 @@ impl<'a> Event<'a> {
         self.time
     }
 
-    /// When it arrived, as far as that is known: not later than this.
+    /// When it arrived, as far as that is known.
     #[inline]
-    pub fn arrival(&self) -> EventTime {
+    pub fn arrival(&self) -> Arrival {
         self.arrival
     }
 

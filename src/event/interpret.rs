@@ -97,7 +97,7 @@ impl Located<'_> {
         &self,
         arrival: Arrival,
         contents: &mut Contents,
-    ) -> Result<(Text, EventTime, EventTime), Reason> {
+    ) -> Result<(Text, EventTime, Arrival), Reason> {
         contents.unescaped.clear();
         contents.fields.clear();
         contents.members.clear();
@@ -114,7 +114,7 @@ impl Located<'_> {
             });
             contents.fields.push(FieldContent { key, value, members });
         }
-        if all_values_are_numbers { Ok((name, time, arrival.time())) } else { Err(Reason::BadValue) }
+        if all_values_are_numbers { Ok((name, time, arrival)) } else { Err(Reason::BadValue) }
     }
 
     #[inline]

@@ -1,5 +1,7 @@
 //! What an event looks like: where its name and time stand, and which fields are used for what.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +137,11 @@ impl TimeUnit {
             TimeUnit::Microseconds => 1_000_000,
             TimeUnit::Nanoseconds => 1_000_000_000,
         }
+    }
+
+    /// So long, in this unit, cut downwards.
+    pub fn units_of(self, time: Duration) -> i64 {
+        self.from_nanoseconds(time.as_nanos().cast_signed())
     }
 
     /// Nanoseconds since 1970 in this unit, cut downwards.

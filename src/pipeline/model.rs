@@ -113,6 +113,13 @@ impl Pipeline {
         &self.groups[usize::from(id.0)]
     }
 
+    /// The first of the groups with the same key fields in the same order: they share their keys.
+    pub fn first_keyed_like(&self, id: GroupId) -> GroupId {
+        let key = &self.group(id).key;
+        let first = self.groups.iter().position(|group| group.key == *key);
+        first.map_or(id, |index| GroupId(index as u16))
+    }
+
     /// What the rows of a feature hold.
     pub fn shape(&self, feature: &FeatureKey) -> RowShape {
         if self.group(feature.group).measure(feature.measure).members.is_some() {

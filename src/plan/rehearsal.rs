@@ -10,7 +10,7 @@ use crate::clock::TimeSampler;
 use crate::counter::EventTime;
 use crate::epoch::Window;
 use crate::event::{Arrival, Decoder, Utf8};
-use crate::pipeline::{FeatureKey, Pipeline};
+use crate::pipeline::{FeatureKey, GroupId, Pipeline};
 use crate::sink::ItemBatch;
 use crate::state::{ApplyError, Moment};
 use crate::sums::{Additions, HashSeed, Router};
@@ -156,8 +156,8 @@ impl Rehearsed {
         {
             let share = &mut self.sums.share;
             let mut rows = vec![0u64; share.forms()];
-            for (group, of_group) in table.counters().borrow().rows_of_groups() {
-                rows[share.form_of(group)] += of_group;
+            for (group, held) in (0u16..).map(GroupId).zip(table.counters().borrow().held()) {
+                rows[share.form_of(group)] += held.rows;
             }
             let Some((largest, _)) = rows.iter().enumerate().max_by_key(|(_, rows)| **rows) else { return };
             share.halve(largest);

@@ -48,6 +48,11 @@ impl SinkTarget {
         }
     }
 
+    /// Whether what is written is paid for by write units.
+    pub fn is_dynamodb(&self) -> bool {
+        *self == SinkTarget::DynamoDb
+    }
+
     /// How it wants what has changed, as a table.
     pub fn intake(&self) -> Intake {
         let (order, items_at_once, room_bytes) = match self {

@@ -114,11 +114,10 @@ impl DecayCounters {
         let limiter = Limiter::new(&pipeline, peers);
         let in_flight = InFlight::new(pipeline.groups.iter().any(|group| pipeline.remembers(group)));
         let allowance = allowance(&pipeline, peers);
-        let measured = limiter.as_ref().is_some_and(|limiter| limiter.budget.counts_bytes());
         let mut counters = DecayCounters {
             keys: KeyTable::new(pipeline.publish.rhythms.len()),
             pipeline,
-            uniques: if measured { UniquesStore::measured() } else { UniquesStore::default() },
+            uniques: UniquesStore::default(),
             features: FeatureTable::default(),
             stream: StreamTime::default(),
             expiry: Expiry::default(),
@@ -205,7 +204,7 @@ impl DecayCounters {
 
     /// Says how much is held now.
     pub(super) fn tell_holdings(&self) {
-        self.holdings.set(self.keys.keys(), self.allocated_bytes());
+        self.holdings.set(self.keys.keys(), self.allocated_bytes(), self.features.held());
     }
 
     /// This worker's numbers of the features, by their indices in the batch.

@@ -18,6 +18,7 @@ use super::uniques_store::UniquesStore;
 use crate::counter::EventTime;
 use crate::pipeline::{GroupId, Pipeline, RowShape};
 use crate::sums::KeyId;
+use crate::telemetry::GroupHoldings;
 
 /// What keys free is an estimate where memory comes back by slabs; so often it is looked again, at most.
 const ROUNDS: usize = 3;
@@ -81,9 +82,9 @@ impl DecayCounters {
         self.keys.rows()
     }
 
-    /// How many rows the features of each group have; a group may come several times.
-    pub fn rows_of_groups(&self) -> Vec<(GroupId, u64)> {
-        self.features.rows().collect()
+    /// What there is of each group, by their places in the pipeline file, as far as there was anything.
+    pub fn held(&self) -> &[GroupHoldings] {
+        self.features.held()
     }
 
     /// Lets go of keys with all that is theirs, whatever is marked of it: of which some group of theirs is not wanted. For
@@ -209,6 +210,9 @@ impl DecayCounters {
 
 /// Frees what a key that goes has outside of its block.
 fn release(block: Block<'_>, uniques: &mut UniquesStore, features: &mut FeatureTable) {
+    if let Some(row) = block.each_row().next() {
+        features.remove_key(row.feature());
+    }
     block.each_row().for_each(|row| release_row(row, uniques, features));
 }
 

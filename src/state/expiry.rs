@@ -43,6 +43,7 @@ impl DecayCounters {
         let DecayCounters { keys, features, uniques, expiry, in_flight, .. } = self;
         // What was read of it may have to be read again.
         let key_stays = in_flight.contains(keys.block(key).id());
+        let (rows, mut gone) = (keys.block(key).rows(), 0);
         keys.remove_rows(key, |row| {
             let feature = features.get(row.feature());
             let expires = expires(feature.kept_for, row.last_update())?;
@@ -55,6 +56,10 @@ impl DecayCounters {
                 return None;
             }
             let words = feature.all_words(row.is_single());
+            gone += 1;
+            if gone == rows {
+                features.remove_key(row.feature());
+            }
             release_row(row, uniques, features);
             Some(words)
         });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::held::Held;
 use super::marks::RhythmId;
 use super::record::{FeatureHash, RecordedFeature};
 use super::shown::shown_words;
@@ -13,6 +14,7 @@ use crate::pipeline::{
     Beginnings, FeatureKey, Group, GroupId, HoldBack, MeasureId, NOTHING_LEFT_AFTER, Pipeline, RowShape,
 };
 use crate::sink::dynamodb::{typical_bytes_in_key, typical_item_bytes, write_units};
+use crate::telemetry::GroupHoldings;
 
 /// Numbers features, and forgets those that no row belongs to any more: event names, and with them
 /// feature names, may be made up by whoever makes the events.
@@ -27,12 +29,16 @@ pub(super) struct FeatureTable {
     name_bytes: usize,
     /// Since when those count that were added to a state.
     beginnings: Beginnings,
+    /// What there is of each group.
+    held: Held,
 }
 
 /// A feature, with what it takes to work on its rows.
 #[derive(Debug)]
 pub(super) struct Feature {
     pub key: FeatureKey,
+    /// The first of the groups that are keyed like its own.
+    keyed_like: GroupId,
     /// It was added to a state then, and counts nothing from before.
     pub since: Option<EventTime>,
     pub shape: RowShape,
@@ -79,6 +85,7 @@ impl Feature {
         let HoldBack { min_change, max_age } = pipeline.publish.held_back_of(group);
         let mut feature = Feature {
             key: key.clone(),
+            keyed_like: pipeline.first_keyed_like(key.group),
             since,
             shape,
             // Uniques show no squares.
@@ -196,14 +203,33 @@ impl FeatureTable {
         is_new.then(|| feature.recorded())
     }
 
-    /// A row was added to the feature.
-    pub fn add_row(&mut self, number: u32) {
-        self.entries[number as usize].rows += 1;
+    /// A row was added to the feature, with so many words behind its last update.
+    pub fn add_row(&mut self, number: u32, words: usize) {
+        let feature = &mut self.entries[number as usize];
+        feature.rows += 1;
+        self.held.add_row(feature.key.group, words);
     }
 
-    /// A row was taken from the feature; the last one takes the feature along.
-    pub fn remove_row(&mut self, number: u32) {
+    /// What a row of it has takes so many bytes more, or less.
+    #[inline]
+    pub fn grow(&mut self, number: u32, bytes: isize) {
+        self.held.grow(self.entries[number as usize].key.group, bytes);
+    }
+
+    /// A key was added that has a row of the feature.
+    pub fn add_key(&mut self, number: u32) {
+        self.held.add_key(self.entries[number as usize].keyed_like);
+    }
+
+    /// A key is about to go that has a row of the feature.
+    pub fn remove_key(&mut self, number: u32) {
+        self.held.remove_key(self.entries[number as usize].keyed_like);
+    }
+
+    /// A row with so many words was taken from the feature; the last one takes the feature along.
+    pub fn remove_row(&mut self, number: u32, words: usize) {
         let feature = &mut self.entries[number as usize];
+        self.held.remove_row(feature.key.group, words);
         feature.rows -= 1;
         if feature.rows == 0 {
             self.numbers.remove(&feature.key.name);
@@ -231,9 +257,9 @@ impl FeatureTable {
         }
     }
 
-    /// How many rows each feature has.
-    pub fn rows(&self) -> impl Iterator<Item = (GroupId, u64)> {
-        self.entries.iter().map(|feature| (feature.key.group, feature.rows))
+    /// What there is of each group, by their places in the pipeline file, as far as there was anything.
+    pub fn held(&self) -> &[GroupHoldings] {
+        self.held.groups()
     }
 
     /// The bytes that it takes.
@@ -278,14 +304,14 @@ mod tests {
         let mut table = FeatureTable::default();
         let add = |table: &mut FeatureTable, number| {
             let feature = table.number_of(&key(number), &pipeline);
-            table.add_row(feature);
+            table.add_row(feature, 1);
             feature
         };
         let first = add(&mut table, 0);
         let before = table.allocated_bytes();
         let exploded: Vec<u32> = (1..100_000).map(|number| add(&mut table, number)).collect();
         assert!(table.allocated_bytes() > 1_000_000);
-        exploded.into_iter().for_each(|feature| table.remove_row(feature));
+        exploded.into_iter().for_each(|feature| table.remove_row(feature, 1));
         table.give_back();
         assert!(table.allocated_bytes() < before + 10_000, "{} bytes", table.allocated_bytes());
         assert_eq!(add(&mut table, 5), 1);

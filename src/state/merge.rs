@@ -5,6 +5,7 @@ use super::blocks::{BlockAddress, Blocks, MOST_BLOCKS};
 use super::counters::{ApplyError, DecayCounters};
 use super::features::Feature;
 use super::marks::RhythmId;
+use super::uniques_store::UniquesStore;
 use crate::counter::{EventTime, MemberHash, Uniques, UniquesScheme};
 use crate::pipeline::{Pipeline, RowShape};
 use crate::sums::{Amount, Contribution, Damaged, KeySums, Keys, Sum};
@@ -57,11 +58,12 @@ impl DecayCounters {
 
     /// Adds a key, with room for the rows that it gets.
     fn begin(&mut self, key: &KeySums<'_>, features: &[u32]) -> Result<BlockAddress, ApplyError> {
-        let mut words = 0;
+        let (mut words, mut number) = (0, None);
         let mut first: Option<EventTime> = None;
         for contribution in key.contributions() {
             let Contribution { sum, last_update, feature } = contribution?;
-            let shown = features.get(feature as usize).map_or(0, |number| self.features.get(*number).shown_words);
+            number = features.get(feature as usize).copied();
+            let shown = number.map_or(0, |number| self.features.get(number).shown_words);
             words += match sum {
                 Sum::One(_) => row_words(1),
                 Sum::Values(values) => row_words(values.len() + shown),
@@ -71,7 +73,11 @@ impl DecayCounters {
         }
         let first = first.ok_or(Damaged("a key without a contribution"))?;
         let since = self.limiter.as_ref().and_then(|limiter| limiter.since(key.id(), first));
-        self.keys.insert(key.id(), key.text(), since, words).ok_or_else(|| self.no_room(key.text()))
+        let block = self.keys.insert(key.id(), key.text(), since, words).ok_or_else(|| self.no_room(key.text()))?;
+        if let Some(number) = number {
+            self.features.add_key(number);
+        }
+        Ok(block)
     }
 
     /// Merges what one feature of a key gets; says where the key's block is then.
@@ -92,9 +98,10 @@ impl DecayCounters {
         if feature.shape == RowShape::Uniques {
             return self.merge_uniques(key, row, number, contribution);
         }
-        let mut key = key;
+        let (mut key, mut grown) = (key, 0);
         if self.keys.block(key).row(row).is_single() {
             let more = feature.all_words(false) - 1;
+            grown = more;
             key = self.keys.make_room(key, more).ok_or_else(|| self.no_room_for(key))?;
             let mut block = self.keys.block_mut(key);
             let weight = f64::from_bits(block.read().row(row).word());
@@ -119,6 +126,9 @@ impl DecayCounters {
             _ => {}
         }
         *last_update = own.0 as u64;
+        if grown > 0 {
+            self.features.grow(number, 8 * grown.cast_signed());
+        }
         Ok(key)
     }
 
@@ -133,6 +143,8 @@ impl DecayCounters {
         let feature = self.features.get(number);
         let time = contribution.last_update;
         let (single, word);
+        // What it has outside of its key's block.
+        let mut beside = 0;
         let shown_words = feature.shown_words;
         let mut words: &[u64] = match contribution.sum {
             // A large block moves for no single event: its rows have their values from the beginning.
@@ -159,6 +171,7 @@ impl DecayCounters {
                 let set = &self.pipeline.group(feature.key.group).other_shapes.uniques;
                 let mut uniques = Uniques::new();
                 add_members(&mut uniques, set, &contribution.sum, time);
+                beside = UniquesStore::bytes_of(&uniques);
                 word = self.uniques.insert(uniques);
                 std::slice::from_ref(&word)
             }
@@ -173,8 +186,10 @@ impl DecayCounters {
             None => return Err(self.no_room_for(key)),
         };
         self.keys.insert_row(key, row, number, single, time, words);
+        let words = words.len();
         self.expiry.note(feature.kept_for, time);
-        self.features.add_row(number);
+        self.features.add_row(number, words);
+        self.features.grow(number, beside.cast_signed());
         Ok(key)
     }
 
@@ -205,7 +220,8 @@ impl DecayCounters {
         let (before, time) = (EventTime(*last_update as i64), contribution.last_update);
         *last_update = before.max(time).0 as u64;
         if !is_single {
-            self.uniques.change(words[0], |uniques| add_members(uniques, set, &contribution.sum, time));
+            let grown = self.uniques.change(words[0], |uniques| add_members(uniques, set, &contribution.sum, time));
+            self.features.grow(number, grown);
             return Ok(key);
         }
         let member = MemberHash(words[0]);
@@ -217,6 +233,7 @@ impl DecayCounters {
         let mut uniques = Uniques::new();
         uniques.add(set, member, before);
         add_members(&mut uniques, set, &contribution.sum, time);
+        let grown = UniquesStore::bytes_of(&uniques) + 8 * feature.shown_words;
         let word = self.uniques.insert(uniques);
         key = self.keys.make_room(key, feature.shown_words).ok_or_else(|| self.no_room_for(key))?;
         self.keys.block_mut(key).grow_row(row, feature.shown_words);
@@ -225,6 +242,7 @@ impl DecayCounters {
             let shown = vec![1.0; feature.decays.width()];
             self.keys.remember_row(key, row, feature, before, &shown);
         }
+        self.features.grow(number, grown.cast_signed());
         Ok(key)
     }
 }

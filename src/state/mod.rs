@@ -5,7 +5,7 @@
 //!   least where memory is limited (`limits`).
 //! - `key_table` finds keys. A key and its rows are one `block`, and `blocks` is where these lie.
 //!   `shown` knows what items show, where little changes are held back, and `allowance` what is put off to hold a rate.
-//! - `features` says what rows count, and `uniques_store` holds what rows of uniques have beside.
+//! - `features` says what rows count, and `uniques_store` holds what rows of uniques have beside. `held` knows how much there is of each group.
 //!
 //! Everything grows by slabs, but for the index, which is cut into many, and the few keys with very many rows: so no
 //! step ever copies everything. Each part says how many bytes it has *allocated*,
@@ -19,6 +19,7 @@ mod due;
 mod eviction;
 mod expiry;
 mod features;
+mod held;
 mod in_flight;
 mod item_writer;
 mod key_table;

@@ -240,6 +240,7 @@ impl DecayCounters {
             judged,
             largest_held_back,
             allowance,
+            metrics,
             ..
         } = self;
         let mut reader = RowReader { pipeline, features, uniques, values, window: *window };
@@ -247,19 +248,29 @@ impl DecayCounters {
         judged.fates.clear();
         judged.shown.clear();
         let (mut taken, mut left) = (0, None::<RhythmId>);
+        let (mut little, mut over_budget) = (0, 0);
         for row in block.each_row().filter(|row| row.is_marked()) {
             let feature = features.get(row.feature());
             let fate = match feature.rhythm <= round.longest && (whole_keys || taken < ROWS_OF_A_KEY) {
                 false => Fate::Left,
-                true if fate_of_key == Some(Fate::Left) => Fate::Left,
-                true if round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back) => Fate::Held,
+                true if fate_of_key == Some(Fate::Left) => {
+                    over_budget += 1;
+                    Fate::Left
+                }
+                true if round.holds_back(feature, since) && reader.is_held(row, now, largest_held_back) => {
+                    little += 1;
+                    Fate::Held
+                }
                 true => match allowance {
                     Some(allowance) if round.selection == Selection::Due => {
                         let waited = round.began.0.saturating_sub(since.0);
                         let units = feature.units(block.text().len());
                         match allowance.admits(reader.change(row, now), waited, units) {
                             true => Fate::Taken,
-                            false => Fate::Left,
+                            false => {
+                                over_budget += 1;
+                                Fate::Left
+                            }
                         }
                     }
                     _ => Fate::Taken,
@@ -294,6 +305,8 @@ impl DecayCounters {
         if !judged.shown.is_empty() {
             keys.remember(key, features, judged);
         }
+        metrics.held_back_little.add(little);
+        metrics.held_back_for_budget.add(over_budget);
         let mut fates = judged.fates.iter();
         keys.settle_rows(key, || fates.next().copied().unwrap_or(Fate::Left));
         left

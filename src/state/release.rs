@@ -12,8 +12,10 @@ pub(super) fn has_uniques(row: Row<'_>, features: &FeatureTable) -> bool {
 
 /// Frees what a row that goes has outside of its block.
 pub(super) fn release_row(row: Row<'_>, uniques: &mut UniquesStore, features: &mut FeatureTable) {
+    let number = row.feature();
     if has_uniques(row, features) {
-        uniques.remove(row.word());
+        let freed = uniques.remove(row.word());
+        features.grow(number, -freed.cast_signed());
     }
-    features.remove_row(row.feature());
+    features.remove_row(number, features.get(number).all_words(row.is_single()));
 }

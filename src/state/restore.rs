@@ -17,6 +17,7 @@ use super::key_table::RestoredRow;
 use super::limits::InvalidFilters;
 use super::marks::Moment;
 use super::record::{FeatureHash, InvalidRecord, RecordedContent, RecordedFeature, RecordedKey, RecordedRow};
+use super::uniques_store::UniquesStore;
 use crate::clock::StreamTime;
 use crate::counter::{DecayInterval, EventTime, Uniques};
 use crate::peers::WorkerIndex;
@@ -168,7 +169,10 @@ impl DecayCounters {
                 words: &words[row.start..][..row.length],
             };
             self.keys.restore_row(block, restored).ok_or(InvalidRecord("a feature comes twice"))?;
-            self.features.add_row(row.feature);
+            self.features.add_row(row.feature, row.length);
+        }
+        if let Some(row) = rows.first() {
+            self.features.add_key(row.feature);
         }
         if !is_as_recorded {
             self.touch(block);
@@ -193,7 +197,10 @@ impl DecayCounters {
         let known = by_hash.get(&row.feature).ok_or(InvalidRecord("a feature that was not named"))?;
         let Some(restored) = known else { return Ok(false) };
         let is_as_recorded = restored.places.is_none();
-        let feature = self.features.get(restored.number);
+        let (shown_words, group) = {
+            let feature = self.features.get(restored.number);
+            (feature.shown_words, feature.key.group)
+        };
         let start = words.len();
         let single = match row.content {
             RecordedContent::Single(word) if restored.places.is_none() => {
@@ -223,17 +230,19 @@ impl DecayCounters {
             }
             RecordedContent::Uniques(bytes) => {
                 let uniques = Uniques::from_bytes(bytes).map_err(|_| InvalidRecord("uniques that are none"))?;
-                let set = &self.pipeline.group(feature.key.group).other_shapes.uniques;
+                let set = &self.pipeline.group(group).other_shapes.uniques;
                 if restored.shape != RowShape::Uniques || !uniques.fits(set) {
                     return Err(InvalidRecord("uniques that do not fit their feature"));
                 }
+                let bytes = UniquesStore::bytes_of(&uniques);
                 words.push(self.uniques.insert(uniques));
+                self.features.grow(restored.number, bytes.cast_signed());
                 false
             }
         };
         if !single {
             // What the item shows is not known.
-            words.extend(std::iter::repeat_n(0, feature.shown_words));
+            words.extend(std::iter::repeat_n(0, shown_words));
         }
         let length = words.len() - start;
         // What has another form by now is published in it.

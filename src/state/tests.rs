@@ -11,11 +11,11 @@ use crate::counter::EventTime;
 use crate::epoch::{Generation, Versions, Window};
 use crate::event::{Arrival, Decoder, Utf8};
 use crate::peers::Peers;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{GroupId, Pipeline};
 use crate::sums::{
     Addition, Additions as _, Amount, ContributionBatch, FeatureRef, HashSeed, KeyId, Router, WindowSums,
 };
-use crate::telemetry::Metrics;
+use crate::telemetry::{GroupHoldings, Metrics};
 
 const EVENT: &str = "name = \"test\"\n[event]\nname = \"n\"\ntime = \"t\"\n";
 const USERS: &str = "[[counters]]\nname = \"user\"\nkey = [\"u\"]\nevents = [\"like\", \"view\"]\n\
@@ -57,6 +57,37 @@ fn counters(pipeline: &Arc<Pipeline>) -> DecayCounters {
         Publishing::Changelog,
         Arc::new(Metrics::default()),
     )
+}
+
+/// What is kept of each group is what a look at all rows finds.
+pub(super) fn assert_held(counters: &mut DecayCounters) {
+    let mut found = Vec::new();
+    let DecayCounters { keys, features, uniques, pipeline, .. } = counters;
+    let mut of = |group: GroupId, add: &dyn Fn(&mut GroupHoldings)| {
+        let index = usize::from(group.0);
+        if index >= found.len() {
+            found.resize(index + 1, GroupHoldings::default());
+        }
+        add(&mut found[index]);
+    };
+    keys.for_each_key(|table, key| {
+        for (index, row) in table.block(key).each_row().enumerate() {
+            let feature = features.get(row.feature());
+            let of_uniques = feature.shape == crate::pipeline::RowShape::Uniques && !row.is_single();
+            let beside = if of_uniques { UniquesStore::bytes_of(uniques.get(row.word())) } else { 0 };
+            let bytes = 8 * row_words(feature.all_words(row.is_single())) + beside;
+            of(feature.key.group, &|held| {
+                held.rows += 1;
+                held.bytes += bytes as u64;
+            });
+            if index == 0 {
+                of(pipeline.first_keyed_like(feature.key.group), &|held| held.keys += 1);
+            }
+        }
+    });
+    let kept = features.held();
+    found.resize(found.len().max(kept.len()), GroupHoldings::default());
+    assert_eq!(kept, found);
 }
 
 /// By identity and feature name, what each interval has.
@@ -118,6 +149,11 @@ fn groups_that_are_keyed_alike_share_their_keys_and_others_do_not() {
     assert_eq!((block.text(), block.rows()), (b"0".as_slice(), 3));
     let pair: KeyId = HashSeed(3).key(HashSeed(3).key_fields(["u", "c"]), br"0|c\|0");
     assert!(counters.keys.find(pair).is_some());
+    assert_held(&mut counters);
+    assert_eq!(
+        counters.held().iter().map(|held| (held.rows, held.keys)).collect::<Vec<_>>(),
+        [(2, 1), (1, 1), (0, 0), (1, 0)]
+    );
 }
 
 proptest! {
@@ -179,7 +215,7 @@ fn what_fits_no_key_or_feature_is_refused() {
     let mut sums = WindowSums::new(1);
     let id = KeyId::of_test_key(long.as_bytes());
     let feature = crate::pipeline::FeatureKey {
-        group: crate::pipeline::GroupId(1),
+        group: GroupId(1),
         measure: crate::pipeline::MeasureId(0),
         name: "user.like.count".to_owned(),
     };

@@ -17,22 +17,14 @@ pub(crate) struct UniquesStore {
     slabs: Vec<Vec<Uniques>>,
     slots: Slots,
     estimates: Vec<f64>,
-    /// What the uniques hold on the heap, where that is asked for.
-    heap_bytes: Option<usize>,
+    /// What the uniques hold on the heap.
+    heap_bytes: usize,
 }
 
 impl UniquesStore {
-    /// An empty store that knows its [`UniquesStore::allocated_bytes`], which costs a look at the uniques
-    /// before and after each change.
-    pub fn measured() -> UniquesStore {
-        UniquesStore { heap_bytes: Some(0), ..UniquesStore::default() }
-    }
-
-    /// Stores the uniques of a new row, and returns the row's word.
+    /// Stores the uniques of a row that had none here, and returns the row's word.
     pub fn insert(&mut self, uniques: Uniques) -> u64 {
-        if let Some(bytes) = &mut self.heap_bytes {
-            *bytes += heap_bytes(&uniques);
-        }
+        self.heap_bytes += heap_bytes(&uniques);
         let slot = self.slots.take() as usize;
         if slot / SLAB == self.slabs.len() {
             self.slabs.push(Vec::with_capacity(SLAB));
@@ -45,16 +37,16 @@ impl UniquesStore {
         slot as u64
     }
 
-    /// Changes the uniques of the row with this word.
+    /// Changes the uniques of the row with this word; says by how many bytes they have grown.
     #[inline]
-    pub fn change(&mut self, word: u64, step: impl FnOnce(&mut Uniques)) {
+    pub fn change(&mut self, word: u64, step: impl FnOnce(&mut Uniques)) -> isize {
         let slot = word as usize;
         let uniques = &mut self.slabs[slot / SLAB][slot % SLAB];
-        let before = self.heap_bytes.map(|_| heap_bytes(uniques));
+        let before = heap_bytes(uniques);
         step(uniques);
-        if let (Some(bytes), Some(before)) = (&mut self.heap_bytes, before) {
-            *bytes = *bytes - before + heap_bytes(uniques);
-        }
+        let grown = heap_bytes(uniques).cast_signed() - before.cast_signed();
+        self.heap_bytes = self.heap_bytes.saturating_add_signed(grown);
+        grown
     }
 
     /// The uniques of the row with this word.
@@ -63,14 +55,13 @@ impl UniquesStore {
         &self.slabs[slot / SLAB][slot % SLAB]
     }
 
-    /// Forgets the uniques of a row with this word.
-    pub fn remove(&mut self, word: u64) {
+    /// Forgets the uniques of a row with this word; says how many bytes they had.
+    pub fn remove(&mut self, word: u64) -> usize {
         let slot = word as usize;
         let gone = std::mem::take(&mut self.slabs[slot / SLAB][slot % SLAB]);
-        if let Some(bytes) = &mut self.heap_bytes {
-            *bytes -= heap_bytes(&gone);
-        }
+        self.heap_bytes -= heap_bytes(&gone);
         self.slots.give_back(slot as u32);
+        UniquesStore::bytes_of(&gone)
     }
 
     /// Closes the holes that forgotten uniques have left, and gives back the slabs that are empty then.
@@ -90,11 +81,10 @@ impl UniquesStore {
         to as u64
     }
 
-    /// The bytes allocated; of a store that is not [measured](UniquesStore::measured) without those that the
-    /// uniques themselves hold.
+    /// The bytes allocated, with those that the uniques themselves hold.
     pub fn allocated_bytes(&self) -> usize {
         let slabs = self.slabs.len() * SLAB * size_of::<Uniques>();
-        slabs + vec_bytes(&self.slabs) + self.slots.allocated_bytes() + self.heap_bytes.unwrap_or_default()
+        slabs + vec_bytes(&self.slabs) + self.slots.allocated_bytes() + self.heap_bytes
     }
 
     /// The bytes that these uniques take in a store.
@@ -142,22 +132,26 @@ mod tests {
 
     #[test]
     fn it_knows_the_bytes_of_all_that_it_holds() {
-        let mut store = UniquesStore::measured();
+        let mut store = UniquesStore::default();
         let words: Vec<u64> = (0..500).map(|row| store.insert(uniques(row % 100))).collect();
-        words.iter().for_each(|word| store.change(*word, |own| own.merge(&set(), &uniques(70))));
+        let before = store.heap_bytes.cast_signed();
+        let grown: isize = words.iter().map(|word| store.change(*word, |own| own.merge(&set(), &uniques(70)))).sum();
         let expected: usize = words.iter().map(|word| heap_bytes(store.get(*word))).sum();
-        assert!(store.heap_bytes == Some(expected) && expected > 500 * 300);
-        words.iter().for_each(|word| store.remove(*word));
-        assert_eq!(store.heap_bytes, Some(0));
+        assert!(store.heap_bytes == expected && expected > 500 * 300);
+        assert_eq!(before + grown, expected.cast_signed());
+        let gone: usize = words.iter().map(|word| store.remove(*word)).sum();
+        assert_eq!((store.heap_bytes, gone), (0, expected + 500 * size_of::<Uniques>()));
     }
 
     #[test]
     fn a_compaction_gives_back_what_is_free_and_keeps_the_others() {
-        let mut store = UniquesStore::measured();
+        let mut store = UniquesStore::default();
         let words: Vec<u64> = (0..10_000).map(|row| store.insert(uniques(row % 5))).collect();
         let full = store.allocated_bytes();
         let (kept, gone): (Vec<_>, Vec<_>) = (0..10_000).zip(words).partition(|(row, _)| row % 7 == 3);
-        gone.into_iter().for_each(|(_, word)| store.remove(word));
+        for (_, word) in gone {
+            store.remove(word);
+        }
         let mut moved = Vec::new();
         store.compact(|store| moved = kept.into_iter().map(|(row, word)| (row, store.moved(word))).collect());
         assert!(store.allocated_bytes() < full / 4, "{} of {full}", store.allocated_bytes());

@@ -42,6 +42,8 @@ pub(crate) struct Router {
     /// Where in `names` those are that came last, by a few of their bits.
     recent: [usize; RECENT_NAMES],
     last_is_new: bool,
+    /// Where in `names` the last event's is, if that counts.
+    last: Option<usize>,
     /// The names that hold something for the tally.
     touched: Vec<usize>,
     tally: RouteTally,
@@ -64,6 +66,8 @@ struct NameRoutes {
 /// What it adds to under the keys of one form: groups that are keyed alike share texts and hashes.
 struct KeyRoutes {
     form: KeyForm,
+    /// The first group of the pipeline that is keyed so.
+    group: GroupId,
     groups: Vec<GroupRoutes>,
 }
 
@@ -92,6 +96,7 @@ impl Router {
             unwanted: HashMap::with_hasher(RandomState::default()),
             recent: [0; RECENT_NAMES],
             last_is_new: false,
+            last: None,
             touched: Vec::new(),
             keys: EventKeys::default(),
             key_ends: Vec::new(),
@@ -134,7 +139,7 @@ impl Router {
     /// Not inlined: decoding is, where it is called, and both together are too much for the compiler.
     #[inline(never)]
     pub fn route(&mut self, event: &Event<'_>, additions: &mut impl Additions) -> Result<(), Reason> {
-        self.last_is_new = false;
+        (self.last_is_new, self.last) = (false, None);
         let Some(index) = self.index_of(event.name()) else { return Ok(()) };
         let Router { pipeline, seed, names, touched, keys, key_ends, wanted, .. } = self;
         let name = &mut names[index];
@@ -179,7 +184,18 @@ impl Router {
             }
             start = *end;
         }
+        self.last = Some(index);
         Ok(())
+    }
+
+    /// The keys of the event that was routed last, each with a group that is keyed so.
+    pub fn last_keys<'a>(&'a self, event: &'a Event<'a>) -> impl Iterator<Item = (GroupId, &'a [u8])> {
+        let routes = self.last.and_then(|index| self.names[index].keys.as_ref().ok()).into_iter().flatten();
+        let mut start = 0;
+        routes.zip(&self.key_ends).flat_map(move |(routes, end)| {
+            let keys = std::mem::replace(&mut start, *end)..*end;
+            keys.map(|index| (routes.group, self.keys.get(event, index).0))
+        })
     }
 
     fn update_tally(&mut self) {
@@ -233,7 +249,7 @@ impl Router {
         for (id, group) in (0u16..).map(GroupId).zip(&pipeline.groups).filter(wanted) {
             let targets = self.targets(id, group, event, weight, &mut verdict);
             if !targets.is_empty() {
-                self.add_targets(&mut keys, group, targets);
+                self.add_targets(&mut keys, id, targets);
             }
         }
         if keys.is_empty() && verdict.is_ok() {
@@ -293,10 +309,11 @@ impl Router {
     }
 
     /// Puts a group's targets among those of the groups with the same keys and the same conditions.
-    fn add_targets(&self, keys: &mut Vec<KeyRoutes>, group: &Group, targets: Vec<Target>) {
+    fn add_targets(&self, keys: &mut Vec<KeyRoutes>, id: GroupId, targets: Vec<Target>) {
+        let group = self.pipeline.group(id);
         let form = KeyForm::of(group, &self.pipeline.event, self.seed);
         let index = keys.iter().position(|key| key.form == form).unwrap_or_else(|| {
-            keys.push(KeyRoutes { form, groups: Vec::new() });
+            keys.push(KeyRoutes { form, group: self.pipeline.first_keyed_like(id), groups: Vec::new() });
             keys.len() - 1
         });
         let groups = &mut keys[index].groups;

@@ -7,8 +7,10 @@ use super::elsewhere::Elsewhere;
 use super::evictions::Evictions;
 use super::freshness::Freshness;
 use super::holdings::Holdings;
+use super::hot_keys::HotKeys;
 use super::pulse::Pulse;
 use super::recent::RecentLetters;
+use super::shares::Shares;
 use super::silence::Silence;
 use super::stage::Stage;
 use super::trouble::Trouble;
@@ -25,6 +27,8 @@ pub struct Metrics {
     pub missing_keys: Counter,
     /// Times a row was not touched because the field of its value or weight was missing or null.
     pub missing_values: Counter,
+    /// Events that arrived more than a window after they had happened, where it is known when they did.
+    pub late_events: Counter,
     /// Kafka messages without a payload.
     pub tombstones: Counter,
     /// Bytes of input that were decoded.
@@ -49,6 +53,8 @@ pub struct Metrics {
     pub stage: Stage,
     /// Keys that are held, and what they take.
     pub holdings: Holdings,
+    /// Keys that get most events.
+    pub hot_keys: HotKeys,
     /// How long the sink has not taken anything of what it was given.
     pub sink_silence: Silence,
     /// The last few dead letters.
@@ -61,6 +67,12 @@ pub struct Metrics {
     pub items_superseded: Counter,
     /// Write units that the table says it has taken for them.
     pub write_units: Counter,
+    /// The same, by group.
+    pub group_write_units: Shares,
+    /// How often an item that had changed was left for a later round, because it had changed too little.
+    pub held_back_little: Counter,
+    /// The same, to hold a rate of write units.
+    pub held_back_for_budget: Counter,
     /// Attempts of the sink that failed and were tried again.
     pub sink_retries: Counter,
     /// The same, by cause.

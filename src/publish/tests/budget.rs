@@ -85,6 +85,7 @@ fn where_everything_fits_nothing_is_put_off_and_at_the_end_everything_is_written
     machine.change((0..100).map(|user| (user, "view")));
     machine.pass(WINDOW);
     assert_eq!((machine.writes, machine.metrics.waiting.latest()), (100, None));
+    assert_eq!(machine.metrics.held_back_for_budget.get(), 0);
     machine.change((0..USERS).map(|user| (user, "view")));
     let (began, end) =
         (machine.now.0, RunState { is_drained: true, is_stopping: false, is_held: false, applied: Epoch(0) });
@@ -105,9 +106,12 @@ fn a_budget_wins_over_the_age_that_a_group_asks_for_and_small_changes_stay_held_
     machine.pass(3 * ALL);
     let writes = machine.writes;
     assert_eq!(writes, USERS as usize);
+    assert!(machine.metrics.held_back_for_budget.get() >= USERS as u64 / 2);
+    assert_eq!(machine.metrics.held_back_little.get(), 0);
     machine.change((0..USERS).map(|user| (user, "view")));
     machine.pass(280_000);
     assert_eq!(machine.writes, writes, "a tenth more is held back");
+    assert!(machine.metrics.held_back_little.get() >= USERS as u64);
     machine.pass(20_000 + 4 * ALL);
     assert_eq!((machine.writes, machine.changed.len()), (writes + USERS as usize, 0));
 }

@@ -19,6 +19,7 @@ use super::first_write::FirstWrite;
 use super::request::{Answer, ITEMS_PER_REQUEST, id, put_all, put_if_newer};
 use super::retry::{FailedAttempts, pause};
 use super::schedule::{End, Verdict, Write};
+use super::size::write_units as units_of;
 use super::unsettled::{ItemId, Unsettled};
 use crate::epoch::{Generation, Version};
 use crate::lease::Lease;
@@ -223,7 +224,9 @@ impl Flow {
                 match answer {
                     Answer::Taken { unprocessed, write_units } => {
                         self.metrics.write_units.add(write_units.ceil() as u64);
-                        End::Taken { throttled: self.indices(call, &writes, &unprocessed) }
+                        let throttled = self.indices(call, &writes, &unprocessed);
+                        self.share_out(write_units, call, &writes, &throttled);
+                        End::Taken { throttled }
                     }
                     Answer::Stands(version) => self.judge_standing(call, &writes, version)?,
                 }
@@ -243,6 +246,17 @@ impl Flow {
             self.tell(call, verdict)?;
         }
         Ok(())
+    }
+
+    /// Shares out what a request has taken among the groups whose items it wrote: by the size of each write, and within one evenly.
+    fn share_out(&self, write_units: f64, call: &Call<'_, '_>, writes: &[Write], throttled: &[usize]) {
+        let size = |write: &Write| units_of(write.bytes) as f64;
+        let taken = || (0..).zip(writes).filter(|(index, _)| !throttled.contains(index)).map(|(_, write)| write);
+        let for_each_unit = write_units / taken().map(size).sum::<f64>().max(1.0);
+        self.metrics.group_write_units.add(taken().flat_map(|write| {
+            let of_item = for_each_unit * size(write) / write.items.len().max(1) as f64;
+            call.items(write, &self.pipeline).map(move |item| (item.group.name.as_str(), of_item))
+        }));
     }
 
     /// Which of these writes the service did not take, by what it gave back of them.

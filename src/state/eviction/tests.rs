@@ -128,6 +128,7 @@ impl Worker {
         });
         applied.expect("what was made here is right");
         while self.counters.forget_expired() == Swept::MoreToDo {}
+        crate::state::tests::assert_held(&mut self.counters);
         let used = self.used();
         self.most = Usage { rows: self.most.rows.max(used.rows), bytes: self.most.bytes.max(used.bytes) };
         let held = self.metrics.rows.get() as usize;

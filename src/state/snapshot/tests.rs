@@ -257,6 +257,7 @@ impl Model {
     }
 
     fn step(&mut self, step: &Step) {
+        crate::state::tests::assert_held(&mut self.counters);
         match step {
             Step::Epoch(seed) => {
                 self.window += 1;
@@ -318,6 +319,7 @@ impl Model {
 
     fn compare(&mut self, held: &All, stream: StreamTime) {
         let mut restored = self.folder.restore(&self.pipeline, stream);
+        crate::state::tests::assert_held(&mut restored);
         assert_eq!(restored.keys.marked_rows(), all(&mut restored).values().filter(|row| row.is_marked).count());
         let restored = all(&mut restored);
         assert_eq!(restored.keys().collect::<Vec<_>>(), held.keys().collect::<Vec<_>>());

@@ -88,6 +88,7 @@ metrics! {
     DEAD_LETTERS = Counter "dead_letters" ["reason"] "Events that could not be counted, by reason";
     MISSING_KEYS = Counter "missing_keys" [] "Times an event added nothing to a group because a key field was missing, null or empty";
     MISSING_VALUES = Counter "missing_values" [] "Times a row was not touched because the field of its value or weight was missing or null";
+    LATE_EVENTS = Counter "late_events" [] "Events that arrived more than a window after they had happened, where it is known when they arrived; they count like others";
     TOMBSTONES = Counter "tombstones" [] "Kafka messages without a payload";
     SOURCE_LAG_MESSAGES = Gauge "source_lag_messages" ["partition"] "Messages of a Kafka partition that are still to be read, about; of the partitions that this process reads";
     SOURCE_LAG_SECONDS = Gauge "source_lag_seconds" ["partition"] "How old the last message is that was read of a Kafka partition; 0 where all are read";
@@ -96,7 +97,11 @@ metrics! {
     WORKER_WAITING = Counter "worker_waiting_seconds" ["worker", "for"] "Time in which a worker had no processor, by what it would have needed to go on: sampled, four times a second";
     ROWS = Gauge "rows" [] "Rows that are held";
     KEYS = Gauge "keys" [] "Keys that are held";
-    ROW_BYTES = Gauge "row_bytes" [] "Bytes that are allocated for keys and their rows; uniques only where memory is limited";
+    ROW_BYTES = Gauge "row_bytes" [] "Bytes that are allocated for keys and their rows";
+    GROUP_EVENTS = Counter "group_events" ["group"] "Events of the names that a group counts";
+    GROUP_ROWS = Gauge "group_rows" ["group"] "Rows that are held of a group";
+    GROUP_ROW_BYTES = Gauge "group_row_bytes" ["group"] "Bytes of a group's rows, with the sketches of uniques; without keys, which groups share";
+    GROUP_KEYS = Gauge "group_keys" ["key"] "Keys that are held, by their fields: groups with the same key fields share their keys";
     ROWS_EXPIRED = Counter "rows_expired" [] "Rows that were forgotten because their ttl had passed";
     ROWS_EVICTED = Counter "rows_evicted" ["cause"] "Rows that were evicted, by cause";
     LIMIT_USED = Gauge "limit_used_ratio" ["limit"] "How much of a limit of the pipeline file is used, for this process's share; none without limits";
@@ -106,6 +111,8 @@ metrics! {
     ITEMS = Counter "items" ["outcome"] "Items by what became of them: written, refused by the table for good, superseded by a newer one";
     SINK_RETRIES = Counter "sink_retries" ["cause"] "Attempts of the sink that failed and were tried again, by cause";
     WRITE_UNITS = Counter "write_units" [] "Write units that DynamoDB says it has taken";
+    GROUP_WRITE_UNITS = Counter "group_write_units" ["group"] "The same, shared out among the groups whose items were written, by the size of these";
+    WRITES_HELD_BACK = Counter "writes_held_back" ["cause"] "Times that an item that had changed was left for a later round: because it had changed by less than min_change, or to hold budget_wcu";
     CHECKPOINTS = Counter "checkpoints" [] "Checkpoints that were made; by process 0, for all";
     CHECKPOINT_FAILURES = Counter "checkpoint_failures" [] "Checkpoints that could not be made";
     CHECKPOINT_AGE = Gauge "checkpoint_age_seconds" [] "How long ago the last checkpoint was made, or the process began; none without a state";

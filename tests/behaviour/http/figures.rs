@@ -1,13 +1,13 @@
 //! The figures are those of the run's own summary.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{address_of, metrics_come_to, status};
 use super::{follow, likes, place};
-use crate::program::Ended;
+use crate::program::{Ended, Workplace};
 
 /// What the run says at its end, for programs.
-fn summary(ended: &Ended) -> Value {
+pub(super) fn summary(ended: &Ended) -> Value {
     let lines = ended.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut fields = lines.map(|line| line["fields"].clone());
     fields.rfind(|fields| fields.get("items_written").is_some()).expect("a summary")
@@ -75,6 +75,22 @@ fn the_metrics_of_a_run_equal_its_summary() {
         assert_eq!((&told["events"], &told["rows"][0], &told["waiting"]), (&3_501.into(), &3_000.into(), &0.into()));
         assert_eq!((&told["groups"][0]["group"], &told["groups"][0]["key"][0]), (&"user".into(), &"userId".into()));
         assert_eq!(told["groups"][0]["missingKeys"], 1, "{told}");
+        // Like events in windows: of one decay counter in three intervals, or of a single event.
+        assert_eq!(metrics.value("group_rows{group=\"user\"}"), summary["rows"].as_f64().unwrap());
+        assert_eq!(metrics.value("group_keys{key=\"userId\"}"), metrics.value("keys"));
+        assert_eq!(metrics.value("group_events_total{group=\"user\"}"), 3_501.0);
+        let bytes = metrics.value("group_row_bytes{group=\"user\"}");
+        // A directory word, the last update, and one word or three.
+        assert_eq!(bytes, (2_500 * 8 * 3 + 500 * 8 * 5) as f64);
+        assert!(bytes < metrics.value("row_bytes"));
+        assert_eq!(
+            (&told["groups"][0]["rows"], &told["groups"][0]["keys"], &told["groups"][0]["rowBytes"]),
+            (&3_000.into(), &3_000.into(), &(bytes as u64).into())
+        );
+        // They are of 2024, and arrive as they are read.
+        assert_eq!((metrics.value("late_events_total"), &told["lateEvents"]), (3_501.0, &3_501.into()));
+        assert_eq!(metrics.sum("writes_held_back_total"), 0.0);
+        assert_eq!(metrics.find("group_write_units_total{group=\"user\"}"), None, "there is no DynamoDB");
     }
 }
 
@@ -102,6 +118,56 @@ fn a_flood_of_dead_letters_is_counted_and_only_the_last_few_are_shown() {
         assert!(letter["place"].as_str().unwrap().contains("offset"), "{letter}");
     }
     assert_eq!(told["ready"]["ok"], true, "{told}");
+    run.close_stdin();
+    run.end().exits(0);
+}
+
+#[test]
+fn the_keys_that_most_events_have_are_told() {
+    let place = Workplace::new();
+    place.write(
+        "p.toml",
+        r#"
+        name = "hot"
+        event = { name = "n", time = "t" }
+        [[counters]]
+        name = "user"
+        key = ["u"]
+        events = ["like"]
+        decays = ["1h"]
+        [[counters]]
+        name = "topics"
+        key = ["u", "topics"]
+        explode = ["topics"]
+        events = ["like"]
+        decays = ["1d"]
+        "#,
+    );
+    let mut run = follow(&place, "none", &["-w", "2"]);
+    let address = address_of(&run);
+    // Every other event is ann's, and of two topics; the others are of users of their own.
+    let event = |number: u64| match number % 2 {
+        0 => r#"{"n":"like","u":"ann","topics":["a|b","c"],"t":1707605599}"#.to_owned(),
+        _ => format!(r#"{{"n":"like","u":"{number}","topics":["d"],"t":1707605599}}"#),
+    };
+    let events = 40_000;
+    for from in (0..events).step_by(500) {
+        run.write(&(from..from + 500).map(|number| event(number) + "\n").collect::<String>());
+    }
+    // What no group counts has no keys.
+    run.write(&"{\"n\":\"view\",\"u\":\"bob\",\"t\":1707605599}\n".repeat(10));
+    metrics_come_to(address, "all are counted", |metrics| metrics.value("events_total") == (events + 10) as f64);
+    let told = status(address);
+    let hot = told["hotKeys"].as_array().unwrap();
+    assert_eq!(hot.len(), 10, "{told}");
+    let share = |fields: &[&str], key: &str| {
+        let found = hot.iter().find(|hot| hot["key"] == key && hot["fields"] == json!(fields));
+        found.unwrap_or_else(|| panic!("{key} is not among {hot:?}"))["share"].as_f64().unwrap()
+    };
+    for share in [share(&["u"], "ann"), share(&["u", "topics"], "ann|a\\|b"), share(&["u", "topics"], "ann|c")] {
+        assert!((0.3..0.7).contains(&share), "{hot:?}");
+    }
+    assert_eq!((&hot[0]["group"], hot.iter().filter(|hot| hot["key"] == "bob").count()), (&"user".into(), 0));
     run.close_stdin();
     run.end().exits(0);
 }

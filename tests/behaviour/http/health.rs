@@ -85,7 +85,10 @@ fn a_table_that_is_away_is_told_and_that_it_is_back() {
     run.write(&likes(0..10));
     metrics_come_to(address, "they are written", |metrics| metrics.value("items_total{outcome=\"written\"}") == 10.0);
     comes_to(address, "/ready", 200, "ok");
-    assert!(Metrics::of(address).value("write_units_total") >= 10.0);
+    let metrics = Metrics::of(address);
+    assert!(metrics.value("write_units_total") >= 10.0);
+    let of_groups = metrics.sum("group_write_units_total");
+    assert!((of_groups - metrics.value("write_units_total")).abs() < 1e-6, "{of_groups}");
     fake.stop();
     run.write(&likes(0..20));
     comes_to(address, "/ready", 503, "the sink is away: ");

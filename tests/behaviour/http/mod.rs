@@ -8,6 +8,7 @@ mod hostile;
 mod items;
 mod page;
 mod processes;
+mod together;
 mod usage;
 
 use crate::commands::reference;

@@ -61,6 +61,7 @@ fn whoever_types_a_key_sees_its_counters_move() {
     browser.comes_to(SHOWN, near(7.0));
     assert_eq!(browser.evaluate("document.querySelector('#features tbody button').textContent"), "user.like.count");
     assert!(browser.evaluate("document.querySelectorAll('#key-chart canvas').length") == 1);
+    browser.comes_to("document.querySelector('#hot button')?.textContent", |key| key == "ann <b>");
     browser
         .comes_to("document.getElementById('letters').textContent", |text| text.as_str().unwrap().contains("no event"));
     browser.comes_to("document.getElementById('tiles').textContent", |text| text.as_str().unwrap().contains("events7"));
@@ -72,6 +73,13 @@ fn whoever_types_a_key_sees_its_counters_move() {
     );
     // The link to the key shows it at once.
     browser.call("Page.reload", json!({}));
+    browser.comes_to(SHOWN, near(7.0));
+    // And so does a key among those with most events, for whoever does not know one.
+    browser.evaluate("history.replaceState(null, '', '/')");
+    browser.call("Page.reload", json!({}));
+    browser.comes_to("document.querySelector('#hot button')?.textContent", |key| key == "ann <b>");
+    assert!(browser.evaluate(SHOWN).is_null(), "no key is watched");
+    browser.evaluate("document.querySelector('#hot button').click()");
     browser.comes_to(SHOWN, near(7.0));
     // Until its items are in the table the key is asked for in vain, which a browser tells as an error, too.
     browser.errors.retain(|error| error["params"]["entry"]["source"] != "network");

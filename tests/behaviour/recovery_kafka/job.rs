@@ -67,6 +67,13 @@ impl Job {
         Job { sink: "dynamodb", ..self }
     }
 
+    /// Makes its topic, of a real broker, with so many partitions.
+    pub fn makes_topic(&self, partitions: u32) {
+        self.place.write("none.jsonl", "");
+        let partitions = partitions.to_string();
+        self.place.run(&["produce", "p.toml", "none.jsonl", "--create-partitions", &partitions]).exits(0);
+    }
+
     pub fn table(&self) -> PathBuf {
         self.place.path("items.db")
     }
@@ -80,6 +87,19 @@ impl Job {
     pub fn start_with(&self, workers: &str, more: &[&str], environment: &[(&str, &str)]) -> Running {
         let run = ["run", "p.toml", "--state", "state", "--sink", self.sink, "--clock", self.clock, "-w", workers];
         self.place.start_with(&[run.as_slice(), more].concat(), environment)
+    }
+
+    /// The same with its state on a disk of so many MiB, in a namespace of its own; `None`: this machine lets nobody mount.
+    pub fn start_on_small_disk(&self, mib: u32, workers: &str, more: &[&str]) -> Option<Running> {
+        let script = |then: &str| {
+            let mount = format!("mkdir -p state; mount -t tmpfs -o size={mib}m none state; {then}");
+            format!("exec unshare -Ur --mount sh -ec '{mount}' \"$0\" \"$@\"")
+        };
+        if self.place.start_by(&script("true"), &[]).end().code() != Some(0) {
+            return None;
+        }
+        let run = ["run", "p.toml", "--state", "state", "--sink", self.sink, "--clock", self.clock, "-w", workers];
+        Some(self.place.start_by(&script("exec \"$0\" \"$@\""), &[run.as_slice(), more].concat()))
     }
 
     /// A life that reads what there is, and ends.

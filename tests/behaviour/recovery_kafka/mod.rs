@@ -12,6 +12,7 @@ mod kills;
 mod lost;
 mod messages;
 mod outages;
+mod own_broker;
 mod partitions;
 mod sender;
 mod soak;
@@ -22,6 +23,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 pub use job::{Job, brokers, while_sending};
+pub use own_broker::OwnBroker;
 pub use sender::Sender;
 pub use watch::Watch;
 

@@ -3,15 +3,13 @@
 //! Most of it is with brokers that librdkafka plays in this process; a real one that is killed takes longer. Not covered: several real
 //! brokers, of which one takes over from another that had less.
 
-use std::fs::OpenOptions;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
+use super::own_broker::OwnBroker;
 use super::{Job, PLAYED_TOPIC as TOPIC, Seed, Sender, Watch, cluster, while_sending};
 
 /// Clients come back soon, as the outages are short.
@@ -114,81 +112,6 @@ fn errors_of_brokers_and_other_leaders_cost_nothing() {
     watch.end();
 }
 
-/// A broker of the test's own, which keeps its messages when it is killed.
-struct OwnBroker {
-    port: u16,
-    /// It, since it was started again.
-    child: Option<Child>,
-}
-
-impl OwnBroker {
-    fn start(port: u16) -> OwnBroker {
-        let broker = OwnBroker { port, child: None };
-        broker.service("start");
-        broker
-    }
-
-    fn service(&self, command: &str) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/services");
-        let done = Command::new(script).args([command, "kafka"]).env("KAFKA_PORT", self.port.to_string()).output();
-        let done = done.expect("a shell");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
-
-    fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        format!("{}/.services/kafka-{}/{name}", env!("CARGO_MANIFEST_DIR"), self.port).into()
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = std::fs::read_to_string(self.file("pid")).expect("a pid");
-        let kill = format!("kill -{signal} {}", pid.trim());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success(), "{kill}");
-    }
-
-    /// Kills it; gives back how it was started.
-    fn kill(&mut self) -> Vec<String> {
-        let pid = std::fs::read_to_string(self.file("pid")).expect("a pid");
-        let line = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).expect("a command line");
-        self.signal("KILL");
-        if let Some(mut child) = self.child.take() {
-            let _ = child.wait();
-        }
-        line.split('\0').filter(|part| !part.is_empty()).map(str::to_owned).collect()
-    }
-
-    /// Starts it again with what it has on disk.
-    fn start_again(&mut self, line: &[String]) {
-        let started =
-            || std::fs::read_to_string(self.file("log")).unwrap_or_default().matches("Kafka Server started").count();
-        let before = started();
-        let log = OpenOptions::new().append(true).open(self.file("log")).expect("its log");
-        let mut command = Command::new(&line[0]);
-        command.args(&line[1..]).stdin(Stdio::null()).stdout(log.try_clone().expect("its log")).stderr(log);
-        let child = command.spawn().expect("a broker");
-        std::fs::write(self.file("pid"), child.id().to_string()).expect("its pid");
-        let deadline = Instant::now() + Duration::from_secs(90);
-        while started() == before {
-            assert!(Instant::now() < deadline, "the broker does not come back");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        self.child = Some(child);
-    }
-}
-
-impl Drop for OwnBroker {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        self.service("stop");
-    }
-}
-
 #[test]
 #[ignore = "needs Kafka"]
 fn a_broker_that_is_stopped_and_killed_costs_nothing_takes_minutes() {
@@ -196,14 +119,9 @@ fn a_broker_that_is_stopped_and_killed_costs_nothing_takes_minutes() {
     let mut random = StdRng::seed_from_u64(told.0);
     // Beside those of other tests, and below those that the system gives away.
     let mut broker = OwnBroker::start(27_192);
-    let place = crate::program::Workplace::new();
-    place.write("p.toml", format!(
-        "name = \"p\"\nevent = {{ name = \"n\", time = \"t\" }}\nkafka = {{ brokers = \"{}\", topic = \"{TOPIC}\" }}\n\
-         counters = [{{ name = \"u\", key = [\"u\"], events = \"*\", decays = [\"5s\"] }}]\n", broker.address()));
-    place.write("none.jsonl", "");
-    place.run(&["produce", "p.toml", "none.jsonl", "--create-partitions", "3"]).exits(0);
-    let mut sender = Sender::new(&broker.address(), TOPIC, 3, told.0);
     let job = Job::with_kafka(&broker.address(), TOPIC, OPTIONS, "");
+    job.makes_topic(3);
+    let mut sender = Sender::new(&broker.address(), TOPIC, 3, told.0);
     let watch = Watch::begin(&job.table());
     sender.send(50);
     let mut run = job.start("2", &[]);

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{View, health};
 use crate::event::Reason;
+use crate::pipeline::{Group, GroupId};
 use crate::source::kafka::PartitionLag;
 use crate::telemetry::http::Exposition;
 use crate::telemetry::http::openmetrics as m;
@@ -16,6 +17,7 @@ impl View {
         self.tell_source(&mut told);
         self.tell_workers(&mut told);
         self.tell_rows(&mut told);
+        self.tell_groups(&mut told);
         self.tell_sink(&mut told);
         self.tell_checkpoints(&mut told);
         told
@@ -51,6 +53,7 @@ impl View {
         }
         told.count(m::MISSING_KEYS, metrics.missing_keys.get());
         told.count(m::MISSING_VALUES, metrics.missing_values.get());
+        told.count(m::LATE_EVENTS, metrics.late_events.get());
         told.count(m::TOMBSTONES, metrics.tombstones.get());
         for lag in self.lags().filter(|lag| self.reads(lag)) {
             let partition = lag.partition.to_string();
@@ -86,6 +89,27 @@ impl View {
         }
     }
 
+    fn tell_groups(&self, told: &mut Exposition) {
+        let tallies = self.known.get().map(|known| known.observations.groups()).unwrap_or_default();
+        for (index, group) in self.pipeline.groups.iter().enumerate() {
+            let (name, held) = (group.name.as_str(), self.metrics.holdings.of_group(index));
+            told.count_of(m::GROUP_EVENTS, &[name], tallies.get(index).map_or(0, |tally| tally.events));
+            told.count_of(m::GROUP_ROWS, &[name], held.rows);
+            told.count_of(m::GROUP_ROW_BYTES, &[name], held.bytes);
+            if self.pipeline.first_keyed_like(GroupId(index as u16)) == GroupId(index as u16) {
+                told.count_of(m::GROUP_KEYS, &[&self.key_fields(group).join(",")], held.keys);
+            }
+            if self.target.is_dynamodb() {
+                told.real_of(m::GROUP_WRITE_UNITS, &[name], self.metrics.group_write_units.of(name));
+            }
+        }
+    }
+
+    /// The names of the fields that a group is keyed by.
+    pub(super) fn key_fields(&self, group: &Group) -> Vec<&str> {
+        group.key.iter().map(|id| self.pipeline.event.fields[usize::from(id.0)].name.as_str()).collect()
+    }
+
     fn tell_sink(&self, told: &mut Exposition) {
         let metrics = &self.metrics;
         told.count(m::ITEMS_WAITING, metrics.waiting.items());
@@ -104,6 +128,11 @@ impl View {
             told.count_of(m::SINK_RETRIES, &[cause], retries);
         }
         told.count(m::WRITE_UNITS, metrics.write_units.get());
+        for (cause, writes) in
+            [("min_change", &metrics.held_back_little), ("budget_wcu", &metrics.held_back_for_budget)]
+        {
+            told.count_of(m::WRITES_HELD_BACK, &[cause], writes.get());
+        }
     }
 
     fn tell_checkpoints(&self, told: &mut Exposition) {

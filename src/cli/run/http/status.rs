@@ -8,10 +8,13 @@ use super::watched::Worker;
 use super::{View, health};
 use crate::cli::run::status;
 use crate::event::Reason;
-use crate::pipeline::Group;
+use crate::pipeline::{Group, GroupId};
 use crate::source::kafka::PartitionLag;
 use crate::telemetry::http::Verdict;
-use crate::telemetry::{RecentLetter, WaitsFor, resident_memory_bytes};
+use crate::telemetry::{HotKey, RecentLetter, WaitsFor, resident_memory_bytes};
+
+/// So many of the keys that get most events are told.
+const HOT_KEYS: usize = 10;
 
 impl View {
     pub(super) fn as_json(&self) -> Value {
@@ -61,6 +64,7 @@ impl View {
             "bytesDecoded": self.metrics.bytes.get(),
             "missingKeys": self.metrics.missing_keys.get(),
             "missingValues": self.metrics.missing_values.get(),
+            "lateEvents": self.metrics.late_events.get(),
             "deadLettersByReason": reasons,
             "lastDeadLetters": self.metrics.recent_letters.all().iter().map(letter).collect::<Vec<_>>(),
             "lagByPartition": self.lags().map(lag).collect::<Vec<_>>(),
@@ -74,12 +78,19 @@ impl View {
         drop(watched);
         let tallies = self.known.get().map(|known| known.observations.groups()).unwrap_or_default();
         let group = |(index, group): (usize, &Group)| {
-            let key: Vec<_> =
-                group.key.iter().map(|id| self.pipeline.event.fields[usize::from(id.0)].name.as_str()).collect();
-            let tally = tallies.get(index);
+            let (tally, held) = (tallies.get(index), self.metrics.holdings.of_group(index));
+            let keys = self
+                .metrics
+                .holdings
+                .of_group(usize::from(self.pipeline.first_keyed_like(GroupId(index as u16)).0))
+                .keys;
             json!({
                 "group": group.name,
-                "key": key,
+                "key": self.key_fields(group),
+                "rows": held.rows,
+                "rowBytes": held.bytes,
+                "keys": keys,
+                "writeUnits": self.metrics.group_write_units.of(&group.name),
                 "events": tally.map(|tally| tally.events),
                 "updates": tally.map(|tally| tally.keys),
                 "missingKeys": tally.map(|tally| tally.keyless),
@@ -88,12 +99,18 @@ impl View {
         json!({
             "workersHere": workers,
             "groups": self.pipeline.groups.iter().enumerate().map(group).collect::<Vec<_>>(),
+            "hotKeys": self.metrics.hot_keys.top(HOT_KEYS).iter().map(|key| self.hot_key(key)).collect::<Vec<_>>(),
             "rowsHere": self.metrics.rows.get(),
             "keysHere": self.metrics.holdings.keys(),
             "rowBytesHere": self.metrics.holdings.bytes(),
             "rowsExpired": self.metrics.rows_expired.get(),
             "rowsEvicted": self.metrics.evictions.rows.get(),
         })
+    }
+
+    fn hot_key(&self, key: &HotKey) -> Value {
+        let group = self.pipeline.group(key.group);
+        json!({ "group": group.name, "fields": self.key_fields(group), "key": key.text, "share": key.share })
     }
 
     fn of_sink(&self) -> Value {
@@ -123,6 +140,10 @@ impl View {
             "itemsSuperseded": metrics.items_superseded.get(),
             "writeUnits": metrics.write_units.get(),
             "budgetWriteUnits": self.pipeline.dynamodb.budget_wcu,
+            "heldBack": {
+                "min_change": metrics.held_back_little.get(),
+                "budget_wcu": metrics.held_back_for_budget.get(),
+            },
             "putOffSeconds": metrics.waiting.latest().map(|latest| latest.as_secs_f64()),
             "sinkRetries": metrics.sink_retry_causes.all(),
             "sinkTrouble": metrics.sink_trouble.get(),

@@ -45,6 +45,7 @@ function table(into, head, rows, empty) {
   if (stands[into] === says) return;
   stands[into] = says;
   if (!rows.length) return holder.replaceChildren(make("p", empty, "dim"));
+  const focused = holder.contains(document.activeElement) ? document.activeElement.textContent : null;
   const shown = make("table"), top = make("thead"), body = make("tbody"), line = make("tr");
   const isNumber = index => head[index].startsWith("#");
   head.forEach((name, index) => line.append(make("th", name.replace("#", ""), isNumber(index) ? "n" : "")));
@@ -60,6 +61,8 @@ function table(into, head, rows, empty) {
   }
   shown.append(top, body);
   holder.replaceChildren(shown);
+  // Whoever uses the keyboard stays where they were.
+  if (focused) [...holder.querySelectorAll("button")].find(button => button.textContent === focused)?.focus();
 }
 
 // Charts: each keeps its own series over time.
@@ -121,6 +124,9 @@ let last = null;
 const sum = (list, of) => list.reduce((sum, one) => sum + (of(one) ?? 0), 0);
 const rate = (now, before, apart) => before == null || now == null ? null : Math.max(0, now - before) / apart;
 
+/** What write units cost, a day. */
+const dollars = perSecond => perSecond * 86400 / 1e6 * Number(byId("price").value);
+
 function show(now, at) {
   const before = last?.status, apart = last ? (at - last.at) / 1000 : 0;
   const same = before && before.uptimeSeconds <= now.uptimeSeconds;
@@ -128,7 +134,7 @@ function show(now, at) {
   const lag = Math.max(...now.lagByPartition?.map(one => one.seconds ?? 0) ?? [], -1);
   const eventsPerSecond = per(status => status.events), itemsPerSecond = per(status => status.itemsWritten);
   const unitsPerSecond = per(status => status.writeUnits);
-  const perDay = unitsPerSecond == null ? null : unitsPerSecond * 86400 / 1e6 * Number(byId("price").value);
+  const perDay = unitsPerSecond == null ? null : dollars(unitsPerSecond);
   byId("name").textContent = now.pipeline ?? "counter-machine";
   document.title = (now.ready?.ok ? "" : "not ready: ") + (now.pipeline ?? "counter-machine");
   byId("about").textContent = `counter-machine ${now.version}, process ${now.process} of ${now.processes}, ${now.workers} workers` +
@@ -143,7 +149,7 @@ function show(now, at) {
     "events/s": count(eventsPerSecond), "events": count(now.events), "lag": lag < 0 ? "–" : seconds(lag), "lag, messages": count(now.lag),
     "freshness, p99": seconds(fresh.p99Seconds), "oldest waiting": seconds(fresh.oldestSeconds), "items waiting": count(now.waiting),
     "items/s": count(itemsPerSecond), "rows": count(sum(now.rows ?? [], rows => rows)), "memory": bytes(now.residentBytes),
-    "checkpoint": now.checkpoint ? seconds(checkpoint.ageSeconds) + " ago" : "none", "dead letters": count(now.deadLetters),
+    "late events": count(now.lateEvents), "checkpoint": now.checkpoint ? seconds(checkpoint.ageSeconds) + " ago" : "none", "dead letters": count(now.deadLetters),
     "write units/s": count(unitsPerSecond), "$ a day": perDay == null ? "–" : perDay.toFixed(2),
   };
   for (const [limit, used] of Object.entries(now.limitsUsed ?? {})) tiles["of the limit, " + limit] = (100 * used).toFixed(0) + " %";
@@ -177,16 +183,24 @@ function show(now, at) {
   if (now.bytesRead != null) source.push(["logs: " + bytes(now.bytesRead) + (now.bytesTotal ? " of " + bytes(now.bytesTotal) : " read"), "", ""]);
   table("partitions", ["read here", "#messages behind", "#seconds behind"], source, "nothing is read yet");
   const groupsBefore = new Map((same && before.groups || []).map(group => [group.group, group]));
-  table("groups", ["group", "key", "#events/s", "#updates/s", "#without a key"], (now.groups ?? []).map(group => {
+  const paysUnits = now.writeUnits > 0;
+  table("groups", ["group", "key", "#events/s", "#updates/s", "#without a key", "#rows", "#bytes", "#keys", ...(paysUnits ? ["#units/s", "#$ a day"] : [])], (now.groups ?? []).map(group => {
     const was = groupsBefore.get(group.group);
-    const each = of => was ? count(rate(of(group), of(was), apart)) : "–";
-    return [group.group, group.key.join(", "), each(one => one.events), each(one => one.updates), count(group.missingKeys)];
+    const each = of => was ? rate(of(group), of(was), apart) : null, units = each(one => one.writeUnits);
+    return [group.group, group.key.join(", "), count(each(one => one.events)), count(each(one => one.updates)), count(group.missingKeys), count(group.rows), bytes(group.rowBytes),
+      count(group.keys), ...(paysUnits ? [count(units), units == null ? "–" : dollars(units).toFixed(2)] : [])];
   }), "none");
+  table("hot", ["key", "of", "#of all events, at least"], (now.hotKeys ?? []).map(hot => {
+    const button = make("button", hot.key);
+    Object.assign(button, { type: "button", onclick: () => watchText(hot.group, hot.key) });
+    return [button, hot.fields.join(", "), (100 * hot.share).toFixed(2) + " %"];
+  }), "none yet");
   const retries = Object.entries(now.sinkRetries ?? {}).map(([cause, times]) => `${cause}: ${times}`).join(", ");
   table("sink", ["", ""], [
     ["table", now.sink], ["written", count(now.itemsWritten)], ["refused", count(now.itemsRefused)], ["superseded", count(now.itemsSuperseded)],
     ["tried again", retries || "never"], ["trouble", now.sinkTrouble || "none"], ["write units", count(now.writeUnits)],
     ["budget, units/s", count(now.budgetWriteUnits)], ["put off at most", seconds(now.putOffSeconds)],
+    ["held back", Object.entries(now.heldBack ?? {}).filter(([, times]) => times).map(([cause, times]) => `${cause}: ${count(times)}`).join(", ") || "nothing"],
     ["checkpoints", now.checkpoint ? `${now.checkpoints} made, ${now.failedCheckpoints} failed, last ${bytes(checkpoint.bytes)}` : "no state"],
     ["restored in", seconds(now.restoreSeconds)],
   ], "");
@@ -238,6 +252,16 @@ function askFields() {
   }));
 }
 byId("group").addEventListener("change", askFields);
+/** A key by its text: the values of its fields between bars, where a bar in a value has a backslash before it. */
+function watchText(group, text) {
+  byId("group").value = group;
+  askFields();
+  const inputs = byId("fields").querySelectorAll("input");
+  const values = inputs.length > 1 ? text.match(/(?:\\.|[^\\|])+/gs) ?? [] : [text];
+  inputs.forEach((input, index) => { input.value = inputs.length > 1 ? (values[index] ?? "").replace(/\\(.)/gs, "$1") : text; });
+  watch();
+  byId("key-form").scrollIntoView({ block: "nearest" });
+}
 function watch() {
   const query = new URLSearchParams({ group: byId("group").value });
   byId("fields").querySelectorAll("input").forEach(input => query.append("key", input.value));
@@ -291,16 +315,13 @@ function listFeatures() {
   const shown = watched.items.filter(item => item.featureName.includes(byId("filter").value));
   if (!shown.some(item => item.featureName === watched.feature)) choose(shown[0]?.featureName ?? null);
   const decays = shown.length ? entries(shown[0]).length : 0;
-  const focus = document.activeElement?.dataset?.feature;
   table("features", ["feature", "#last event", ...Array.from({ length: decays }, (_, index) => "#" + interval(entries(shown[0])[index]))], shown.slice(0, 200).map(item => {
     const button = make("button", item.featureName);
     Object.assign(button, { type: "button", onclick: () => { choose(item.featureName); listFeatures(); } });
-    button.dataset.feature = item.featureName;
     button.setAttribute("aria-pressed", item.featureName === watched.feature);
     return [button, "", ...entries(item).map(() => "")];
   }), watched.query ? "no such features" : "Type a key to see its counters move.");
   watched.shown = shown.slice(0, 200);
-  if (focus) byId("features").querySelector(`[data-feature="${CSS.escape(focus)}"]`)?.focus();
   moveValues();
 }
 function choose(feature) {

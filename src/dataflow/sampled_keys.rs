@@ -1,0 +1,83 @@
+//! A few events of each block are looked at, to tell which keys get most.
+
+use std::time::Instant;
+
+use crate::pipeline::GroupId;
+use crate::telemetry::{HotKeys, SampledKey};
+
+/// About so many events of a block: a large one costs no more than a small one.
+const LOOKS_PER_BLOCK: u64 = 8;
+
+/// And never more than so many: where a large block comes behind a small one.
+const MOST_LOOKS: u64 = 64;
+
+/// So many keys of an event are noted; one that is exploded may have very many.
+const KEYS_PER_LOOK: usize = 8;
+
+/// Chooses events at random, so that no rhythm of the stream matters, by how many the block before had; keeps their keys until the
+/// block ends.
+#[derive(Debug, Default)]
+pub(super) struct KeySampler {
+    /// How many events pass until the next is looked at.
+    pass: u64,
+    /// So many pass between two, on average.
+    stride: u64,
+    looks: u64,
+    keys: Vec<SampledKey>,
+}
+
+impl KeySampler {
+    /// Whether the event that was just counted is to be looked at.
+    #[inline]
+    pub fn is_due(&mut self) -> bool {
+        let is_due = self.pass == 0;
+        self.pass = self.pass.wrapping_sub(1);
+        is_due
+    }
+
+    /// Looks at the keys of an event.
+    #[cold]
+    pub fn look<'a>(&mut self, keys: impl Iterator<Item = (GroupId, &'a [u8])>) {
+        let events = self.stride + 1;
+        self.looks += 1;
+        self.pass = if self.looks < MOST_LOOKS { rand::random_range(0..=2 * self.stride) } else { u64::MAX };
+        self.keys.extend(keys.take(KEYS_PER_LOOK).map(|(group, text)| SampledKey { group, text: text.into(), events }));
+    }
+
+    /// Hands over what was seen in a block of so many events.
+    pub fn end_block(&mut self, events: u64, hot: &HotKeys, now: Instant) {
+        if self.looks > 0 {
+            hot.note(std::mem::take(&mut self.looks) * (self.stride + 1), self.keys.drain(..), now);
+        }
+        self.stride = events / LOOKS_PER_BLOCK;
+        self.pass = self.pass.min(self.stride);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_blocks_are_seen_whole_and_of_large_ones_a_few_events() {
+        let (mut sampler, hot) = (KeySampler::default(), HotKeys::default());
+        let mut looks = Vec::new();
+        for events in [1, 1, 4, 10_000, 10_000, 10_000, 3, 3] {
+            let mut seen = 0;
+            for number in 0..events {
+                if sampler.is_due() {
+                    seen += 1;
+                    sampler.look([(GroupId(0), if number % 2 == 0 { b"even".as_slice() } else { b"odd" })].into_iter());
+                }
+            }
+            sampler.end_block(events, &hot, Instant::now());
+            looks.push(seen);
+        }
+        assert_eq!(looks[..4], [1, 1, 4, MOST_LOOKS]);
+        // At random, and on average 8.
+        assert!(looks[4..6].iter().all(|seen| (3..=30).contains(seen)), "{looks:?}");
+        assert_eq!(looks[7], 3);
+        let share: f64 = hot.top(5).iter().map(|key| key.share).sum();
+        assert!((share - 1.0).abs() < 1e-9, "{:?}", hot.top(5));
+    }
+}
