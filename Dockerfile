@@ -21,12 +21,13 @@ COPY pipelines pipelines
 # Cargo.toml names them; nothing of them is built.
 COPY tests tests
 COPY benches benches
+COPY scripts/licences scripts/licences
+COPY LICENSE-APACHE LICENSE-MIT README.md ./
 RUN cargo build --locked --profile dist --features tls \
     && mkdir -p /image/usr/local/bin /image/usr/share/counter-machine /image/var/lib/counter-machine \
     && cp target/dist/counter-machine /image/usr/local/bin/ \
-    && cp -r pipelines /image/usr/share/counter-machine/ \
-    && cp src/telemetry/http/page/uplot/LICENSE /image/usr/share/counter-machine/LICENSE-uPlot
-COPY LICENSE-APACHE LICENSE-MIT README.md /image/usr/share/counter-machine/
+    && cp -r pipelines LICENSE-APACHE LICENSE-MIT README.md /image/usr/share/counter-machine/ \
+    && scripts/licences /image/usr/share/counter-machine/licences
 
 # glibc, libgcc and certificates; no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
