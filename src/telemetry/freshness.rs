@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Up to how many seconds the waits of each bucket are; one more holds those that are longer.
-const BOUNDS: [f64; 14] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+const BOUNDS: [f64; 18] = [
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 10_800.0, 43_200.0,
+    172_800.0, 604_800.0,
+];
 
 /// A histogram that many threads add to.
 #[derive(Debug, Default)]
@@ -38,6 +41,14 @@ impl Freshness {
 }
 
 impl Waits {
+    /// The first bound of a bucket that is no less than this. Whether a quantile is above a bound can be told exactly, but not whether it is
+    /// above what lies between two. (The last one is above all others, and no quantile is above it.)
+    pub fn bound_from(wait: Duration) -> Duration {
+        let seconds = wait.as_secs_f64();
+        let bound = BOUNDS.into_iter().find(|bound| *bound >= seconds).unwrap_or(BOUNDS[BOUNDS.len() - 1]);
+        Duration::from_secs_f64(bound)
+    }
+
     /// The items of each bucket, with its upper bound in seconds; the last has none.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.buckets)
@@ -95,9 +106,16 @@ mod tests {
         freshness.note(Duration::from_secs(9_000), 1);
         let now = freshness.now();
         assert_eq!((now.items(), now.seconds()), (101, 9.0 + 40.0 + 9_000.0));
-        assert_eq!(now.quantile(1.0), Some(3_600.0));
+        assert_eq!(now.quantile(1.0), Some(10_800.0));
         assert!(now.quantile(0.95).is_some_and(|wait| (2.5..=5.0).contains(&wait)));
         let since = now.since(&before);
         assert_eq!((since.items(), since.quantile(0.5).map(|wait| wait > 2.5)), (11, Some(true)));
+    }
+
+    #[test]
+    fn the_first_bound_from_a_wait_on_is_the_wait_itself_or_above_it() {
+        for (wait, bound) in [(300, 300), (301, 600), (1_200, 1_800), (3_601, 10_800), (1_000_000, 604_800)] {
+            assert_eq!(Waits::bound_from(Duration::from_secs(wait)), Duration::from_secs(bound), "{wait}");
+        }
     }
 }

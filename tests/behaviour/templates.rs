@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use crate::commands::reference;
 use crate::program::{Workplace, binary};
 
@@ -105,6 +107,131 @@ fn prometheus_takes_the_alert_rules() {
         String::from_utf8_lossy(&check.stdout),
         String::from_utf8_lossy(&check.stderr)
     );
+}
+
+/// What Prometheus scrapes of a process that is well: every minute for two hours, in the notation of promtool.
+const WELL: [(&str, &str); 16] = [
+    ("up", "1x120"),
+    ("counter_machine_ready", "1x120"),
+    ("counter_machine_live", "1x120"),
+    ("counter_machine_start_time_seconds", "1000x120"),
+    ("counter_machine_progress_age_seconds", "1x120"),
+    ("counter_machine_oldest_waiting_seconds", "299x120"),
+    ("counter_machine_freshness_seconds_bucket{le=\"300.0\"}", "0+995x120"),
+    ("counter_machine_freshness_seconds_bucket{le=\"600.0\"}", "0+1000x120"),
+    ("counter_machine_freshness_seconds_bucket{le=\"+Inf\"}", "0+1000x120"),
+    ("counter_machine_source_lag_seconds{partition=\"0\"}", "600x120"),
+    ("counter_machine_source_lag_messages{partition=\"0\"}", "60000-100x120"),
+    ("counter_machine_events_total", "0+6000x120"),
+    ("counter_machine_items_total{outcome=\"refused\"}", "3x120"),
+    ("counter_machine_checkpoint_age_seconds", "599x120"),
+    ("counter_machine_checkpoint_failures_total", "7x120"),
+    ("counter_machine_limit_used_ratio{limit=\"rows\"}", "0.94x120"),
+];
+
+/// An alert, what is scraped instead of what is above, and minutes: until when it is silent, and from when on it fires.
+type Trouble = (&'static str, &'static [(&'static str, &'static str)], u32, Option<u32>);
+
+/// It is well for ten minutes, as a rule.
+const TROUBLES: [Trouble; 24] = [
+    ("", &[], 120, None),
+    ("Down", &[("up", "1x9 0x110")], 11, Some(12)),
+    ("Down", &[("up", "1x9 stale")], 11, Some(12)),
+    ("Down", &[("up", "1x9 0 1x109")], 120, None),
+    ("NotReady", &[("counter_machine_ready", "1x9 0x110")], 24, Some(25)),
+    ("NotReady", &[("counter_machine_ready", "1x9 0x13 1x96")], 120, None),
+    ("NoProgress", &[("counter_machine_progress_age_seconds", "1x9 61+60x110")], 11, Some(12)),
+    ("NoProgress", &[("counter_machine_live", "1x9 0x110")], 11, Some(12)),
+    ("TableStale", &[("counter_machine_oldest_waiting_seconds", "1x9 301+60x110")], 14, Some(15)),
+    ("FreshnessSlow", &[("counter_machine_freshness_seconds_bucket{le=\"300.0\"}", "0+985x120")], 30, Some(31)),
+    (
+        // Nothing is published at night.
+        "FreshnessSlow",
+        &[
+            ("counter_machine_freshness_seconds_bucket{le=\"300.0\"}", "0x120"),
+            ("counter_machine_freshness_seconds_bucket{le=\"600.0\"}", "0x120"),
+            ("counter_machine_freshness_seconds_bucket{le=\"+Inf\"}", "0x120"),
+        ],
+        120,
+        None,
+    ),
+    ("LagRising", &[("counter_machine_source_lag_messages{partition=\"0\"}", "60000+100x120")], 10, Some(11)),
+    (
+        "LagRising",
+        &[
+            ("counter_machine_source_lag_messages{partition=\"0\"}", "60000+100x120"),
+            ("counter_machine_source_lag_seconds{partition=\"0\"}", "119x120"),
+        ],
+        120,
+        None,
+    ),
+    ("DeadLettersRising", &[("counter_machine_dead_letters_total{reason=\"no_json\"}", "0+66x120")], 10, Some(11)),
+    ("DeadLettersRising", &[("counter_machine_dead_letters_total{reason=\"no_json\"}", "0+54x120")], 120, None),
+    (
+        "DeadLettersRising",
+        &[
+            ("counter_machine_dead_letters_total{reason=\"no_json\"}", "0+66x120"),
+            ("counter_machine_events_total", "0x120"),
+        ],
+        10,
+        Some(11),
+    ),
+    ("ItemsRefused", &[("counter_machine_items_total{outcome=\"refused\"}", "3x9 4x110")], 9, Some(10)),
+    ("CheckpointTooOld", &[("counter_machine_checkpoint_age_seconds", "30x9 601+60x110")], 14, Some(15)),
+    ("CheckpointsFail", &[("counter_machine_checkpoint_failures_total", "7x9 8 9 10x108")], 11, Some(12)),
+    ("CheckpointsFail", &[("counter_machine_checkpoint_failures_total", "7x9 8 9x109")], 120, None),
+    ("NearLimit", &[("counter_machine_limit_used_ratio{limit=\"rows\"}", "0.94x9 0.96x110")], 39, Some(40)),
+    ("RestartLoop", &[("counter_machine_start_time_seconds", "1000x9 1 2 3 4x107")], 12, Some(13)),
+    ("RestartLoop", &[("counter_machine_start_time_seconds", "1000x9 1 2 3x108")], 120, None),
+    ("RestartLoop", &[("counter_machine_start_time_seconds", "1000x9 1x39 2x39 3x30")], 120, None),
+];
+
+/// As a test of promtool's: at the two minutes this alert fires, or none does.
+fn as_unit_test((alert, scraped, silent, fires): Trouble) -> Value {
+    let given = |series: &str| scraped.iter().any(|(name, _)| *name == series);
+    let series = WELL.iter().filter(|(name, _)| !given(name)).chain(scraped).map(|(name, values)| {
+        let (name, labels) = name.split_once('{').unwrap_or((name, "}"));
+        json!({"series": format!("{name}{{job=\"user_counters\",instance=\"a:9400\",{labels}"), "values": values})
+    });
+    let firing = json!([{"labels": format!("{{alertname=\"CounterMachine{alert}\"}}"), "value": 1}]);
+    let at = |minute: u32, firing: &Value| {
+        json!({
+            "expr": "count by (alertname) (ALERTS{alertstate=\"firing\"})",
+            "eval_time": format!("{minute}m"),
+            "exp_samples": firing,
+        })
+    };
+    let looks: Vec<Value> =
+        [at(silent, &json!([]))].into_iter().chain(fires.map(|minute| at(minute, &firing))).collect();
+    json!({
+        "name": format!("{alert} {scraped:?}"),
+        "interval": "1m",
+        "input_series": series.collect::<Vec<_>>(),
+        "promql_expr_test": looks,
+    })
+}
+
+#[test]
+fn each_alert_fires_when_it_should_and_not_before() {
+    if !is_installed("promtool") {
+        eprintln!("left out: promtool is not installed");
+        return;
+    }
+    let place = reference();
+    place.write("alerts.yaml", printed(&place, "alerts", &[]));
+    // What is JSON is YAML.
+    let tests = json!({
+        "rule_files": ["alerts.yaml"],
+        "evaluation_interval": "1m",
+        "tests": TROUBLES.map(as_unit_test),
+    });
+    place.write("tests.yaml", tests.to_string());
+    let run = Command::new("promtool").args(["test", "rules"]).arg(place.path("tests.yaml")).output().unwrap();
+    assert!(run.status.success(), "{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    let alerts = printed(&place, "alerts", &[]);
+    for alert in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: CounterMachine")) {
+        assert!(TROUBLES.iter().any(|(name, _, _, fires)| *name == alert && fires.is_some()), "{alert} is not tried");
+    }
 }
 
 #[test]

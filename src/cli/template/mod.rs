@@ -19,6 +19,7 @@ use super::load::load_pipeline_with;
 use super::output::printed;
 use crate::checkpoint::Location;
 use crate::pipeline::Pipeline;
+use crate::telemetry::Waits;
 
 /// Print a Grafana dashboard, Prometheus alerts, a systemd unit or Kubernetes manifests for a pipeline
 #[derive(Debug, Args)]
@@ -95,6 +96,7 @@ fn watching(kind: Kind, pipeline: &Pipeline) -> String {
             ("name", &service::job_name(&pipeline.name)),
             ("uid", &service::label(&pipeline.name)),
             ("stale_seconds", &stale.to_string()),
+            ("slow_seconds", &Waits::bound_from(stale_after(pipeline)).as_secs().to_string()),
             ("stale_half", &(stale / 2).to_string()),
             ("checkpoint_seconds", &checkpoint.to_string()),
             ("checkpoint_half", &(checkpoint / 2).to_string()),

@@ -157,6 +157,12 @@ fn what_is_late_depends_on_how_often_the_pipeline_publishes() {
     assert!(alerts.contains("oldest_waiting_seconds{job=\"user_counters\"}) > 1800\n"), "{alerts}");
     assert!(alerts.contains("checkpoint_age_seconds{job=\"user_counters\"}) > 3000\n"), "{alerts}");
     assert!(reference("alerts", &[]).contains("oldest_waiting_seconds{job=\"user_counters\"}) > 300\n"));
+    // What is held back waits for ten minutes and a little more, which is in the bucket from there to half an hour.
+    let held_back = text.replacen("[kafka]", "[publish]\nmin_change = 0.01\n[kafka]", 1);
+    std::fs::write(&file, held_back).unwrap();
+    let alerts = printed("alerts", &file, &[]).unwrap();
+    assert!(alerts.contains("oldest_waiting_seconds{job=\"user_counters\"}) > 1200\n"), "{alerts}");
+    assert!(alerts.contains("[15m])))\n          > 1800\n"), "{alerts}");
 }
 
 #[test]
