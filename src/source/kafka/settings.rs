@@ -53,12 +53,23 @@ fn checked_settings(config: &KafkaConfig) -> Result<ClientConfig, SourceError> {
         refuse_if_fixed(name, value)?;
         settings.set(name, value);
     }
+    if cfg!(feature = "tls") && looks_for_certificates(&settings, |name| std::env::var_os(name).is_some()) {
+        settings.set("ssl.ca.location", "probe");
+    }
     // librdkafka checks names and values only here. A value may be a password: it is not repeated.
     settings.create_native_config().map_err(|error| match error {
         KafkaError::ClientConfig(_, problem, _, _) => SourceError::new(with_tls_hint(&problem, "[kafka.options]: ")),
         error => SourceError::caused_by("[kafka.options] are not what librdkafka takes", error),
     })?;
     Ok(settings)
+}
+
+/// Whether librdkafka is to look for certificates where systems have them. OpenSSL, as it is built into this program, looks into `/usr/local/ssl`
+/// only, or where two variables say.
+fn looks_for_certificates(settings: &ClientConfig, is_set: impl Fn(&str) -> bool) -> bool {
+    let is_given = |name: &&str| settings.get(name).is_some();
+    !["ssl.ca.location", "ssl.ca.pem"].iter().any(is_given)
+        && !["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(is_set)
 }
 
 /// The settings of one of so many consumers.
@@ -131,6 +142,24 @@ mod tests {
 
     fn refusal(options: &[(&str, &str)]) -> String {
         consumer_settings(&config(options), 1).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn certificates_of_the_system_are_looked_for_unless_others_are_named() {
+        let looks = |option: &str, variable: &str| {
+            let mut settings = ClientConfig::new();
+            settings.set(option, "/ca.pem");
+            looks_for_certificates(&settings, |name| name == variable)
+        };
+        assert!(looks("client.id", "PATH"));
+        for (option, variable) in [
+            ("ssl.ca.location", "PATH"),
+            ("ssl.ca.pem", "PATH"),
+            ("client.id", "SSL_CERT_FILE"),
+            ("client.id", "SSL_CERT_DIR"),
+        ] {
+            assert!(!looks(option, variable), "{option} {variable}");
+        }
     }
 
     #[test]
