@@ -9,6 +9,9 @@ const PEER_PORT: u16 = 2101;
 /// Names of Kubernetes have 63 characters, of which a pod's index and a revision take some.
 const LONGEST_LABEL: usize = 45;
 
+/// What YAML takes for something else than a text.
+const NO_TEXT_IN_YAML: [&str; 9] = ["false", "n", "no", "null", "off", "on", "true", "y", "yes"];
+
 /// Where the service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -111,6 +114,7 @@ pub(super) fn label(name: &str) -> String {
         None => "pipeline".to_owned(),
         // Names of a Kubernetes service begin with a letter.
         Some(first) if first.is_ascii_digit() => format!("p-{label}"),
+        Some(_) if NO_TEXT_IN_YAML.contains(&label) => format!("p-{label}"),
         Some(_) => label.to_owned(),
     }
 }
@@ -140,6 +144,7 @@ mod tests {
             ("42", "p-42"),
             ("ä", "pipeline"),
             ("--", "pipeline"),
+            ("On", "p-on"),
         ];
         for (name, expected) in names {
             assert_eq!(label(name), expected);
