@@ -1,6 +1,7 @@
-// The page asks /status every two seconds, and /get for the key that is watched. It keeps ten minutes, and draws nothing while nobody looks.
+// The page asks /status every three seconds, and /get every two for the key that is watched. It keeps ten minutes, and draws nothing while nobody
+// looks.
 "use strict";
-const EVERY_MS = 2000, KEPT = 300, DRAW_KEY_MS = 1000;
+const EVERY_MS = 3000, KEPT = 200, LOOK_EVERY_MS = 2000, MOVE_EVERY_MS = 1000;
 const byId = id => document.getElementById(id);
 const make = (tag, text, name) => {
   const element = document.createElement(tag);
@@ -38,12 +39,18 @@ function span(value) {
 }
 const precise = value => value == null ? "–" : Math.abs(value) >= 1e6 ? count(value) : Number(value.toPrecision(6)).toString();
 
-// Tables: nothing is done for one that is as it was.
+// Tables: what is as it was is left alone, cell by cell where only texts have changed. A cell is a text, or a node; one that is undefined is somebody
+// else's to fill.
 const stands = {};
+const says = cell => cell instanceof Node ? cell.outerHTML : cell ?? "–";
+const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 function table(into, head, rows, empty) {
-  const holder = byId(into), says = JSON.stringify([head, rows.map(row => row.map(cell => cell instanceof Node ? cell.outerHTML : cell))]);
-  if (stands[into] === says) return;
-  stands[into] = says;
+  const holder = byId(into), shape = JSON.stringify([head, rows.map(row => row.map(cell => cell instanceof Node ? says(cell) : 0))]);
+  if (stands[into] === shape) {
+    const lines = holder.querySelectorAll("tbody tr");
+    return rows.forEach((row, index) => row.forEach((cell, place) => cell === undefined || cell instanceof Node || write(lines[index].children[place], String(says(cell)))));
+  }
+  stands[into] = shape;
   if (!rows.length) return holder.replaceChildren(make("p", empty, "dim"));
   const focused = holder.contains(document.activeElement) ? document.activeElement.textContent : null;
   const shown = make("table"), top = make("thead"), body = make("tbody"), line = make("tr");
@@ -54,7 +61,7 @@ function table(into, head, rows, empty) {
     const line = make("tr");
     row.forEach((cell, index) => {
       const place = make("td", undefined, isNumber(index) ? "n" : "");
-      place.append(cell instanceof Node ? cell : cell ?? "–");
+      place.append(cell instanceof Node ? cell : String(says(cell)));
       line.append(place);
     });
     body.append(line);
@@ -65,16 +72,21 @@ function table(into, head, rows, empty) {
   if (focused) [...holder.querySelectorAll("button")].find(button => button.textContent === focused)?.focus();
 }
 
-// Charts: each keeps its own series over time.
+// Charts: each keeps its own series over time, and is drawn where it is seen.
 class Chart {
   constructor(holder, names, format) {
     Object.assign(this, { holder, names, format, data: [[], ...names.map(() => [])] });
-    this.draw();
-    new ResizeObserver(() => this.plot.setSize(this.size())).observe(holder);
+    new ResizeObserver(() => {
+      if (this.plot && this.plot.width !== this.size().width) this.plot.setSize(this.size());
+    }).observe(holder);
     new IntersectionObserver(entries => {
       this.isSeen = entries.at(-1).isIntersecting;
-      if (this.isSeen) this.plot.setData(this.data);
+      this.show();
     }).observe(holder);
+  }
+  show() {
+    if (!this.isSeen || document.hidden || !this.data[0].length) return;
+    if (this.plot) this.plot.setData(this.data); else this.draw();
   }
   size() { return { width: Math.max(260, this.holder.clientWidth), height: 160 }; }
   draw() {
@@ -95,7 +107,7 @@ class Chart {
     this.data[0].push(time);
     values.forEach((value, index) => this.data[index + 1].push(value ?? null));
     if (this.data[0].length > KEPT) this.data.forEach(series => series.shift());
-    if (this.isSeen && !document.hidden) this.plot.setData(this.data);
+    this.show();
   }
 }
 const charts = {};
@@ -115,8 +127,7 @@ for (const [id, title, names, format] of [
   charts[id] = new Chart(holder, names, format);
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  Object.values(charts).forEach(chart => chart.draw());
-  watched.chart?.draw();
+  [...Object.values(charts), watched.chart].forEach(chart => chart?.plot && chart.draw());
 });
 
 // What the run says.
@@ -153,11 +164,13 @@ function show(now, at) {
     "write units/s": count(unitsPerSecond), "$ a day": perDay == null ? "–" : perDay.toFixed(2),
   };
   for (const [limit, used] of Object.entries(now.limitsUsed ?? {})) tiles["of the limit, " + limit] = (100 * used).toFixed(0) + " %";
-  byId("tiles").replaceChildren(...Object.entries(tiles).map(([name, value]) => {
+  const names = Object.keys(tiles), shown = byId("tiles").children;
+  if (names.length !== shown.length) byId("tiles").replaceChildren(...names.map(name => {
     const tile = make("div");
-    tile.append(make("dt", name), make("dd", value));
+    tile.append(make("dt", name), make("dd"));
     return tile;
   }));
+  names.forEach((name, index) => write(shown[index].children[1], tiles[name]));
 
   const workers = now.workersHere ?? [], earlier = new Map((same && before.workersHere || []).map(worker => [worker.worker, worker]));
   const shares = workers.map(worker => {
@@ -266,7 +279,7 @@ function watch() {
   const query = new URLSearchParams({ group: byId("group").value });
   byId("fields").querySelectorAll("input").forEach(input => query.append("key", input.value));
   Object.assign(watched, { query: query.toString(), items: [], feature: null });
-  watched.chart?.plot.destroy();
+  watched.chart?.plot?.destroy();
   watched.chart = null;
   byId("key-chart").replaceChildren();
   history.replaceState(null, "", "#" + query);
@@ -319,7 +332,7 @@ function listFeatures() {
     const button = make("button", item.featureName);
     Object.assign(button, { type: "button", onclick: () => { choose(item.featureName); listFeatures(); } });
     button.setAttribute("aria-pressed", item.featureName === watched.feature);
-    return [button, "", ...entries(item).map(() => "")];
+    return [button, undefined, ...entries(item).map(() => undefined)];
   }), watched.query ? "no such features" : "Type a key to see its counters move.");
   watched.shown = shown.slice(0, 200);
   moveValues();
@@ -327,7 +340,7 @@ function listFeatures() {
 function choose(feature) {
   if (feature === watched.feature) return;
   watched.feature = feature;
-  watched.chart?.plot.destroy();
+  watched.chart?.plot?.destroy();
   byId("key-chart").replaceChildren();
   const item = watched.items.find(item => item.featureName === feature);
   watched.chart = item ? new Chart(byId("key-chart"), entries(item).map(entry => feature + ", " + interval(entry)), precise) : null;
@@ -340,12 +353,12 @@ function moveValues() {
     const cells = lines[row]?.children;
     if (!cells) return;
     const all = entries(item);
-    cells[1].textContent = seconds(Math.max(0, now - all[0].lastUpdate) / perSecond(last.status.timeUnit)) + " ago";
-    all.forEach((entry, index) => cells[index + 2] && (cells[index + 2].textContent = precise(valueAt(entry, now))));
+    write(cells[1], seconds(Math.max(0, now - all[0].lastUpdate) / perSecond(last.status.timeUnit)) + " ago");
+    all.forEach((entry, index) => cells[index + 2] && write(cells[index + 2], precise(valueAt(entry, now))));
   });
   const chosen = watched.items.find(item => item.featureName === watched.feature);
   if (chosen && watched.chart) watched.chart.add(Date.now() / 1000, entries(chosen).map(entry => valueAt(entry, now)));
 }
-setInterval(() => document.hidden || moveValues(), DRAW_KEY_MS);
-setInterval(look, EVERY_MS);
+setInterval(() => document.hidden || moveValues(), MOVE_EVERY_MS);
+setInterval(look, LOOK_EVERY_MS);
 poll();
