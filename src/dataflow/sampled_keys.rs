@@ -6,10 +6,10 @@ use crate::pipeline::GroupId;
 use crate::telemetry::{HotKeys, SampledKey};
 
 /// About so many events of a block: a large one costs no more than a small one.
-const LOOKS_PER_BLOCK: u64 = 8;
+const LOOKS_PER_BLOCK: u64 = 32;
 
 /// And never more than so many: where a large block comes behind a small one.
-const MOST_LOOKS: u64 = 64;
+const MOST_LOOKS: u64 = 128;
 
 /// So many keys of an event are noted; one that is exploded may have very many.
 const KEYS_PER_LOOK: usize = 8;
@@ -38,19 +38,21 @@ impl KeySampler {
     /// Looks at the keys of an event.
     #[cold]
     pub fn look<'a>(&mut self, keys: impl Iterator<Item = (GroupId, &'a [u8])>) {
-        let events = self.stride + 1;
         self.looks += 1;
         self.pass = if self.looks < MOST_LOOKS { rand::random_range(0..=2 * self.stride) } else { u64::MAX };
-        self.keys.extend(keys.take(KEYS_PER_LOOK).map(|(group, text)| SampledKey { group, text: text.into(), events }));
+        self.keys.extend(keys.take(KEYS_PER_LOOK).map(|(group, text)| SampledKey { group, text: text.into() }));
     }
 
-    /// Hands over what was seen in a block of so many events.
+    /// Hands over what was seen in a block of so many events: those that were looked at stand for all.
     pub fn end_block(&mut self, events: u64, hot: &HotKeys, now: Instant) {
         if self.looks > 0 {
-            hot.note(std::mem::take(&mut self.looks) * (self.stride + 1), self.keys.drain(..), now);
+            let stands_for = events as f64 / std::mem::take(&mut self.looks) as f64;
+            hot.note(events as f64, stands_for, self.keys.drain(..), now);
         }
-        self.stride = events / LOOKS_PER_BLOCK;
-        self.pass = self.pass.min(self.stride);
+        let stride = events / LOOKS_PER_BLOCK;
+        if stride != self.stride {
+            (self.stride, self.pass) = (stride, rand::random_range(0..=stride));
+        }
     }
 }
 
@@ -74,10 +76,11 @@ mod tests {
             looks.push(seen);
         }
         assert_eq!(looks[..4], [1, 1, 4, MOST_LOOKS]);
-        // At random, and on average 8.
-        assert!(looks[4..6].iter().all(|seen| (3..=30).contains(seen)), "{looks:?}");
+        // At random, and on average 32.
+        assert!(looks[4..6].iter().all(|seen| (12..=80).contains(seen)), "{looks:?}");
         assert_eq!(looks[7], 3);
-        let share: f64 = hot.top(5).iter().map(|key| key.share).sum();
-        assert!((share - 1.0).abs() < 1e-9, "{:?}", hot.top(5));
+        let shares: Vec<_> = hot.top(5).iter().map(|key| key.share).collect();
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+        assert!(shares.iter().all(|share| (0.3..0.7).contains(share)), "no rhythm of the events matters: {shares:?}");
     }
 }

@@ -26,8 +26,6 @@ pub struct SampledKey {
     pub group: GroupId,
     /// The key's text.
     pub text: Box<[u8]>,
-    /// For so many events it stands.
-    pub events: u64,
 }
 
 /// A key that gets many events.
@@ -58,12 +56,12 @@ struct Estimate {
 }
 
 impl HotKeys {
-    /// Takes notice of some sampled keys, and that events were looked at which stand for so many.
-    pub fn note(&self, events: u64, keys: impl IntoIterator<Item = SampledKey>, now: Instant) {
+    /// Takes notice of the keys of some out of so many events, each of which stands for so many.
+    pub fn note(&self, events: f64, stands_for: f64, keys: impl IntoIterator<Item = SampledKey>, now: Instant) {
         let mut sketch = self.lock();
         sketch.fade(now);
-        sketch.events += events as f64;
-        keys.into_iter().for_each(|key| sketch.add(key));
+        sketch.events += events;
+        keys.into_iter().for_each(|key| sketch.add(key, stands_for));
     }
 
     /// Those with most events of late, at most so many.
@@ -101,13 +99,13 @@ impl Sketch {
         }
     }
 
-    fn add(&mut self, SampledKey { group, text, events }: SampledKey) {
+    fn add(&mut self, SampledKey { group, text }: SampledKey, events: f64) {
         let key = (group, text);
         if let Some(estimate) = self.keys.get_mut(&key) {
-            estimate.at_most += events as f64;
+            estimate.at_most += events;
             return;
         }
-        let mut estimate = Estimate { at_most: events as f64, too_many: 0.0 };
+        let mut estimate = Estimate { at_most: events, too_many: 0.0 };
         if self.keys.len() == MOST_KEYS
             && let Some((least, replaced)) =
                 self.keys.iter().min_by(|(_, one), (_, other)| one.at_most.total_cmp(&other.at_most))
@@ -126,7 +124,7 @@ mod tests {
     use super::*;
 
     fn key(text: impl ToString) -> SampledKey {
-        SampledKey { group: GroupId(0), text: text.to_string().into_bytes().into(), events: 10 }
+        SampledKey { group: GroupId(0), text: text.to_string().into_bytes().into() }
     }
 
     fn texts(keys: &[HotKey]) -> Vec<&str> {
@@ -139,7 +137,7 @@ mod tests {
         // Of 100 events 20 are of one key, 10 of another, and 70 of keys that come once.
         for round in 0..1_000 {
             let often = (0..30).map(|number| key(if number < 20 { "first" } else { "second" }));
-            hot.note(1_000, often.chain((0..70).map(|number| key(format!("{round} {number}")))), now);
+            hot.note(1_000.0, 10.0, often.chain((0..70).map(|number| key(format!("{round} {number}")))), now);
         }
         let top = hot.top(2);
         assert_eq!(texts(&top), ["first", "second"]);
@@ -152,9 +150,9 @@ mod tests {
     #[test]
     fn what_was_hot_is_forgotten() {
         let (hot, began) = (HotKeys::default(), Instant::now());
-        hot.note(1_000, (0..100).map(|_| key("before")), began);
+        hot.note(1_000.0, 10.0, (0..100).map(|_| key("before")), began);
         for minute in 1..8 {
-            hot.note(100, (0..10).map(|_| key("now")), began + minute * HALF_LIFE);
+            hot.note(100.0, 10.0, (0..10).map(|_| key("now")), began + minute * HALF_LIFE);
         }
         let top = hot.top(2);
         assert_eq!(texts(&top), ["now", "before"]);
@@ -165,7 +163,7 @@ mod tests {
     fn keys_of_other_fields_are_others() {
         let hot = HotKeys::default();
         let other = SampledKey { group: GroupId(1), ..key("7") };
-        hot.note(20, [key("7"), other, key("7")], Instant::now());
+        hot.note(20.0, 10.0, [key("7"), other, key("7")], Instant::now());
         let groups: Vec<_> = hot.top(5).into_iter().map(|key| (key.group, key.share)).collect();
         assert_eq!(groups, [(GroupId(0), 1.0), (GroupId(1), 0.5)]);
         assert_eq!(HotKeys::default().top(5), []);
