@@ -35,7 +35,7 @@ pub struct HotKey {
     pub group: GroupId,
     /// The key's text.
     pub text: String,
-    /// At least this part of the events that were looked at had it.
+    /// At least this part of the events that were looked at had it, so about this part of all.
     pub share: f64,
 }
 

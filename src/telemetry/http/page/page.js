@@ -203,7 +203,7 @@ function show(now, at) {
     return [group.group, group.key.join(", "), count(each(one => one.events)), count(each(one => one.updates)), count(group.missingKeys), count(group.rows), bytes(group.rowBytes),
       count(group.keys), ...(paysUnits ? [count(units), units == null ? "–" : dollars(units).toFixed(2)] : [])];
   }), "none");
-  table("hot", ["key", "of", "#of all events, at least"], (now.hotKeys ?? []).map(hot => {
+  table("hot", ["key", "of", "#of all events, about"], (now.hotKeys ?? []).map(hot => {
     const button = make("button", hot.key);
     Object.assign(button, { type: "button", onclick: () => watchText(hot.group, hot.key) });
     return [button, hot.fields.join(", "), (100 * hot.share).toFixed(2) + " %"];
