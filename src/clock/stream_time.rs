@@ -77,13 +77,15 @@ impl TimeSamples {
 }
 
 impl TimeSampler {
-    /// Takes notice of an event that counts.
+    /// Takes notice of an event that counts; says whether it is one of the samples.
     #[inline]
-    pub fn observe(&mut self, time: EventTime, arrival: EventTime) {
-        if self.until_next == 0 {
+    pub fn observe(&mut self, time: EventTime, arrival: EventTime) -> bool {
+        let is_sample = self.until_next == 0;
+        if is_sample {
             self.take_sample(time.min(arrival));
         }
         self.until_next -= 1;
+        is_sample
     }
 
     #[cold]
@@ -268,7 +270,9 @@ mod tests {
     #[test]
     fn it_never_runs_ahead_of_arrival() {
         let mut sampler = TimeSampler::default();
-        (0..100_000).for_each(|_| sampler.observe(EventTime(i64::MAX), EventTime(7)));
+        (0..100_000).for_each(|_| {
+            sampler.observe(EventTime(i64::MAX), EventTime(7));
+        });
         let mut time = StreamTime::default();
         time.learn([sampler.take()].iter());
         assert_eq!(time.now(), Some(EventTime(7)));
@@ -277,8 +281,12 @@ mod tests {
     #[test]
     fn a_large_epoch_takes_no_more_memory_and_counts_each_worker_by_what_it_saw() {
         let mut samplers = [TimeSampler::default(), TimeSampler::default()];
-        (0..10_000_000).for_each(|_| samplers[0].observe(EventTime(1_000), ARRIVAL));
-        (0..500_000).for_each(|_| samplers[1].observe(EventTime(5), ARRIVAL));
+        (0..10_000_000).for_each(|_| {
+            samplers[0].observe(EventTime(1_000), ARRIVAL);
+        });
+        (0..500_000).for_each(|_| {
+            samplers[1].observe(EventTime(5), ARRIVAL);
+        });
         let samples = samplers.each_mut().map(TimeSampler::take);
         assert!(samples.iter().all(|samples| samples.times.len() <= 2 * SAMPLES));
         let mut time = StreamTime::default();

@@ -203,11 +203,11 @@ impl BlockCounter {
         if self.router.is_worth_a_look() {
             self.observer.look(bytes, &event);
         }
-        if self.hot_keys.is_due() {
+        // Few events are looked at for their times, and few of these for their keys.
+        if self.times.observe(event.time(), event.arrival().time()) && self.hot_keys.is_due() {
             self.hot_keys.look(self.router.last_keys(&event));
         }
-        self.times.observe(event.time(), event.arrival().time());
-        let is_late = event.arrival().lateness(event.time()).is_some_and(|by| by > self.late_by);
+        let is_late = event.arrival().is_later(event.time(), self.late_by);
         Ok(if is_late { Counted::Late } else { Counted::InTime })
     }
 

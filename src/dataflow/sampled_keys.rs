@@ -14,22 +14,24 @@ const MOST_LOOKS: u64 = 128;
 /// So many keys of an event are noted; one that is exploded may have very many.
 const KEYS_PER_LOOK: usize = 8;
 
-/// Chooses events at random, so that no rhythm of the stream matters, by how many the block before had; keeps their keys until the
-/// block ends.
+/// Chooses at random among events that may be looked at, so that no rhythm of the stream matters, by how many of these the block before
+/// had; keeps their keys until the block ends.
 #[derive(Debug, Default)]
 pub(super) struct KeySampler {
     /// How many events pass until the next is looked at.
     pass: u64,
     /// So many pass between two, on average.
     stride: u64,
+    /// How many of the block could be looked at, and how many were.
+    chances: u64,
     looks: u64,
     keys: Vec<SampledKey>,
 }
 
 impl KeySampler {
-    /// Whether the event that was just counted is to be looked at.
-    #[inline]
+    /// Whether an event is to be looked at that may be.
     pub fn is_due(&mut self) -> bool {
+        self.chances += 1;
         let is_due = self.pass == 0;
         self.pass = self.pass.wrapping_sub(1);
         is_due
@@ -49,7 +51,7 @@ impl KeySampler {
             let stands_for = events as f64 / std::mem::take(&mut self.looks) as f64;
             hot.note(events as f64, stands_for, self.keys.drain(..), now);
         }
-        let stride = events / LOOKS_PER_BLOCK;
+        let stride = std::mem::take(&mut self.chances) / LOOKS_PER_BLOCK;
         if stride != self.stride {
             (self.stride, self.pass) = (stride, rand::random_range(0..=stride));
         }

@@ -37,10 +37,10 @@ impl Arrival {
         self.time
     }
 
-    /// By how much it is later than an event's own time; `None` where it is not known, and not later where it is before.
+    /// Whether it is known, and later than an event's own time by more than so many time units.
     #[inline]
-    pub fn lateness(self, time: EventTime) -> Option<i64> {
-        self.is_known.then(|| self.time.0.saturating_sub(time.0).max(0))
+    pub fn is_later(self, time: EventTime, by: i64) -> bool {
+        self.is_known & (self.time.0.saturating_sub(time.0) > by)
     }
 
     /// Whether [`Arrival::time`] is the arrival, so that an event may count then.

@@ -42,8 +42,8 @@ pub(crate) struct Router {
     /// Where in `names` those are that came last, by a few of their bits.
     recent: [usize; RECENT_NAMES],
     last_is_new: bool,
-    /// Where in `names` the last event's is, if that counts.
-    last: Option<usize>,
+    /// Where in `names` the last event's is that had keys.
+    last: usize,
     /// The names that hold something for the tally.
     touched: Vec<usize>,
     tally: RouteTally,
@@ -96,7 +96,7 @@ impl Router {
             unwanted: HashMap::with_hasher(RandomState::default()),
             recent: [0; RECENT_NAMES],
             last_is_new: false,
-            last: None,
+            last: 0,
             touched: Vec::new(),
             keys: EventKeys::default(),
             key_ends: Vec::new(),
@@ -139,8 +139,11 @@ impl Router {
     /// Not inlined: decoding is, where it is called, and both together are too much for the compiler.
     #[inline(never)]
     pub fn route(&mut self, event: &Event<'_>, additions: &mut impl Additions) -> Result<(), Reason> {
-        (self.last_is_new, self.last) = (false, None);
-        let Some(index) = self.index_of(event.name()) else { return Ok(()) };
+        self.last_is_new = false;
+        let Some(index) = self.index_of(event.name()) else {
+            self.key_ends.clear();
+            return Ok(());
+        };
         let Router { pipeline, seed, names, touched, keys, key_ends, wanted, .. } = self;
         let name = &mut names[index];
         if name.events == 0 {
@@ -184,13 +187,13 @@ impl Router {
             }
             start = *end;
         }
-        self.last = Some(index);
+        self.last = index;
         Ok(())
     }
 
     /// The keys of the event that was routed last, each with a group that is keyed so.
     pub fn last_keys<'a>(&'a self, event: &'a Event<'a>) -> impl Iterator<Item = (GroupId, &'a [u8])> {
-        let routes = self.last.and_then(|index| self.names[index].keys.as_ref().ok()).into_iter().flatten();
+        let routes = self.names.get(self.last).and_then(|name| name.keys.as_ref().ok()).into_iter().flatten();
         let mut start = 0;
         routes.zip(&self.key_ends).flat_map(move |(routes, end)| {
             let keys = std::mem::replace(&mut start, *end)..*end;
