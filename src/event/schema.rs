@@ -48,6 +48,11 @@ impl EventSchema {
         }
     }
 
+    /// The name of a declared field: its path.
+    pub fn field_name(&self, id: FieldId) -> &str {
+        self.fields[usize::from(id.0)].name.as_str()
+    }
+
     /// Whether every event that is too far ahead needs a known arrival, which it does not bring along.
     pub fn needs_known_arrival(&self) -> bool {
         self.ahead == Ahead::Arrival && self.arrival_field.is_none()

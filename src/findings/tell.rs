@@ -269,7 +269,7 @@ impl<'a> Teller<'a> {
     }
 
     fn field(&self, id: FieldId) -> &'a str {
-        self.pipeline.event.fields[usize::from(id.0)].name.as_str()
+        self.pipeline.event.field_name(id)
     }
 
     fn is_enough(&self, tried: u64) -> bool {

@@ -86,7 +86,7 @@ impl Pipeline {
     }
 
     pub(super) fn meaning_of(&self, group: &Group) -> GroupMeaning {
-        let field = |id: &FieldId| self.event.fields[usize::from(id.0)].name.to_string();
+        let field = |id: &FieldId| self.event.field_name(*id).to_owned();
         let conditions = |must_be: bool| {
             let conditions = group.conditions.iter().filter(|condition| condition.must_be == must_be);
             let mut conditions: Vec<(String, Vec<String>)> = conditions

@@ -4,31 +4,25 @@ use std::sync::Arc;
 
 use crate::clock::TimeSamples;
 use crate::epoch::Window;
-use crate::event::FieldId;
 use crate::pipeline::{FeatureKey, GroupId, Pipeline};
 use crate::sums::{Addition, Additions, ContributionBatch, KeyId, WindowSums};
 
 /// Which keys a rehearsal goes on with: of those that are keyed alike a half, a quarter and so on.
 #[derive(Clone, Debug)]
 pub(super) struct Share {
-    /// Of each group, by which fields it is keyed.
+    /// Of each group, the first that is keyed like it: their form.
     form_of: Vec<usize>,
-    /// Of those keyed alike, so many zeros must the hash begin with.
+    /// By form, so many zeros must the hash begin with.
     levels: Vec<u32>,
 }
 
 impl Share {
     /// All.
     pub fn new(pipeline: &Pipeline) -> Share {
-        let mut known: Vec<&[FieldId]> = Vec::new();
-        let mut form = |key| {
-            known.iter().position(|other| *other == key).unwrap_or_else(|| {
-                known.push(key);
-                known.len() - 1
-            })
-        };
-        let form_of = pipeline.groups.iter().map(|group| form(group.key.as_slice())).collect();
-        Share { form_of, levels: vec![0; known.len()] }
+        let groups = pipeline.groups.len();
+        let form_of =
+            (0..groups).map(|index| usize::from(pipeline.first_keyed_like(GroupId(index as u16)).0)).collect();
+        Share { form_of, levels: vec![0; groups] }
     }
 
     pub fn form_of(&self, group: GroupId) -> usize {

@@ -51,7 +51,7 @@ impl<'a> KeyItem<'a> {
         });
         features.dedup_by(|later, kept| later.feature_name == kept.feature_name);
         let first = features.first()?;
-        let names = first.group.key.iter().map(|field| pipeline.event.fields[usize::from(field.0)].name.as_str());
+        let names = first.group.key.iter().map(|id| pipeline.event.field_name(*id));
         Some(KeyItem {
             items,
             key: first.key,

@@ -50,11 +50,10 @@ impl KeyForm {
     /// How this group is keyed.
     pub fn of(group: &Group, schema: &EventSchema, seed: HashSeed) -> KeyForm {
         let field = |id: &FieldId| KeyField { id: *id, exploded: group.explode.contains(id) };
-        let name = |id: &FieldId| schema.fields[usize::from(id.0)].name.as_str();
         KeyForm {
             fields: group.key.iter().map(field).collect(),
             explodes: !group.explode.is_empty(),
-            hash: seed.key_fields(group.key.iter().map(name)),
+            hash: seed.key_fields(group.key.iter().map(|id| schema.field_name(*id))),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::counter::DecayInterval;
-use crate::event::{Ahead, FieldId, TimeUnit};
+use crate::event::{Ahead, TimeUnit};
 use crate::pipeline::{
     ClockKind, Encoding, EventSelector, Group, HoldBack, KafkaConfig, Layout, Limits, MeasureId, Pipeline, Ratio,
     RatioKind, Rhythm, StartOffset, format_duration, from_units,
@@ -192,8 +192,7 @@ pub(super) fn list(pipeline: &Pipeline) -> String {
 }
 
 fn key(pipeline: &Pipeline, group: &Group, separator: &str) -> String {
-    let field = |id: &FieldId| pipeline.event.fields[usize::from(id.0)].name.as_str();
-    group.key.iter().map(field).collect::<Vec<_>>().join(separator)
+    group.key.iter().map(|id| pipeline.event.field_name(*id)).collect::<Vec<_>>().join(separator)
 }
 
 fn decays(pipeline: &Pipeline, group: &Group, separator: &str) -> String {

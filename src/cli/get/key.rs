@@ -58,7 +58,7 @@ fn key_in(group: &Group, pipeline: &Pipeline, fields: &[KeyField]) -> Option<Str
         return None;
     }
     let value = |id: &FieldId| {
-        let field = fields.iter().find(|field| field.field == field_name(pipeline, *id))?;
+        let field = fields.iter().find(|field| field.field == pipeline.event.field_name(*id))?;
         Some(field.value.as_bytes())
     };
     let values: Vec<_> = group.key.iter().map(value).collect::<Option<_>>()?;
@@ -69,12 +69,9 @@ fn key_in(group: &Group, pipeline: &Pipeline, fields: &[KeyField]) -> Option<Str
 
 fn known_keys(pipeline: &Pipeline) -> String {
     let line = |group: &Group| {
-        let fields: Vec<_> = group.key.iter().map(|id| format!("--key {}=VALUE", field_name(pipeline, *id))).collect();
+        let fields: Vec<_> =
+            group.key.iter().map(|id| format!("--key {}=VALUE", pipeline.event.field_name(*id))).collect();
         format!("  {}  (group {})", Printable(fields.join(" ")), Printable(&group.name))
     };
     pipeline.groups.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn field_name(pipeline: &Pipeline, id: FieldId) -> &str {
-    pipeline.event.fields[usize::from(id.0)].name.as_str()
 }

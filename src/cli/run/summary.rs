@@ -191,8 +191,8 @@ impl Summary<'_> {
         let group = self.pipeline.group(sample.group);
         let program = std::env::args().next().unwrap_or_else(|| "counter-machine".to_owned());
         let mut command = format!("{} get {}", quoted(&program), quoted(&self.pipeline_path.display().to_string()));
-        for (field, value) in group.key.iter().zip(split_key(&sample.key, group.key.len())) {
-            let name = &self.pipeline.event.fields[usize::from(field.0)].name;
+        for (id, value) in group.key.iter().zip(split_key(&sample.key, group.key.len())) {
+            let name = self.pipeline.event.field_name(*id);
             let _ = write!(command, " --key {}", quoted(&format!("{name}={value}")));
         }
         if self.target_is_from_flag {

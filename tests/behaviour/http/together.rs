@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::client::{Metrics, address_of, comes_to, get, metrics_come_to};
-use super::figures::summary;
+use super::figures::equal_the_summary;
 use super::hostile::{connect, is_closed};
 use crate::program::Running;
 use crate::recovery_kafka::{Job, OwnBroker, PLAYED_TOPIC as TOPIC, Sender};
@@ -90,17 +90,7 @@ fn broker_disk_bad_events_and_hostile_clients_are_told_truly_and_recovered_from(
 
     run.signal("TERM");
     let ended = run.end().exits(0);
-    let summary = summary(&ended);
-    for (metric, field) in [
-        ("events_total", "events"),
-        ("missing_keys_total", "missing_keys"),
-        ("rows", "rows"),
-        ("items_total{outcome=\"written\"}", "items_written"),
-        ("items_total{outcome=\"refused\"}", "items_refused"),
-    ] {
-        assert_eq!(metrics.value(metric), summary[field].as_f64().unwrap(), "{metric}");
-    }
-    assert_eq!(metrics.sum("dead_letters_total"), summary["dead_letters"].as_f64().unwrap());
+    equal_the_summary(&metrics, &ended);
     assert_eq!(metrics.value("checkpoint_failures_total"), failures, "there were no more");
     job.holds(&sender.counts);
 }

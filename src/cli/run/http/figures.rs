@@ -107,7 +107,7 @@ impl View {
 
     /// The names of the fields that a group is keyed by.
     pub(super) fn key_fields(&self, group: &Group) -> Vec<&str> {
-        group.key.iter().map(|id| self.pipeline.event.fields[usize::from(id.0)].name.as_str()).collect()
+        group.key.iter().map(|id| self.pipeline.event.field_name(*id)).collect()
     }
 
     fn tell_sink(&self, told: &mut Exposition) {
